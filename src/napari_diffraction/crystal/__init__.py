@@ -1,0 +1,1 @@
+"""Cells, Bravais lattices, reflections, zones and orientations.  Knows no pixels."""

@@ -1,0 +1,1 @@
+"""From patterns to labels: networks, training, inference, evaluation, model files."""

@@ -1,0 +1,1 @@
+"""Stacks of patterns: readers, calibration, preprocessing, peaks.  Knows no crystals."""

@@ -1,0 +1,46 @@
+"""How long work reports: plain generators that yield progress and return their result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+P = TypeVar("P", bound="Progress")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A step of some long work.
+
+    Attributes
+    ----------
+    done, total
+        Units of work finished and in all (patterns, files, training steps).
+    message
+        What is being done, for people.
+    """
+
+    done: int
+    total: int
+    message: str = ""
+
+
+def finish(work: Generator[P, None, T], report: Callable[[P], None] | None = None) -> T:
+    """Run a generator of progress to its end and return its result.
+
+    Parameters
+    ----------
+    work
+        A generator that yields `Progress` and returns a result.
+    report
+        Called with each progress, for instance to move a bar.
+    """
+    while True:
+        try:
+            step = next(work)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        if report is not None:
+            report(step)

@@ -1,0 +1,1 @@
+"""Simulated patterns and the labels that go with them."""
