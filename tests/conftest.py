@@ -1,0 +1,48 @@
+"""What all tests share: nobody's own settings are touched, and windows are really tested."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+NEED_GUI = "NAPARI_DIFFRACTION_NEED_GUI"
+
+
+def _has_display() -> bool:
+    """Whether windows can be opened: on Linux pytest-xvfb starts a display where Xvfb is there."""
+    if not sys.platform.startswith("linux"):
+        return True
+    return bool(os.environ.get("DISPLAY") or shutil.which("Xvfb"))
+
+
+def _gui_is_needed() -> bool:
+    return bool(os.environ.get(NEED_GUI) or os.environ.get("CI"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gui") and not _has_display():
+        pytest.skip("needs a display: install xvfb")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Count a skipped GUI test as failed where the tests must be complete."""
+    report = yield
+    if item.get_closest_marker("gui") and report.skipped and _gui_is_needed():
+        report.outcome = "failed"
+        report.longrepr = f"A GUI test was skipped, which counts as failed here: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep samples, sessions and settings that the tests write out of the user's own folders."""
+    patch = pytest.MonkeyPatch()
+    for kind in ("CACHE", "CONFIG", "DATA", "STATE"):
+        patch.setenv(f"XDG_{kind}_HOME", str(tmp_path_factory.mktemp(kind.lower())))
+    yield
+    patch.undo()
