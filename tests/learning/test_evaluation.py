@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.learning import metrics, plots
 from napari_diffraction.learning.classes import UNREADABLE
 from napari_diffraction.learning.evaluation import evaluate_table
 
@@ -145,3 +146,11 @@ def test_a_failed_write_keeps_what_was_there(
         evaluate_table(table, truth, tmp_path)
     assert (tmp_path / "summary.json").read_text() == "of before"
     assert not list(tmp_path.glob(".*"))
+
+
+def test_the_reliability_diagram_shows_how_sure_each_point_is() -> None:
+    curve = metrics.reliability([0.99] * 10, [1] * 8 + [0] * 2)
+    upper = plots.reliability_figure(curve).axes[0]
+    (bar,) = upper.collections[0].get_segments()
+    # 95 % Wilson interval of 8 of 10, from the literature
+    assert bar[:, 1] == pytest.approx([0.490, 0.943], abs=5e-4)

@@ -35,7 +35,7 @@ def confusion_figure(confusion: pd.DataFrame) -> Figure:
 
 
 def reliability_figure(curve: pd.DataFrame) -> Figure:
-    """Draw a reliability diagram above a histogram of the confidences.
+    """Draw a reliability diagram with 95 % intervals above a histogram of the confidences.
 
     Parameters
     ----------
@@ -47,9 +47,10 @@ def reliability_figure(curve: pd.DataFrame) -> Figure:
     filled = curve[curve["patterns"] > 0]
     upper.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="perfect")
     upper.plot(filled["confidence"], filled["accuracy"], marker="o", label="measured")
+    upper.vlines(filled["confidence"], *_wilson(filled["accuracy"], filled["patterns"]))
     upper.set_ylabel("share that is right")
     upper.set_ylim(0, 1.02)
-    upper.legend(loc="upper left", frameon=False)
+    upper.legend(loc="lower right", frameon=False)
     lower.bar(
         curve["low"], curve["patterns"], width=curve["high"] - curve["low"], align="edge", ec="w"
     )
@@ -57,3 +58,11 @@ def reliability_figure(curve: pd.DataFrame) -> Figure:
     lower.set_ylabel("patterns")
     lower.set_xlim(0, 1)
     return figure
+
+
+def _wilson(share: pd.Series, count: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """95 % interval of measured shares, sound for few patterns, too (Wilson 1927)."""
+    z2 = 1.96**2 / count
+    centre = (share + z2 / 2) / (1 + z2)
+    half = np.sqrt(z2 * share * (1 - share) + z2**2 / 4) / (1 + z2)
+    return centre - half, centre + half
