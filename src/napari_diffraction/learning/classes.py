@@ -1,14 +1,8 @@
-"""The classes of spot patterns, and their usual shares."""
+"""The classes of spot patterns as a classifier gives them, and their usual shares."""
 
 from __future__ import annotations
 
-ZONE = "2DZone"
-LAUE = "3DLaueIntersections"
-NO_HIT = "NoHit"
-MULTIPLE = "MultipleCrystals"
-
-#: In the order of the columns ``p_<class>`` and of the review keys 1 to 4.
-ZONE_CLASSES = (ZONE, LAUE, NO_HIT, MULTIPLE)
+from napari_diffraction.simulation.classes import LAUE, MULTIPLE, NO_HIT, ZONE, ZONE_CLASSES
 
 #: Label of a pattern that could not be read; it has no probabilities.
 UNREADABLE = "Unreadable"
@@ -16,3 +10,5 @@ UNREADABLE = "Unreadable"
 #: Shares of the classes in an ordinary serial experiment, to which probabilities are corrected.
 #: About 3 % of randomly oriented crystals show a zone (Gorelik et al. 2025).
 NATURAL_SHARES = {ZONE: 0.03, LAUE: 0.77, NO_HIT: 0.10, MULTIPLE: 0.10}
+
+__all__ = ["LAUE", "MULTIPLE", "NATURAL_SHARES", "NO_HIT", "UNREADABLE", "ZONE", "ZONE_CLASSES"]

@@ -1,0 +1,154 @@
+"""Which reflections exist, and how strong they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gemmi
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.errors import InputError
+
+INTENSITY_MODELS = ("equal", "random", "kinematical")
+
+#: Elements of the random structures behind "kinematical" intensities.
+_ELEMENTS = ("C", "N", "O", "Si", "S", "Fe")
+
+
+@dataclass(frozen=True)
+class ReflectionTable:
+    """Intensities of all reflections up to a resolution.
+
+    Attributes
+    ----------
+    cell
+        The unit cell.
+    intensity : ndarray of float32, (2 H + 1, 2 K + 1, 2 L + 1)
+        Relative intensity of h k l at index (h + H, k + K, l + L), 0 for absent reflections; the
+        mean over the present ones is 1.
+    resolution
+        Smallest plane spacing in A.
+    """
+
+    cell: UnitCell
+    intensity: NDArray[np.float32]
+    resolution: float
+
+    def at(self, hkl: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return the intensities of reflections, hkl of shape (..., 3)."""
+        middle = np.array(self.intensity.shape) // 2
+        i = np.asarray(hkl) + middle
+        return np.asarray(self.intensity[i[..., 0], i[..., 1], i[..., 2]])
+
+
+def parse_space_group(name: str | int) -> gemmi.SpaceGroup:
+    """Find a space group by number or Hermann-Mauguin symbol.
+
+    Raises
+    ------
+    InputError
+        No such space group.
+    """
+    text = str(name).strip()
+    group = (
+        gemmi.find_spacegroup_by_number(int(text))
+        if text.isdigit()
+        else gemmi.find_spacegroup_by_name(text)
+    )
+    if group is None:
+        raise InputError(
+            f"Unknown space group '{name}': give a number from 1 to 230 or a symbol like 'P 21/c'."
+        )
+    return group
+
+
+def reflection_table(
+    cell: UnitCell,
+    resolution: float = 1.0,
+    space_group: str | int | None = None,
+    model: str = "equal",
+    rng: np.random.Generator | None = None,
+) -> ReflectionTable:
+    """Tabulate the intensities of a crystal.
+
+    Parameters
+    ----------
+    cell
+        The unit cell.
+    resolution
+        Smallest plane spacing in A.
+    space_group
+        Number or symbol; its centring, screws and glides extinguish reflections.  ``None``: P 1.
+    model
+        ``"equal"``: 1 for all; ``"random"``: Wilson's acentric statistics, the same for Friedel
+        mates; ``"kinematical"``: |F|^2 of a random structure of light and medium atoms with the
+        electron scattering factors of gemmi (c4322), B = 2 A^2.
+    rng
+        Source of randomness for the latter two.
+
+    Raises
+    ------
+    InputError
+        Unknown model or space group, or a cell so large that the table would not fit.
+    """
+    rng = rng or np.random.default_rng()
+    half = np.floor(cell.lengths / resolution).astype(int)
+    if np.prod(2 * half + 1) > 5e7:
+        raise InputError(
+            f"A cell of {cell.volume:g} A^3 has too many reflections up to {resolution:g} A: "
+            "give a smaller cell or a coarser resolution."
+        )
+    shape = tuple(int(n) for n in 2 * half + 1)
+    grid = np.indices(shape).reshape(3, -1).T - half
+    if model == "equal":
+        values = np.ones(len(grid))
+    elif model == "random":
+        values = rng.exponential(size=len(grid))
+        values = (values + values[::-1]) / 2  # the grid is centric: -h -k -l is the mirrored entry
+        values = values**1.5  # a mean of two exponentials is too even; restore the spread
+    elif model == "kinematical":
+        values = _random_structure_intensities(cell, grid, space_group, resolution, rng)
+    else:
+        raise InputError(
+            f"Unknown intensities '{model}': use one of {', '.join(INTENSITY_MODELS)}."
+        )
+    if space_group is not None:
+        group = parse_space_group(space_group)
+        absent = group.operations().systematic_absences(grid.astype(np.int32))
+        values = np.where(absent, 0.0, values)
+    present = values > 0
+    values = values / values[present].mean() if present.any() else values
+    return ReflectionTable(cell, values.reshape(shape).astype(np.float32), resolution)
+
+
+def _random_structure_intensities(
+    cell: UnitCell,
+    hkl: NDArray[np.int64],
+    space_group: str | int | None,
+    resolution: float,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """|F|^2 of random atoms, one for some 20 A^3, placed by the space group."""
+    g2 = np.sum((hkl @ cell.reciprocal_basis) ** 2, axis=1)
+    inside = np.flatnonzero(g2 <= 1 / resolution**2)
+    group = parse_space_group(space_group if space_group is not None else 1)
+    operations = list(group.operations())
+    n_sites = max(1, min(40, round(cell.volume / 20 / len(operations))))
+    factor = np.zeros(len(inside), dtype=complex)
+    stol2 = g2[inside] / 4
+    for position, name in zip(
+        rng.uniform(size=(n_sites, 3)), rng.choice(_ELEMENTS, n_sites), strict=True
+    ):
+        scattering = gemmi.Element(str(name)).c4322.calculate_sf
+        radial = np.array([scattering(s) for s in np.linspace(0, stol2.max() + 1e-9, 64)])
+        f = np.interp(stol2, np.linspace(0, stol2.max() + 1e-9, 64), radial)
+        phase = np.zeros(len(inside), dtype=complex)
+        for operation in operations:
+            site = np.array(operation.apply_to_xyz(position.tolist()))
+            phase += np.exp(2j * np.pi * (hkl[inside] @ site))
+        factor += f * np.exp(-2.0 * stol2) * phase
+    values = np.zeros(len(hkl))
+    values[inside] = np.abs(factor) ** 2
+    return values

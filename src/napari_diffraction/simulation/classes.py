@@ -1,0 +1,9 @@
+"""The classes of spot patterns."""
+
+ZONE = "2DZone"
+LAUE = "3DLaueIntersections"
+NO_HIT = "NoHit"
+MULTIPLE = "MultipleCrystals"
+
+#: In the order of the columns ``p_<class>`` and of the review keys 1 to 4.
+ZONE_CLASSES = (ZONE, LAUE, NO_HIT, MULTIPLE)

@@ -1,0 +1,299 @@
+"""Labelled stacks of simulated spot patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.crystal.excitation import SpotLists, excited_reflections
+from napari_diffraction.crystal.orientation import fibonacci_sphere, rotations_to_beam
+from napari_diffraction.crystal.reflections import reflection_table
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.stack import SpotGeometry
+from napari_diffraction.progress import Progress
+from napari_diffraction.simulation.conditions import DetectorEffects, SpotConditions
+from napari_diffraction.simulation.labels import Visible, class_labels
+from napari_diffraction.simulation.render import frame_centre, frame_scale, render
+
+_BATCH = 128
+
+
+@dataclass(frozen=True)
+class SimulatedStack:
+    """Simulated patterns with everything that is known of them.
+
+    Attributes
+    ----------
+    images : ndarray, (n, size, size)
+        uint8 (0 and 255) for black and white patterns, uint16 counts for realistic ones.
+    labels
+        One row a pattern: ``index, label, zone_fraction, u, v, w, n_spots, n_foreign, crystals,
+        a, b, c, alpha, beta, gamma, cell, r11 ... r33, seed``.  ``zone_fraction`` is the share of
+        the visible reflections that lie in the dominant zone [uvw]; ``r11 ... r33`` is the
+        rotation from the crystal to the laboratory frame of the first crystal.
+    spots
+        One row a spot: ``pattern, crystal, h, k, l, x, y, intensity, visible``, x and y in pixels.
+    conditions, effects
+        The settings of the simulation.
+    geometry
+        Calibration of the images.
+    """
+
+    images: NDArray[Any]
+    labels: pd.DataFrame
+    spots: pd.DataFrame
+    conditions: SpotConditions
+    effects: DetectorEffects
+    geometry: SpotGeometry
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def simulate_spots(
+    cells: Sequence[UnitCell],
+    conditions: SpotConditions | None = None,
+    effects: DetectorEffects | None = None,
+    *,
+    orientations: int = 1000,
+    size: int = 256,
+    space_group: str | int | None = None,
+    crystals: int = 1,
+    seed: int = 0,
+) -> Generator[Progress, None, SimulatedStack]:
+    """Simulate a stack of spot patterns, every cell in the same number of orientations.
+
+    Parameters
+    ----------
+    cells
+        Unit cells; their patterns follow one another.
+    conditions, effects
+        Beam, crystal and camera; by default those of Gorelik et al. (2025).
+    orientations
+        Number of orientations per cell, on a Fibonacci sphere.
+    size
+        Height and width of a pattern in pixels.
+    space_group
+        Number or symbol; extinguishes reflections.  ``None``: none are absent.
+    crystals
+        0 gives patterns without a crystal, 2 or 3 overlay crystals of the same cell in random
+        orientations.
+    seed
+        The same seed gives the same stack.
+
+    Raises
+    ------
+    InputError
+        A number that makes no sense.
+    """
+    conditions, effects = conditions or SpotConditions(), effects or DetectorEffects()
+    _check(cells, orientations, size, crystals)
+    parts: list[tuple[NDArray[Any], pd.DataFrame, pd.DataFrame]] = []
+    total = len(cells) * orientations
+    for number, cell in enumerate(cells):
+        rng = np.random.default_rng([seed, number])
+        table = reflection_table(
+            cell, conditions.resolution, space_group, conditions.intensities, rng
+        )
+        rotations = _rotations(orientations, max(crystals, 1), conditions.in_plane, rng)
+        for first in range(0, orientations, _BATCH):
+            chosen = rotations[:, first : first + _BATCH]
+            lists = [
+                excited_reflections(table, r, conditions.wavelength, conditions.excitation_error)
+                for r in chosen[:crystals]
+            ]
+            stream = int(rng.integers(2**31))
+            done = number * orientations + first
+            parts.append(_draw(lists, chosen[0], cell, conditions, effects, size, stream, done))
+            parts[-1][1].insert(1, "cell", number)
+            yield Progress(done + len(chosen[0]), total, "Simulating patterns")
+    labels = pd.concat([part[1] for part in parts], ignore_index=True)
+    labels["seed"] = seed
+    return SimulatedStack(
+        np.concatenate([part[0] for part in parts]),
+        labels,
+        pd.concat([part[2] for part in parts], ignore_index=True),
+        conditions,
+        effects,
+        SpotGeometry(
+            conditions.wavelength,
+            1 / frame_scale(effects, conditions.resolution, size),
+            frame_centre(effects, size),
+        ),
+    )
+
+
+def simulate_one(
+    cell: UnitCell,
+    conditions: SpotConditions | None = None,
+    effects: DetectorEffects | None = None,
+    *,
+    orientation_index: int = 0,
+    orientations: int = 1000,
+    size: int = 256,
+    space_group: str | int | None = None,
+    crystals: int = 1,
+    seed: int = 0,
+) -> SimulatedStack:
+    """Simulate one pattern of a stack, for a preview.
+
+    With ``in_plane`` off and one crystal, it shows the orientation that `simulate_spots` gives
+    that index; noise and further crystals are drawn anew.
+    """
+    conditions, effects = conditions or SpotConditions(), effects or DetectorEffects()
+    _check([cell], orientations, size, crystals)
+    rng = np.random.default_rng([seed, 0])
+    table = reflection_table(cell, conditions.resolution, space_group, conditions.intensities, rng)
+    direction = fibonacci_sphere(orientations)[orientation_index % orientations][None]
+    turn = rng.uniform(0, 2 * np.pi) if conditions.in_plane else 0.0
+    rotations = _rotations(1, max(crystals, 1), True, np.random.default_rng([seed, 1]))
+    rotations[0] = rotations_to_beam(direction, turn)
+    lists = [
+        excited_reflections(table, r, conditions.wavelength, conditions.excitation_error)
+        for r in rotations[:crystals]
+    ]
+    images, labels, spots = _draw(lists, rotations[0], cell, conditions, effects, size, seed, 0)
+    labels.insert(1, "cell", 0)
+    labels["seed"] = seed
+    scale = frame_scale(effects, conditions.resolution, size)
+    geometry = SpotGeometry(conditions.wavelength, 1 / scale, frame_centre(effects, size))
+    return SimulatedStack(images, labels, spots, conditions, effects, geometry)
+
+
+def _check(cells: Sequence[UnitCell], orientations: int, size: int, crystals: int) -> None:
+    if not cells:
+        raise InputError("There is no unit cell to simulate: give one or ask for random ones.")
+    if orientations < 1:
+        raise InputError(f"{orientations} orientations give no pattern: ask for at least 1.")
+    if not 16 <= size <= 4096:
+        raise InputError(f"A pattern of {size} pixels cannot be drawn: give a size of 16 to 4096.")
+    if not 0 <= crystals <= 3:
+        raise InputError(f"{crystals} crystals cannot be overlaid: give 0 to 3.")
+
+
+def _rotations(
+    n: int, crystals: int, in_plane: bool, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Orientations of each crystal, (crystals, n, 3, 3): even for the first, else random."""
+    directions = fibonacci_sphere(n)
+    turn = rng.uniform(0, 2 * np.pi, n) if in_plane else 0.0
+    out = [rotations_to_beam(directions, turn)]
+    for _ in range(1, crystals):
+        order = rng.permutation(n)
+        tilt = directions if n > 1 else rng.normal(size=(1, 3))
+        tilt = tilt / np.linalg.norm(tilt, axis=1, keepdims=True)
+        out.append(rotations_to_beam(tilt[order], rng.uniform(0, 2 * np.pi, n)))
+    return np.stack(out)
+
+
+def weigh(lists: SpotLists, conditions: SpotConditions) -> SpotLists:
+    """Apply the falloff with resolution and the rocking curve to the intensities.
+
+    The falloff is exp(-B g^2 / 2); the rocking curve is the kinematical sinc^2 of a crystal whose
+    first zero lies at the excitation error, floored at 2 %.
+    """
+    intensity = lists.intensity
+    if conditions.falloff:
+        g2 = np.sum(lists.position**2, axis=1)
+        intensity = intensity * np.exp(-conditions.falloff * g2 / 2)
+    if conditions.rocking:
+        curve = np.sinc(lists.excitation / conditions.excitation_error) ** 2
+        intensity = intensity * np.maximum(curve, 0.02)
+    return replace(lists, intensity=intensity.astype(np.float32))
+
+
+def _draw(
+    lists: list[SpotLists],
+    rotations: NDArray[np.float64],
+    cell: UnitCell,
+    conditions: SpotConditions,
+    effects: DetectorEffects,
+    size: int,
+    seed: int,
+    first: int,
+) -> tuple[NDArray[Any], pd.DataFrame, pd.DataFrame]:
+    """Draw some patterns and make their tables."""
+    n = len(rotations)
+    merged, crystal = overlay([weigh(spots, conditions) for spots in lists], n)
+    rendered = render(
+        merged.start,
+        merged.position,
+        merged.intensity,
+        effects.row(),
+        np.full(n, conditions.resolution),
+        size,
+        seed,
+    )
+    pattern = np.repeat(np.arange(n), merged.counts)
+    spots = pd.DataFrame(
+        {
+            "pattern": pattern + first,
+            "crystal": crystal,
+            "h": merged.hkl[:, 0],
+            "k": merged.hkl[:, 1],
+            "l": merged.hkl[:, 2],
+            "x": rendered.position[:, 0],
+            "y": rendered.position[:, 1],
+            "intensity": merged.intensity,
+            "visible": rendered.visible,
+        }
+    )
+    seen = Visible.of(merged, crystal, rendered.visible)
+    labels = pd.DataFrame({"index": np.arange(first, first + n)})
+    labels["label"] = class_labels(seen, strict=effects.is_clean)
+    labels["zone_fraction"] = seen.zones.fraction
+    labels[["u", "v", "w"]] = seen.zones.uvw
+    labels["n_spots"] = seen.count
+    labels["n_foreign"] = np.round(seen.count * (1 - seen.zones.fraction)).astype(int)
+    labels["crystals"] = len(lists)
+    for name, value in zip(("a", "b", "c", "alpha", "beta", "gamma"), cell.parameters, strict=True):
+        labels[name] = value
+    for i in range(3):
+        for j in range(3):
+            labels[f"r{i + 1}{j + 1}"] = rotations[:, i, j]
+    return rendered.images, labels, spots
+
+
+def overlay(lists: list[SpotLists], n: int) -> tuple[SpotLists, NDArray[np.int8]]:
+    """Lay the patterns of several crystals over one another.
+
+    Parameters
+    ----------
+    lists
+        Spot lists of ``n`` patterns each; none gives patterns without spots.
+    n
+        Number of patterns.
+
+    Returns
+    -------
+    SpotLists
+        Each pattern's spots, crystal after crystal.
+    ndarray of int8, (m,)
+        The crystal, counted from 0, to which each spot belongs.
+    """
+    if not lists:
+        empty = np.zeros(0, dtype=np.float32)
+        start = np.zeros(n + 1, dtype=np.int64)
+        hkl = np.zeros((0, 3), dtype=np.int16)
+        return SpotLists(start, hkl, np.zeros((0, 2), np.float32), empty, empty), np.zeros(0, "i1")
+    owner = np.concatenate([np.full(len(one.hkl), i, dtype=np.int8) for i, one in enumerate(lists)])
+    if len(lists) == 1:
+        return lists[0], owner
+    pattern = np.concatenate([np.repeat(np.arange(n), one.counts) for one in lists])
+    order = np.argsort(pattern, kind="stable")
+    start = np.zeros(n + 1, dtype=np.int64)
+    np.cumsum(np.bincount(pattern, minlength=n), out=start[1:])
+    merged = SpotLists(
+        start,
+        np.concatenate([one.hkl for one in lists])[order],
+        np.concatenate([one.position for one in lists])[order],
+        np.concatenate([one.excitation for one in lists])[order],
+        np.concatenate([one.intensity for one in lists])[order],
+    )
+    return merged, owner[order]

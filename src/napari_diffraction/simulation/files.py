@@ -1,0 +1,135 @@
+"""Simulated stacks on disk: HDF5 with everything, or TIFF with a table beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import tifffile
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.simulation.dataset import SimulatedStack
+
+#: Where the patterns stand in an HDF5 file.
+DATASET = "/entry/data/data"
+_HDF5 = (".h5", ".hdf5", ".nxs", ".cxi")
+_TIFF = (".tif", ".tiff")
+
+
+def save_simulated(stack: SimulatedStack, path: str | Path) -> Path:
+    """Write a simulated stack, by the ending of the name.
+
+    HDF5 holds the images in ``/entry/data/data``, the labels and the spots as tables of columns in
+    ``/labels`` and ``/spots``, and geometry and settings as attributes.  TIFF and NPY hold the
+    images only; the labels stand beside them in ``NAME.csv``.
+
+    Parameters
+    ----------
+    stack
+        What to write.
+    path
+        ``.h5``, ``.hdf5``, ``.nxs``, ``.cxi``, ``.tif``, ``.tiff`` or ``.npy``.
+
+    Raises
+    ------
+    InputError
+        Another ending, or the file cannot be written there.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (*_HDF5, *_TIFF, ".npy"):
+        raise InputError(f"{path.name}: patterns are written as .h5, .tif or .npy; use one.")
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        if suffix in _HDF5:
+            _write_hdf5(stack, partial)
+        elif suffix in _TIFF:
+            tifffile.imwrite(partial, stack.images, photometric="minisblack")
+        else:
+            np.save(partial, stack.images, allow_pickle=False)
+        if suffix not in _HDF5:
+            labels = labels_beside(path)
+            stack.labels.to_csv(labels.with_name(f".{labels.name}.partial"), index=False)
+            os.replace(labels.with_name(f".{labels.name}.partial"), labels)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"{path} cannot be written ({reason}): choose a folder that exists, is yours to write "
+            "to and has room."
+        ) from error
+    return path
+
+
+def labels_beside(path: Path) -> Path:
+    """Name of the table of labels that belongs to a file without room for one."""
+    return path.with_name(path.name + ".csv")
+
+
+def load_labels(path: str | Path) -> pd.DataFrame | None:
+    """Read the labels of a simulated stack; ``None`` where there are none.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    """
+    path = Path(path)
+    try:
+        if path.suffix.lower() in _HDF5:
+            with h5py.File(path) as file:
+                return _read_table(file["labels"]) if "labels" in file else None
+        beside = labels_beside(path)
+        return pd.read_csv(beside) if beside.exists() else None
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{path}: its labels cannot be read ({error}); simulate the stack anew."
+        ) from error
+
+
+def _write_hdf5(stack: SimulatedStack, path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset(
+            DATASET,
+            data=stack.images,
+            chunks=(1, *stack.images.shape[1:]),
+            compression="gzip",
+            compression_opts=1,
+        )
+        file["entry"].attrs["default"] = "data"
+        file["entry/data"].attrs["signal"] = "data"
+        file["entry"].attrs["NX_class"] = "NXentry"
+        file["entry/data"].attrs["NX_class"] = "NXdata"
+        file.attrs["default"] = "entry"
+        file.attrs["wavelength"] = stack.geometry.wavelength
+        file.attrs["pixel_size"] = stack.geometry.pixel_size
+        assert stack.geometry.centre is not None
+        file.attrs["centre_x"], file.attrs["centre_y"] = stack.geometry.centre
+        file.attrs["conditions"] = json.dumps(asdict(stack.conditions))
+        file.attrs["effects"] = json.dumps(asdict(stack.effects))
+        _write_table(file.create_group("labels"), stack.labels)
+        _write_table(file.create_group("spots"), stack.spots)
+
+
+def _write_table(group: h5py.Group, table: pd.DataFrame) -> None:
+    for name in table.columns:
+        values = table[name].to_numpy()
+        if values.dtype == object:
+            values = values.astype(h5py.string_dtype())
+        group.create_dataset(name, data=values, compression="gzip" if len(values) > 999 else None)
+    group.attrs["columns"] = list(table.columns)
+
+
+def _read_table(group: Any) -> pd.DataFrame:
+    columns = {}
+    for name in group.attrs["columns"]:
+        item = group[name]
+        columns[name] = item.asstr()[:] if h5py.check_string_dtype(item.dtype) else item[:]
+    return pd.DataFrame(columns)
