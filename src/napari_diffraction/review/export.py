@@ -1,0 +1,231 @@
+"""Files to go on with: the table, the chosen patterns, a list for CrystFEL.
+
+Every function is a generator of `Progress` that returns the path written.  A file appears under
+its name only when it is complete; one that cannot be written gives an `InputError`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import tifffile
+from numpy.typing import NDArray
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.progress import Progress
+from napari_diffraction.review.files import replacing
+from napari_diffraction.review.provenance import provenance, write_beside
+from napari_diffraction.review.session import ReviewSession
+
+Work = Generator[Progress, None, Path]
+_ROWS = 10_000
+_HDF5 = (".h5", ".hdf5", ".nxs", ".cxi")
+_TIFF = (".tif", ".tiff")
+
+
+def export_table(session: ReviewSession, path: str | Path) -> Work:
+    """Write the table as CSV, with a ``.json`` beside it that says where it comes from.
+
+    The columns are those of the classification, ``label`` being the person's where there is one,
+    then ``reviewed_label, reviewer, time``.
+    """
+    path = Path(path)
+    table = session.table()
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        for start in range(0, max(1, len(table)), _ROWS):
+            rows = table.iloc[start : start + _ROWS]
+            rows.to_csv(file, header=start == 0, index=False, lineterminator="\n")
+            yield Progress(min(start + _ROWS, len(table)), len(table), f"Writing {path.name}")
+    write_beside(path, provenance(session))
+    return path
+
+
+def export_crystfel(
+    session: ReviewSession,
+    stack: PatternStack,
+    indices: Sequence[int] | NDArray[np.int64],
+    path: str | Path,
+) -> Work:
+    """Write a list of patterns for CrystFEL's programs.
+
+    One line per pattern, in the order of the stack: the file, and for a file of many patterns the
+    event, as ``run42.h5 //12`` (``//row/column`` for a scan).  A ``.json`` beside it says where
+    the choice comes from.
+
+    Raises
+    ------
+    InputError
+        The patterns are not in files, or the list cannot be written.
+    """
+    path = Path(path)
+    if not stack.sources:
+        raise InputError(
+            f"{stack.name} is not stored in a file that CrystFEL could read: "
+            "export the patterns as HDF5 first, then open that file."
+        )
+    chosen = np.sort(np.asarray(indices, np.int64))
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        for start in range(0, len(chosen), _ROWS):
+            part = chosen[start : start + _ROWS]
+            file.writelines(f"{_crystfel_name(stack, int(index))}\n" for index in part)
+            yield Progress(start + len(part), len(chosen), f"Writing {path.name}")
+    write_beside(path, provenance(session) | {"chosen": len(chosen)})
+    return path
+
+
+def _crystfel_name(stack: PatternStack, index: int) -> str:
+    source = str(Path(stack.source(index)).absolute())
+    if len(stack.sources) > 1 and not stack.events:
+        return source  # a file for each pattern
+    if stack.is_scan and not stack.events:
+        row, column = np.unravel_index(index, stack.data.shape[:2])
+        return f"{source} //{row}/{column}"
+    return f"{source} //{stack.event(index)}"
+
+
+def export_patterns(
+    session: ReviewSession,
+    stack: PatternStack,
+    indices: Sequence[int] | NDArray[np.int64],
+    path: str | Path,
+) -> Work:
+    """Write chosen patterns as a new stack, in the order given.
+
+    ``.h5`` (also .hdf5, .nxs, .cxi) holds the patterns in ``/entry/data/data``, one chunk each,
+    their rows of the table in ``/entry/labels``, and in the attributes of the file the
+    calibration (``wavelength, pixel_size, centre_x, centre_y``) and ``provenance``.  ``.tif``
+    (.tiff) holds the patterns, with ``.csv`` and ``.json`` beside it for the rest.  Patterns that
+    cannot be read are left out; provenance names them.
+
+    Raises
+    ------
+    InputError
+        The kind of file is not known, there is nothing to write, or it cannot be written.
+    """
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind not in _HDF5 + _TIFF:
+        raise InputError(
+            f"{path.name} is no kind of file that patterns can be written to: "
+            "let its name end in .h5 or .tif."
+        )
+    if not len(indices):
+        raise InputError(f"No pattern is chosen, so there is nothing to write to {path.name}.")
+    writer = _write_hdf5 if kind in _HDF5 else _write_tiff
+    yield from writer(session, stack, np.asarray(indices, np.int64), path)
+    return path
+
+
+class _Frames:
+    """Reads chosen patterns one by one and remembers which of them could be read."""
+
+    def __init__(self, stack: PatternStack, indices: NDArray[np.int64]) -> None:
+        self._stack = stack
+        self._indices = indices
+        self.read: list[int] = []
+        self.left_out: list[int] = []
+
+    def __iter__(self) -> Iterator[tuple[Progress, NDArray[Any] | None]]:
+        for number, index in enumerate(map(int, self._indices)):
+            step = Progress(number + 1, len(self._indices), "Writing patterns")
+            try:
+                frame = self._stack.frame(index)
+            except InputError:
+                self.left_out.append(index)
+                yield step, None
+            else:
+                self.read.append(index)
+                yield step, frame
+
+
+def _rows(session: ReviewSession, stack: PatternStack, indices: list[int]) -> pd.DataFrame:
+    """Return the table's rows of patterns, also of those that are not classified."""
+    table = session.table()
+    if not len(table):
+        table = pd.DataFrame({"index": [], "label": [], "confidence": []})
+    rows = table.set_index("index").reindex(indices).reset_index()
+    rows["source"] = [stack.source(index) for index in indices]
+    texts = [name for name in rows if rows[name].dtype.kind not in "fiub"]
+    return rows.fillna(dict.fromkeys(texts, ""))
+
+
+def _write_hdf5(
+    session: ReviewSession, stack: PatternStack, indices: NDArray[np.int64], path: Path
+) -> Generator[Progress, None, None]:
+    frames = _Frames(stack, indices)
+    shape = stack.frame_shape
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        data = file.create_dataset(
+            "entry/data/data",
+            shape=(len(indices), *shape),
+            maxshape=(None, *shape),
+            chunks=(1, *shape),
+            dtype=stack.data.dtype,
+            compression="gzip",
+            compression_opts=1,
+            shuffle=True,
+        )
+        for step, frame in frames:
+            if frame is not None:
+                data[len(frames.read) - 1] = frame
+            yield step
+        data.resize(len(frames.read), axis=0)
+        _describe_hdf5(file, stack)
+        rows = _rows(session, stack, frames.read)
+        for name in rows:
+            values = rows[name].to_numpy()
+            texts = h5py.string_dtype() if values.dtype.kind not in "fiub" else None
+            file.create_dataset(f"entry/labels/{name}", data=values, dtype=texts)
+        facts = provenance(session) | _choice(stack, frames)
+        file.attrs["provenance"] = json.dumps(facts)
+
+
+def _describe_hdf5(file: h5py.File, stack: PatternStack) -> None:
+    file["entry"].attrs["NX_class"] = "NXentry"
+    file["entry/data"].attrs["NX_class"] = "NXdata"
+    file["entry/data"].attrs["signal"] = "data"
+    geometry = stack.geometry
+    calibration = {"wavelength": geometry.wavelength, "pixel_size": geometry.pixel_size}
+    if geometry.centre is not None:
+        calibration |= {"centre_x": geometry.centre[0], "centre_y": geometry.centre[1]}
+    for name, value in calibration.items():
+        if value is not None:
+            file.attrs[name] = float(value)
+
+
+def _write_tiff(
+    session: ReviewSession, stack: PatternStack, indices: NDArray[np.int64], path: Path
+) -> Generator[Progress, None, None]:
+    frames = _Frames(stack, indices)
+    size = len(indices) * int(np.prod(stack.frame_shape)) * stack.data.dtype.itemsize
+    with replacing(path) as temporary:
+        with tifffile.TiffWriter(temporary, bigtiff=size > 3_900_000_000) as file:
+            for step, frame in frames:
+                if frame is not None:
+                    file.write(frame, photometric="minisblack", contiguous=True)
+                yield step
+        if not frames.read:
+            raise InputError(f"None of the chosen patterns can be read, so {path} is not written.")
+    table = path.with_name(path.name + ".csv")
+    with replacing(table) as temporary:
+        rows = _rows(session, stack, frames.read)
+        rows.to_csv(temporary, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
+    geometry = stack.geometry
+    calibration = {
+        "wavelength": geometry.wavelength,
+        "pixel_size": geometry.pixel_size,
+        "centre": geometry.centre,
+    }
+    write_beside(path, provenance(session) | _choice(stack, frames) | {"geometry": calibration})
+
+
+def _choice(stack: PatternStack, frames: _Frames) -> dict[str, Any]:
+    return {"stack": stack.name, "chosen": len(frames.read), "left_out": frames.left_out}

@@ -1,0 +1,208 @@
+"""Where a review is kept on disk: the classification table and a journal of decisions.
+
+A session is a folder in the user's data directory, named after the stack's fingerprint:
+
+``about.json``
+    The stack, the model, its settings.
+``table.csv``
+    The classification table, written batch by batch.
+``journal.jsonl``
+    One line of JSON per decision, forced to the disk before the next key press is dealt with.  A
+    crash can tear the last line at worst, which reading tolerates.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import platformdirs
+
+from napari_diffraction.review.decisions import Decisions
+from napari_diffraction.review.files import replacing, writing_error
+
+_ABOUT, _TABLE, _JOURNAL = "about.json", "table.csv", "journal.jsonl"
+_TEXTS = ("source", "label")
+
+
+def sessions_folder() -> Path:
+    """Return the folder in which all reviews are kept."""
+    return Path(platformdirs.user_data_dir("napari-diffraction", appauthor=False)) / "sessions"
+
+
+def now() -> str:
+    """Return the time as kept with a decision: ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class SessionStore:
+    """The folder of one review, which is made when the first thing is written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._journal_is_whole = False
+
+    @classmethod
+    def of(cls, key: str) -> SessionStore:
+        """Return the store of the stack with a fingerprint."""
+        return cls(sessions_folder() / key)
+
+    def about(self) -> dict[str, Any]:
+        """Return what is known of the stack and the model; empty where nothing is kept."""
+        try:
+            about = json.loads((self.folder / _ABOUT).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return about if isinstance(about, dict) else {}
+
+    def write_about(self, about: dict[str, Any]) -> None:
+        """Keep what is known of the stack and the model."""
+        self._make_folder()
+        with replacing(self.folder / _ABOUT) as temporary:
+            temporary.write_text(json.dumps(about, indent=1, default=str), encoding="utf-8")
+
+    def table(self) -> pd.DataFrame | None:
+        """Read the classification table; ``None`` where there is none.
+
+        A last line without an end, as a crash leaves it, is left out.
+        """
+        try:
+            text = (self.folder / _TABLE).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+        whole = text[: text.rfind("\n") + 1]
+        if not whole:
+            return None
+        columns = whole[: whole.find("\n")].split(",")
+        try:
+            table = pd.read_csv(
+                io.StringIO(whole),
+                dtype={name: str for name in _TEXTS if name in columns},
+                keep_default_na=False,
+                na_values={name: [""] for name in columns if name not in _TEXTS},
+            )
+        except ValueError:  # damaged by something else than a crash
+            return None
+        if not {"index", "label", "confidence"} <= set(table.columns):
+            return None
+        return table.drop_duplicates("index", keep="last", ignore_index=True)
+
+    def write_table(self, table: pd.DataFrame) -> None:
+        """Write the classification table anew."""
+        self._make_folder()
+        with replacing(self.folder / _TABLE) as temporary:
+            table.to_csv(temporary, index=False, lineterminator="\n")
+
+    def append_rows(self, rows: pd.DataFrame) -> None:
+        """Add classified patterns to the table on disk."""
+        self._make_folder()
+        path = self.folder / _TABLE
+        try:
+            # A table of no patterns is written as an empty line.
+            new = not path.exists() or path.stat().st_size <= len(os.linesep)
+            with path.open("w" if new else "a", encoding="utf-8", newline="") as file:
+                rows.to_csv(file, header=new, index=False, lineterminator="\n")
+        except OSError as error:
+            raise writing_error(path, error) from error
+
+    def journal(self) -> list[dict[str, Any]]:
+        """Read the decisions, oldest first, without a torn last line."""
+        records = []
+        for line in self._journal_bytes().split(b"\n"):
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict):
+                records.append(record)
+        return records
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Add a decision and force it to the disk."""
+        self._make_folder()
+        path = self.folder / _JOURNAL
+        text = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+        try:
+            # After a crash the next line must not be glued to a torn one.
+            if not self._journal_is_whole and not self._ends_whole():
+                text = b"\n" + text
+            self._journal_is_whole = False
+            with path.open("ab") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise writing_error(path, error) from error
+        self._journal_is_whole = True
+
+    def set_aside(self) -> None:
+        """Begin with an empty journal; the old one stays beside it under another name."""
+        path = self.folder / _JOURNAL
+        if path.exists():
+            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+            path.rename(path.with_name(f"journal-{stamp}.jsonl"))
+        self._journal_is_whole = False
+
+    def _journal_bytes(self) -> bytes:
+        try:
+            return (self.folder / _JOURNAL).read_bytes()
+        except OSError:
+            return b""
+
+    def _ends_whole(self) -> bool:
+        text = self._journal_bytes()
+        return not text or text.endswith(b"\n")
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise writing_error(self.folder, error) from error
+
+
+@dataclass(frozen=True)
+class SavedReview:
+    """A review that can be taken up again.
+
+    Attributes
+    ----------
+    key, folder
+        Fingerprint of the stack, and where the session is kept.
+    decisions
+        Number of patterns that somebody decided on.
+    patterns
+        Number of patterns classified.
+    time
+        Of the last step, ISO 8601, UTC.
+    """
+
+    key: str
+    folder: Path
+    decisions: int
+    patterns: int
+    time: str
+
+
+def saved_review(key: str) -> SavedReview | None:
+    """Look for a saved review of the stack with a fingerprint."""
+    store = SessionStore.of(key)
+    if not store.folder.is_dir():
+        return None
+    decisions = Decisions()
+    records = store.journal()
+    for record in records:
+        decisions.apply(record)
+    try:
+        lines = (store.folder / _TABLE).read_bytes().count(b"\n")
+    except OSError:
+        lines = 0
+    if not decisions and lines < 2:
+        return None
+    time = records[-1].get("time") if records else store.about().get("begun")
+    return SavedReview(key, store.folder, len(decisions), max(0, lines - 1), str(time or ""))
