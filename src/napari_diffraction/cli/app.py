@@ -1,0 +1,290 @@
+"""The commands.  Everything heavy is imported inside them, so that help comes at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_diffraction.cli.manners import (
+    Interrupted,
+    hush_libraries,
+    output_file,
+    with_bar,
+)
+from napari_diffraction.errors import InputError
+
+if TYPE_CHECKING:
+    from napari_diffraction.patterns.stack import PatternStack
+
+app = typer.Typer(
+    help="Sort stacks of electron-diffraction patterns.  INPUT is a file, a folder of images or "
+    "a glob.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+simulate = typer.Typer(help="Simulate labelled patterns.", no_args_is_help=True)
+app.add_typer(simulate, name="simulate")
+
+Input = Annotated[str, typer.Argument(metavar="INPUT", help="File, folder of images or glob.")]
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="INPUT...", help="Files, folders of images or globs.")
+]
+Dataset = Annotated[
+    str | None,
+    typer.Option(help="Name of the data set in an HDF5 or Zarr file that holds several."),
+]
+Device = Annotated[str, typer.Option(help="Where the network runs: auto, cpu, cuda or mps.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Patterns classified at a time.")]
+Seed = Annotated[int, typer.Option(min=0, help="Same seed, same patterns.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0, 2 with one line on stderr, or 130 after Ctrl-C."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command and return its exit status."""
+    hush_libraries()
+    try:
+        status = app(list(arguments), prog_name="napari-diffraction", standalone_mode=False)
+    except (InputError, Interrupted) as error:
+        message, status = str(error), 130 if isinstance(error, Interrupted) else 2
+    except typer.TyperException as error:
+        message = f"{error.format_message()} See napari-diffraction --help."
+        status = 2
+    except (KeyboardInterrupt, typer.Abort):
+        message, status = "Stopped.", 130
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        message, status = f"{where}{error.strerror or error}.", 2
+    except MemoryError:
+        message, status = "Memory ran out: take a smaller --batch-size or fewer patterns.", 2
+    else:
+        return status if isinstance(status, int) else 0
+    print(" ".join(message.split()), file=sys.stderr)
+    return status
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"napari-diffraction {version('napari-diffraction')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _open(inputs: Sequence[str], dataset: str | None = None) -> PatternStack:
+    from napari_diffraction.patterns.readers import open_stack
+
+    return open_stack(inputs[0] if len(inputs) == 1 else list(inputs), dataset)
+
+
+@app.command()
+def info(inputs: Inputs, dataset: Dataset = None) -> None:
+    """Say what INPUT holds: shape, dtype, calibration, and what will be assumed."""
+    from napari_diffraction.cli.info import describe
+
+    for line in describe(_open(inputs, dataset)):
+        print(line)
+
+
+@simulate.command()
+def spots(
+    output: Annotated[
+        Path,
+        typer.Option(help="What to write: .h5 with labels and spots, or .tif or .npy with a CSV."),
+    ],
+    cell: Annotated[
+        tuple[float, float, float, float, float, float] | None,
+        typer.Option(metavar="A B C ALPHA BETA GAMMA", help="Unit cell in A and degrees."),
+    ] = None,
+    random_cell: Annotated[
+        float | None, typer.Option(metavar="VOLUME", help="Random cells of this volume in A^3.")
+    ] = None,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            help="Crystal system of the random cells: triclinic, monoclinic, orthorhombic, "
+            "tetragonal, trigonal, hexagonal or cubic.",
+            show_default="triclinic",
+        ),
+    ] = None,
+    cells: Annotated[int, typer.Option(min=1, help="How many random cells.")] = 1,
+    space_group: Annotated[
+        str | None,
+        typer.Option(help="Number or symbol; its absences are left out.", show_default="none"),
+    ] = None,
+    wavelength: Annotated[
+        float | None, typer.Option(help="Electron wavelength in A.", show_default="0.0251")
+    ] = None,
+    resolution: Annotated[
+        float | None, typer.Option(help="Smallest plane spacing in A.", show_default="1.0")
+    ] = None,
+    excitation_error: Annotated[
+        float | None,
+        typer.Option(
+            help="Largest distance of a reflection from the Ewald sphere in 1/A.",
+            show_default="0.01",
+        ),
+    ] = None,
+    intensities: Annotated[
+        str | None, typer.Option(help="equal, random or kinematical.", show_default="equal")
+    ] = None,
+    orientations: Annotated[
+        int, typer.Option(min=1, help="Orientations of every cell, evenly over the sphere.")
+    ] = 1000,
+    crystals: Annotated[
+        int, typer.Option(min=0, max=3, help="Crystals in one pattern; 0 gives no-hits.")
+    ] = 1,
+    realistic: Annotated[
+        bool,
+        typer.Option("--realistic", help="Draw beam, camera and noise of an ordinary experiment."),
+    ] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any condition or effect, for instance jitter=2; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    size: Annotated[int, typer.Option(min=16, max=4096, help="Frame size in pixels.")] = 256,
+    seed: Seed = 0,
+) -> None:
+    """Simulate spot patterns of a cell in many orientations, each with its label."""
+    from napari_diffraction.cli import simulation
+    from napari_diffraction.simulation.dataset import simulate_spots
+    from napari_diffraction.simulation.files import save_simulated
+
+    output_file(output, (".h5", ".hdf5", ".nxs", ".cxi", ".tif", ".tiff", ".npy"))
+    unit_cells = simulation.cells(cell, random_cell, system, cells, seed)
+    conditions, effects = simulation.settings(
+        realistic=realistic,
+        given={
+            "wavelength": wavelength,
+            "resolution": resolution,
+            "excitation_error": excitation_error,
+            "intensities": intensities,
+        },
+        pairs=set_ or [],
+        size=size,
+        seed=seed,
+    )
+    work = simulate_spots(
+        unit_cells,
+        conditions,
+        effects,
+        orientations=orientations,
+        size=size,
+        space_group=space_group,
+        crystals=crystals,
+        seed=seed,
+    )
+    stack = with_bar(work)
+    save_simulated(stack, output)
+    print(f"{output}: {len(stack.labels)} patterns of {size} x {size} pixels.")
+    for label, count in stack.labels["label"].value_counts().items():
+        print(f"  {label}  {count}  ({count / len(stack.labels):.1%})")
+
+
+@app.command()
+def classify(
+    inputs: Inputs,
+    output: Annotated[Path, typer.Option(metavar="OUT.csv", help="The table to write.")],
+    model: Annotated[
+        str, typer.Option(help="Name of a model, or a .safetensors file; see models.")
+    ] = "zones",
+    device: Device = "auto",
+    batch_size: BatchSize = 64,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from what an interrupted run kept.")
+    ] = False,
+    dataset: Dataset = None,
+) -> None:
+    """Give every pattern a class and a confidence.
+
+    While it runs, rows are kept in OUT.csv.part; beside OUT.csv, OUT.csv.json says which model
+    and settings made it.
+    """
+    import time
+
+    from napari_diffraction.cli.classification import classify_to_csv
+    from napari_diffraction.learning.registry import load_model
+
+    output_file(output, (".csv",))
+    stack = _open(inputs, dataset)
+    classifier = load_model(model)
+    start = time.perf_counter()
+    table = classify_to_csv(
+        stack, classifier, output, device=device, batch_size=batch_size, resume=resume
+    )
+    print(f"{output}: {len(table)} patterns in {time.perf_counter() - start:.1f} s.")
+    for label, count in table["label"].value_counts().items():
+        print(f"  {label}  {count}  ({count / len(table):.1%})")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Name of a model, or a .safetensors file.")],
+    data: Annotated[str, typer.Argument(help="Patterns with labels, as simulate writes them.")],
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for tables and plots.")],
+    device: Device = "auto",
+    batch_size: BatchSize = 64,
+) -> None:
+    """Compare a model with known labels: confusion matrix, precision, recall, reliability."""
+    from napari_diffraction.cli.evaluation import evaluate_file
+
+    for line in evaluate_file(model, data, output, device=device, batch_size=batch_size):
+        print(line)
+
+
+@app.command()
+def models() -> None:
+    """List the models that can be used, with the figures measured for them."""
+    from napari_diffraction.cli.info import describe_model
+    from napari_diffraction.learning.registry import list_models
+
+    for card in list_models():
+        for line in describe_model(card):
+            print(line)
+
+
+@app.command()
+def demo(
+    output: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where tables and pictures go.")
+    ] = Path("demo_output"),
+    window: Annotated[
+        bool | None,
+        typer.Option(
+            "--window/--no-window",
+            help="Open napari, or write files.",
+            show_default="a window where there is a display",
+        ),
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Sort the built-in sample: opens napari, or without a display writes tables and pictures."""
+    from napari_diffraction.cli import demo as demonstration
+
+    if demonstration.can_open_window() if window is None else window:
+        demonstration.in_window()
+    else:
+        demonstration.to_files(output, seed=seed)

@@ -1,0 +1,250 @@
+"""Classify a stack into a CSV file; a kill at any moment loses one batch at most."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_diffraction.cli.manners import Interrupted, output_file, with_bar
+from napari_diffraction.errors import InputError
+from napari_diffraction.review.files import replacing, writing_error
+from napari_diffraction.review.fingerprint import stack_key
+from napari_diffraction.review.provenance import beside, write_beside
+from napari_diffraction.review.store import now
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_diffraction.learning.registry import Classifier
+    from napari_diffraction.patterns.stack import PatternStack
+
+#: Six figures are more than any probability here deserves.
+_FLOATS = "%.6g"
+
+
+@dataclass
+class PartialTable:
+    """The rows computed so far, in a file that outlives the program.
+
+    The first line is a comment that says which run the rows belong to; the rest is CSV.  Rows are
+    appended batch by batch; a last line that was cut short by a kill is dropped on reading.
+
+    Attributes
+    ----------
+    path
+        The file, ``OUT.csv.part``.
+    run
+        What must be the same for the rows to be of use: model, patterns, data set.
+    """
+
+    path: Path
+    run: dict[str, Any]
+    _batches: list[pd.DataFrame] = field(default_factory=list, init=False)
+
+    def __len__(self) -> int:
+        return sum(len(batch) for batch in self._batches)
+
+    def table(self) -> pd.DataFrame:
+        """Return the rows so far, sorted by ``index``."""
+        import pandas as pd
+
+        rows = pd.concat(self._batches, ignore_index=True) if self._batches else pd.DataFrame()
+        return rows if rows.empty else rows.sort_values("index", ignore_index=True)
+
+    def indices(self) -> list[int]:
+        """Return the numbers of the patterns that are done."""
+        return [int(index) for batch in self._batches for index in batch["index"]]
+
+    def start(self, *, resume: bool) -> None:
+        """Begin, or take up what an earlier run left.
+
+        Raises
+        ------
+        InputError
+            There are rows of an earlier run and ``resume`` was not asked for, or they belong to
+            another run; or the file cannot be written.
+        """
+        try:
+            earlier, kept = self._read()
+            if not kept.empty and not resume:
+                raise InputError(
+                    f"{self.path}: {len(kept)} patterns of an interrupted run are kept here; add "
+                    "--resume to go on from them, or delete the file to start anew."
+                )
+            if not kept.empty and earlier != self.run:
+                differs = ", ".join(key for key in self.run if self.run[key] != earlier.get(key))
+                raise InputError(
+                    f"{self.path}: the patterns kept here are of another run ({differs} differ); "
+                    "delete the file to start anew."
+                )
+            self._batches = [] if kept.empty else [kept]
+            _write(self.path, f"# {json.dumps(self.run)}\n{_csv(kept)}")
+        except OSError as error:
+            raise writing_error(self.path, error) from error
+
+    def append(self, rows: pd.DataFrame) -> None:
+        """Add rows, in the file first.
+
+        Raises
+        ------
+        InputError
+            The file cannot be written, for instance because the disk is full.
+        """
+        try:
+            text = _csv(rows, header=not self._batches)
+            with self.path.open("a", encoding="utf-8", newline="") as file:
+                file.write(text)
+        except OSError as error:
+            raise writing_error(self.path, error) from error
+        self._batches.append(rows)
+
+    def what_is_kept(self) -> str:
+        """Say how many patterns are kept and how to go on."""
+        if not len(self):
+            return "Nothing was computed yet."
+        return (
+            f"{len(self)} patterns are kept in {self.path}: the same command with --resume goes "
+            "on from there."
+        )
+
+    def _read(self) -> tuple[dict[str, Any], pd.DataFrame]:
+        import io
+
+        import pandas as pd
+
+        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        first, _, rest = text.partition("\n")
+        table = rest[: rest.rfind("\n") + 1]
+        if table.count("\n") < 2:
+            return {}, pd.DataFrame()
+        try:
+            run = json.loads(first.removeprefix("# "))
+            rows = pd.read_csv(io.StringIO(table), dtype={"source": str, "label": str})
+        except ValueError as error:
+            raise InputError(
+                f"{self.path}: this is not what an interrupted run leaves; delete it."
+            ) from error
+        rows["source"] = rows["source"].fillna("")
+        return run, rows
+
+
+def _csv(rows: pd.DataFrame, *, header: bool = True) -> str:
+    return "" if rows.empty else rows.to_csv(index=False, header=header, float_format=_FLOATS)
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def classify_to_csv(
+    stack: PatternStack,
+    classifier: Classifier,
+    output: Path,
+    *,
+    device: str = "auto",
+    batch_size: int = 64,
+    resume: bool = False,
+    say: Callable[[str], None] = print,
+) -> pd.DataFrame:
+    """Classify a stack, write the table, and beside it how it came about.
+
+    Parameters
+    ----------
+    stack
+        Patterns.
+    classifier
+        A loaded model.
+    output
+        The CSV file; while running, rows are kept in ``OUT.csv.part``; afterwards
+        ``OUT.csv.json`` holds model, its hash, settings and version.
+    device, batch_size
+        See `napari_diffraction.learning.inference.classify`.
+    resume
+        Go on from what an interrupted run kept.
+    say
+        Called with sentences for a person.
+
+    Returns
+    -------
+    DataFrame
+        One row a pattern, sorted by ``index``.
+
+    Raises
+    ------
+    InputError
+        The output cannot be written, or what is kept belongs to another run.
+    Interrupted
+        Ctrl-C was pressed.
+    """
+    from napari_diffraction.learning.inference import classify
+
+    output_file(output, (".csv",))
+    run = _identity(stack, classifier)
+    if resume and _is_done(output, run):
+        say(f"{output}: all {len(stack)} patterns were done already.")
+        return _read_table(output)
+    partial = PartialTable(output.with_name(output.name + ".part"), run)
+    partial.start(resume=resume)
+    if len(partial):
+        say(f"Going on from {len(partial)} of {len(stack)} patterns.")
+    work = classify(
+        stack, classifier, device=device, batch_size=batch_size, skip=frozenset(partial.indices())
+    )
+    try:
+        with_bar(work, lambda batch: partial.append(batch.rows))
+        table = partial.table()
+        _write(output, _csv(table))
+        settings = {"device": device, "batch_size": batch_size}
+        write_beside(output, _provenance(stack, classifier, run, settings))
+    except KeyboardInterrupt as stop:
+        raise Interrupted(f"Stopped. {partial.what_is_kept()}") from stop
+    except InputError as error:
+        raise InputError(f"{error} {partial.what_is_kept()}") from error
+    finally:
+        if not len(partial):
+            partial.path.unlink(missing_ok=True)
+    partial.path.unlink()
+    return table
+
+
+def _identity(stack: PatternStack, classifier: Classifier) -> dict[str, Any]:
+    """Return what must be the same for two runs to give the same rows."""
+    return {
+        "model_sha256": classifier.card.sha256,
+        "patterns": len(stack),
+        "dataset": stack.dataset,
+        "stack": stack_key(stack),
+    }
+
+
+def _provenance(
+    stack: PatternStack, classifier: Classifier, run: dict[str, Any], settings: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "software": f"napari-diffraction {version('napari-diffraction')}",
+        "finished": now(),
+        "model": classifier.card.name,
+        **run,
+        "settings": settings,
+        "sources": sorted(set(stack.sources)),
+        "notes": list(stack.notes),
+    }
+
+
+def _is_done(output: Path, run: dict[str, Any]) -> bool:
+    try:
+        earlier = json.loads(beside(output).read_text(encoding="utf-8"))
+        return output.exists() and all(earlier.get(key) == value for key, value in run.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.read_csv(path, dtype={"source": str, "label": str})

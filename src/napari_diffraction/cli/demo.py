@@ -1,0 +1,120 @@
+"""The main job on the built-in sample, in napari or as files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_diffraction.cli.classification import classify_to_csv
+from napari_diffraction.cli.manners import with_bar
+from napari_diffraction.learning.classes import UNREADABLE, ZONE, ZONE_CLASSES
+from napari_diffraction.learning.palette import CLASS_COLOURS
+from napari_diffraction.review.files import replacing, writing_error
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from napari_diffraction.patterns.stack import PatternStack
+
+#: Rows and columns of the montage.
+_GRID = 4, 6
+
+
+def can_open_window() -> bool:
+    """Return whether napari could open a window here: a display and a Qt binding are needed."""
+    has_display = not sys.platform.startswith("linux") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    return has_display and any(
+        find_spec(binding) is not None for binding in ("PyQt6", "PySide6", "PyQt5")
+    )
+
+
+def to_files(folder: Path, seed: int = 0) -> None:
+    """Make the sample, classify it, and write patterns, table and pictures.
+
+    Parameters
+    ----------
+    folder
+        Where the files go; made if absent.
+    seed
+        Seed of the sample.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be written.
+    """
+    from napari_diffraction.learning.registry import load_model
+    from napari_diffraction.patterns.readers import open_stack
+    from napari_diffraction.simulation.files import save_simulated
+    from napari_diffraction.simulation.samples import serial_experiment
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise writing_error(folder, error) from error
+    sample = with_bar(serial_experiment(seed))
+    patterns = folder / "serial_experiment.h5"
+    save_simulated(sample, patterns)
+    stack = open_stack(patterns)
+    table = folder / "classification.csv"
+    table.with_name(table.name + ".part").unlink(missing_ok=True)
+    rows = classify_to_csv(stack, load_model("zones"), table)
+    _save(_montage(stack, rows), folder / "zones.png")
+    _save(_histogram(rows), folder / "confidence.png")
+    right = (rows["label"].to_numpy() == sample.labels["label"].to_numpy()).mean()
+    print(f"{len(rows)} simulated patterns of a serial experiment, {right:.1%} put in their class:")
+    for name, count in rows["label"].value_counts().items():
+        print(f"  {name}  {count}")
+    print(f"{patterns}: the patterns, with their true classes")
+    print(f"{table}: class and confidence of each")
+    print(f"{folder / 'zones.png'}: the most likely zones, best first")
+    print(f"{folder / 'confidence.png'}: how sure the model is, by class")
+
+
+def _montage(stack: PatternStack, rows: pd.DataFrame) -> Figure:
+    """Show the patterns most likely to be zones, best first."""
+    from matplotlib.figure import Figure
+
+    from napari_diffraction.patterns.display import contrast_limits
+
+    best = rows.sort_values(f"p_{ZONE}", ascending=False).head(_GRID[0] * _GRID[1])
+    figure = Figure(figsize=(2 * _GRID[1], 2.25 * _GRID[0]), layout="constrained")
+    for axes, (_, row) in zip(figure.subplots(*_GRID).flat, best.iterrows(), strict=False):
+        frame = stack.frame(int(row["index"]))
+        low, high = contrast_limits(frame)
+        axes.imshow(frame, cmap="gray", vmin=low, vmax=high, interpolation="area")
+        axes.set_title(f"{row['index']}: {row['label']} {row['confidence']:.2f}", fontsize=7)
+    for axes in figure.axes:
+        axes.set_axis_off()
+    return figure
+
+
+def _histogram(rows: pd.DataFrame) -> Figure:
+    """Show the confidences, stacked by class."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.subplots()
+    readable = rows[rows["label"] != UNREADABLE]
+    axes.hist(
+        [readable.loc[readable["label"] == name, "confidence"] for name in ZONE_CLASSES],
+        bins=20,
+        range=(0, 1),
+        stacked=True,
+        label=ZONE_CLASSES,
+        color=[CLASS_COLOURS[name] for name in ZONE_CLASSES],
+    )
+    axes.set(xlabel="Confidence", ylabel="Patterns")
+    axes.legend(frameon=False)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120)

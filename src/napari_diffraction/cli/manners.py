@@ -1,0 +1,79 @@
+"""How the commands speak: a bar on a terminal, one line for what went wrong, nothing else."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TypeVar
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.progress import Progress, finish
+
+T = TypeVar("T")
+P = TypeVar("P", bound=Progress)
+
+
+class Interrupted(Exception):
+    """The person pressed Ctrl-C; the message says what is kept and how to go on."""
+
+
+def hush_libraries() -> None:
+    """Keep warnings and log messages of libraries off the terminal (``python -W`` shows them)."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())
+
+
+def with_bar(
+    work: Generator[P, None, T], report: Callable[[P], None] | None = None, *, unit: str = "pattern"
+) -> T:
+    """Run long work to its end; a terminal sees a bar, a log file does not.
+
+    Parameters
+    ----------
+    work
+        Yields progress and returns a result.
+    report
+        Called with each progress before the bar moves.
+    unit
+        What is counted.
+    """
+    from tqdm import tqdm
+
+    with tqdm(disable=None, unit=f" {unit}s", leave=False) as bar:
+
+        def step(progress: P) -> None:
+            if report is not None:
+                report(progress)
+            bar.total = progress.total
+            bar.set_description_str(progress.message, refresh=False)
+            bar.update(progress.done - bar.n)
+
+        return finish(work, step)
+
+
+def output_file(path: Path, suffixes: tuple[str, ...]) -> Path:
+    """Check, before anything is computed, that a file can be written.
+
+    Parameters
+    ----------
+    path
+        The file that will be written.
+    suffixes
+        What its name may end in.
+
+    Raises
+    ------
+    InputError
+        The name ends in something else, or its folder is missing or is no folder.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"{path}: the output's name must end in {' or '.join(suffixes)}.")
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder; name a file to write.")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent}: there is no such folder; make it first.")
+    return path

@@ -1,0 +1,125 @@
+"""What ``simulate spots`` was asked for, as cells, conditions and effects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from napari_diffraction.crystal.cell import UnitCell, random_cell
+from napari_diffraction.errors import InputError
+from napari_diffraction.simulation.conditions import (
+    DetectorEffects,
+    SpotConditions,
+    realistic_conditions,
+    realistic_effects,
+)
+
+Settings = TypeVar("Settings", SpotConditions, DetectorEffects)
+
+_TRUE = ("true", "yes", "on", "1")
+_FALSE = ("false", "no", "off", "0")
+
+
+def cells(
+    cell: Sequence[float] | None, volume: float | None, system: str | None, number: int, seed: int
+) -> list[UnitCell]:
+    """Return the cells to simulate: the one that is given, or random ones.
+
+    Parameters
+    ----------
+    cell
+        Six parameters in A and degrees.
+    volume
+        Volume of random cells in A^3.
+    system
+        Crystal system of random cells, triclinic by default.
+    number
+        How many random cells.
+    seed
+        Seed of the random cells.
+
+    Raises
+    ------
+    InputError
+        Neither or both ways are asked for, or no cell can be like this.
+    """
+    if (cell is None) == (volume is None):
+        raise InputError(
+            "Give the unit cell with --cell A B C ALPHA BETA GAMMA, or --random-cell VOLUME "
+            "for random ones; one of the two."
+        )
+    if cell is not None:
+        if system is not None or number != 1:
+            raise InputError(
+                "--system and --cells are for random cells: leave them out beside --cell."
+            )
+        return [UnitCell(*cell)]
+    assert volume is not None
+    rng = np.random.default_rng(seed)
+    return [random_cell(volume, system or "triclinic", rng=rng) for _ in range(number)]
+
+
+def settings(
+    *,
+    realistic: bool,
+    given: Mapping[str, float | str | None],
+    pairs: Sequence[str],
+    size: int,
+    seed: int,
+) -> tuple[SpotConditions, DetectorEffects]:
+    """Return the conditions and effects to simulate with.
+
+    Parameters
+    ----------
+    realistic
+        Start from the camera and beam of an ordinary experiment, drawn with ``seed``, instead of
+        from clean patterns.
+    given
+        Conditions that have an option of their own; ``None``: not given.
+    pairs
+        Any condition or effect as ``NAME=VALUE``.
+    size
+        Frame size in pixels.
+    seed
+        Seed of the drawn settings.
+
+    Raises
+    ------
+    InputError
+        A name is unknown, or a value is not of its kind or range.
+    """
+    rng = np.random.default_rng(seed)
+    conditions = realistic_conditions(rng) if realistic else SpotConditions()
+    effects = realistic_effects(rng, size) if realistic else DetectorEffects()
+    wanted: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    known = {field.name: field for field in (*fields(conditions), *fields(effects))}
+    for pair in pairs:
+        name, equals, text = (part.strip() for part in pair.partition("="))
+        if not equals or name not in known:
+            raise InputError(
+                f"--set {pair}: write --set NAME=VALUE, NAME being one of {', '.join(known)}."
+            )
+        wanted[name] = _value(known[name], text)
+    return _with(conditions, wanted), _with(effects, wanted)
+
+
+def _with(settings: Settings, wanted: Mapping[str, Any]) -> Settings:
+    own = {field.name for field in fields(settings)}
+    return replace(settings, **{name: value for name, value in wanted.items() if name in own})
+
+
+def _value(field: Field[Any], text: str) -> bool | float | str:
+    """Read a value in the type of its setting's default."""
+    if isinstance(field.default, str):
+        return text
+    if isinstance(field.default, bool):
+        if text.lower() not in _TRUE + _FALSE:
+            raise InputError(f"--set {field.name}={text}: write true or false.")
+        return text.lower() in _TRUE
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--set {field.name}={text}: '{text}' is not a number.") from None

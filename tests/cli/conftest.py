@@ -1,0 +1,107 @@
+"""A stand-in for the model, so that the command line is tested without a network."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.learning.classes import ZONE_CLASSES
+from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.progress import Progress
+
+
+@dataclass(frozen=True)
+class FakeCard:
+    name: str = "zones"
+    title: str = "Zones"
+    summary: str = "Knows zones."
+    classes: tuple[str, ...] = ZONE_CLASSES
+    figures: dict[str, float] = field(default_factory=lambda: {"balanced accuracy": 0.98765})
+    path: str = "zones.safetensors"
+    sha256: str = "ab" * 32
+
+
+@dataclass
+class FakeClassifier:
+    card: FakeCard = field(default_factory=FakeCard)
+
+
+@dataclass(frozen=True)
+class FakeBatch(Progress):
+    rows: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+@dataclass
+class FakeLearning:
+    """Classifies pattern i as class i mod 4; `before_batch` may raise to end a run early."""
+
+    card: FakeCard = field(default_factory=FakeCard)
+    seen: list[int] = field(default_factory=list)
+    before_batch: Callable[[int], None] = lambda done: None
+
+    def classify(
+        self,
+        stack: PatternStack,
+        classifier: Any,
+        *,
+        device: str = "auto",
+        batch_size: int = 64,
+        shares: dict[str, float] | None = None,
+        skip: Collection[int] = (),
+    ) -> Generator[FakeBatch, None, pd.DataFrame]:
+        todo = [index for index in range(len(stack)) if index not in skip]
+        tables = []
+        for start in range(0, len(todo), batch_size):
+            self.before_batch(start)
+            batch = todo[start : start + batch_size]
+            self.seen += batch
+            p = np.full((len(batch), 4), 0.1)
+            p[np.arange(len(batch)), np.array(batch) % 4] = 0.7
+            rows = pd.DataFrame(
+                {
+                    "index": batch,
+                    "source": [stack.source(i) for i in batch],
+                    "label": [ZONE_CLASSES[i % 4] for i in batch],
+                    "confidence": 0.7,
+                }
+            )
+            for column, name in enumerate(ZONE_CLASSES):
+                rows[f"p_{name}"] = p[:, column]
+            tables.append(rows)
+            yield FakeBatch(start + len(batch), len(todo), "Classifying", rows)
+        return pd.concat(tables, ignore_index=True)
+
+    def load_model(self, name: str) -> FakeClassifier:
+        if name != "zones":
+            raise InputError(f"{name}: there is no such model; see napari-diffraction models.")
+        return FakeClassifier(self.card)
+
+
+@pytest.fixture
+def learning(monkeypatch: pytest.MonkeyPatch) -> FakeLearning:
+    fake = FakeLearning()
+    registry = ModuleType("registry")
+    registry.load_model = fake.load_model
+    registry.list_models = lambda: [fake.card]
+    inference = ModuleType("inference")
+    inference.classify = fake.classify
+    monkeypatch.setitem(sys.modules, "napari_diffraction.learning.registry", registry)
+    monkeypatch.setitem(sys.modules, "napari_diffraction.learning.inference", inference)
+    return fake
+
+
+@pytest.fixture
+def patterns(tmp_path: Path) -> Path:
+    """Ten small patterns in a file."""
+    path = tmp_path / "patterns.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 255, (10, 32, 32), dtype=np.uint8))
+    return path

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_diffraction.cli import simulation
+from napari_diffraction.errors import InputError
+
+TRICLINIC = (5.6786, 10.4648, 20.4682, 109.7914, 106.5805, 105.8206)
+
+
+def settings(*pairs: str, realistic: bool = False, **given: float | None) -> tuple:
+    return simulation.settings(realistic=realistic, given=given, pairs=pairs, size=256, seed=1)
+
+
+def test_the_given_cell_is_taken() -> None:
+    (cell,) = simulation.cells(TRICLINIC, None, None, 1, 0)
+    assert cell.parameters == TRICLINIC
+
+
+def test_random_cells_have_the_volume_and_differ() -> None:
+    cells = simulation.cells(None, 700.0, "monoclinic", 3, 0)
+    np.testing.assert_allclose([cell.volume for cell in cells], 700.0)
+    assert {cell.alpha for cell in cells} == {90.0}
+    assert len({cell.a for cell in cells}) == 3
+    assert cells == simulation.cells(None, 700.0, "monoclinic", 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((None, None, None, 1, 0), "--cell A B C"),
+        ((TRICLINIC, 500.0, None, 1, 0), "one of the two"),
+        ((TRICLINIC, None, "cubic", 1, 0), "for random cells"),
+        (((1, 1, 1, 10, 170, 90), None, None, 1, 0), "no volume"),
+        ((None, -5.0, None, 1, 0), "volume"),
+        ((None, 500.0, "quadratic", 1, 0), "Unknown crystal system"),
+    ],
+)
+def test_cells_that_cannot_be_are_explained(arguments: tuple, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        simulation.cells(*arguments)
+
+
+def test_only_what_is_given_differs_from_clean_patterns() -> None:
+    conditions, effects = settings("jitter=2.5", "poisson=yes", wavelength=0.0197, resolution=None)
+    assert (conditions.wavelength, conditions.resolution) == (0.0197, 1.0)
+    assert (effects.jitter, effects.poisson, effects.missing) == (2.5, True, 0.0)
+
+
+def test_what_is_given_goes_over_the_realistic_preset() -> None:
+    preset, camera = settings(realistic=True)
+    conditions, effects = settings("missing=0.5", realistic=True, wavelength=0.0197)
+    assert conditions.wavelength == 0.0197 != preset.wavelength
+    assert conditions.resolution == preset.resolution
+    assert effects.missing == 0.5
+    assert effects.signal == camera.signal > 0
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        ("jitter", "NAME=VALUE"),
+        ("wobble=2", "NAME=VALUE"),
+        ("jitter=big", "not a number"),
+        ("jitter=nan", "outside"),
+        ("missing=7", "outside"),
+        ("poisson=2", "true or false"),
+        ("intensities=loud", "Unknown intensities"),
+    ],
+)
+def test_settings_that_cannot_be_are_explained(pair: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        settings(pair)
