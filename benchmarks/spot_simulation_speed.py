@@ -222,8 +222,10 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, help="also write the table as .json or .csv")
     arguments = parser.parse_args()
-    if arguments.output is not None and arguments.output.suffix not in (".json", ".csv"):
-        parser.error(f"--output {arguments.output} must end in .json or .csv")
+    if arguments.output is not None:
+        if arguments.output.suffix not in (".json", ".csv"):
+            parser.error(f"--output {arguments.output} must end in .json or .csv")
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
 
     numba.set_num_threads(min(arguments.cores, numba.config.NUMBA_NUM_THREADS))
     beams = fibonacci_sphere(arguments.orientations)
