@@ -1,0 +1,155 @@
+"""Opens stacks of patterns in all formats; nothing is read before it is looked at."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.geometry import ASSUMED_KILOVOLTS, electron_wavelength
+from napari_diffraction.patterns.readers.arrays import looks_like_patterns
+from napari_diffraction.patterns.readers.datasets import AmbiguousDatasetError
+from napari_diffraction.patterns.readers.files import Inputs, find_inputs, holds_inputs
+from napari_diffraction.patterns.readers.formats import (
+    FORMATS,
+    is_folder_input,
+    open_source,
+    recognise,
+)
+from napari_diffraction.patterns.readers.joined import join
+from napari_diffraction.patterns.readers.lazy import LazyPatterns, as_dask
+from napari_diffraction.patterns.readers.source import Source
+from napari_diffraction.patterns.stack import PatternStack, SpotGeometry
+
+__all__ = ["FORMATS", "AmbiguousDatasetError", "can_read", "open_stack"]
+
+# So many patterns are tried before a stack is taken for unreadable as a whole.
+_TRIES = 5
+
+
+def open_stack(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], dataset: str | None = None
+) -> PatternStack:
+    """Open a stack of patterns without reading it.
+
+    Parameters
+    ----------
+    path
+        A file, a folder of images, a glob, or a list of files.
+    dataset
+        Name of the data set, for files that hold several.
+
+    Returns
+    -------
+    PatternStack
+        `data` is (n, h, w), or (rows, columns, h, w) where the file says that it is a scan; a
+        single image makes a stack of one.  Numbers are as in the file, colours as grey.
+
+    Raises
+    ------
+    AmbiguousDatasetError
+        Several data sets fit equally well; it has their names.
+    InputError
+        The input is missing, damaged or of no known format.
+    """
+    inputs = find_inputs(path)
+    if len(inputs.files) == 1:
+        source = open_source(inputs.files[0], dataset)
+    else:
+        source = join(inputs, dataset)
+    patterns = LazyPatterns(source)
+    _try_some(patterns)
+    return PatternStack(
+        data=as_dask(patterns),
+        name=inputs.name,
+        sources=source.sources or (source.path,),
+        events=source.events,
+        dataset=source.dataset,
+        geometry=source.geometry,
+        notes=(
+            _what_was_read(inputs, source),
+            *inputs.notes,
+            *source.notes,
+            *_calibration_notes(source.geometry),
+        ),
+        metadata=source.metadata,
+        read=patterns.frame,
+    )
+
+
+def can_read(path: str | os.PathLike[str]) -> bool:
+    """Whether a file, folder or glob looks like patterns, from names and first bytes only."""
+    text = os.fspath(path)
+    try:
+        if os.path.isdir(text):
+            return is_folder_input(text) or holds_inputs(text)
+        if not os.path.exists(text) and glob.has_magic(text):
+            return any(can_read(match) for match in glob.glob(text)[:3])
+        return _is_images(text)
+    except (InputError, OSError):
+        return False
+
+
+def _is_images(path: str) -> bool:
+    row, _ = recognise(path)
+    if row.name != "NPY":
+        return True
+    # other programs keep tables in .npy files
+    try:
+        return looks_like_patterns(path)
+    except ValueError:
+        return False
+
+
+def _try_some(patterns: LazyPatterns) -> None:
+    """Raise the error of the first pattern if neither it nor some others can be read."""
+    count = patterns.source.count
+    problem: InputError | None = None
+    for index in dict.fromkeys(i * (count - 1) // max(1, _TRIES - 1) for i in range(_TRIES)):
+        try:
+            patterns.frame(index)
+        except InputError as error:
+            problem = problem or error
+        else:
+            return
+    if problem is not None:
+        raise problem
+
+
+def _what_was_read(inputs: Inputs, source: Source) -> str:
+    height, width = source.frame_shape
+    size = f"{width}x{height} pixels, {source.dtype}"
+    if len(source.shape) == 4:
+        rows, columns = source.shape[:2]
+        what = f"A scan of {rows} rows and {columns} columns, {size}"
+    else:
+        what = f"{source.count} pattern{'s' if source.count > 1 else ''}, {size}"
+    where = f"{len(inputs.files)} files" if len(inputs.files) > 1 else Path(source.path).name
+    inside = f", data set {source.dataset}" if source.dataset else ""
+    return f"{what}, from {where}{inside}."
+
+
+def _calibration_notes(geometry: SpotGeometry) -> tuple[str, ...]:
+    found, assumed = [], []
+    if geometry.wavelength is not None:
+        found.append(f"wavelength {geometry.wavelength:.5f} A")
+    else:
+        wavelength = electron_wavelength(ASSUMED_KILOVOLTS)
+        assumed.append(f"wavelength {wavelength:.4f} A ({ASSUMED_KILOVOLTS:g} kV) is assumed")
+    if geometry.pixel_size is not None:
+        found.append(f"{geometry.pixel_size:.6g} 1/A per pixel")
+    else:
+        assumed.append("1/A per pixel is unknown")
+    if geometry.centre is not None:
+        x, y = geometry.centre
+        found.append(f"beam at x {x:.1f}, y {y:.1f}")
+    else:
+        assumed.append("the beam is taken to be near the middle")
+    notes = []
+    if found:
+        notes.append(f"Calibration in the file: {', '.join(found)}.")
+    if assumed:
+        notes.append(f"Not in the file: {'; '.join(assumed)}.")
+    return tuple(notes)

@@ -1,0 +1,133 @@
+"""SMV (.img) and CBF: one frame a file, as crystallography's cameras write them."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import fabio
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.geometry import in_millimetres, reciprocal_pixel
+from napari_diffraction.patterns.readers.source import (
+    Source,
+    check_declared_size,
+    check_frame_bytes,
+)
+from napari_diffraction.patterns.stack import SpotGeometry
+
+_NUMBER = r"([-+]?[\d.]+(?:[eE][-+]?\d+)?)"
+
+
+def _number(text: str | None) -> float | None:
+    match = re.search(_NUMBER, text or "")
+    try:
+        return float(match[1]) if match else None
+    except ValueError:
+        return None
+
+
+def _positive(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) and value > 0 else None
+
+
+def _geometry(
+    wavelength: float | None,
+    pixel: float | None,
+    distance: float | None,
+    centre: tuple[float | None, float | None],
+) -> SpotGeometry:
+    size = None
+    wavelength, pixel, distance = map(_positive, (wavelength, pixel, distance))
+    if wavelength and pixel and distance:
+        size = reciprocal_pixel(pixel, distance, wavelength)
+    x, y = map(_positive, centre)
+    return SpotGeometry(wavelength, size, (x, y) if x is not None and y is not None else None)
+
+
+def open_smv(path: str, dataset: str | None = None) -> Source:
+    """Open an SMV image; its header gives wavelength (A), distance and pixel size (mm)."""
+    with open(path, "rb") as file:
+        head = file.read(4096).split(b"}")[0].decode("latin-1")
+    fields = dict(re.findall(r"(\w+)\s*=\s*([^;\n]*);", head))
+    try:
+        width, height = int(fields["SIZE1"]), int(fields["SIZE2"])
+        start = int(fields["HEADER_BYTES"])
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{path}: the SMV header gives no size; it is damaged.") from error
+    with fabio.open(path) as image:
+        dtype = np.dtype(image.dtype)
+    check_declared_size(path, start + width * height * dtype.itemsize, os.path.getsize(path))
+    pixel = _number(fields.get("PIXEL_SIZE"))
+    centre = _number(fields.get("BEAM_CENTER_X")), _number(fields.get("BEAM_CENTER_Y"))
+    geometry = _geometry(
+        _number(fields.get("WAVELENGTH")),
+        pixel,
+        _number(fields.get("DISTANCE")),
+        _in_pixels(centre, pixel, (width, height)),
+    )
+    read = _Image(path, (height, width))
+    return Source(path, (1, height, width), dtype, read, geometry=geometry, metadata=fields)
+
+
+def _in_pixels(
+    centre: tuple[float | None, float | None], pixel: float | None, size: tuple[int, int]
+) -> tuple[float | None, float | None]:
+    # some programs write millimetres, others pixels: what lies outside the frame in one is the
+    # other
+    x, y = centre
+    if x is None or y is None or not _positive(pixel):
+        return None, None
+    assert pixel is not None
+    if x <= size[0] * pixel and y <= size[1] * pixel:
+        return x / pixel, y / pixel
+    return (x, y) if x <= size[0] and y <= size[1] else (None, None)
+
+
+def open_cbf(path: str, dataset: str | None = None) -> Source:
+    """Open a CBF image, with what a miniCBF header says of wavelength, distance and beam."""
+    with open(path, "rb") as file:
+        head = file.read(65536).decode("latin-1")
+    sizes = re.findall(r"X-Binary-Size-(?:Fastest|Second)-Dimension:\s*(\d+)", head)
+    if len(sizes) != 2:
+        raise InputError(f"{path}: the CBF header gives no image size; it is damaged.")
+    # 8 bytes: the decoder works in 64-bit integers
+    check_frame_bytes(path, 8 * int(sizes[0]) * int(sizes[1]))
+    with fabio.open(path) as image:
+        (height, width), dtype = image.shape, np.dtype(image.dtype)
+    beam = re.search(rf"#\s*Beam_xy\s*\({_NUMBER},\s*{_NUMBER}\)", head)
+    geometry = _geometry(
+        _number(_field(head, "Wavelength")),
+        _millimetres(_field(head, "Pixel_size")),
+        _millimetres(_field(head, "Detector_distance")),
+        (_number(beam[1]), _number(beam[2])) if beam else (None, None),
+    )
+    read = _Image(path, (height, width))
+    return Source(path, (1, height, width), dtype, read, geometry=geometry)
+
+
+def _field(head: str, name: str) -> str | None:
+    match = re.search(rf"#\s*{name}\s+([^\r\n]*)", head)
+    return match[1] if match else None
+
+
+def _millimetres(text: str | None) -> float | None:
+    match = re.match(rf"\s*{_NUMBER}\s*(\w+)", text or "")
+    value = _number(text)
+    return in_millimetres(value, match[2]) if match and value is not None else None
+
+
+@dataclass(frozen=True)
+class _Image:
+    path: str
+    shape: tuple[int, int]
+
+    def __call__(self, start: int, stop: int) -> NDArray[Any]:
+        with fabio.open(self.path) as image:
+            data = np.asarray(image.data)
+        return data[np.newaxis]

@@ -1,0 +1,156 @@
+"""Which files a person means: a file, a folder, a pattern with wildcards, or a list of those."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.readers.formats import (
+    Format,
+    by_name,
+    is_folder_input,
+    readable_formats,
+)
+from napari_diffraction.patterns.readers.source import explained
+
+#: Folders are looked into this far when only asked whether they hold anything to read.
+_GLANCE = 500
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Files to read, in natural order.
+
+    Attributes
+    ----------
+    label
+        What a person named, for messages.
+    name
+        Short name for a layer.
+    files
+        At least one file or Zarr folder.
+    notes
+        What was left out.
+    """
+
+    label: str
+    name: str
+    files: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def natural_key(text: str) -> tuple[tuple[int, str] | tuple[int, int], ...]:
+    """Sort key that puts "frame 10" after "frame 9"."""
+    parts = re.split(r"(\d+)", text)
+    return tuple((0, int(p)) if p.isdecimal() else (1, p.lower()) for p in parts if p)
+
+
+def find_inputs(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Inputs:
+    """List the files that a path, a folder, a glob or a list of them stands for.
+
+    Raises
+    ------
+    InputError
+        Nothing is there, or a folder holds several kinds of images in equal number.
+    """
+    if not isinstance(path, str | os.PathLike):
+        return _many([os.fspath(item) for item in path])
+    text = os.fspath(path)
+    if os.path.isdir(text) and not is_folder_input(text):
+        files, notes = _in_folder(text)
+        return Inputs(text, Path(os.path.abspath(text)).name or text, files, notes)
+    if not os.path.exists(text) and glob.has_magic(text):
+        found = sorted(glob.glob(text), key=natural_key)
+        if not found:
+            raise InputError(f"no file matches {text}; check the folder and the pattern.")
+        files, notes = _of_one_kind(text, [f for f in found if _can_be_input(f)] or found)
+        return Inputs(text, _common_name(files), files, notes)
+    if not os.path.lexists(text):
+        raise InputError(f"{text} does not exist; check the name.")
+    return Inputs(text, Path(os.path.abspath(text)).stem, (text,))
+
+
+def _many(paths: list[str]) -> Inputs:
+    if not paths:
+        raise InputError("no file was named; give a file, a folder or a pattern.")
+    if len(paths) == 1:
+        return find_inputs(paths[0])
+    parts = [find_inputs(path) for path in paths]
+    files = tuple(file for part in parts for file in part.files)
+    notes = tuple(note for part in parts for note in part.notes)
+    return Inputs(f"{paths[0]} and {len(paths) - 1} more", _common_name(files), files, notes)
+
+
+def _common_name(files: Sequence[str]) -> str:
+    if len(files) == 1:
+        return Path(files[0]).stem
+    stems = [Path(file).stem for file in files]
+    same = (
+        letters[0] for letters in takewhile(lambda c: len(set(c)) == 1, zip(*stems, strict=False))
+    )
+    stem = "".join(same).rstrip("_-. 0123456789")
+    return stem or Path(os.path.abspath(files[0])).parent.name or "patterns"
+
+
+def _can_be_input(path: str) -> bool:
+    return is_folder_input(path) if os.path.isdir(path) else by_name(path) is not None
+
+
+def _in_folder(folder: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    with explained(folder), os.scandir(folder) as entries:
+        found = [entry.path for entry in entries if not entry.name.startswith(".")]
+    usable = [path for path in found if _can_be_input(path)]
+    if not usable:
+        raise InputError(
+            f"{folder} holds no file that can be read; what can be read: {readable_formats()}."
+        )
+    return _of_one_kind(folder, sorted(usable, key=natural_key))
+
+
+def _of_one_kind(label: str, paths: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    kinds: dict[Format | None, list[str]] = defaultdict(list)
+    for path in paths:
+        row = by_name(path)
+        # a Zarr store may have any name
+        kinds[row].append(path)
+    most = max(map(len, kinds.values()))
+    best = [row for row, members in kinds.items() if len(members) == most]
+    if len(best) > 1:
+        names = " and ".join(row.name if row else "other" for row in best)
+        raise InputError(
+            f"{label} holds {names} files in equal number; name one kind, for instance with "
+            f"*{Path(kinds[best[0]][0]).suffix}."
+        )
+    chosen = _without_companions(kinds[best[0]])
+    others = len(paths) - most
+    notes = (f"{others} files of other kinds in {label} are left out.",) if others else ()
+    return tuple(chosen), notes
+
+
+def _without_companions(paths: list[str]) -> list[str]:
+    """Drop files that a master, header or first file in the same list already brings along."""
+    masters = [p for p in paths if Path(p).stem.lower().endswith("_master")]
+    if masters:
+        return masters
+    if any(p.lower().endswith(".ser") for p in paths):
+        return [p for p in paths if not p.lower().endswith(".emi")]
+    firsts = [p for p in paths if p.lower().endswith("000.tvips")]
+    return firsts or paths
+
+
+def holds_inputs(folder: str) -> bool:
+    """Whether a glance into a folder shows something that can be read."""
+    with os.scandir(folder) as entries:
+        for number, entry in enumerate(entries):
+            if number >= _GLANCE:
+                break
+            if not entry.name.startswith(".") and _can_be_input(entry.path):
+                return True
+    return False

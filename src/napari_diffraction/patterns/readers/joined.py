@@ -1,0 +1,150 @@
+"""Many files as one stack: thousands of single images, or several files of many patterns."""
+
+from __future__ import annotations
+
+import math
+import time
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.readers.files import Inputs
+from napari_diffraction.patterns.readers.formats import open_source
+from napari_diffraction.patterns.readers.source import Source, size_text, take
+
+# Headers of single images are looked at for this many seconds, beginning all over the folder;
+# those left are checked when the pattern is read.
+_CHECK_SECONDS = 0.8
+
+
+def join(inputs: Inputs, dataset: str | None = None) -> Source:
+    """Make one source of several files.
+
+    A file among many that is damaged does not matter until its pattern is read.
+
+    Raises
+    ------
+    InputError
+        The patterns are of different sizes, or no file can be read.
+    """
+    first, opened = _look(inputs, dataset)
+    for source in opened.values():
+        _same_size(inputs.label, first, source)
+    dtype = np.result_type(*(source.dtype for source in opened.values()))
+    counts = [opened[f].count if f in opened else 1 for f in inputs.files]
+    single = max(counts) == 1
+    events = () if single else tuple(event for count in counts for event in range(count))
+    sources = tuple(f for f, count in zip(inputs.files, counts, strict=True) for _ in range(count))
+    reader = _Files(
+        inputs.files,
+        tuple(accumulate(counts, initial=0)),
+        first.frame_shape,
+        dtype,
+        dataset,
+        # single images are opened anew for each pattern, which keeps a folder of them small
+        {} if single else opened,
+    )
+    return replace(
+        first,
+        path=inputs.label,
+        shape=(sum(counts), *first.frame_shape),
+        dtype=dtype,
+        read=reader,
+        run=1 if single else first.run,
+        sources=sources,
+        events=events,
+    )
+
+
+def _look(inputs: Inputs, dataset: str | None) -> tuple[Source, dict[str, Source]]:
+    """Open files, all of them where they hold several patterns, else as time permits."""
+    opened: dict[str, Source] = {}
+    problem: InputError | None = None
+    several = False
+    deadline = time.monotonic() + _CHECK_SECONDS
+    for file in _all_over(inputs.files):
+        if opened and not several and time.monotonic() > deadline:
+            break
+        try:
+            opened[file] = open_source(file, dataset)
+        except InputError as error:
+            problem = problem or error
+            if not opened and time.monotonic() > deadline:
+                break
+        else:
+            several = several or opened[file].count > 1
+    if not opened:
+        assert problem is not None
+        raise InputError(
+            f"{inputs.label}: none of the first files can be read; {problem}"
+        ) from problem
+    first = next(opened[file] for file in inputs.files if file in opened)
+    return first, opened
+
+
+def _all_over(files: Sequence[str]) -> Iterable[str]:
+    """Yield every file once, the first one first, then ever finer between those before."""
+    step = 2 ** max(0, math.ceil(math.log2(len(files))))
+    yield files[0]
+    while step > 1:
+        yield from files[step // 2 :: step]
+        step //= 2
+
+
+def _same_size(label: str, first: Source, other: Source) -> None:
+    if first.frame_shape != other.frame_shape:
+        raise InputError(
+            f"{label} holds patterns of different sizes: {first.path} has "
+            f"{size_text(first.shape)} but {other.path} has {size_text(other.shape)}; put each "
+            "size into a folder of its own."
+        )
+
+
+@dataclass(frozen=True)
+class _Files:
+    files: tuple[str, ...]
+    starts: tuple[int, ...]
+    frame_shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    dataset: str | None
+    opened: dict[str, Source]
+
+    def __call__(self, start: int, stop: int) -> NDArray[Any]:
+        frames = np.empty((stop - start, *self.frame_shape), self.dtype)
+        index = start
+        while index < stop:
+            number = bisect_right(self.starts, index) - 1
+            low = self.starts[number]
+            end = min(stop, self.starts[number + 1])
+            source = self._source(number)
+            frames[index - start : end - start] = take(source, index - low, end - low)
+            index = end
+        return frames
+
+    def _source(self, number: int) -> Source:
+        file = self.files[number]
+        source = self.opened.get(file)
+        if source is not None:
+            return source
+        source = open_source(file, self.dataset)
+        if source.frame_shape != self.frame_shape:
+            raise InputError(
+                f"{file} has {size_text(source.shape)} but {self.files[0]} has "
+                f"{size_text(self.frame_shape)}; put it into another folder."
+            )
+        if source.count != self.starts[number + 1] - self.starts[number]:
+            raise InputError(
+                f"{file} holds {source.count} patterns where one was expected; open it alone."
+            )
+        if not np.can_cast(source.dtype, self.dtype, "same_kind"):
+            raise InputError(
+                f"{file} holds {source.dtype} values, unlike {self.files[0]} ({self.dtype}); put "
+                "it into another folder."
+            )
+        return source

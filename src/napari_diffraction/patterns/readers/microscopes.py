@@ -1,0 +1,177 @@
+"""Files of electron microscopes and their cameras, read by the optional package rosettasciio."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.geometry import electron_wavelength, per_angstrom
+from napari_diffraction.patterns.readers.datasets import Candidate, choose, stack_shape
+from napari_diffraction.patterns.readers.source import (
+    Source,
+    check_declared_size,
+    check_frame_bytes,
+    native,
+    to_grey,
+)
+from napari_diffraction.patterns.stack import SpotGeometry
+
+_READERS = {
+    ".blo": "blockfile",
+    ".mib": "quantumdetector",
+    ".tvips": "tvips",
+    ".dm3": "digitalmicrograph",
+    ".dm4": "digitalmicrograph",
+    ".ser": "tia",
+    ".emi": "tia",
+    ".emd": "emd",
+    ".hspy": "hspy",
+    ".zspy": "zspy",
+}
+# rosettasciio cuts what it maps into pieces of this size, which are read as a whole
+_PIECE = "2MiB"
+
+
+def open_file(path: str, dataset: str | None = None) -> Source:
+    """Open a file with rosettasciio and take its biggest stack.
+
+    Raises
+    ------
+    InputError
+        Among others, when rosettasciio is not installed.
+    """
+    signals = _load(path)
+    names = _names(signals)
+    candidates = [
+        Candidate(name, signal["data"].shape, np.dtype(signal["data"].dtype))
+        for name, signal in zip(names, signals, strict=True)
+    ]
+    chosen = choose(path, candidates, dataset if len(candidates) > 1 else None)
+    number = candidates.index(chosen)
+    stack = stack_shape(chosen.shape)
+    assert stack is not None
+    frame = math.prod(stack[0][-2:]) * chosen.dtype.itemsize
+    check_frame_bytes(path, frame, _stored(path))
+    chunks = signals[number]["data"].chunks
+    lead = chunks[: -3 if stack[1] else -2]
+    return Source(
+        path,
+        stack[0],
+        native(chosen.dtype),
+        _Patterns(path, number, signals[number]["data"], stack[1]),
+        run=int(lead[-1][0]) if lead else 1,
+        dataset=chosen.name if len(candidates) > 1 else None,
+        geometry=_geometry(signals[number]),
+    )
+
+
+def _stored(path: str) -> int:
+    if os.path.isdir(path):
+        return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
+    return os.path.getsize(path)
+
+
+def _load(path: str) -> list[dict[str, Any]]:
+    suffix = Path(path).suffix.lower()
+    try:
+        rsciio = importlib.import_module("rsciio")
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{path}: {suffix} files need an optional package; install it with "
+            '`pip install "napari-diffraction[em]"`.'
+        ) from error
+    rsciio.set_log_level("CRITICAL")  # it reports below as errors what is only worth a note
+    if suffix == ".blo":
+        _check_blockfile(path)
+    reader = importlib.import_module(f"rsciio.{_READERS[suffix]}")
+    with warnings.catch_warnings(), dask.config.set({"array.chunk-size": _PIECE}):
+        warnings.simplefilter("ignore")
+        if suffix == ".mib" and not _has_hdr(path):
+            # rosettasciio would guess scan rows from the times, and may drop patterns
+            frames = reader.load_mib_data(path, lazy=True, return_mmap=False)
+            frames = frames.reshape(-1, *frames.shape[-2:])
+            signals = [{"data": np.flip(frames, axis=-2)}]
+        else:
+            signals = reader.file_reader(path, lazy=True)
+    if not signals:
+        raise InputError(f"{path} holds no image; choose another file.")
+    for signal in signals:
+        if not isinstance(signal["data"], da.Array):
+            signal["data"] = da.from_array(np.asarray(signal["data"]))
+    return list(signals)
+
+
+def _has_hdr(path: str) -> bool:
+    # rosettasciio finds it beside a lower-case ".mib" only
+    return path.endswith(".mib") and Path(path).with_suffix(".hdr").exists()
+
+
+def _check_blockfile(path: str) -> None:
+    with open(path, "rb") as file:
+        head = file.read(32)
+    start, size = int.from_bytes(head[12:16], "little"), int.from_bytes(head[20:22], "little")
+    columns, rows = int.from_bytes(head[24:26], "little"), int.from_bytes(head[26:28], "little")
+    check_declared_size(path, start + columns * rows * (size * size + 6), os.path.getsize(path))
+
+
+def _names(signals: list[dict[str, Any]]) -> list[str]:
+    names: list[str] = []
+    for number, signal in enumerate(signals):
+        title = signal.get("metadata", {}).get("General", {}).get("title") or f"signal {number}"
+        names.append(title if title not in names else f"{title} ({number})")
+    return names
+
+
+def _geometry(signal: dict[str, Any]) -> SpotGeometry:
+    wavelength = pixel_size = None
+    try:
+        tem = signal["metadata"]["Acquisition_instrument"]["TEM"]
+        wavelength = electron_wavelength(float(tem["beam_energy"]))
+    except (KeyError, TypeError, ValueError):
+        header = signal.get("original_metadata", {}).get("blockfile_header", {})
+        volts = float(header.get("Beam_energy", 0))
+        if volts > 0:
+            wavelength = electron_wavelength(volts / 1000.0)
+    if signal.get("axes"):
+        axis = signal["axes"][-1]
+        pixel_size = per_angstrom(float(axis.get("scale", 0.0)), str(axis.get("units", "")))
+    return SpotGeometry(wavelength=wavelength, pixel_size=pixel_size)
+
+
+class _Patterns:
+    """Reads from the lazy array of rosettasciio; another process loads it anew."""
+
+    def __init__(self, path: str, number: int, data: da.Array, colours: bool) -> None:
+        self._path, self._number, self._colours = path, number, colours
+        self._data = data
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (self._path, self._number, self._colours)
+
+    def __call__(self, start: int, stop: int) -> NDArray[Any]:
+        data = self._data
+        inner = data.shape[-3:] if self._colours else data.shape[-2:]
+        lead = data.shape[: -len(inner)]
+        if len(lead) == 1:
+            parts = data[start:stop]
+        elif not lead:
+            parts = data[np.newaxis]
+        else:
+            where = (np.unravel_index(index, lead) for index in range(start, stop))
+            parts = da.stack([data[tuple(map(int, position))] for position in where])
+        frames: NDArray[Any] = np.asarray(parts.compute(scheduler="synchronous"))
+        return to_grey(frames) if self._colours else frames
+
+
+def _reopened(path: str, number: int, colours: bool) -> _Patterns:
+    return _Patterns(path, number, _load(path)[number]["data"], colours)

@@ -1,0 +1,56 @@
+"""MRC: single patterns, stacks and stacks of volumes (scans)."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+import mrcfile
+import numpy as np
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.geometry import electron_wavelength
+from napari_diffraction.patterns.readers.memory import MappedPatterns
+from napari_diffraction.patterns.readers.source import Source, check_declared_size, native
+from napari_diffraction.patterns.stack import SpotGeometry
+
+_HEADER = 1024
+_VOLUME_STACKS = range(401, 631)
+
+
+def open_file(path: str, dataset: str | None = None) -> Source:
+    """Open an MRC file.
+
+    The voltage is taken from the extended header of FEI cameras.  The cell in the header is not:
+    it is meant for images in real space.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # permissive, since many programs leave the map identifier out
+        with mrcfile.open(path, mode="r", permissive=True, header_only=True) as file:
+            header = file.header
+            if header is None:
+                raise InputError(f"{path} is no MRC file, or it is damaged.")
+            dtype = mrcfile.utils.data_dtype_from_header(header)
+            columns, rows, sections = (int(header[name]) for name in ("nx", "ny", "nz"))
+            deep, space_group = int(header.mz), int(header.ispg)
+            offset = _HEADER + int(header.nsymbt)
+            wavelength = _wavelength(file)
+    if min(columns, rows, sections, offset - _HEADER + 1) < 1:
+        raise InputError(f"{path} declares {columns}x{rows}x{sections} values: it is damaged.")
+    shape: tuple[int, ...] = (sections, rows, columns)
+    if space_group in _VOLUME_STACKS and deep > 0 and sections % deep == 0:
+        shape = (sections // deep, deep, rows, columns)
+    read = MappedPatterns(path, offset, shape, np.dtype(dtype))
+    check_declared_size(path, read.bytes_needed, os.path.getsize(path))
+    geometry = SpotGeometry(wavelength=wavelength)
+    return Source(path, shape, native(np.dtype(dtype)), read, geometry=geometry)
+
+
+def _wavelength(file: Any) -> float | None:
+    try:
+        volts = float(file.indexed_extended_header["HT"][0])
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return None
+    return electron_wavelength(volts / 1000.0) if 1e4 <= volts <= 1e7 else None

@@ -1,0 +1,186 @@
+"""TIFF: single images, stacks of pages, ImageJ and tifffile stacks, scans."""
+
+from __future__ import annotations
+
+import os
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.geometry import per_angstrom
+from napari_diffraction.patterns.readers.memory import MappedPatterns
+from napari_diffraction.patterns.readers.source import (
+    Source,
+    check_declared_size,
+    check_frame_bytes,
+    native,
+    size_text,
+    to_grey,
+)
+from napari_diffraction.patterns.stack import SpotGeometry
+
+# Up to here all pages are looked at; in longer files only those that are read.
+_FEW_PAGES = 256
+_UNIT_TAG, _SCALE_TAG = 65003, 65009  # as DigitalMicrograph and HyperSpy write them
+
+
+def _open(path: str) -> tifffile.TiffFile:
+    # an OME header may name other files; this is about the one that a person chose
+    return tifffile.TiffFile(path, is_ome=False)
+
+
+def open_file(path: str, dataset: str | None = None) -> Source:
+    """Open a TIFF file of one image, a stack of pages or a scan."""
+    with _open(path) as tif:
+        count = len(tif.pages)
+        if count == 0:
+            raise InputError(f"{path} holds no image; it may be damaged or cut short.")
+        page = tif.pages.first
+        if page.dtype is None:
+            raise InputError(f"{path} holds a kind of number that is not known; save it anew.")
+        geometry = SpotGeometry(pixel_size=_pixel_size(tif, page))
+        whole = tif.is_shaped or tif.is_imagej
+        # naming the series of a long file of plain pages would take a look at every page
+        series = _biggest(tif) if whole or count <= _FEW_PAGES else None
+        if series is not None and series.dataoffset is not None and series.axes[-1] != "S":
+            mapped = _contiguous(path, series, tif.byteorder, geometry, whole)
+            if mapped is not None:
+                return mapped
+        return _paged(path, tif, series, geometry)
+
+
+def _biggest(tif: tifffile.TiffFile) -> tifffile.TiffPageSeries:
+    return max(tif.series, key=lambda series: series.size)
+
+
+def _lead(series: tifffile.TiffPageSeries, count: int) -> tuple[int, ...]:
+    """Return (rows, columns) for what was written as a four-dimensional array, else (n,)."""
+    shape = series.shape[: -3 if series.axes[-1] == "S" else -2]
+    if series.kind == "shaped" and len(shape) == 2 and shape[0] * shape[1] == count:
+        return int(shape[0]), int(shape[1])
+    return (count,)
+
+
+def _contiguous(
+    path: str,
+    series: tifffile.TiffPageSeries,
+    byteorder: str,
+    geometry: SpotGeometry,
+    whole: bool,
+) -> Source | None:
+    if "S" in series.axes or len(series.shape) < 2:
+        return None
+    dtype = np.dtype(series.dtype).newbyteorder(byteorder)
+    count = int(np.prod(series.shape[:-2]))
+    shape = (*_lead(series, count), *series.shape[-2:])
+    read = MappedPatterns(path, series.dataoffset, shape, dtype)
+    check_declared_size(path, read.bytes_needed, os.path.getsize(path))
+    return Source(path, shape, native(dtype), read, geometry=geometry)
+
+
+def _paged(
+    path: str,
+    tif: tifffile.TiffFile,
+    series: tifffile.TiffPageSeries | None,
+    geometry: SpotGeometry,
+) -> Source:
+    indices = _page_numbers(series) if series is not None else None
+    notes: tuple[str, ...] = ()
+    if indices is None:
+        count, first = len(tif.pages), tif.pages.first
+        lead: tuple[int, ...] = (count,)
+    else:
+        assert series is not None
+        count, first = len(indices), tif.pages[indices[0]]
+        lead = _lead(series, count)
+        left_out = len(tif.pages) - count
+        if left_out:
+            notes = (f"{left_out} images of another size in the file are left out.",)
+    shape = _grey_shape(path, first)
+    stored = os.path.getsize(path)
+    dtype = np.dtype(first.dtype)
+    check_frame_bytes(path, int(np.prod(first.shape)) * dtype.itemsize, stored)
+    if first.is_tiled:
+        check_frame_bytes(path, first.tilewidth * first.tilelength * dtype.itemsize, stored)
+    read = _Pages(path, indices)
+    return Source(path, (*lead, *shape), native(dtype), read, geometry=geometry, notes=notes)
+
+
+def _page_numbers(series: tifffile.TiffPageSeries) -> list[int] | None:
+    numbers = [page.index for page in series.pages if page is not None]
+    # pages inside others are numbered by tuples
+    plain = [number for number in numbers if isinstance(number, int)]
+    return plain if len(plain) == len(series.pages) else None
+
+
+def _grey_shape(path: str, page: Any) -> tuple[int, int]:
+    if page.axes == "YX":
+        return page.shape[0], page.shape[1]
+    if page.axes == "YXS":
+        return page.shape[0], page.shape[1]
+    if page.axes == "SYX":
+        return page.shape[1], page.shape[2]
+    raise InputError(f"{path} holds pages that are no plain images ({page.axes}); save it anew.")
+
+
+class _Pages:
+    """Reads pages of a TIFF file, which is open during a call only."""
+
+    def __init__(self, path: str, indices: list[int] | None) -> None:
+        self._path, self._indices = path, indices
+        self._lock = Lock()
+        # keeps where each page lies, found on first use
+        self._tif: tifffile.TiffFile | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_path": self._path, "_indices": self._indices}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["_path"], state["_indices"])  # type: ignore[misc]
+
+    def __call__(self, start: int, stop: int) -> NDArray[Any]:
+        with self._lock:
+            if self._tif is None:
+                self._tif = _open(self._path)
+            else:
+                self._tif.filehandle.open()
+            try:
+                frames = [self._page(self._tif, index) for index in range(start, stop)]
+            finally:
+                self._tif.filehandle.close()
+        if any(frame.shape != frames[0].shape for frame in frames):
+            raise InputError(f"{self._path} holds pages of different sizes; split it.")
+        return np.stack(frames)
+
+    def _page(self, tif: tifffile.TiffFile, index: int) -> NDArray[Any]:
+        number = index if self._indices is None else self._indices[index]
+        page: Any = tif.pages[number]
+        height, width = _grey_shape(self._path, tif.pages.first)
+        if self._indices is None and _grey_shape(self._path, page) != (height, width):
+            raise InputError(
+                f"{self._path}: page {number} has {size_text(_grey_shape(self._path, page))} but "
+                f"the first has {size_text((height, width))}; split the file by size."
+            )
+        data: NDArray[Any] = page.asarray(maxworkers=1)
+        if page.axes == "SYX":
+            data = np.moveaxis(data, 0, -1)
+        return to_grey(data) if "S" in page.axes else data
+
+
+def _pixel_size(tif: tifffile.TiffFile, page: Any) -> float | None:
+    """Return 1/A per pixel, where ImageJ, DigitalMicrograph or HyperSpy wrote it down."""
+    unit, scale = page.tags.get(_UNIT_TAG), page.tags.get(_SCALE_TAG)
+    if unit is not None and scale is not None:
+        found = per_angstrom(float(scale.value), str(unit.value))
+        if found is not None:
+            return found
+    resolution = page.tags.get("XResolution")
+    if tif.imagej_metadata and resolution is not None:
+        pixels, units = resolution.value
+        if pixels and units:
+            return per_angstrom(units / pixels, str(tif.imagej_metadata.get("unit", "")))
+    return None
