@@ -8,7 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 # More pixels than this say nothing new about brightness.
-_PIXELS = 300_000
+_PIXELS = 140_000
+# No spots but Kikuchi bands or a camera mask: too much of the frame stands out of the background,
+# or the background itself takes too much of the range.
+_MOST_SPOTS = 0.15
+_MOST_NOISE = 0.05
 
 
 def contrast_limits(frame: NDArray[Any]) -> tuple[float, float]:
@@ -36,9 +40,9 @@ def contrast_limits(frame: NDArray[Any]) -> tuple[float, float]:
     if lowest == highest:
         return min(lowest, 0.0), highest if highest > 0 else lowest + 1.0 if lowest == 0 else 0.0
     if _is_inverted(values, middle):
-        low, high = _limits(-values, -middle, -lowest)
-        return -high, -low
-    return _limits(values, middle, highest)
+        low, high = _limits(-values, -middle, (-highest, -lowest))
+        return 0.0 - high, 0.0 - low
+    return _limits(values, middle, (lowest, highest))
 
 
 def _sample(frame: NDArray[Any]) -> NDArray[Any]:
@@ -61,10 +65,16 @@ def _is_inverted(values: NDArray[Any], middle: float) -> bool:
     return bool(middle - below > above - middle)
 
 
-def _limits(values: NDArray[Any], middle: float, highest: float) -> tuple[float, float]:
+def _limits(
+    values: NDArray[Any], middle: float, extremes: tuple[float, float]
+) -> tuple[float, float]:
+    lowest, highest = extremes
     noise = 1.4826 * float(np.median(np.abs(values - middle)))
-    low = middle - noise
     spots = values[values > middle + 5.0 * noise]
+    if len(spots) > _MOST_SPOTS * len(values) or noise > _MOST_NOISE * (highest - lowest):
+        low, high = (float(value) for value in np.percentile(values, (0.5, 99.5)))
+        return (low, high) if high > low else (lowest, highest)
+    low = max(lowest, middle - noise)
     high = float(np.percentile(spots, 80)) if spots.size else highest
-    high = max(high, middle + 8.0 * noise)
+    high = min(highest, max(high, middle + 8.0 * noise))
     return low, high if high > low else highest
