@@ -67,7 +67,7 @@ def test_info_tells_shape_and_dtype(capsys: pytest.CaptureFixture[str], patterns
     told = capsys.readouterr().out
     assert "10" in told
     assert "32 x 32 pixels (width x height), uint8" in told
-    assert "Wavelength:  not given in the file" in told
+    assert "wavelength 0.0251 A (200 kV) is assumed" in told
 
 
 def test_classify_writes_the_table_and_counts(

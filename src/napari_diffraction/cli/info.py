@@ -8,11 +8,8 @@ if TYPE_CHECKING:
     from napari_diffraction.learning.registry import ModelCard
     from napari_diffraction.patterns.stack import PatternStack
 
-_NOT_GIVEN = "not given in the file"
-
-
 def describe(stack: PatternStack) -> list[str]:
-    """Say what a stack holds, what is known of its geometry, and what is assumed.
+    """Say what a stack holds, how it is calibrated, and what is assumed.
 
     Parameters
     ----------
@@ -30,20 +27,14 @@ def describe(stack: PatternStack) -> list[str]:
         rows, columns = stack.data.shape[:2]
         number += f" (scan of {rows} rows x {columns} columns)"
     files = len(set(stack.sources))
-    geometry = stack.geometry
-    centre = geometry.centre
     lines = {
         "Name": stack.name,
         "Source": stack.source(0) if files <= 1 else f"{files} files, {stack.source(0)} first",
         "Data set": stack.dataset or "",
         "Patterns": number,
         "Frame": f"{width} x {height} pixels (width x height), {stack.data.dtype}",
-        "Wavelength": f"{geometry.wavelength:g} A" if geometry.wavelength else _NOT_GIVEN,
-        "Pixel size": f"{geometry.pixel_size:g} 1/A" if geometry.pixel_size else _NOT_GIVEN,
-        "Beam centre": f"x {centre[0]:g}, y {centre[1]:g} pixels" if centre else _NOT_GIVEN,
     }
-    told = [f"{name + ':':<13}{value}" for name, value in lines.items() if value]
-    return told + [f"{'Note:':<13}{note}" for note in stack.notes]
+    return [f"{name + ':':<10}{value}" for name, value in lines.items() if value] + [*stack.notes]
 
 
 def describe_model(card: ModelCard) -> list[str]:
