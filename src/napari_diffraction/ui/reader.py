@@ -1,0 +1,126 @@
+"""Opening patterns by drag and drop, File > Open or `napari --plugin napari-diffraction`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.utils.notifications import show_error, show_info
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.display import contrast_limits
+from napari_diffraction.patterns.readers import AmbiguousDatasetError, can_read, open_stack
+from napari_diffraction.patterns.readers.formats import by_name, recognise
+from napari_diffraction.patterns.stack import PatternStack
+
+LayerTuple = tuple[Any, ...]
+PathOrPaths = str | Sequence[str]
+
+# So many patterns all over the stack are looked at for the contrast.
+_SAMPLES = 5
+_NOTHING: list[LayerTuple] = [(None,)]  # tells napari: handled, but no layer
+# Several programs use these endings for other things.
+_SHARED_SUFFIXES = {".img"}
+
+
+def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerTuple]] | None:
+    """Return a reader if the path or paths look like diffraction patterns, else ``None``."""
+    paths = [path] if isinstance(path, str) else list(path)
+    return read_patterns if paths and all(map(_is_ours, paths)) else None
+
+
+def _is_ours(path: str) -> bool:
+    if can_read(path):
+        return True
+    row = by_name(path)
+    if row is None or os.path.isdir(path) or Path(path).suffix.lower() in _SHARED_SUFFIXES:
+        return False
+    try:
+        recognise(path)
+    except InputError:
+        return True  # empty or damaged: ours to explain
+    return False
+
+
+def read_patterns(path: PathOrPaths) -> list[LayerTuple]:
+    """Open patterns as one image layer; what goes wrong is shown as one notification."""
+    try:
+        stack = _open(path)
+    except InputError as error:
+        show_error(str(error))
+        return _NOTHING
+    if stack is None:
+        return _NOTHING
+    show_info("\n".join(stack.notes))
+    return [as_layer(stack)]
+
+
+def _open(path: PathOrPaths) -> PatternStack | None:
+    try:
+        return open_stack(path)
+    except AmbiguousDatasetError as error:
+        name = _ask_for_dataset(error)
+        return open_stack(path, dataset=name) if name else None
+
+
+def _ask_for_dataset(problem: AmbiguousDatasetError) -> str | None:
+    """Let a person choose; without a window the problem is raised again."""
+    try:
+        from qtpy.QtWidgets import QApplication, QInputDialog
+    except ImportError:
+        raise problem from None
+    if QApplication.instance() is None:
+        raise problem
+    name, chosen = QInputDialog.getItem(
+        QApplication.activeWindow(),
+        "Choose the data set",
+        f"{Path(problem.path).name} holds several stacks:",
+        list(problem.names),
+        0,
+        False,
+    )
+    return str(name) if chosen else None
+
+
+def as_layer(stack: PatternStack) -> LayerTuple:
+    """Return a stack as the layer data that napari takes.
+
+    The stack itself is kept in the layer's `metadata` under "pattern_stack", what is known of it
+    in plain values under "napari_diffraction".
+    """
+    info = {
+        "version": version("napari-diffraction"),
+        "source": stack.sources[0] if stack.sources else "",
+        "files": len(set(stack.sources)),
+        "dataset": stack.dataset,
+        "geometry": asdict(stack.geometry),
+        "notes": list(stack.notes),
+    }
+    options = {
+        "name": stack.name,
+        "contrast_limits": stack_contrast_limits(stack),
+        "colormap": "gray",
+        "rgb": False,
+        "multiscale": False,
+        "metadata": {"napari_diffraction": info, "pattern_stack": stack},
+    }
+    return stack.data, options, "image"
+
+
+def stack_contrast_limits(stack: PatternStack) -> tuple[float, float]:
+    """Return contrast limits fitted to the spots of a few patterns all over a stack."""
+    limits = []
+    for index in sorted({i * (len(stack) - 1) // (_SAMPLES - 1) for i in range(_SAMPLES)}):
+        try:
+            limits.append(contrast_limits(stack.frame(index)))
+        except InputError:
+            continue
+    if not limits:
+        return 0.0, 1.0
+    low, high = np.median(limits, axis=0)
+    return float(low), float(high)
