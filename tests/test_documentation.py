@@ -1,0 +1,42 @@
+"""What the documentation says can be typed and opened."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from napari_diffraction.cli.app import run
+from napari_diffraction.patterns.readers import FORMATS
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """Find the commands in the pages' code blocks, each with the name of its page."""
+    for page in PAGES:
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                if line.startswith("napari-diffraction "):
+                    yield page.name, shlex.split(line)[1:]
+
+
+@pytest.mark.parametrize(
+    "words", [pytest.param(words, id=f"{page}: {' '.join(words)}") for page, words in commands()]
+)
+def test_a_command_of_the_documentation_exists_with_its_options(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    verb = words[:2] if words[0] == "simulate" else words[:1]
+    assert run([*verb, "--help"]) == 0
+    options = re.findall(r"^ +(--[a-z-]+)", capsys.readouterr().out, re.MULTILINE)
+    assert {word for word in words if word.startswith("--")} <= set(options)
+
+
+def test_every_format_that_can_be_read_is_listed() -> None:
+    page = (ROOT / "docs" / "formats.md").read_text()
+    assert [s for row in FORMATS for s in row.suffixes if f"`{s}`" not in page] == []
