@@ -38,7 +38,7 @@ apidoc_modules = [
         "separate_modules": True,
         "include_private": False,
         "module_first": True,
-        "automodule_options": {"members", "show-inheritance", "ignore-module-all"},
+        "automodule_options": ["members", "show-inheritance", "ignore-module-all"],
     }
 ]
 
