@@ -29,6 +29,8 @@ napoleon_use_ivar = True
 napoleon_use_rtype = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+# A name is described where it is defined, not where it is offered again.
+autodoc_default_options = {"ignore-module-all": True}
 apidoc_modules = [
     {
         "path": "../src/napari_diffraction",
@@ -38,7 +40,6 @@ apidoc_modules = [
         "separate_modules": True,
         "include_private": False,
         "module_first": True,
-        "automodule_options": ["members", "show-inheritance", "ignore-module-all"],
     }
 ]
 
