@@ -136,7 +136,7 @@ def _of_one_kind(label: str, paths: list[str]) -> tuple[tuple[str, ...], tuple[s
 
 def _without_companions(paths: list[str]) -> list[str]:
     """Drop files that a master, header or first file in the same list already brings along."""
-    masters = [p for p in paths if Path(p).stem.lower().endswith("_master")]
+    masters = [p for p in paths if os.path.splitext(p)[0].lower().endswith("_master")]
     if masters:
         return masters
     if any(p.lower().endswith(".ser") for p in paths):

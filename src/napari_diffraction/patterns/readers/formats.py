@@ -113,7 +113,7 @@ def readable_formats() -> str:
 
 def by_name(path: str) -> Format | None:
     """Return the format that a file name stands for."""
-    return _BY_SUFFIX.get(Path(path).suffix.lower())
+    return _BY_SUFFIX.get(os.path.splitext(path)[1].lower())
 
 
 def is_folder_input(path: str) -> bool:

@@ -20,7 +20,7 @@ from napari_diffraction.patterns.readers.source import Source, size_text, take
 
 # Headers of single images are looked at for this many seconds, beginning all over the folder;
 # those left are checked when the pattern is read.
-_CHECK_SECONDS = 0.8
+_CHECK_SECONDS = 0.5
 
 
 def join(inputs: Inputs, dataset: str | None = None) -> Source:

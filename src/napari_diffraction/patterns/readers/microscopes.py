@@ -133,19 +133,32 @@ def _names(signals: list[dict[str, Any]]) -> list[str]:
 
 
 def _geometry(signal: dict[str, Any]) -> SpotGeometry:
-    wavelength = pixel_size = None
-    try:
-        tem = signal["metadata"]["Acquisition_instrument"]["TEM"]
-        wavelength = electron_wavelength(float(tem["beam_energy"]))
-    except (KeyError, TypeError, ValueError):
-        header = signal.get("original_metadata", {}).get("blockfile_header", {})
-        volts = float(header.get("Beam_energy", 0))
-        if volts > 0:
-            wavelength = electron_wavelength(volts / 1000.0)
+    kilovolts, pixel_size = _beam_energy(signal), None
     if signal.get("axes"):
         axis = signal["axes"][-1]
         pixel_size = per_angstrom(float(axis.get("scale", 0.0)), str(axis.get("units", "")))
+    wavelength = electron_wavelength(kilovolts) if 1.0 <= kilovolts <= 10_000.0 else None
     return SpotGeometry(wavelength=wavelength, pixel_size=pixel_size)
+
+
+def _beam_energy(signal: dict[str, Any]) -> float:
+    """Return the voltage in kV, or NaN.
+
+    rosettasciio either gives it with the metadata or says from where to take it.
+    """
+    target = "Acquisition_instrument.TEM.beam_energy"
+    places: list[tuple[Any, str, Any]] = [(signal.get("metadata"), target, None)]
+    for place, (name, convert) in (signal.get("mapping") or {}).items():
+        if name == target:
+            places.append((signal.get("original_metadata"), place, convert))
+    for value, place, convert in places:
+        try:
+            for key in place.split("."):
+                value = value[key]
+            return float(convert(value) if convert else value)
+        except (KeyError, TypeError, ValueError):
+            continue
+    return math.nan
 
 
 class _Patterns:

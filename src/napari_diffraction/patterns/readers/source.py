@@ -92,8 +92,6 @@ def explained(path: str, format_name: str = "") -> Iterator[None]:
         raise InputError(
             f"{path} asks for more memory than there is; it may be damaged."
         ) from error
-    except ModuleNotFoundError as error:
-        raise InputError(f"{path} needs the package {error.name}: install it.") from error
     except Exception as error:
         kind = f" as {format_name}" if format_name else ""
         raise InputError(
