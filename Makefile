@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types manifest pytest docs format screenshots bench lock clean
+.PHONY: help demo test lint types manifest pytest docs format screenshots bench peers lock clean
 
 help: ## show these lines
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -42,8 +42,12 @@ format: $(VENV)/.installed-dev ## tidy up the sources
 screenshots: $(VENV)/.installed-dev ## take the pictures of the documentation from the real program
 	$(BIN)/python docs/screenshots.py
 
-bench: $(VENV)/.installed-dev ## speed, beside that of other programs
-	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+bench: $(VENV)/.installed-dev ## speed, beside that of other programs (after `make peers`)
+	for script in benchmarks/*_speed.py; do $(BIN)/python $$script || exit 1; done
+
+peers: $(VENV)/.installed-dev ## install the programs that we are compared with, into .venv-peers
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet -r benchmarks/peers/requirements.txt
 
 lock: $(VENV)/.installed-dev ## choose the newest versions anew
 	.ci/lock $(BIN) > requirements.lock.new

@@ -26,8 +26,7 @@ class FakeCard:
     summary: str = "Knows zones."
     classes: tuple[str, ...] = ZONE_CLASSES
     figures: dict[str, float] = field(default_factory=lambda: {"balanced accuracy": 0.98765})
-    path: str = "zones.safetensors"
-    sha256: str = "ab" * 32
+    path: Path = Path("zones.safetensors")
 
 
 @dataclass
@@ -87,8 +86,12 @@ class FakeLearning:
 
 
 @pytest.fixture
-def learning(monkeypatch: pytest.MonkeyPatch) -> FakeLearning:
-    fake = FakeLearning()
+def learning(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> FakeLearning:
+    weights = tmp_path_factory.mktemp("model") / "zones.safetensors"
+    weights.write_bytes(b"weights")
+    fake = FakeLearning(FakeCard(path=weights))
     registry = ModuleType("registry")
     registry.load_model = fake.load_model
     registry.list_models = lambda: [fake.card]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def test_the_table_has_the_columns_of_the_contract_and_says_how_it_came_about(
     )
     assert first == "0,run.h5,2DZone,0.7,0.7,0.1,0.1,0.1"
     provenance = json.loads((tmp_path / "out.csv.json").read_text())
-    assert provenance["model_sha256"] == learning.card.sha256
+    assert provenance["model_sha256"] == hashlib.sha256(b"weights").hexdigest()
     assert provenance["settings"] == {"device": "auto", "batch_size": 2}
     assert provenance["sources"] == ["run.h5"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "out.csv.json"]
@@ -118,6 +119,18 @@ def test_rows_of_another_stack_are_not_mixed_in(
     other = PatternStack(stack.data, "other", ("other.h5",))
     with pytest.raises(InputError, match="another run"):
         run(other, learning, tmp_path / "out.csv", resume=True)
+
+
+def test_rows_of_another_model_are_not_mixed_in(
+    stack: PatternStack, learning: Any, tmp_path: Path
+) -> None:
+    learning.before_batch = stop_after(6, KeyboardInterrupt())
+    with pytest.raises(Interrupted):
+        run(stack, learning, tmp_path / "out.csv")
+    learning.before_batch = lambda done: None
+    learning.card.path.write_bytes(b"other weights")
+    with pytest.raises(InputError, match=r"another run \(model_sha256 differ"):
+        run(stack, learning, tmp_path / "out.csv", resume=True)
 
 
 def test_a_finished_run_is_not_done_twice(

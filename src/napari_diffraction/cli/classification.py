@@ -13,7 +13,7 @@ from napari_diffraction.cli.manners import Interrupted, output_file, with_bar
 from napari_diffraction.errors import InputError
 from napari_diffraction.review.files import replacing, writing_error
 from napari_diffraction.review.fingerprint import stack_key
-from napari_diffraction.review.provenance import beside, write_beside
+from napari_diffraction.review.provenance import beside, file_hash, write_beside
 from napari_diffraction.review.store import now
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def classify_to_csv(
 def _identity(stack: PatternStack, classifier: Classifier) -> dict[str, Any]:
     """Return what must be the same for two runs to give the same rows."""
     return {
-        "model_sha256": classifier.card.sha256,
+        "model_sha256": file_hash(classifier.card.path),
         "patterns": len(stack),
         "dataset": stack.dataset,
         "stack": stack_key(stack),
