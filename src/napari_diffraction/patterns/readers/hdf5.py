@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.readers import hyperspy
 from napari_diffraction.patterns.readers.datasets import choose, stack_shape
 from napari_diffraction.patterns.readers.hdf5_survey import Survey, geometry_of, survey
 from napari_diffraction.patterns.readers.source import (
@@ -59,7 +60,9 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         shape, colours = stack
         run = _run(path, first, colours)
         missing = _missing(path, [file[name] for name, _ in members])
-        geometry = geometry_of(file, found.scalars)
+        geometry = hyperspy.geometry_of(file, chosen.name)
+        if geometry is None:
+            geometry = geometry_of(file, found.scalars)
     reader = _Patterns(path, members, chosen.shape, colours, missing)
     if missing and sum(stop - start for start, stop, _ in missing) >= np.prod(shape[:-2]):
         raise InputError(

@@ -35,8 +35,6 @@ _READERS = {
     ".ser": "tia",
     ".emi": "tia",
     ".emd": "emd",
-    ".hspy": "hspy",
-    ".zspy": "zspy",
 }
 # rosettasciio cuts what it maps into pieces of this size, which are read as a whole
 _PIECE = "2MiB"

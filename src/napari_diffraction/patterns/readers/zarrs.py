@@ -10,6 +10,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.readers import hyperspy
 from napari_diffraction.patterns.readers.datasets import Candidate, choose, stack_shape
 from napari_diffraction.patterns.readers.source import (
     Source,
@@ -17,10 +19,13 @@ from napari_diffraction.patterns.readers.source import (
     native,
     to_grey,
 )
+from napari_diffraction.patterns.stack import SpotGeometry
 
 
 def open_folder(path: str, dataset: str | None = None) -> Source:
-    """Open a Zarr store."""
+    """Open a Zarr store, among them those of HyperSpy."""
+    if not os.path.isdir(path):
+        raise InputError(f"{path} is a packed Zarr store; unpack it into a folder of this name.")
     root = zarr.open(path, mode="r")
     arrays = {"": root} if isinstance(root, zarr.Array) else _arrays(root)
     candidates = [Candidate(name, a.shape, np.dtype(a.dtype)) for name, a in arrays.items()]
@@ -35,7 +40,15 @@ def open_folder(path: str, dataset: str | None = None) -> Source:
     lead = chunks[: -3 if colours else -2]
     read = _Patterns(path, chosen.name, colours)
     run = int(lead[-1]) if lead else 1
-    return Source(path, shape, native(chosen.dtype), read, run=run, dataset=chosen.name or None)
+    return Source(
+        path,
+        shape,
+        native(chosen.dtype),
+        read,
+        run=run,
+        dataset=chosen.name or None,
+        geometry=hyperspy.geometry_of(root, chosen.name) or SpotGeometry(),
+    )
 
 
 def _arrays(group: zarr.Group) -> dict[str, Any]:
