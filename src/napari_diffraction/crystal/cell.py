@@ -49,21 +49,22 @@ class UnitCell:
 
     def __post_init__(self) -> None:
         numbers = np.array([self.a, self.b, self.c, self.alpha, self.beta, self.gamma])
-        if not np.all(np.isfinite(numbers)) or min(numbers) <= 0 or not self._squared_sine() > 1e-8:
+        possible = np.all(numbers > 0) and np.all(np.isfinite(numbers)) and max(numbers[3:]) < 180
+        if not possible or _squared_unit_volume(numbers[3:]) < 1e-8:
             raise InputError(
                 f"The cell {' '.join(f'{x:g}' for x in numbers)} has no volume: give three "
                 "positive lengths in A and three angles in degrees that close a cell."
             )
 
-    def _squared_sine(self) -> float:
-        """Squared volume of the cell with unit edges."""
-        ca, cb, cg = np.cos(np.radians([self.alpha, self.beta, self.gamma]))
-        return float(1 - ca**2 - cb**2 - cg**2 + 2 * ca * cb * cg)
-
     @property
     def lengths(self) -> FloatArray:
         """Edge lengths in A, shape (3,)."""
         return np.array([self.a, self.b, self.c])
+
+    @property
+    def angles(self) -> FloatArray:
+        """Angles in degrees, shape (3,)."""
+        return np.array([self.alpha, self.beta, self.gamma])
 
     @property
     def parameters(self) -> tuple[float, float, float, float, float, float]:
@@ -73,15 +74,15 @@ class UnitCell:
     @property
     def volume(self) -> float:
         """Volume in A^3."""
-        return float(self.a * self.b * self.c * np.sqrt(self._squared_sine()))
+        return float(np.prod(self.lengths) * np.sqrt(_squared_unit_volume(self.angles)))
 
     @cached_property
     def basis(self) -> FloatArray:
         """Direct basis, rows a, b, c in A; a along x and b in the xy plane, shape (3, 3)."""
-        ca, cb, cg = np.cos(np.radians([self.alpha, self.beta, self.gamma]))
+        ca, cb, cg = np.cos(np.radians(self.angles))
         sg = np.sin(np.radians(self.gamma))
         cx, cy = cb, (ca - cb * cg) / sg
-        cz = np.sqrt(self._squared_sine()) / sg
+        cz = np.sqrt(_squared_unit_volume(self.angles)) / sg
         rows = np.array([[1.0, 0.0, 0.0], [cg, sg, 0.0], [cx, cy, cz]])
         return np.asarray(rows * self.lengths[:, None])
 
@@ -125,7 +126,7 @@ def random_cell(
     rng = rng or np.random.default_rng()
     if system not in SYSTEMS:
         raise InputError(f"Unknown crystal system '{system}': use one of {', '.join(SYSTEMS)}.")
-    low, high = (volume, volume) if isinstance(volume, (int, float)) else volume
+    low, high = np.broadcast_to(volume, 2).tolist()
     if not 0 < low <= high < 1e7:
         raise InputError(f"A cell volume of {low:g} to {high:g} A^3 cannot be: give 1 to 1e7 A^3.")
     if not 1 <= anisotropy[0] <= anisotropy[1]:
@@ -135,7 +136,7 @@ def random_cell(
     angles = np.full(3, 90.0)
     if system == "triclinic":
         angles = rng.uniform(75, 120, 3)
-        while not _closes(angles):
+        while _squared_unit_volume(angles) < 0.2:  # nearly flat, or no cell at all
             angles = rng.uniform(75, 120, 3)
     elif system == "monoclinic":
         angles[1] = rng.uniform(91, 125)
@@ -149,7 +150,7 @@ def random_cell(
     return shape.scaled(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
 
 
-def _closes(angles: FloatArray) -> bool:
-    """Whether three angles close a cell that is not nearly flat."""
+def _squared_unit_volume(angles: FloatArray) -> float:
+    """Squared volume of a cell with unit edges; negative where the angles close no cell."""
     ca, cb, cg = np.cos(np.radians(angles))
-    return bool(1 - ca**2 - cb**2 - cg**2 + 2 * ca * cb * cg > 0.2)
+    return float(1 - ca**2 - cb**2 - cg**2 + 2 * ca * cb * cg)

@@ -62,7 +62,7 @@ def excited_reflections(
     Parameters
     ----------
     table
-        Reflections of the crystal; those of intensity 0 are absent.
+        Reflections of the crystal; those of intensity 0, like 0 0 0, are absent.
     rotations : ndarray, (n, 3, 3)
         Crystal to laboratory frame: x to the right, y down, z along the beam.
     wavelength
@@ -147,7 +147,7 @@ def _excite(lab, order, half, strides, flat, radius, error, gmax, room):  # type
                         n_l = int(np.ceil(i_high))
                         continue
                     value = flat[origin + h * s0 + k * s1 + n_l * s2]
-                    if value > 0 and (h != 0 or k != 0 or n_l != 0):
+                    if value > 0:
                         if m < room:
                             gx, gy, gz = x + n_l * w[0], y + n_l * w[1], z + n_l * w[2]
                             hkl[i, m, order[0]] = h

@@ -26,8 +26,8 @@ class ReflectionTable:
     cell
         The unit cell.
     intensity : ndarray of float32, (2 H + 1, 2 K + 1, 2 L + 1)
-        Relative intensity of h k l at index (h + H, k + K, l + L), 0 for absent reflections; the
-        mean over the present ones is 1.
+        Relative intensity of h k l at index (h + H, k + K, l + L), 0 for absent reflections and
+        for 0 0 0; the mean over the present ones is 1.
     resolution
         Smallest plane spacing in A.
     """
@@ -52,11 +52,10 @@ def parse_space_group(name: str | int) -> gemmi.SpaceGroup:
         No such space group.
     """
     text = str(name).strip()
-    group = (
-        gemmi.find_spacegroup_by_number(int(text))
-        if text.isdigit()
-        else gemmi.find_spacegroup_by_name(text)
-    )
+    if text.isdecimal():  # gemmi takes 0 for 1
+        group = gemmi.find_spacegroup_by_number(int(text)) if 1 <= int(text) <= 230 else None
+    else:
+        group = gemmi.find_spacegroup_by_name(text)
     if group is None:
         raise InputError(
             f"Unknown space group '{name}': give a number from 1 to 230 or a symbol like 'P 21/c'."
@@ -95,19 +94,19 @@ def reflection_table(
     """
     rng = rng or np.random.default_rng()
     half = np.floor(cell.lengths / resolution).astype(int)
-    if np.prod(2 * half + 1) > 5e7:
+    if np.prod(2.0 * half + 1) > 2e7:
         raise InputError(
             f"A cell of {cell.volume:g} A^3 has too many reflections up to {resolution:g} A: "
             "give a smaller cell or a coarser resolution."
         )
     shape = tuple(int(n) for n in 2 * half + 1)
-    grid = np.indices(shape).reshape(3, -1).T - half
+    grid = np.indices(shape, dtype=np.int32).reshape(3, -1).T - half.astype(np.int32)
+    origin = len(grid) // 2
     if model == "equal":
         values = np.ones(len(grid))
     elif model == "random":
         values = rng.exponential(size=len(grid))
-        values = (values + values[::-1]) / 2  # the grid is centric: -h -k -l is the mirrored entry
-        values = values**1.5  # a mean of two exponentials is too even; restore the spread
+        values[origin + 1 :] = values[:origin][::-1]  # -h -k -l is the mirrored entry of the grid
     elif model == "kinematical":
         values = _random_structure_intensities(cell, grid, space_group, resolution, rng)
     else:
@@ -116,8 +115,9 @@ def reflection_table(
         )
     if space_group is not None:
         group = parse_space_group(space_group)
-        absent = group.operations().systematic_absences(grid.astype(np.int32))
+        absent = group.operations().systematic_absences(grid)
         values = np.where(absent, 0.0, values)
+    values[origin] = 0.0  # the direct beam is no reflection
     present = values > 0
     values = values / values[present].mean() if present.any() else values
     return ReflectionTable(cell, values.reshape(shape).astype(np.float32), resolution)
@@ -125,7 +125,7 @@ def reflection_table(
 
 def _random_structure_intensities(
     cell: UnitCell,
-    hkl: NDArray[np.int64],
+    hkl: NDArray[np.int32],
     space_group: str | int | None,
     resolution: float,
     rng: np.random.Generator,

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 #: Fewest reflections that let a person see a two-dimensional net.
 MIN_VISIBLE = 6
 
-_SLOTS = 2048
-
 
 @dataclass(frozen=True)
 class ZoneLabels:
@@ -68,11 +66,13 @@ def _dominant_zones(start, hkl):  # type: ignore[no-untyped-def]
         count[i] = m
         if m == 0:
             continue
-        keys = np.empty(_SLOTS, dtype=np.float64)
-        tally = np.empty(_SLOTS, dtype=np.int32)
-        stamp = np.full(_SLOTS, -1, dtype=np.int32)
+        slots = 64  # of a hash table of zones, never more than half full
+        while slots < 2 * m:
+            slots *= 2
+        keys = np.empty(slots, dtype=np.float64)
+        tally = np.empty(slots, dtype=np.int32)
+        stamp = np.full(slots, -1, dtype=np.int32)
         best = 0
-        best_in_plane = 0
         for a in range(m):
             # A zone not yet met has none of the first a reflections: it cannot beat this.
             if best >= m - a:
@@ -81,7 +81,6 @@ def _dominant_zones(start, hkl):  # type: ignore[no-untyped-def]
             collinear = 1
             top = 0
             axis = np.zeros(3, dtype=np.int64)
-            used = 0
             for b in range(a + 1, m):
                 p, q, r = int(spots[b, 0]), int(spots[b, 1]), int(spots[b, 2])
                 u, v, w = g1 * r - g2 * q, g2 * p - g0 * r, g0 * q - g1 * p
@@ -97,13 +96,10 @@ def _dominant_zones(start, hkl):  # type: ignore[no-untyped-def]
                 else:
                     s, t = v, w
                 key = s / t if t != 0 else np.inf
-                slot = (np.int64(key * 40503.0) if t != 0 else 77) & (_SLOTS - 1)
+                slot = (np.int64(key * 40503.0) if t != 0 else 77) & (slots - 1)
                 while stamp[slot] == a and keys[slot] != key:
-                    slot = (slot + 1) & (_SLOTS - 1)
+                    slot = (slot + 1) & (slots - 1)
                 if stamp[slot] != a:
-                    used += 1
-                    if used > _SLOTS * 3 // 4:
-                        break
                     stamp[slot] = a
                     keys[slot] = key
                     tally[slot] = 0
@@ -111,10 +107,8 @@ def _dominant_zones(start, hkl):  # type: ignore[no-untyped-def]
                 if tally[slot] > top:
                     top = tally[slot]
                     axis[0], axis[1], axis[2] = u, v, w
-            # Of two equal zones one that spans a plane is preferred to a mere row.
-            if top + collinear > best or (top + collinear == best and best_in_plane == 0 < top):
+            if top + collinear > best:
                 best = top + collinear
-                best_in_plane = top
                 uvw[i] = axis
         fraction[i] = best / m
     return fraction, uvw, count
