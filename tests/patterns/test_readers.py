@@ -105,6 +105,12 @@ def test_colours_in_planes_become_grey(write) -> None:
     assert_same(open_stack(path), grey)
 
 
+@pytest.mark.parametrize("shape", [(3, 20, 28), (4, 20, 28), (2, 3, 20, 28)])
+def test_three_images_are_no_colours(shape, write) -> None:
+    data = np.random.default_rng(0).integers(0, 200, shape).astype("u2")
+    assert_same(open_stack(write(".tif", data)), data)
+
+
 def test_jpeg_is_close(write, tmp_path: Path) -> None:
     from PIL import Image
 

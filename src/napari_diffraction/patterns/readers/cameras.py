@@ -21,6 +21,7 @@ from napari_diffraction.patterns.readers.source import (
 )
 from napari_diffraction.patterns.stack import SpotGeometry
 
+_SMV_BYTES = {"unsigned_short": 2, "short_int": 2, "long_int": 4, "float": 4}
 _NUMBER = r"([-+]?[\d.]+(?:[eE][-+]?\d+)?)"
 
 
@@ -60,9 +61,10 @@ def open_smv(path: str, dataset: str | None = None) -> Source:
         start = int(fields["HEADER_BYTES"])
     except (KeyError, ValueError) as error:
         raise InputError(f"{path}: the SMV header gives no size; it is damaged.") from error
+    number = _SMV_BYTES.get(fields.get("TYPE", "").strip().lower(), 1)
+    check_declared_size(path, start + width * height * number, os.path.getsize(path))
     with fabio.open(path) as image:
         dtype = np.dtype(image.dtype)
-    check_declared_size(path, start + width * height * dtype.itemsize, os.path.getsize(path))
     pixel = _number(fields.get("PIXEL_SIZE"))
     centre = _number(fields.get("BEAM_CENTER_X")), _number(fields.get("BEAM_CENTER_Y"))
     geometry = _geometry(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from typing import Any
 
 import mrcfile
 import numpy as np
+from mrcfile.mrcinterpreter import MrcInterpreter
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.geometry import electron_wavelength
@@ -16,6 +18,7 @@ from napari_diffraction.patterns.readers.source import Source, check_declared_si
 from napari_diffraction.patterns.stack import SpotGeometry
 
 _HEADER = 1024
+_EXTENDED = slice(92, 96)  # where the header gives the length of the extended header
 _VOLUME_STACKS = range(401, 631)
 
 
@@ -27,30 +30,43 @@ def open_file(path: str, dataset: str | None = None) -> Source:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # permissive, since many programs leave the map identifier out
-        with mrcfile.open(path, mode="r", permissive=True, header_only=True) as file:
-            header = file.header
-            if header is None:
-                raise InputError(f"{path} is no MRC file, or it is damaged.")
-            dtype = mrcfile.utils.data_dtype_from_header(header)
-            columns, rows, sections = (int(header[name]) for name in ("nx", "ny", "nz"))
-            deep, space_group = int(header.mz), int(header.ispg)
-            offset = _HEADER + int(header.nsymbt)
-            wavelength = _wavelength(file)
-    if min(columns, rows, sections, offset - _HEADER + 1) < 1:
+        header, extended = _header(path)
+        dtype = np.dtype(mrcfile.utils.data_dtype_from_header(header))
+        columns, rows, sections = (int(header[name]) for name in ("nx", "ny", "nz"))
+        deep, space_group = int(header.mz), int(header.ispg)
+        offset = _HEADER + extended
+        check_declared_size(path, offset, os.path.getsize(path))
+        geometry = SpotGeometry(wavelength=_wavelength(path) if extended else None)
+    if min(columns, rows, sections, extended + 1) < 1:
         raise InputError(f"{path} declares {columns}x{rows}x{sections} values: it is damaged.")
     shape: tuple[int, ...] = (sections, rows, columns)
     if space_group in _VOLUME_STACKS and deep > 0 and sections % deep == 0:
         shape = (sections // deep, deep, rows, columns)
-    read = MappedPatterns(path, offset, shape, np.dtype(dtype))
+    read = MappedPatterns(path, offset, shape, dtype)
     check_declared_size(path, read.bytes_needed, os.path.getsize(path))
-    geometry = SpotGeometry(wavelength=wavelength)
-    return Source(path, shape, native(np.dtype(dtype)), read, geometry=geometry)
+    return Source(path, shape, native(dtype), read, geometry=geometry)
 
 
-def _wavelength(file: Any) -> float | None:
-    try:
-        volts = float(file.indexed_extended_header["HT"][0])
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        return None
+def _header(path: str) -> tuple[Any, int]:
+    """Return the header and the length of the extended header, in bytes.
+
+    mrcfile takes memory for the whole extended header before it looks whether that is there, so
+    it is shown a header without one.
+    """
+    with open(path, "rb") as file:
+        head = bytearray(file.read(_HEADER))
+    extended = head[_EXTENDED]
+    head[_EXTENDED] = bytes(len(extended))
+    # permissive, since many programs leave the map identifier out
+    header = MrcInterpreter(io.BytesIO(head), permissive=True, header_only=True).header
+    big = header.mode.dtype.byteorder == ">"
+    return header, int.from_bytes(extended, "big" if big else "little", signed=True)
+
+
+def _wavelength(path: str) -> float | None:
+    with mrcfile.open(path, mode="r", permissive=True, header_only=True) as file:
+        try:
+            volts = float(file.indexed_extended_header["HT"][0])
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            return None
     return electron_wavelength(volts / 1000.0) if 1e4 <= volts <= 1e7 else None

@@ -47,7 +47,7 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         # naming the series of a long file of plain pages would take a look at every page
         series = _biggest(tif) if whole or count <= _FEW_PAGES else None
         if series is not None and series.dataoffset is not None and series.axes[-1] != "S":
-            mapped = _contiguous(path, series, tif.byteorder, geometry, whole)
+            mapped = _contiguous(path, series, tif.byteorder, geometry)
             if mapped is not None:
                 return mapped
         return _paged(path, tif, series, geometry)
@@ -70,9 +70,9 @@ def _contiguous(
     series: tifffile.TiffPageSeries,
     byteorder: str,
     geometry: SpotGeometry,
-    whole: bool,
 ) -> Source | None:
-    if "S" in series.axes or len(series.shape) < 2:
+    # tifffile marks arrays of three or four images as colours but keeps their shape
+    if ("S" in series.axes and series.kind != "shaped") or len(series.shape) < 2:
         return None
     dtype = np.dtype(series.dtype).newbyteorder(byteorder)
     count = int(np.prod(series.shape[:-2]))
