@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import LAUE, NO_HIT, ZONE, ZONE_CLASSES
 from napari_diffraction.patterns.stack import PatternStack, SpotGeometry

@@ -108,9 +108,9 @@ class Decisions:
         return indices
 
     @property
-    def can_undo(self) -> bool:
-        """Whether there is a step to take back."""
-        return bool(self._steps)
+    def last(self) -> Indices | None:
+        """The patterns that the last step concerns, ``None`` if there is nothing to take back."""
+        return self._steps[-1].indices if self._steps else None
 
     def _back(self) -> Indices:
         if not self._steps:

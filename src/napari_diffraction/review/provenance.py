@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from importlib.metadata import version
 from pathlib import Path
@@ -39,3 +40,14 @@ def write_beside(path: Path, facts: dict[str, Any]) -> None:
     """Write where a file comes from into a ``.json`` beside it."""
     with replacing(beside(path)) as temporary:
         temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+
+def file_hash(path: Path | None) -> str:
+    """Return the SHA-256 of a file, or an empty text where it cannot be read."""
+    if path is None:
+        return ""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

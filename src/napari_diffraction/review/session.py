@@ -18,7 +18,7 @@ from napari_diffraction.review.queue import DoubtQueue
 from napari_diffraction.review.store import SessionStore, now
 
 #: Below this confidence a pattern is looked at by a person.
-THRESHOLD = 0.9
+THRESHOLD = 0.95
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,17 @@ class ReviewSession:
         Who decides; ``None``: the user of the computer.
     about
         The stack, the model, its hash and settings, for exported files.
+
+    Attributes
+    ----------
+    index : ndarray, (n,), int64
+        Number of the pattern of each row of the table.
+    confidence : ndarray, (n,), float64
+        The model's confidence, 0 to 1.
+    readable : ndarray, (n,), bool
+        Whether the pattern could be read.
+    threshold
+        Confidence below which a pattern is doubtful.
     """
 
     def __init__(
@@ -171,7 +182,7 @@ class ReviewSession:
         self._row_of = np.full(size, NOBODY, np.int64)
         self._row_of[self.index] = np.arange(len(self.index))
         self._queue = DoubtQueue(self.confidence, self.index)
-        self._readable: NDArray[np.bool_] = self._model_codes != self._decisions.code(UNREADABLE)
+        self.readable: NDArray[np.bool_] = self._model_codes != self._decisions.code(UNREADABLE)
 
     # -- one pattern ----------------------------------------------------------------------------
     def __len__(self) -> int:
@@ -186,6 +197,17 @@ class ReviewSession:
     def reviewed(self, index: int) -> bool:
         """Return whether a person decided on a pattern."""
         return self._decisions.name(index) is not None
+
+    def reviewer(self, index: int) -> str:
+        """Return who decided on a pattern, or an empty text."""
+        if not self.reviewed(index):
+            return ""
+        return str(self._decisions.reviewers_of(np.array([index]))[0])
+
+    def certainty(self, index: int) -> float:
+        """Return the model's confidence in a pattern; 0 if it is not classified."""
+        row = self.row(index)
+        return 0.0 if row is None else float(self.confidence[row])
 
     def label(self, index: int) -> str:
         """Return the class of a pattern: the person's, else the model's, else an empty text."""
@@ -208,7 +230,12 @@ class ReviewSession:
     @property
     def labels(self) -> NDArray[np.str_]:
         """Class of each row of the table, the person's before the model's; (n,) str."""
-        return np.array(self._decisions.names)[self._codes()]
+        return np.array(self._decisions.names)[self.codes]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All labels: the classes, "Unreadable" and whatever else occurs."""
+        return tuple(self._decisions.names)
 
     @property
     def decided(self) -> NDArray[np.bool_]:
@@ -216,24 +243,40 @@ class ReviewSession:
         decided: NDArray[np.bool_] = self._decisions.labels[self.index] != NOBODY
         return decided
 
-    def _codes(self) -> NDArray[np.int16]:
+    @property
+    def codes(self) -> NDArray[np.int16]:
+        """Place in `names` of the class of each row of the table; (n,) int."""
         decided = self._decisions.labels[self.index]
         return np.where(decided != NOBODY, decided, self._model_codes)
 
     def doubtful(self) -> NDArray[np.bool_]:
         """Return which rows are readable and below the threshold; (n,) bool."""
-        return (self.confidence < self.threshold) & self._readable
+        return (self.confidence < self.threshold) & self.readable
+
+    def rows(self, indices: Indices) -> pd.DataFrame:
+        """Return what is known of classified patterns, in the order given.
+
+        Returns
+        -------
+        DataFrame
+            As the classification table, ``label`` being the person's where there is one, and
+            ``reviewed`` saying so.
+        """
+        rows = self._table.iloc[self._row_of[indices]].copy()
+        rows["label"] = np.array(self._decisions.names)[self.codes[self._row_of[indices]]]
+        rows["reviewed"] = self._decisions.labels[indices] != NOBODY
+        return rows
 
     def counts(self) -> Counts:
         """Count what is done and what is left."""
         decided, doubtful, names = self.decided, self.doubtful(), self._decisions.names
-        numbers = np.bincount(self._codes(), minlength=len(names))
+        numbers = np.bincount(self.codes, minlength=len(names))
         return Counts(
             patterns=len(self),
             reviewed=int(decided.sum()),
             doubtful=int(doubtful.sum()),
             left=int((doubtful & ~decided).sum()),
-            acceptable=int((self._readable & ~doubtful & ~decided).sum()),
+            acceptable=int((self.readable & ~doubtful & ~decided).sum()),
             classes={
                 name: int(number)
                 for name, number in zip(names, numbers, strict=True)
@@ -243,7 +286,7 @@ class ReviewSession:
 
     def patterns_of(self, label: str) -> Indices:
         """Return the patterns of a class, the most probable first; (m,) int."""
-        rows = np.flatnonzero(self._codes() == self._decisions.code(label))
+        rows = np.flatnonzero(self.codes == self._decisions.code(label))
         column = f"p_{label}"
         scores = self._table[column].to_numpy(float) if column in self._table else self.confidence
         return self.index[rows[np.lexsort((self.index[rows], -np.nan_to_num(scores[rows])))]]
@@ -265,7 +308,7 @@ class ReviewSession:
         int or None
             Flat number of the pattern; ``None`` if nothing is left.
         """
-        wanted = self.doubtful() if within is None else within & self._readable
+        wanted = self.doubtful() if within is None else within & self.readable
         row = None if after is None else self.row(after)
         if row is not None and not wanted[row]:
             row = None
@@ -315,7 +358,7 @@ class ReviewSession:
         InputError
             As for `decide`.
         """
-        rows = np.flatnonzero(self._readable & ~self.doubtful() & ~self.decided)
+        rows = np.flatnonzero(self.readable & ~self.doubtful() & ~self.decided)
         if not len(rows):
             return np.empty(0, np.int64)
         codes, names = self._model_codes[rows], self._decisions.names
@@ -336,12 +379,12 @@ class ReviewSession:
         InputError
             As for `decide`.
         """
-        return self._take({"do": "undo"}) if self.can_undo else np.empty(0, np.int64)
+        return self._take({"do": "undo"}) if self.last is not None else np.empty(0, np.int64)
 
     @property
-    def can_undo(self) -> bool:
-        """Whether there is a step to take back."""
-        return self._decisions.can_undo
+    def last(self) -> Indices | None:
+        """The patterns that `undo` would concern, ``None`` if there is nothing to take back."""
+        return self._decisions.last
 
     def _take(self, record: dict[str, Any]) -> Indices:
         record |= {"person": self.person, "time": now()}

@@ -1,0 +1,175 @@
+"""Image layers as stacks of patterns: choosing one, wrapping it, finding the pattern on view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import dask.array as da
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Layer
+from qtpy.QtWidgets import QComboBox, QWidget
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.stack import PatternStack
+
+_wrapped: WeakKeyDictionary[Layer, PatternStack] = WeakKeyDictionary()
+
+
+def bare_viewer(viewer: Any) -> ViewerModel:
+    """Return the viewer behind the proxy that napari gives to plugins.
+
+    Signals and weak references need the object itself.
+    """
+    return getattr(viewer, "__wrapped__", viewer)
+
+
+def can_be_stack(layer: Layer) -> bool:
+    """Return whether a layer shows grey patterns: one, a stack, or a scan."""
+    return isinstance(layer, Image) and not layer.rgb and not layer.multiscale and layer.ndim <= 4
+
+
+def stack_of(layer: Image) -> PatternStack:
+    """Return the patterns of an image layer.
+
+    The stack in ``layer.metadata["pattern_stack"]`` is taken as it is; any other data are wrapped
+    without being read.
+
+    Raises
+    ------
+    InputError
+        The layer is not a stack of patterns.
+    """
+    if not can_be_stack(layer):
+        raise InputError(
+            f"{layer.name} is no stack of grey patterns (2 to 4 dimensions): choose another layer."
+        )
+    stack = layer.metadata.get("pattern_stack")
+    if isinstance(stack, PatternStack):
+        return stack
+    if layer not in _wrapped or _wrapped[layer].metadata["wrapped"] != id(layer.data):
+        _wrapped[layer] = _wrap(layer)
+    return _wrapped[layer]
+
+
+def _wrap(layer: Image) -> PatternStack:
+    data: Any = layer.data
+    if not isinstance(data, da.Array):
+        chunks = (1,) * (data.ndim - 2) + tuple(data.shape[-2:])
+        data = da.from_array(data, chunks=chunks, name=False)
+    if data.ndim == 2:
+        data = data[np.newaxis]
+    path = layer.source.path
+    # The identity of the data tells when somebody gave the layer new ones.
+    return PatternStack(
+        data,
+        layer.name,
+        sources=(str(path),) if path else (),
+        metadata={"wrapped": id(layer.data)},
+    )
+
+
+class StackView:
+    """Which pattern of an image layer the sliders show, and the way to another.
+
+    Parameters
+    ----------
+    viewer
+        Where the layer is.
+    layer
+        Image layer of one pattern, a stack or a scan.
+    """
+
+    def __init__(self, viewer: ViewerModel, layer: Image) -> None:
+        self._dims = viewer.dims
+        self.layer = layer
+        self.shape = tuple(int(size) for size in layer.data.shape[:-2])
+
+    def _axes(self) -> list[int]:
+        first = self._dims.ndim - self.layer.ndim
+        return [first + axis for axis in range(len(self.shape))]
+
+    def index(self) -> int | None:
+        """Return the flat number of the pattern on view, ``None`` where the sliders show none."""
+        if not self.shape:
+            return 0
+        point = self.layer.world_to_data(self._dims.point[-self.layer.ndim :])
+        place = np.rint(point[: len(self.shape)]).astype(int)
+        if np.any(place < 0) or np.any(place >= self.shape):
+            return None
+        return int(np.ravel_multi_index(tuple(place), self.shape))
+
+    def show(self, index: int) -> None:
+        """Move the sliders to a pattern."""
+        if self.shape:
+            self._dims.set_point(self._axes(), self._world(np.unravel_index(index, self.shape)))
+
+    def fit_sliders(self) -> None:
+        """Let the sliders run over this layer alone, for a layer that is shorter than others."""
+        ranges = list(self._dims.range)
+        first, last = self._world([0] * len(self.shape)), self._world(np.subtract(self.shape, 1))
+        for axis, low, high in zip(self._axes(), first, last, strict=True):
+            ranges[axis] = (min(low, high), max(low, high), ranges[axis][2])
+        self._dims.range = ranges
+
+    def _world(self, place: Any) -> list[float]:
+        centre = (0,) * (self.layer.ndim - len(self.shape))
+        world = self.layer.data_to_world((*(int(x) for x in place), *centre))
+        return [float(x) for x in world[: len(self.shape)]]
+
+
+class LayerCombo(QComboBox):
+    """A list of the viewer's stacks that follows the viewer.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers are listed.
+    """
+
+    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(12)
+        self._layers = viewer.layers
+        events = viewer.layers.events
+        for event in (events.inserted, events.removed, events.reordered, events.renamed):
+            follow(self, event, self._fill)
+        self._fill()
+
+    def layer(self) -> Image | None:
+        """Return the chosen layer."""
+        layer = self.currentData()
+        return layer if layer in self._layers else None
+
+    def choose(self, layer: Layer | None) -> None:
+        """Choose a layer, if it is in the list."""
+        places = [i for i in range(self.count()) if self.itemData(i) is layer]
+        if places:
+            self.setCurrentIndex(places[0])
+
+    def _fill(self, event: Any = None) -> None:
+        wanted = [layer for layer in self._layers if can_be_stack(layer)]
+        # Stacks before single images, and what was opened before what was made from it.
+        wanted.sort(key=lambda layer: (layer.ndim < 3, "chosen_from" in layer.metadata))
+        before = self.currentData()
+        self.blockSignals(True)
+        self.clear()
+        for layer in wanted:
+            self.addItem(layer.name, layer)
+        self.choose(before)
+        self.blockSignals(False)
+        if self.currentData() is not before:
+            self.currentIndexChanged.emit(self.currentIndex())
+
+
+def follow(widget: QWidget, event: Any, slot: Callable[..., None]) -> None:
+    """Connect a slot of a widget to an event of napari until the widget is destroyed."""
+    event.connect(slot)
+
+    def leave() -> None:
+        event.disconnect(slot)
+
+    widget.destroyed.connect(leave)
