@@ -76,8 +76,8 @@ class SpotConditions:
 class DetectorEffects:
     """How the camera sees the spots.  Every effect is off by default.
 
-    With `signal` 0 the image is black and white, 0 and 255, as in Gorelik et al. (2025); with a
-    signal it is in counts.
+    With `signal` 0 the image is black and white, 0 and 255, as in Gorelik et al. (2025), and shows
+    no backgrounds, noise and bad pixels; with a signal it is in counts.
     """
 
     extent: float = _setting(
@@ -104,8 +104,12 @@ class DetectorEffects:
     gain: float = _setting(1.0, "", 1e-3, 1e3, "Detector units per count")
     offset: float = _setting(0.0, "", -1e4, 1e5, "Detector units added to every pixel")
     saturation: float = _setting(65535.0, "", 1.0, 65535.0, "Largest value the detector gives")
-    hot_pixels: float = _setting(0.0, "", 0.0, 0.1, "Share of pixels that are always bright")
-    dead_pixels: float = _setting(0.0, "", 0.0, 0.2, "Share of pixels that are always zero")
+    hot_pixels: float = _setting(
+        0.0, "", 0.0, 0.1, "Share of pixels that are far too bright, others in every pattern"
+    )
+    dead_pixels: float = _setting(
+        0.0, "", 0.0, 0.2, "Share of pixels that are zero, others in every pattern"
+    )
     gap_width: float = _setting(
         0.0, "px", 0.0, 64.0, "Width of the gaps between the four detector modules"
     )
@@ -129,10 +133,10 @@ class DetectorEffects:
     def is_clean(self) -> bool:
         """Whether the pattern shows each reflection, nothing else, and each where it belongs."""
         return (
-            self.signal == 0
+            not self.poisson
+            and self.read_noise == 0
             and self.missing == self.false_spots == self.jitter == 0
             and self.beam_stop == self.beam_stop_arm == self.gap_width == 0
-            and self.hot_pixels == 0
         )
 
     def row(self) -> NDArray[np.float64]:
@@ -160,8 +164,8 @@ def realistic_effects(rng: np.random.Generator, size: int = 256) -> DetectorEffe
     def maybe(share: float, value: float) -> float:
         return value if rng.uniform() < share else 0.0
 
-    signal = log(4, 400)
-    background = maybe(0.8, log(0.02, 1.0) * signal)
+    signal = log(8, 400)
+    background = maybe(0.8, log(0.02, 0.7) * signal)
     stop = rng.uniform() < 0.3
     return DetectorEffects(
         extent=rng.uniform(0.6, 1.3),
@@ -171,7 +175,7 @@ def realistic_effects(rng: np.random.Generator, size: int = 256) -> DetectorEffe
         signal=signal,
         central_signal=log(3, 300),
         background=background,
-        halo=maybe(0.8, log(0.1, 10.0) * signal),
+        halo=maybe(0.8, log(0.1, 6.0) * signal),
         halo_width=log(0.05, 0.5),
         carbon=maybe(0.3, log(0.05, 0.5) * signal),
         ice=maybe(0.1, log(0.05, 0.5) * signal),
@@ -201,9 +205,9 @@ def realistic_conditions(rng: np.random.Generator) -> SpotConditions:
     return SpotConditions(
         wavelength=rng.uniform(0.0197, 0.0418),
         resolution=rng.uniform(0.8, 1.4),
-        excitation_error=float(np.exp(rng.uniform(np.log(0.004), np.log(0.015)))),
+        excitation_error=float(np.exp(rng.uniform(np.log(0.005), np.log(0.015)))),
         intensities=str(rng.choice(INTENSITY_MODELS, p=(0.2, 0.4, 0.4))),
-        falloff=rng.uniform(0, 6),
+        falloff=rng.uniform(0, 4),
         rocking=bool(rng.uniform() < 0.5),
         in_plane=True,
     )

@@ -33,10 +33,12 @@ class SimulatedStack:
     images : ndarray, (n, size, size)
         uint8 (0 and 255) for black and white patterns, uint16 counts for realistic ones.
     labels
-        One row a pattern: ``index, label, zone_fraction, u, v, w, n_spots, n_foreign, crystals,
-        a, b, c, alpha, beta, gamma, cell, r11 ... r33, seed``.  ``zone_fraction`` is the share of
-        the visible reflections that lie in the dominant zone [uvw]; ``r11 ... r33`` is the
-        rotation from the crystal to the laboratory frame of the first crystal.
+        One row a pattern: ``index, cell, label, zone_fraction, u, v, w, n_spots, n_foreign,
+        crystals, a, b, c, alpha, beta, gamma, r11 ... r33, seed``.  ``zone_fraction`` is the share
+        of the visible reflections (``n_spots``, of all crystals) that lie in the dominant zone
+        [uvw] of the crystal that shows most, ``n_foreign`` the number that do not; ``cell`` is
+        the number of the cell, and ``r11 ... r33`` the rotation from the crystal to the laboratory
+        frame of the first crystal.
     spots
         One row a spot: ``pattern, crystal, h, k, l, x, y, intensity, visible``, x and y in pixels.
     conditions, effects
@@ -93,7 +95,7 @@ def simulate_spots(
         A number that makes no sense.
     """
     conditions, effects = conditions or SpotConditions(), effects or DetectorEffects()
-    _check(cells, orientations, size, crystals)
+    _check(cells, orientations, size, crystals, seed)
     parts: list[tuple[NDArray[Any], pd.DataFrame, pd.DataFrame]] = []
     total = len(cells) * orientations
     for number, cell in enumerate(cells):
@@ -147,7 +149,7 @@ def simulate_one(
     that index; noise and further crystals are drawn anew.
     """
     conditions, effects = conditions or SpotConditions(), effects or DetectorEffects()
-    _check([cell], orientations, size, crystals)
+    _check([cell], orientations, size, crystals, seed)
     rng = np.random.default_rng([seed, 0])
     table = reflection_table(cell, conditions.resolution, space_group, conditions.intensities, rng)
     direction = fibonacci_sphere(orientations)[orientation_index % orientations][None]
@@ -166,7 +168,9 @@ def simulate_one(
     return SimulatedStack(images, labels, spots, conditions, effects, geometry)
 
 
-def _check(cells: Sequence[UnitCell], orientations: int, size: int, crystals: int) -> None:
+def _check(
+    cells: Sequence[UnitCell], orientations: int, size: int, crystals: int, seed: int
+) -> None:
     if not cells:
         raise InputError("There is no unit cell to simulate: give one or ask for random ones.")
     if orientations < 1:
@@ -175,6 +179,8 @@ def _check(cells: Sequence[UnitCell], orientations: int, size: int, crystals: in
         raise InputError(f"A pattern of {size} pixels cannot be drawn: give a size of 16 to 4096.")
     if not 0 <= crystals <= 3:
         raise InputError(f"{crystals} crystals cannot be overlaid: give 0 to 3.")
+    if seed < 0:
+        raise InputError(f"The seed {seed} is negative: give 0 or a positive whole number.")
 
 
 def _rotations(
@@ -195,8 +201,10 @@ def _rotations(
 def weigh(lists: SpotLists, conditions: SpotConditions) -> SpotLists:
     """Apply the falloff with resolution and the rocking curve to the intensities.
 
-    The falloff is exp(-B g^2 / 2); the rocking curve is the kinematical sinc^2 of a crystal whose
-    first zero lies at the excitation error, floored at 2 %.
+    The falloff is exp(-B g^2 / 2), the square of an amplitude's exp(-B (sin theta / lambda)^2), g
+    being the reciprocal length across the beam (that along it is negligible); the rocking curve is
+    the kinematical sinc^2 of a crystal whose first zero lies at the excitation error, floored at
+    2 %.
     """
     intensity = lists.intensity
     if conditions.falloff:
@@ -247,10 +255,10 @@ def _draw(
     seen = Visible.of(merged, crystal, rendered.visible)
     labels = pd.DataFrame({"index": np.arange(first, first + n)})
     labels["label"] = class_labels(seen, strict=effects.is_clean)
-    labels["zone_fraction"] = seen.zones.fraction
+    labels["zone_fraction"] = seen.share
     labels[["u", "v", "w"]] = seen.zones.uvw
     labels["n_spots"] = seen.count
-    labels["n_foreign"] = np.round(seen.count * (1 - seen.zones.fraction)).astype(int)
+    labels["n_foreign"] = seen.count - seen.in_zone
     labels["crystals"] = len(lists)
     for name, value in zip(("a", "b", "c", "alpha", "beta", "gamma"), cell.parameters, strict=True):
         labels[name] = value

@@ -11,8 +11,11 @@ from napari_diffraction.crystal.excitation import SpotLists
 from napari_diffraction.crystal.zones import MIN_VISIBLE, ZoneLabels, label_zones
 from napari_diffraction.simulation.classes import LAUE, MULTIPLE, NO_HIT, ZONE
 
-#: Fewest visible spots of a hit.
-MIN_HIT = 4
+#: Fewest visible spots of a hit: on a clean pattern, and on one with noise, where fewer are taken
+#: for chance, as peak-based hit finders do.
+MIN_HIT_CLEAN, MIN_HIT = 3, 8
+#: Fewest visible spots of a further crystal.
+MIN_FURTHER = 4
 #: Share of the visible spots from which a further crystal counts.
 MIN_SHARE = 0.15
 #: On a pattern with noise or false spots one foreign reflection cannot be told from a false spot:
@@ -37,6 +40,16 @@ class Visible:
     zones: ZoneLabels
     count: NDArray[np.int64]
     others: NDArray[np.int64]
+
+    @property
+    def in_zone(self) -> NDArray[np.int64]:
+        """Number of visible reflections in the dominant zone, shape (n,)."""
+        return np.round(self.zones.count * self.zones.fraction).astype(np.int64)
+
+    @property
+    def share(self) -> NDArray[np.float64]:
+        """Share of the visible reflections of all crystals in the dominant zone, shape (n,)."""
+        return np.asarray(self.in_zone / np.maximum(self.count, 1))
 
     @classmethod
     def of(cls, spots: SpotLists, crystal: NDArray[np.int8], visible: NDArray[np.bool_]) -> Visible:
@@ -69,9 +82,11 @@ def class_labels(seen: Visible, strict: bool | NDArray[np.bool_]) -> NDArray[np.
     """
     zones = seen.zones
     planar = np.any(zones.uvw != 0, axis=1) & (zones.count >= MIN_VISIBLE)
-    is_zone = np.where(strict, zones.strict, planar & (zones.fraction >= DIRTY_ZONE))
-    several = seen.others >= np.maximum(MIN_HIT, MIN_SHARE * seen.count)
+    is_zone = np.where(
+        strict, zones.strict & (seen.others == 0), planar & (seen.share >= DIRTY_ZONE)
+    )
+    several = seen.others >= np.maximum(MIN_FURTHER, MIN_SHARE * seen.count)
     label = np.where(is_zone, ZONE, LAUE).astype(object)
     label[several] = MULTIPLE
-    label[seen.count < MIN_HIT] = NO_HIT
+    label[seen.count < np.where(strict, MIN_HIT_CLEAN, MIN_HIT)] = NO_HIT
     return label

@@ -57,7 +57,7 @@ def poisson(mean, bits, normal_table, poisson_table):  # type: ignore[no-untyped
     """
     if mean >= _POISSON_MAX:
         x = mean + np.sqrt(mean) * normal(bits, normal_table) + np.float32(0.5)
-        return np.float32(np.int32(x))
+        return np.float32(np.floor(x))
     q = np.int64(bits & np.uint64(_QUANTILES - 1))
     if q == _QUANTILES - 1:
         return _poisson_tail(mean, bits)

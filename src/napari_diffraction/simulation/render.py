@@ -61,6 +61,9 @@ _ICE_RINGS = np.array(
 _RADIAL_STEPS = 2048
 #: A spot counts as seen where it stands out of the noise of its area by this factor.
 _VISIBLE_SNR = 5.0
+#: A spot is drawn out to where it has fallen to this many counts, or to a twentieth if it is faint.
+_FAINT = 0.05
+_LN2 = float(np.log(2))
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Rendered:
     Attributes
     ----------
     images : ndarray, (n, size, size)
-        uint8 for black and white, else uint16.
+        uint8, 0 and 255, where no pattern has a signal, else uint16.
     position : ndarray of float32, (m, 2)
         Pixel position x, y of every spot as drawn.
     visible : ndarray of bool, (m,)
@@ -118,11 +121,11 @@ def render(
     position = np.ascontiguousarray(position, dtype=np.float32)
     intensity = np.ascontiguousarray(intensity, dtype=np.float32)
     seeds = np.random.SeedSequence(seed).generate_state(max(n, 1), np.uint64)
-    in_counts = bool(np.any(rows[:, _SIGNAL] > 0) or np.any(rows[:, _BACKGROUND] > 0))
-    args = (start, position, intensity, rows, limits, seeds, drawn, visible)
+    in_counts = bool(np.any(rows[:, _SIGNAL] > 0))
+    args = (start, position, intensity, rows, limits, seeds, drawn, visible, noise.NORMAL)
     if in_counts:
         images: NDArray[Any] = np.empty((n, size, size), dtype=np.uint16)
-        _render_counts(*args, images, noise.NORMAL, noise.POISSON)
+        _render_counts(*args, noise.POISSON, images)
     else:
         images = np.zeros((n, size, size), dtype=np.uint8)
         _render_binary(*args, images)
@@ -196,24 +199,24 @@ def _disc(image, x, y, radius, value):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(parallel=True, cache=True, error_model="numpy")
-def _render_binary(start, position, intensity, rows, limits, seeds, drawn, visible, images):  # type: ignore[no-untyped-def]
+def _render_binary(  # type: ignore[no-untyped-def]
+    start, position, intensity, rows, limits, seeds, drawn, visible, normals, images
+):
     size = images.shape[1]
     for p in nb.prange(len(start) - 1):
         e = rows[p]
         state = np.zeros(1, dtype=np.uint64)
         state[0] = seeds[p]
-        table = np.zeros(1, dtype=np.float32)
-        if e[_JITTER] > 0:
-            table = noise.NORMAL
         mine = slice(start[p], start[p + 1])
-        cx, cy = _place(e, limits[p], size, state, table, position[mine], drawn[mine])
+        cx, cy = _place(e, limits[p], size, state, normals, position[mine], drawn[mine])
         n = start[p + 1] - start[p]
         for j in range(start[p], start[p + 1]):
             x, y = drawn[j, 0], drawn[j, 1]
             skip = e[_MISSING] > 0 and noise.uniform(state) < e[_MISSING]
             if skip or intensity[j] <= 0 or _hidden(e, x, y, cx, cy, size):
                 continue
-            visible[j] = True
+            # what lies wholly within the direct beam cannot be told from it
+            visible[j] = np.sqrt((x - cx) ** 2 + (y - cy) ** 2) + e[_RADIUS] > e[_C_RADIUS]
             _disc(images[p], x, y, e[_RADIUS], 255)
         for _ in range(int(np.floor(e[_FALSE] * n + noise.uniform(state)))):
             x, y = _false_place(e, limits[p], size, cx, cy, state)
@@ -258,17 +261,18 @@ def _radial_background(e, limit, size, radial):  # type: ignore[no-untyped-def]
 def _blob(image, x, y, radius, softness, height):  # type: ignore[no-untyped-def]
     """Add a spot: from a disc with a soft edge to a Gaussian whose half width is the radius."""
     size = image.shape[0]
-    order = 1.0 + 5.0 * (1.0 - softness) ** 2
-    reach = radius * (1.5 + 1.3 * softness) + 1.0
+    # An edge sharper than a pixel would make small spots flicker with their place on the grid.
+    order = max(1.0, min(1.0 + 5.0 * (1.0 - softness) ** 2, radius / 0.6))
+    reach = radius * (np.log(max(height / _FAINT, 20.0)) / _LN2) ** (0.5 / order)
     for i in range(max(0, int(np.ceil(y - reach))), min(size - 1, int(y + reach)) + 1):
         for j in range(max(0, int(np.ceil(x - reach))), min(size - 1, int(x + reach)) + 1):
             d2 = ((i - y) ** 2 + (j - x) ** 2) / (radius * radius)
-            image[i, j] += height * np.exp(-0.6931 * (d2 if order == 1.0 else d2**order))
+            image[i, j] += height * np.exp(-_LN2 * (d2 if order == 1.0 else d2**order))
 
 
 @nb.njit(parallel=True, cache=True, error_model="numpy")
 def _render_counts(  # type: ignore[no-untyped-def]
-    start, position, intensity, rows, limits, seeds, drawn, visible, images, normals, poissons
+    start, position, intensity, rows, limits, seeds, drawn, visible, normals, poissons, images
 ):
     size = images.shape[1]
     for p in nb.prange(len(start) - 1):
@@ -287,7 +291,8 @@ def _render_counts(  # type: ignore[no-untyped-def]
             for j in range(size):
                 dx = np.float32(j - cx)
                 light[i, j] = radial[min(np.int32(np.sqrt(dy2 + dx * dx) * per_pixel), last)]
-        area = 1.77 * e[_RADIUS]
+        root_area = np.sqrt(np.pi) * e[_RADIUS]
+        rounding = 1 / (12 * e[_GAIN] ** 2)  # variance, in counts, of whole detector units
         n = start[p + 1] - start[p]
         for j in range(start[p], start[p + 1]):
             x, y, height = drawn[j, 0], drawn[j, 1], intensity[j] * e[_SIGNAL]
@@ -298,8 +303,8 @@ def _render_counts(  # type: ignore[no-untyped-def]
                 continue
             r = np.sqrt((x - cx) ** 2 + (y - cy) ** 2)
             level = radial[int(min(r / step, _RADIAL_STEPS - 1.0))]
-            spread = np.sqrt((level + height * 0.5) * e[_POISSON] + e[_READ] ** 2 + 1e-6)
-            visible[j] = height * area > _VISIBLE_SNR * spread and r > 1.3 * e[_C_RADIUS]
+            spread = np.sqrt((level + height * 0.5) * e[_POISSON] + e[_READ] ** 2 + rounding)
+            visible[j] = height * root_area > _VISIBLE_SNR * spread and r > 1.3 * e[_C_RADIUS]
         for _ in range(int(np.floor(e[_FALSE] * n + noise.uniform(state))) if n else 0):
             x, y = _false_place(e, limits[p], size, cx, cy, state)
             like = start[p] + np.int64(noise.uniform(state) * n)
