@@ -34,6 +34,18 @@ def can_open_window() -> bool:
     )
 
 
+def in_window() -> None:
+    """Open napari with the sample, classify it, and open the review; returns when it is closed."""
+    import napari
+
+    viewer = napari.Viewer()
+    viewer.open_sample("napari-diffraction", "serial_experiment")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-diffraction", "Classify patterns")
+    panel.bar.returned.connect(lambda _: panel.review_button.click())
+    panel.run()
+    napari.run()
+
+
 def to_files(folder: Path, seed: int = 0) -> None:
     """Make the sample, classify it, and write patterns, table and pictures.
 
@@ -88,7 +100,7 @@ def _montage(stack: PatternStack, rows: pd.DataFrame) -> Figure:
     for axes, (_, row) in zip(figure.subplots(*_GRID).flat, best.iterrows(), strict=False):
         frame = stack.frame(int(row["index"]))
         low, high = contrast_limits(frame)
-        axes.imshow(frame, cmap="gray", vmin=low, vmax=high, interpolation="area")
+        axes.imshow(frame, cmap="gray", vmin=low, vmax=high)
         axes.set_title(f"{row['index']}: {row['label']} {row['confidence']:.2f}", fontsize=7)
     for axes in figure.axes:
         axes.set_axis_off()

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from napari_diffraction.learning.registry import ModelCard
     from napari_diffraction.patterns.stack import PatternStack
 
+
 def describe(stack: PatternStack) -> list[str]:
     """Say what a stack holds, how it is calibrated, and what is assumed.
 
