@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pandas as pd
 import tifffile
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.files import replacing, replacing_hdf5
 from napari_diffraction.simulation.dataset import SimulatedStack
 
 #: Where the patterns stand in an HDF5 file.
@@ -45,26 +45,17 @@ def save_simulated(stack: SimulatedStack, path: str | Path) -> Path:
     suffix = path.suffix.lower()
     if suffix not in (*_HDF5, *_TIFF, ".npy"):
         raise InputError(f"{path.name}: patterns are written as .h5, .tif or .npy; use one.")
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        if suffix in _HDF5:
-            _write_hdf5(stack, partial)
-        elif suffix in _TIFF:
-            tifffile.imwrite(partial, stack.images, photometric="minisblack")
+    if suffix in _HDF5:
+        with replacing_hdf5(path) as file:
+            _write_hdf5(stack, file)
+        return path
+    with replacing(path) as images:
+        if suffix in _TIFF:
+            tifffile.imwrite(images, stack.images, photometric="minisblack")
         else:
-            np.save(partial, stack.images, allow_pickle=False)
-        if suffix not in _HDF5:
-            labels = labels_beside(path)
-            stack.labels.to_csv(labels.with_name(f".{labels.name}.partial"), index=False)
-            os.replace(labels.with_name(f".{labels.name}.partial"), labels)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        reason = error.strerror or str(error)
-        raise InputError(
-            f"{path} cannot be written ({reason}): choose a folder that exists, is yours to write "
-            "to and has room."
-        ) from error
+            np.save(images, stack.images, allow_pickle=False)
+        with replacing(labels_beside(path)) as labels:
+            stack.labels.to_csv(labels, index=False)
     return path
 
 
@@ -85,7 +76,10 @@ def load_labels(path: str | Path) -> pd.DataFrame | None:
     try:
         if path.suffix.lower() in _HDF5:
             with h5py.File(path) as file:
-                return _read_table(file["labels"]) if "labels" in file else None
+                group = file.get("labels")
+                if group is None or "columns" not in group.attrs:
+                    return None
+                return _read_table(group)
         beside = labels_beside(path)
         return pd.read_csv(beside) if beside.exists() else None
     except (OSError, ValueError, KeyError) as error:
@@ -94,28 +88,27 @@ def load_labels(path: str | Path) -> pd.DataFrame | None:
         ) from error
 
 
-def _write_hdf5(stack: SimulatedStack, path: Path) -> None:
-    with h5py.File(path, "w") as file:
-        file.create_dataset(
-            DATASET,
-            data=stack.images,
-            chunks=(1, *stack.images.shape[1:]),
-            compression="gzip",
-            compression_opts=1,
-        )
-        file["entry"].attrs["default"] = "data"
-        file["entry/data"].attrs["signal"] = "data"
-        file["entry"].attrs["NX_class"] = "NXentry"
-        file["entry/data"].attrs["NX_class"] = "NXdata"
-        file.attrs["default"] = "entry"
-        file.attrs["wavelength"] = stack.geometry.wavelength
-        file.attrs["pixel_size"] = stack.geometry.pixel_size
-        assert stack.geometry.centre is not None
-        file.attrs["centre_x"], file.attrs["centre_y"] = stack.geometry.centre
-        file.attrs["conditions"] = json.dumps(asdict(stack.conditions))
-        file.attrs["effects"] = json.dumps(asdict(stack.effects))
-        _write_table(file.create_group("labels"), stack.labels)
-        _write_table(file.create_group("spots"), stack.spots)
+def _write_hdf5(stack: SimulatedStack, file: h5py.File) -> None:
+    file.create_dataset(
+        DATASET,
+        data=stack.images,
+        chunks=(1, *stack.images.shape[1:]),
+        compression="gzip",
+        compression_opts=1,
+    )
+    file["entry"].attrs["default"] = "data"
+    file["entry/data"].attrs["signal"] = "data"
+    file["entry"].attrs["NX_class"] = "NXentry"
+    file["entry/data"].attrs["NX_class"] = "NXdata"
+    file.attrs["default"] = "entry"
+    file.attrs["wavelength"] = stack.geometry.wavelength
+    file.attrs["pixel_size"] = stack.geometry.pixel_size
+    assert stack.geometry.centre is not None
+    file.attrs["centre_x"], file.attrs["centre_y"] = stack.geometry.centre
+    file.attrs["conditions"] = json.dumps(asdict(stack.conditions))
+    file.attrs["effects"] = json.dumps(asdict(stack.effects))
+    _write_table(file.create_group("labels"), stack.labels)
+    _write_table(file.create_group("spots"), stack.spots)
 
 
 def _write_table(group: h5py.Group, table: pd.DataFrame) -> None:
