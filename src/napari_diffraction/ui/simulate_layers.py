@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import dask.array as da
@@ -144,7 +145,7 @@ def truth_layer(labels: pd.DataFrame, frame: tuple[int, int], name: str) -> Poin
             "string": ManualStringEncoding(array=np.array(texts, dtype="<U64"), default=""),
             "color": "white",
             "anchor": "lower_left",
-            "translation": [0, size / 2, size],
+            "translation": [0, -size / 4, size],
             "size": 11,
         },
         metadata={"made_from": name},
@@ -153,17 +154,19 @@ def truth_layer(labels: pd.DataFrame, frame: tuple[int, int], name: str) -> Poin
 
 def short_text(row: dict[str, Any]) -> str:
     """Return class and dominant zone of a pattern: "2DZone, 100% in [1 0 2]"."""
-    if not row["u"] and not row["v"] and not row["w"]:
-        return str(row["label"])
-    return f"{row['label']}, {row['zone_fraction']:.0%} in [{row['u']} {row['v']} {row['w']}]"
+    return f"{row['label']}, {zone}" if (zone := _zone(row)) else str(row["label"])
 
 
 def describe(row: dict[str, Any]) -> str:
-    """Return what is known of a pattern as one line."""
+    """Return what is known of a pattern: "2DZone · 35 spots · 100% in zone [1 0 2]"."""
     spots = f"{row['n_spots']} spot{'' if row['n_spots'] == 1 else 's'}"
+    zone = _zone(row).replace("in", "in zone") or "no zone"
+    return f"{row['label']} · {spots} · {zone}"
+
+
+def _zone(row: dict[str, Any]) -> str:
     if not row["u"] and not row["v"] and not row["w"]:
-        return f"{row['label']} · {spots}, no zone"
-    return (
-        f"{row['label']} · {row['zone_fraction']:.0%} of {spots} in zone "
-        f"[{row['u']} {row['v']} {row['w']}]"
-    )
+        return ""
+    # Rounded down: only a strict zone has 100%.
+    percent = math.floor(100 * row["zone_fraction"] + 1e-6)
+    return f"{percent}% in [{row['u']} {row['v']} {row['w']}]"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import Any
 
@@ -12,14 +11,13 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_diffraction.patterns.display import contrast_limits
 from napari_diffraction.progress import Progress
 
-_log = logging.getLogger(__name__)
-
 LAYER_NAME = "Simulation preview"
+_POLL_MS = 5
 
 # numba's simplest threading layer, the only one on some systems, ends the process when two threads
 # run parallel code at once.
@@ -50,50 +48,49 @@ class Newest(QObject):
 
     done = Signal(object)
     failed = Signal(object)
-    _over = Signal(object, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._thread = thread = ThreadPoolExecutor(1, thread_name_prefix="preview")
-        self._busy = False
+        # The thread never touches Qt, so that a window may be closed while it works; it ends when
+        # this object is no more.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="preview")
+        self._work: Future[Any] | None = None
         self._waiting: Callable[[], Any] | None = None
-        self._over.connect(self._on_over)
-        self.destroyed.connect(lambda: thread.shutdown(wait=False, cancel_futures=True))
+        self._timer = QTimer(self)
+        self._timer.setInterval(_POLL_MS)
+        self._timer.timeout.connect(self._look)
 
     @property
     def busy(self) -> bool:
         """Whether a wish is being fulfilled."""
-        return self._busy
+        return self._work is not None
 
     def ask(self, work: Callable[[], Any]) -> None:
         """Call ``work`` in the other thread as soon as it is free."""
-        if self._busy:
+        if self._work is not None:
             self._waiting = work
             return
-        self._busy = True
-        self._thread.submit(self._run, work)
+        self._work = self._thread.submit(_alone, work)
+        self._timer.start()
 
-    def _run(self, work: Callable[[], Any]) -> None:
-        result, error = None, None
-        try:
-            with _one_at_a_time:
-                result = work()
-        except Exception as problem:  # handed over to the window
-            error = problem
-        try:
-            self._over.emit(result, error)
-        except RuntimeError:  # the window was closed meanwhile
-            _log.debug("preview came too late")
-
-    def _on_over(self, result: Any, error: Exception | None) -> None:
-        self._busy = False
+    def _look(self) -> None:
+        if self._work is None or not self._work.done():
+            return
+        over, self._work = self._work, None
+        self._timer.stop()
         work, self._waiting = self._waiting, None
         if work is not None:
             self.ask(work)
+        error = over.exception()
         if error is None:
-            self.done.emit(result)
+            self.done.emit(over.result())
         else:
             self.failed.emit(error)
+
+
+def _alone(work: Callable[[], Any]) -> Any:
+    with _one_at_a_time:
+        return work()
 
 
 class PreviewLayer:

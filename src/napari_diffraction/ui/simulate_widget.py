@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QFrame,
@@ -48,6 +49,8 @@ from napari_diffraction.ui.work import WorkBar
 _log = logging.getLogger(__name__)
 #: Tells one simulated stack from another in the list of layers.
 _numbers = itertools.count(1)
+#: Room that napari's style leaves beside a scroll bar, in pixels.
+_BAR_MARGIN = 4
 _GETTING_READY = "Getting ready (half a minute the first time after an installation)"
 
 
@@ -78,7 +81,8 @@ class SimulateWidget(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addLayout(self._preset_row())
-        layout.addWidget(self._scroll_area(), 1)
+        self._area = self._scroll_area()
+        layout.addWidget(self._area, 1)
         layout.addLayout(self._orientation_row())
         layout.addLayout(self._status_row())
         self.error = sentence()
@@ -125,10 +129,13 @@ class SimulateWidget(QWidget):
         area.setWidgetResizable(True)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(content)
-        area.setMinimumWidth(
-            content.minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width()
-        )
         return area
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Take the width that the fields need in napari's style, which is now known."""
+        bar = self._area.verticalScrollBar().sizeHint().width() + _BAR_MARGIN
+        self._area.setMinimumWidth(self._area.widget().minimumSizeHint().width() + bar)
+        super().showEvent(event)
 
     def _stack_form(self) -> QWidget:
         body = QWidget()
