@@ -113,7 +113,9 @@ class ClassPoints:
         shape = image.data.shape[:-2]
         n = len(self._members)
         places = np.unravel_index(np.arange(n), shape) if shape else ()
-        return np.column_stack([*places, np.full(n, margin), np.full(n, margin)]).astype(float)
+        corners = np.column_stack([*places, np.full(n, margin), np.full(n, margin)])
+        # napari takes the extent of the columns at every step: quicker where each is in one piece.
+        return np.asfortranarray(corners, dtype=float)
 
     def _empty_features(self) -> pd.DataFrame:
         members, stack, session = self._members, self._stack, self._session
@@ -130,8 +132,16 @@ class ClassPoints:
         return pd.DataFrame(columns | {"reviewed": np.zeros(n, bool)})
 
     # -- session to layer -----------------------------------------------------------------------
-    def refresh(self, indices: NDArray[np.int64] | None = None) -> None:
-        """Show what the session says of some patterns, or of all."""
+    def refresh(self, indices: NDArray[np.int64] | None = None, *, redraw: bool = True) -> None:
+        """Show what the session says of some patterns, or of all.
+
+        Parameters
+        ----------
+        indices : (m,) int
+            The patterns; ``None``: all.
+        redraw
+            Not needed where another pattern is shown next.
+        """
         indices = self._session.index if indices is None else np.asarray(indices, np.int64)
         indices = indices[indices < len(self._place)]
         places = self._place[indices]
@@ -151,7 +161,8 @@ class ClassPoints:
         self.layer.text.color.array[places] = colours
         self.layer.text.string.array[places] = _texts(labels, rows)
         self._show(places)
-        self.layer.refresh()
+        if redraw:
+            self.redraw()
         if self._on_row is not None and len(places) == 1 and len(features) > _LONG:
             self._on_row(self.layer, int(places[0]))
         else:
@@ -162,6 +173,10 @@ class ClassPoints:
         if name != "label":
             return values.to_numpy()
         return pd.Categorical(values, dtype=features["label"].dtype)
+
+    def redraw(self) -> None:
+        """Draw the point on view anew; the places of the points are the same as before."""
+        self.layer.refresh(extent=False, thumbnail=False)
 
     def filter(self, rows: NDArray[np.bool_] | None) -> None:
         """Show the points of some rows of the session only, or of all.
@@ -178,7 +193,7 @@ class ClassPoints:
         known = self._session.index[self._session.index < len(self._place)]
         places = self._place[known]
         self._show(places[places >= 0])
-        self.layer.refresh()
+        self.redraw()
 
     def _show(self, places: NDArray[np.int64]) -> None:
         shown = True if self._within is None else self._within[self._members[places]]

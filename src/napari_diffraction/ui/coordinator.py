@@ -195,8 +195,10 @@ class Coordinator:
             return
         self.show_all()
         self._make_points()
-        self._view.show(index)
-        self._on_step()
+        if index == self.current:
+            self._on_step()
+        else:
+            self._view.show(index)  # which leads to _on_step
 
     def next(self) -> int | None:
         """Show the next least certain pattern that waits for a decision; return its number.
@@ -221,13 +223,17 @@ class Coordinator:
         if self.session is None or index is None:
             return
         self._guard(self.session.decide, index, label)
-        self._refresh(np.array([index]))
+        for points in self._all_points():
+            points.refresh(np.array([index]), redraw=False)
         shown = self._class_on_view()
         if shown is None:
             self.next()
         else:
             place = shown.view.index() or 0
             shown.view.show(min(place + 1, len(shown.members) - 1))
+        if index == self.current:
+            for points in self._all_points():
+                points.redraw()
         self.results_changed.emit()
 
     def undo(self) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QGridLayout, QProgressBar, QPushButton, QWidget
+from qtpy.QtCore import QSize
+from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
 from napari_diffraction.ui.colours import class_colour, swatch
-from napari_diffraction.ui.panel import button
+from napari_diffraction.ui.panel import button, named
+from napari_diffraction.ui.share_bar import ShareBar
 from napari_diffraction.ui.tooltips import REVIEW
 
 
@@ -30,7 +31,7 @@ class LabelButtons(QWidget):
         self._grid.setColumnStretch(0, 3)
         self._grid.setColumnStretch(1, 1)
         self.buttons: dict[str, QPushButton] = {}
-        self._bars: dict[str, QProgressBar] = {}
+        self._bars: dict[str, ShareBar] = {}
 
     def set_classes(self, classes: tuple[str, ...]) -> None:
         """Offer these classes, the first with key 1."""
@@ -49,13 +50,11 @@ class LabelButtons(QWidget):
                 "QPushButton {text-align: left} QPushButton:checked {font-weight: bold}"
             )
             made.setCheckable(True)
-            bar = QProgressBar()
-            bar.setRange(0, 1000)
-            bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
-            bar.setAccessibleName(f"Probability of {name}")
-            colour = class_colour(name, classes)
-            bar.setStyleSheet(f"QProgressBar::chunk {{background-color: {colour}}}")
-            bar.setMinimumWidth(60)
+            bar = named(
+                ShareBar(class_colour(name, classes)),
+                f"Probability of {name}",
+                REVIEW["probability"],
+            )
             self._grid.addWidget(made, row, 0)
             self._grid.addWidget(bar, row, 1)
             self.buttons[name], self._bars[name] = made, bar
@@ -66,7 +65,7 @@ class LabelButtons(QWidget):
             made.setChecked(name == label)
             probability = probabilities.get(name)
             bar = self._bars[name]
-            bar.setVisible(probability is not None)
-            if probability is not None:
-                bar.setValue(round(1000 * probability))
-                bar.setFormat(f"{probability:.2f}")
+            if probability is None:
+                bar.show_share(0)
+            else:
+                bar.show_share(probability, f"{probability:.2f}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from napari.utils.notifications import show_info
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.ui.classify_widget import open_panel, threshold_box
@@ -17,6 +17,7 @@ from napari_diffraction.ui.keys import ReviewKeys
 from napari_diffraction.ui.label_buttons import LabelButtons
 from napari_diffraction.ui.panel import Panel, button, group, named, plain, sentence
 from napari_diffraction.ui.resume import ResumeQuestion
+from napari_diffraction.ui.share_bar import ShareBar
 from napari_diffraction.ui.tooltips import CLASSIFY, REVIEW
 
 _CLASSIFY = ("napari-diffraction", "Classify patterns")
@@ -89,8 +90,7 @@ class ReviewWidget(Panel):
     def _build_rest(self) -> QWidget:
         box, column = group("Progress")
         self.left = sentence()
-        self.bar = named(QProgressBar(), "Doubtful patterns decided", REVIEW["progress"])
-        self.bar.setTextVisible(False)
+        self.bar = named(ShareBar(), "Doubtful patterns decided", REVIEW["progress"])
         self.threshold = threshold_box(self._coordinator)
         self.accept_button = button("Accept", REVIEW["accept"], self._accept)
         row = QHBoxLayout()
@@ -178,8 +178,7 @@ class ReviewWidget(Panel):
             low, high = coordinator.range
             kind = f"with confidence {low:.2f} to {high:.2f}"
         self.left.setText(f"<b>{left:,} of {total:,}</b> {kind} left")
-        self.bar.setRange(0, max(1, total))
-        self.bar.setValue(total - left if total else 1)
+        self.bar.show_share(1 - left / total if total else 1)
         self.clear_button.setVisible(coordinator.range is not None)
 
     def _heading(self) -> str:

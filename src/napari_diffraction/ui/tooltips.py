@@ -34,6 +34,7 @@ CLASSIFY = {
 REVIEW = {
     "next": "Show the pattern that the model is least sure of and nobody has decided on (key N).",
     "label": "Give this pattern the class {label} and go on to the next (key {key}).",
+    "probability": "The model's probability of this class, from 0 to 1.",
     "undo": "Take back the last decision (Ctrl+Z).",
     "threshold": CLASSIFY["threshold"],
     "accept": (
