@@ -1,0 +1,115 @@
+"""Turn logits into probabilities that mean what they say, at any class shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from napari_diffraction.errors import InputError
+
+FloatArray = NDArray[np.float64]
+
+
+def calibrate(
+    logits: NDArray[np.floating], label: NDArray[np.integer]
+) -> tuple[float, NDArray[np.float64]]:
+    """Fit one scale and one bias per class to patterns drawn at their natural shares.
+
+    Bias-corrected temperature scaling (Alexandari, Kundaje and Shrikumar 2020): least negative log
+    likelihood of softmax(scale * logits + bias).
+
+    Parameters
+    ----------
+    logits : ndarray, (n, n_classes)
+    label : ndarray of int, (n,)
+
+    Returns
+    -------
+    scale : float
+    bias : ndarray, (n_classes,)
+        With a mean of 0.
+    """
+    z = np.asarray(logits, dtype=float)
+    rows = np.arange(len(z))
+
+    def loss(parameters: FloatArray) -> tuple[float, FloatArray]:
+        scale, bias = parameters[0], parameters[1:]
+        log_p = _log_softmax(scale * z + bias)
+        error = np.exp(log_p)
+        error[rows, label] -= 1
+        gradient = np.concatenate([[np.mean(np.sum(error * z, axis=1))], error.mean(axis=0)])
+        # A class without patterns must not run away.
+        return (
+            float(-log_p[rows, label].mean() + 1e-4 * np.sum(bias**2)),
+            gradient + np.concatenate([[0.0], 2e-4 * bias]),
+        )
+
+    start = np.concatenate([[1.0], np.zeros(z.shape[1])])
+    best = minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=[(0.05, 20)] + [(-9, 9)] * z.shape[1]
+    )
+    bias = np.asarray(best.x[1:] - best.x[1:].mean())
+    return float(best.x[0]), bias
+
+
+def probabilities(
+    logits: NDArray[np.floating],
+    scale: float,
+    bias: Sequence[float],
+    classes: Sequence[str],
+    trained: Mapping[str, float],
+    shares: Mapping[str, float] | None = None,
+) -> FloatArray:
+    """Calibrated probabilities, corrected to other class shares.
+
+    By Bayes' rule the odds of a class change by the ratio of its shares (Saerens, Latinne and
+    Decaestecker 2002).
+
+    Parameters
+    ----------
+    logits : ndarray, (n, n_classes)
+    scale, bias
+        From `calibrate`.
+    classes
+        Names in the order of the columns.
+    trained
+        Shares of the classes among the patterns of the calibration.
+    shares
+        Shares to correct to; ``None`` leaves those of the calibration.
+
+    Returns
+    -------
+    ndarray, (n, n_classes)
+
+    Raises
+    ------
+    InputError
+        A class without a share, or shares that are negative or all nought.
+    """
+    z = scale * np.asarray(logits, dtype=float) + np.asarray(bias)
+    if shares is not None:
+        z = (
+            z
+            + np.log(check_shares(shares, classes))
+            - np.log(np.maximum([trained[name] for name in classes], 1e-4))
+        )
+    return np.exp(_log_softmax(z))
+
+
+def check_shares(shares: Mapping[str, float], classes: Sequence[str]) -> FloatArray:
+    """Return the shares in the order of the classes, with a sum of 1, none below 1e-6."""
+    missing = [name for name in classes if name not in shares]
+    if missing:
+        raise InputError(f"The class shares lack {', '.join(missing)}: give a share to each class.")
+    values = np.array([float(shares[name]) for name in classes])
+    if not np.all(np.isfinite(values)) or values.min() < 0 or values.sum() <= 0:
+        raise InputError("Class shares are numbers of at least 0, and not all 0.")
+    return np.asarray(np.maximum(values / values.sum(), 1e-6))
+
+
+def _log_softmax(z: FloatArray) -> FloatArray:
+    z = z - z.max(axis=1, keepdims=True)
+    return np.asarray(z - np.log(np.exp(z).sum(axis=1, keepdims=True)))

@@ -1,0 +1,211 @@
+"""Classifiers: a network with its card, in one ``.safetensors`` file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.learning.calibration import probabilities
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_diffraction.learning.views import View
+
+#: Version of the card; files of a later one are refused.
+CARD_VERSION = 1
+#: A heading larger than this is not one of ours.
+_MOST_HEADING = 1 << 20
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known of a model.
+
+    Attributes
+    ----------
+    name, title, summary
+        Short name, heading and one sentence on what the model knows and for what it was trained.
+    network
+        Name of the network's architecture.
+    classes
+        In the order of the outputs.
+    options
+        Arguments of the architecture.
+    scale, bias
+        Calibration, see `napari_diffraction.learning.calibration.calibrate`.
+    shares
+        Shares of the classes among the patterns of the calibration.
+    recipe
+        The recipe with its seed.
+    figures
+        Measured figures, by name.
+    version
+        Version of the card.
+    path
+        The file; not part of it.
+    """
+
+    name: str
+    title: str
+    summary: str
+    network: str
+    classes: tuple[str, ...]
+    options: dict[str, Any]
+    scale: float
+    bias: tuple[float, ...]
+    shares: dict[str, float]
+    recipe: dict[str, Any]
+    figures: dict[str, Any] = field(default_factory=dict)
+    version: int = CARD_VERSION
+    path: str = ""
+
+
+@dataclass
+class Classifier:
+    """A network that is ready to judge patterns."""
+
+    card: ModelCard
+    network: Any
+    device: torch.device | None = None
+
+    def to(self, device: torch.device) -> Classifier:
+        """Move the network to a device."""
+        self.network.to(device)
+        self.device = device
+        return self
+
+    def logits(self, seen: Sequence[View]) -> dict[str, NDArray[np.float32]]:
+        """Judge views; return the logits of every head, each (n, n_outputs)."""
+        import torch
+
+        arrays = (
+            np.stack([one.picture for one in seen]),
+            np.stack([one.vectors for one in seen]),
+            np.stack([one.features for one in seen]),
+        )
+        with torch.inference_mode():
+            out = self.network(*(torch.from_numpy(a).to(self.device) for a in arrays))
+        return {name: values.float().cpu().numpy() for name, values in out.items()}
+
+    def probabilities(
+        self, seen: Sequence[View], shares: Mapping[str, float] | None = None
+    ) -> NDArray[np.float64]:
+        """Judge views; return calibrated probabilities at the given class shares.
+
+        Parameters
+        ----------
+        seen
+            Patterns as `napari_diffraction.learning.views.view` gives them.
+        shares
+            Expected shares of the classes.
+
+        Returns
+        -------
+        ndarray, (n, n_classes)
+        """
+        card = self.card
+        return probabilities(
+            self.logits(seen)["joint"], card.scale, card.bias, card.classes, card.shares, shares
+        )
+
+
+def save_classifier(network: Any, card: ModelCard, path: Path) -> None:
+    """Write a model, its weights in half precision and its card as JSON in the heading.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    tensors = {
+        name: (values.half() if values.is_floating_point() else values).contiguous()
+        for name, values in network.state_dict().items()
+    }
+    values = asdict(replace(card, path=""))
+    del values["path"]
+    partial = path.with_name(f".{path.name}.partial")
+    assert all(isinstance(one, torch.Tensor) for one in tensors.values())
+    try:
+        save_file(tensors, partial, metadata={"card": json.dumps(values)})
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(
+            f"{path} cannot be written ({error.strerror or error}): choose another folder."
+        ) from error
+
+
+def read_card(path: str | Path) -> ModelCard:
+    """Read the card of a model file, and nothing else of it.
+
+    Raises
+    ------
+    InputError
+        The file is missing, is damaged, or is not one of our models.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 < length < min(_MOST_HEADING, path.stat().st_size):
+                raise ValueError("no heading")
+            heading = json.loads(file.read(length))
+        values = json.loads(heading["__metadata__"]["card"])
+        if values["version"] > CARD_VERSION:
+            raise InputError(f"{path} was made by a later version: update napari-diffraction.")
+        known = {item.name for item in fields(ModelCard)}
+        values = {key: value for key, value in values.items() if key in known}
+        values["classes"], values["bias"] = tuple(values["classes"]), tuple(values["bias"])
+        return ModelCard(**values | {"path": str(path)})
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such model file; check the name.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): check its rights.") from error
+    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} is not a model of napari-diffraction, or is damaged: fetch or train it anew."
+        ) from error
+
+
+def load_classifier(path: str | Path) -> Classifier:
+    """Read a model file; nothing in it is ever unpickled.
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged, or holds another network than its card says.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from napari_diffraction.learning.networks import NETWORKS
+
+    card = read_card(path)
+    if card.network not in NETWORKS:
+        raise InputError(
+            f"{path} holds a network '{card.network}' that this version does not know: "
+            "update napari-diffraction."
+        )
+    try:
+        network = NETWORKS[card.network](n_classes=len(card.classes), **card.options)
+        tensors = load_file(path)
+        network.load_state_dict(
+            {name: (v.float() if v.is_floating_point() else v) for name, v in tensors.items()}
+        )
+    except (SafetensorError, RuntimeError, TypeError, ValueError, OSError) as error:
+        raise InputError(
+            f"{path} is damaged, or its weights are of another network: fetch or train it anew."
+        ) from error
+    return Classifier(card, network.eval())

@@ -1,0 +1,248 @@
+"""Bring any frame to one form: bright spots on a flat background, in units of its noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+#: Larger frames are binned until the longer side is at most this.
+WORK_SIZE = 400
+#: Blocks across the shorter side, in which background and noise are measured.
+_BLOCKS = 20
+_SAMPLES = 49
+
+
+@dataclass(frozen=True)
+class FlatFrame:
+    """A frame with its background taken off.
+
+    Attributes
+    ----------
+    signal : ndarray of float32, (h, w)
+        Counts above the background over the noise.  Pixels without a value are 0.
+    binning
+        Pixels of the frame per pixel of `signal`, along each side.
+    inverted
+        Whether the frame showed dark spots on a bright background.
+    empty
+        Whether the frame holds no structure at all: no valid pixel, or all alike.
+    noise
+        Median noise over the median contrast of the frame's bright pixels; 0 for a frame without
+        noise.
+    """
+
+    signal: NDArray[np.float32]
+    binning: int
+    inverted: bool
+    empty: bool
+    noise: float
+
+
+def flatten(frame: NDArray[Any]) -> FlatFrame:
+    """Make the spots bright, take the background off and divide by the noise.
+
+    Background and noise are the clipped mean and deviation of samples of each block of the frame,
+    smoothed over neighbouring blocks and interpolated.
+
+    Parameters
+    ----------
+    frame : ndarray, (h, w)
+        Any real dtype; NaN and infinity are pixels without a value.
+    """
+    image, binning = _binned(np.asarray(frame))
+    valid = np.isfinite(image)
+    if not valid.all():
+        image = np.where(valid, image, np.float32(np.nan))
+    background, noise, tail = _block_statistics(image, _block_size(image.shape))
+    if not np.isfinite(background).any():
+        return FlatFrame(np.zeros(image.shape, np.float32), binning, False, True, 0.0)
+    inverted = _is_inverted(background, noise, tail)
+    background, noise = _smooth_blocks(background), _smooth_blocks(noise)
+    contrast, quantum = _contrast(image)
+    if not contrast > 0:
+        return FlatFrame(np.zeros(image.shape, np.float32), binning, inverted, True, 0.0)
+    middle = float(np.median(noise))
+    # Where nothing was counted the noise is not nought but one quantum; and a frame without any
+    # noise needs a unit, too.
+    least = max(0.3 * middle, min(quantum, 0.05 * contrast), 3e-4 * contrast)
+    signal = _normalise(
+        image, background, np.maximum(noise, np.float32(least)), -1.0 if inverted else 1.0
+    )
+    return FlatFrame(signal, binning, inverted, False, middle / contrast)
+
+
+def _is_inverted(
+    background: NDArray[np.float32], noise: NDArray[np.float32], tail: NDArray[np.float32]
+) -> bool:
+    """Whether dark spots outweigh bright ones, away from shadows and the direct beam."""
+    padded = np.pad(background, 1, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
+    step = windows.max(axis=(2, 3)) - windows.min(axis=(2, 3))
+    spotty = (np.abs(tail) > 3) & (step < 6 * noise + 0.02 * np.nanmax(np.abs(background)))
+    evidence = np.sum(np.where(spotty, np.sign(tail), 0))
+    # Nearly every camera shows bright spots: it takes some evidence to believe the opposite.
+    return bool(evidence < -4)
+
+
+def _contrast(image: NDArray[np.float32]) -> tuple[float, float]:
+    """Range of the frame without its brightest pixels, and the smallest step between values."""
+    sample = np.sort(image.ravel()[:: max(1, image.size // 16384) | 1])
+    sample = sample[np.isfinite(sample)]
+    steps = np.diff(sample)
+    steps = steps[steps > 0]
+    if not len(steps):
+        low, high = float(np.nanmin(image)), float(np.nanmax(image))
+        return high - low, high - low
+    low, high = float(sample[len(sample) // 1000]), float(sample[-1 - len(sample) // 1000])
+    return max(high - low, float(steps.min())), float(steps.min())
+
+
+def _binned(frame: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
+    """The frame as float32, averaged over squares of pixels where it is large."""
+    factor = int(np.ceil(max(frame.shape) / WORK_SIZE))
+    if factor == 1:
+        return np.ascontiguousarray(frame, dtype=np.float32), 1
+    h, w = (n // factor * factor for n in frame.shape)
+    return _bin(np.ascontiguousarray(frame[:h, :w]), factor), factor
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _bin(frame, factor):  # type: ignore[no-untyped-def]
+    out = np.zeros((frame.shape[0] // factor, frame.shape[1] // factor), dtype=np.float32)
+    for i in range(frame.shape[0]):
+        for j in range(frame.shape[1]):
+            out[i // factor, j // factor] += np.float32(frame[i, j])
+    return out / np.float32(factor * factor)
+
+
+def _block_size(shape: tuple[int, ...]) -> int:
+    return int(np.clip(min(shape) // _BLOCKS, 6, 32))
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _insertion_sort(values, n):  # type: ignore[no-untyped-def]
+    """Sort the first n values in place; for so few this is the fastest way."""
+    for k in range(1, n):
+        v = values[k]
+        i = k
+        while i > 0 and values[i - 1] > v:
+            values[i] = values[i - 1]
+            i -= 1
+        values[i] = v
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _insert(extremes, v, sign):  # type: ignore[no-untyped-def]
+    """Put a value in its place among three extremes."""
+    extremes[2] = v
+    for k in (2, 1):
+        if sign * extremes[k] < sign * extremes[k - 1]:
+            extremes[k], extremes[k - 1] = extremes[k - 1], extremes[k]
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _block_statistics(image, block):  # type: ignore[no-untyped-def]
+    """Background, noise, and whether the bright or the dark tail is longer, of each block."""
+    rows, columns = max(1, image.shape[0] // block), max(1, image.shape[1] // block)
+    background = np.full((rows, columns), np.nan, dtype=np.float32)
+    noise = np.full((rows, columns), np.nan, dtype=np.float32)
+    tail = np.zeros((rows, columns), dtype=np.float32)
+    values = np.empty(_SAMPLES, dtype=np.float32)
+    deviations = np.empty(_SAMPLES, dtype=np.float32)
+    for r in range(rows):
+        top = r * block
+        bottom = image.shape[0] if r == rows - 1 else top + block
+        for c in range(columns):
+            left = c * block
+            right = image.shape[1] if c == columns - 1 else left + block
+            area = (bottom - top) * (right - left)
+            # An odd stride that walks over all columns.
+            stride = max(1, area // _SAMPLES) | 1
+            n = 0
+            # Third lowest and third highest: one dead or hot pixel says nothing.
+            lows = np.full(3, np.float32(np.inf))
+            highs = np.full(3, np.float32(-np.inf))
+            for k in range(0, area, stride):
+                v = image[top + k // (right - left), left + k % (right - left)]
+                if np.isfinite(v) and n < _SAMPLES:
+                    values[n] = v
+                    n += 1
+            for i in range(top, bottom):
+                for j in range(left, right):
+                    v = image[i, j]
+                    if v < lows[2]:
+                        _insert(lows, v, np.float32(1))
+                    if v > highs[2]:
+                        _insert(highs, v, np.float32(-1))
+            if n < 8:
+                continue
+            _insertion_sort(values, n)
+            middle = values[n // 2]
+            for k in range(n):
+                deviations[k] = abs(values[k] - middle)
+            _insertion_sort(deviations, n)
+            spread = deviations[n // 2] * np.float32(1.4826)
+            # Low counts: the median is a whole number, the clipped mean is not.
+            reach = 3 * spread + np.float32(1e-6) * abs(middle)
+            if spread == 0:
+                reach = 3 * np.float32(np.mean(deviations[: max(1, n * 3 // 4)])) + reach
+            total, square, m = 0.0, 0.0, 0
+            for k in range(n):
+                if abs(values[k] - middle) <= reach:
+                    total += values[k]
+                    square += (values[k] - middle) ** 2
+                    m += 1
+            mean = total / m
+            background[r, c] = mean
+            noise[r, c] = np.sqrt(max(square / m - (mean - middle) ** 2, 0.0)) * 1.02
+            reach = highs[2] - lows[2]
+            if 0 < reach < np.float32(np.inf):
+                skew = (highs[2] - mean) - (mean - lows[2])
+                tail[r, c] = skew / (noise[r, c] + np.float32(0.02) * reach)
+    return background, noise, tail
+
+
+def _smooth_blocks(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Fill blocks without a value and take the median over 3 x 3 blocks."""
+    if np.isnan(values).any():
+        values = np.where(np.isnan(values), np.float32(np.nanmedian(values)), values)
+    padded = np.pad(values, 1, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
+    return np.asarray(np.median(windows, axis=(2, 3)), dtype=np.float32)
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "arcp", "reassoc"})
+def _normalise(image, background, noise, sign):  # type: ignore[no-untyped-def]
+    """(image - background) / noise, both interpolated between the middles of the blocks."""
+    h, w = image.shape
+    rows, columns = background.shape
+    out = np.empty((h, w), dtype=np.float32)
+    lower = np.empty(w, dtype=np.int32)
+    part = np.empty(w, dtype=np.float32)
+    for j in range(w):
+        x = min(max((j + 0.5) * columns / w - 0.5, 0.0), columns - 1.0)
+        lower[j] = min(int(x), max(columns - 2, 0))
+        part[j] = x - lower[j]
+    line_b = np.empty(columns + 1, dtype=np.float32)
+    line_n = np.empty(columns + 1, dtype=np.float32)
+    for i in range(h):
+        y = min(max((i + 0.5) * rows / h - 0.5, 0.0), rows - 1.0)
+        r = min(int(y), max(rows - 2, 0))
+        t = np.float32(y - r)
+        r2 = min(r + 1, rows - 1)
+        for c in range(columns):
+            line_b[c] = background[r, c] * (1 - t) + background[r2, c] * t
+            line_n[c] = noise[r, c] * (1 - t) + noise[r2, c] * t
+        line_b[columns] = line_b[columns - 1]
+        line_n[columns] = line_n[columns - 1]
+        for j in range(w):
+            c, s = lower[j], part[j]
+            b = line_b[c] * (1 - s) + line_b[c + 1] * s
+            n = line_n[c] * (1 - s) + line_n[c + 1] * s
+            v = np.float32(sign) * (image[i, j] - b) / n
+            out[i, j] = v if v == v else np.float32(0)
+    return out

@@ -1,0 +1,335 @@
+"""Find the spots of a diffraction pattern."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_diffraction.patterns.flatten import FlatFrame, flatten
+
+#: A spot must stand this far out of the noise of the smoothed frame.
+THRESHOLD = 5.0
+#: Strongest spots that are kept.
+MOST = 500
+_ROOM = 4096
+_DIRECTIONS = 12
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """The spots of one pattern.
+
+    Attributes
+    ----------
+    position : ndarray of float32, (n, 2)
+        x and y in pixels of the frame, strongest first, without the direct beam.
+    height : ndarray of float32, (n,)
+        Height over the noise of the smoothed frame.
+    radius
+        Typical radius of a spot in pixels.
+    centre
+        Estimated position x, y of the direct beam.
+    beam_radius
+        Radius of the direct beam in pixels.
+    flat
+        The frame without its background.
+    smooth : ndarray of float32, (h, w)
+        `flat.signal`, smoothed to the size of the spots, over its noise.
+    """
+
+    position: NDArray[np.float32]
+    height: NDArray[np.float32]
+    radius: float
+    centre: tuple[float, float]
+    beam_radius: float
+    flat: FlatFrame
+    smooth: NDArray[np.float32]
+
+
+def find_peaks(frame: NDArray[Any], threshold: float = THRESHOLD) -> Peaks:
+    """Find the spots of a pattern, wherever the background, whatever the size of the spots.
+
+    The flattened frame is smoothed to the size of its spots (found in a first round); a spot is a
+    local maximum above the threshold that falls off in every direction, which rings and edges do
+    not.  Single bright pixels are taken for defects, unless most spots are that small.
+
+    Parameters
+    ----------
+    frame : ndarray, (h, w)
+        Any real dtype; bright spots on dark or dark on bright.
+    threshold
+        Least height of a spot over the noise of the smoothed frame.
+    """
+    flat = flatten(frame)
+    middle = ((frame.shape[1] - 1) / 2, (frame.shape[0] - 1) / 2)
+    if flat.empty:
+        nothing = np.zeros((0, 2), np.float32)
+        return Peaks(nothing, nothing[:, 0], 1.0, middle, 0.0, flat, flat.signal)
+    width = _first_width(flat.signal)
+    for _ in range(3):
+        smooth = _smooth(flat.signal, width)
+        least = max(threshold, _noise_top(smooth))
+        x, y, height, size, single = _maxima(flat.signal, smooth, width, least)
+        if len(x) < 3:
+            break
+        strong = np.argsort(height)[::-1][:40]
+        found = float(np.clip(np.median(size[strong]), 0.6, 12.0))
+        if abs(found - width) < 0.3 * width + 0.1:
+            break
+        width = found
+    cx, cy, beam = _direct_beam(flat.signal, width)
+    # Spots of a single pixel are believed where the frame has no noise or most spots are such.
+    tiny = len(single) > 0 and single.mean() > 0.6 and (flat.noise < 1e-3 or len(single) >= 25)
+    keep = (~single | tiny) & (np.hypot(x - cx, y - cy) > beam)
+    order = np.argsort(-height[keep], kind="stable")[:MOST]
+    bins = flat.binning
+    offset = (bins - 1) / 2
+    position = np.stack([x[keep], y[keep]], axis=1)[order] * bins + offset
+    return Peaks(
+        position.astype(np.float32),
+        height[keep][order],
+        width * 1.5 * bins,
+        (cx * bins + offset, cy * bins + offset),
+        beam * bins,
+        flat,
+        smooth,
+    )
+
+
+def _smooth(signal: NDArray[np.float32], width: float) -> NDArray[np.float32]:
+    """Smooth by a Gaussian and divide by the noise that is left."""
+    reach = max(1, int(np.ceil(2.5 * width)))
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2).astype(np.float32)
+    # Brightest pixels are cut before smoothing, lest the direct beam drown its neighbours.
+    out = _convolve(np.minimum(signal, np.float32(200)), taps / taps.sum())
+    sample = out.ravel()[:: max(1, out.size // 8192) | 1]
+    middle = np.median(sample)
+    noise = 1.4826 * float(np.median(np.abs(sample - middle)))
+    # White noise of deviation 1 keeps 1 / (2 sqrt(pi) width) of it.
+    return (out - middle) / np.float32(max(noise, 0.5 / (np.sqrt(np.pi) * width)))
+
+
+@nb.njit(cache=True, nogil=True)
+def _noise_top(smooth):  # type: ignore[no-untyped-def]
+    """Height that hardly any maximum of the noise reaches, from the heights of all maxima.
+
+    Sparse counts have a longer tail than normal noise; where there is no noise it is 0.
+    """
+    heights = np.zeros(200, dtype=np.int64)
+    for i in range(1, smooth.shape[0] - 1):
+        for j in range(1, smooth.shape[1] - 1):
+            v = smooth[i, j]
+            if v <= 0.2 or smooth[i, j - 1] >= v or smooth[i, j + 1] > v:
+                continue
+            if smooth[i - 1, j] >= v or smooth[i + 1, j] > v:
+                continue
+            heights[min(int(v * 5), 199)] += 1
+    total, below = heights.sum(), 0
+    middle, upper = -1.0, -1.0
+    for k in range(200):
+        below += heights[k]
+        if middle < 0 and below >= 0.5 * total:
+            middle = (k + 0.5) / 5
+        if upper < 0 and below >= 0.84 * total:
+            upper = (k + 0.5) / 5
+    # Maxima of noise lie at 1 to 2 deviations; higher ones are those of a clean pattern.
+    return middle + 4 * (upper - middle) if total > 100 and middle < 4 else 0.0
+
+
+@nb.njit(cache=True, nogil=True)
+def _first_width(signal):  # type: ignore[no-untyped-def]
+    """Guess the width of the spots from the length of bright runs along the rows.
+
+    The lower third is taken rather than the median: the direct beam gives many long runs.
+    """
+    lengths = np.zeros(64, dtype=np.int64)
+    for i in range(signal.shape[0]):
+        run = 0
+        for j in range(signal.shape[1]):
+            if signal[i, j] > 8:
+                run += 1
+            elif run > 0:
+                lengths[min(run, 63)] += 1
+                run = 0
+    total, below = lengths.sum(), 0
+    if total < 6:
+        return 0.8
+    for k in range(64):
+        below += lengths[k]
+        if 3 * below >= total:
+            return min(max(0.45 * k, 0.8), 8.0)
+    return 0.8
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+def _convolve(image, taps):  # type: ignore[no-untyped-def]
+    """Convolve with a separable kernel; the frame goes on beyond its edge as 0."""
+    h, w = image.shape
+    reach = len(taps) // 2
+    across = np.zeros((h, w), dtype=np.float32)
+    out = np.zeros((h, w), dtype=np.float32)
+    for i in range(h):
+        for k in range(-reach, reach + 1):
+            t = taps[k + reach]
+            for j in range(max(0, -k), min(w, w - k)):
+                across[i, j] += t * image[i, j + k]
+    for i in range(h):
+        for k in range(max(-reach, -i), min(reach, h - 1 - i) + 1):
+            t = taps[k + reach]
+            for j in range(w):
+                out[i, j] += t * across[i + k, j]
+    return out
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _maxima(signal, smooth, width, threshold):  # type: ignore[no-untyped-def]
+    """Local maxima with sub-pixel position, height, size, and whether they are one pixel alone."""
+    h, w = smooth.shape
+    reach = max(1, int(np.floor(width + 0.5)))
+    far = 1.0 + 2.5 * width
+    xs = np.empty(_ROOM, dtype=np.float32)
+    ys = np.empty(_ROOM, dtype=np.float32)
+    heights = np.empty(_ROOM, dtype=np.float32)
+    sizes = np.empty(_ROOM, dtype=np.float32)
+    singles = np.empty(_ROOM, dtype=np.bool_)
+    n = 0
+    for i in range(1, h - 1):
+        for j in range(1, w - 1):
+            top = smooth[i, j]
+            if top < threshold or n >= _ROOM:
+                continue
+            if smooth[i, j - 1] > top or smooth[i, j + 1] > top:
+                continue
+            if not _is_top(smooth, i, j, reach):
+                continue
+            if _ridge(smooth, i, j, top, far):
+                continue
+            dx = _vertex(smooth[i, j - 1], top, smooth[i, j + 1])
+            dy = _vertex(smooth[i - 1, j], top, smooth[i + 1, j])
+            around = np.float32(0)
+            second = np.float32(-np.inf)
+            first = np.float32(-np.inf)
+            for a in range(i - 1, i + 2):
+                for b in range(j - 1, j + 2):
+                    v = signal[a, b]
+                    around += v
+                    if v > first:
+                        second, first = first, v
+                    elif v > second:
+                        second = v
+            xs[n], ys[n], heights[n] = j + dx, i + dy, top
+            sizes[n] = _size(signal, j + dx, i + dy, 2 + int(3 * width))
+            singles[n] = second < 0.2 * first and second < 4
+            n += 1
+    return xs[:n], ys[:n], heights[:n], sizes[:n], singles[:n]
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _is_top(smooth, i, j, reach):  # type: ignore[no-untyped-def]
+    """Whether no pixel nearby is higher; of equal ones the first counts."""
+    top = smooth[i, j]
+    for a in range(max(0, i - reach), min(smooth.shape[0], i + reach + 1)):
+        for b in range(max(0, j - reach), min(smooth.shape[1], j + reach + 1)):
+            v = smooth[a, b]
+            if v > top or (v == top and (a < i or (a == i and b < j))):
+                return False
+    return True
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _ridge(smooth, i, j, top, far):  # type: ignore[no-untyped-def]
+    """Whether the height hardly falls in two or more directions, as along a ring or an edge."""
+    flat = 0
+    for k in range(_DIRECTIONS):
+        angle = 2 * np.pi * k / _DIRECTIONS
+        dx, dy = np.cos(angle), np.sin(angle)
+        least = top
+        for step in range(1, 4):
+            a = int(np.floor(i + dy * far * step / 3 + 0.5))
+            b = int(np.floor(j + dx * far * step / 3 + 0.5))
+            if 0 <= a < smooth.shape[0] and 0 <= b < smooth.shape[1]:
+                least = min(least, smooth[a, b])
+            else:
+                least = np.float32(0)
+        if least > 0.7 * top:
+            flat += 1
+    return flat >= 2
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _vertex(before, top, after):  # type: ignore[no-untyped-def]
+    """Offset of the vertex of a parabola through three values."""
+    bend = before - 2 * top + after
+    if bend >= 0:
+        return 0.0
+    return min(max(0.5 * (before - after) / bend, -0.5), 0.5)
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _size(signal, x, y, reach):  # type: ignore[no-untyped-def]
+    """Width of the Gaussian whose area at half of its height is that of the spot."""
+    i0, j0 = int(np.floor(y + 0.5)), int(np.floor(x + 0.5))
+    top = signal[i0, j0]
+    half = 0.5 * top
+    area = 0.0
+    for a in range(max(0, i0 - reach), min(signal.shape[0], i0 + reach + 1)):
+        for b in range(max(0, j0 - reach), min(signal.shape[1], j0 + reach + 1)):
+            if (a - y) ** 2 + (b - x) ** 2 <= reach * reach and signal[a, b] > half:
+                area += 1.0
+    return np.sqrt(area / np.pi) / 1.1774
+
+
+def _direct_beam(signal: NDArray[np.float32], width: float) -> tuple[float, float, float]:
+    """Position and radius of the direct beam: the greatest blob near the middle of the frame."""
+    h, w = signal.shape
+    step = max(1, min(h, w) // 128)
+    coarse = _bin_clipped(signal, step)
+    scale = max(1.0, min(coarse.shape) / 40)
+    reach = int(np.ceil(2.5 * scale))
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / scale) ** 2).astype(np.float32)
+    blob = _convolve(coarse, taps / taps.sum())
+    yy, xx = np.ogrid[: blob.shape[0], : blob.shape[1]]
+    r2 = ((yy + 0.5) / blob.shape[0] - 0.5) ** 2 + ((xx + 0.5) / blob.shape[1] - 0.5) ** 2
+    weighted = np.maximum(blob, 0) * np.exp(-0.5 * r2 / 0.08**2)
+    i, j = np.unravel_index(int(weighted.argmax()), blob.shape)
+    x, y, radius = _beam_extent(
+        signal, j * step + step / 2, i * step + step / 2, 2.0 * step * scale
+    )
+    return x, y, max(radius, 1.5 * width)
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _bin_clipped(signal, step):  # type: ignore[no-untyped-def]
+    out = np.zeros((signal.shape[0] // step, signal.shape[1] // step), dtype=np.float32)
+    for i in range(out.shape[0] * step):
+        for j in range(out.shape[1] * step):
+            out[i // step, j // step] += min(max(signal[i, j], np.float32(0)), np.float32(500))
+    return out
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _beam_extent(signal, x, y, reach):  # type: ignore[no-untyped-def]
+    """Refine the centre by the centroid of what is bright; radius where half the height is lost."""
+    h, w = signal.shape
+    for _ in range(3):
+        top = np.float32(0)
+        for a in range(max(0, int(y - reach)), min(h, int(y + reach) + 1)):
+            for b in range(max(0, int(x - reach)), min(w, int(x + reach) + 1)):
+                top = max(top, signal[a, b])
+        sx, sy, s = 0.0, 0.0, 1e-9
+        area = 0.0
+        for a in range(max(0, int(y - reach)), min(h, int(y + reach) + 1)):
+            for b in range(max(0, int(x - reach)), min(w, int(x + reach) + 1)):
+                v = signal[a, b]
+                if v > 0.5 * top and (a - y) ** 2 + (b - x) ** 2 <= reach * reach:
+                    sx += b
+                    sy += a
+                    s += 1.0
+                    area += 1.0
+        x, y = sx / s if area else x, sy / s if area else y
+        reach = max(3.0, 0.7 * reach)
+    return x, y, 1.4 * np.sqrt(area / np.pi)
