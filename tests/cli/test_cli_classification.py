@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_diffraction.cli.classification import PartialTable, classify_to_csv
+from napari_diffraction.cli.classification import PartialTable, classify_to_csv, expected_shares
 from napari_diffraction.cli.manners import Interrupted
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import PatternStack
@@ -191,3 +191,45 @@ def test_what_is_kept_of_something_else_is_named(
     (tmp_path / "out.csv.part").write_text("hello\nthis\nis a letter, not a table\n")
     with pytest.raises(InputError, match="delete it"):
         run(stack, learning, tmp_path / "out.csv", resume=True)
+
+
+def test_classes_that_are_not_named_keep_their_proportions() -> None:
+    shares = expected_shares(["2DZone=0.51"])
+    assert shares is not None
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares["2DZone"] == 0.51
+    assert shares["3DLaueIntersections"] / shares["NoHit"] == pytest.approx(7.7)
+    assert expected_shares([]) is None
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        ["2DZone"],
+        ["2DZone=much"],
+        ["2DZone=0"],
+        ["2DZone=nan"],
+        ["Kikuchi=0.2"],
+        ["2DZone=0.6", "NoHit=0.6"],
+        ["2DZone=0.1", "NoHit=0.1", "MultipleCrystals=0.1", "3DLaueIntersections=0.1"],
+    ],
+)
+def test_shares_that_cannot_be_are_explained(pairs: list[str]) -> None:
+    with pytest.raises(InputError, match="share"):
+        expected_shares(pairs)
+
+
+def test_rows_made_with_other_shares_are_not_mixed_in(
+    stack: PatternStack, learning: Any, tmp_path: Path
+) -> None:
+    learning.before_batch = stop_after(6, KeyboardInterrupt())
+    with pytest.raises(Interrupted):
+        run(stack, learning, tmp_path / "out.csv")
+    with pytest.raises(InputError, match="shares differ"):
+        run(
+            stack,
+            learning,
+            tmp_path / "out.csv",
+            resume=True,
+            shares=expected_shares(["2DZone=0.5"]),
+        )

@@ -213,6 +213,14 @@ def classify(
     ] = "zones",
     device: Device = "auto",
     batch_size: BatchSize = 64,
+    share: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLASS=SHARE",
+            help="Expected share of a class, for instance 2DZone=0.1; may be repeated.",
+            show_default="that of an ordinary serial experiment",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from what an interrupted run kept.")
     ] = False,
@@ -225,15 +233,22 @@ def classify(
     """
     import time
 
-    from napari_diffraction.cli.classification import classify_to_csv
+    from napari_diffraction.cli.classification import classify_to_csv, expected_shares
     from napari_diffraction.learning.registry import load_model
 
     output_file(output, (".csv",))
+    shares = expected_shares(share or [])
     stack = _open(inputs, dataset)
     classifier = load_model(model)
     start = time.perf_counter()
     table = classify_to_csv(
-        stack, classifier, output, device=device, batch_size=batch_size, resume=resume
+        stack,
+        classifier,
+        output,
+        device=device,
+        batch_size=batch_size,
+        shares=shares,
+        resume=resume,
     )
     print(f"{output}: {len(table)} patterns in {time.perf_counter() - start:.1f} s.")
     for label, count in table["label"].value_counts().items():

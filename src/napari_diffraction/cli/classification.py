@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari_diffraction.cli.manners import Interrupted, output_file, with_bar
 from napari_diffraction.errors import InputError
-from napari_diffraction.review.files import replacing, writing_error
+from napari_diffraction.files import replacing, writing_error
+from napari_diffraction.learning.classes import NATURAL_SHARES
 from napari_diffraction.review.fingerprint import stack_key
 from napari_diffraction.review.provenance import beside, file_hash, write_beside
 from napari_diffraction.review.store import now
@@ -148,6 +149,7 @@ def classify_to_csv(
     *,
     device: str = "auto",
     batch_size: int = 64,
+    shares: Mapping[str, float] | None = None,
     resume: bool = False,
     say: Callable[[str], None] = print,
 ) -> pd.DataFrame:
@@ -162,7 +164,7 @@ def classify_to_csv(
     output
         The CSV file; while running, rows are kept in ``OUT.csv.part``; afterwards
         ``OUT.csv.json`` holds model, its hash, settings and version.
-    device, batch_size
+    device, batch_size, shares
         See `napari_diffraction.learning.inference.classify`.
     resume
         Go on from what an interrupted run kept.
@@ -184,7 +186,8 @@ def classify_to_csv(
     from napari_diffraction.learning.inference import classify
 
     output_file(output, (".csv",))
-    run = _identity(stack, classifier)
+    shares = NATURAL_SHARES if shares is None else shares
+    run = _identity(stack, classifier, shares)
     if resume and _is_done(output, run):
         say(f"{output}: all {len(stack)} patterns were done already.")
         return _read_table(output)
@@ -193,7 +196,12 @@ def classify_to_csv(
     if len(partial):
         say(f"Going on from {len(partial)} of {len(stack)} patterns.")
     work = classify(
-        stack, classifier, device=device, batch_size=batch_size, skip=frozenset(partial.indices())
+        stack,
+        classifier,
+        device=device,
+        batch_size=batch_size,
+        shares=dict(shares),
+        skip=frozenset(partial.indices()),
     )
     try:
         with_bar(work, lambda batch: partial.append(batch.rows))
@@ -212,10 +220,53 @@ def classify_to_csv(
     return table
 
 
-def _identity(stack: PatternStack, classifier: Classifier) -> dict[str, Any]:
+def expected_shares(pairs: Sequence[str]) -> dict[str, float] | None:
+    """Read the shares of classes that a person expects.
+
+    Parameters
+    ----------
+    pairs
+        ``CLASS=SHARE``; classes that are not named keep their proportions among themselves.
+
+    Returns
+    -------
+    dict or None
+        Shares of all classes, 1 in sum; ``None`` where nothing is said.
+
+    Raises
+    ------
+    InputError
+        A class is unknown, or the shares cannot be.
+    """
+    if not pairs:
+        return None
+    given: dict[str, float] = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        try:
+            given[name] = float(text)
+        except ValueError:
+            given[name] = -1.0
+        if name not in NATURAL_SHARES or not 0 < given[name] < 1:
+            raise InputError(
+                f"--share {pair}: write --share CLASS=SHARE, CLASS being one of "
+                f"{', '.join(NATURAL_SHARES)}, and SHARE between 0 and 1."
+            )
+    rest = {name: share for name, share in NATURAL_SHARES.items() if name not in given}
+    left = 1 - sum(given.values())
+    if (rest and left <= 0) or (not rest and abs(left) > 1e-6):
+        raise InputError("The shares of all classes must be 1 in sum: mend the --share options.")
+    return given | {name: share * left / sum(rest.values()) for name, share in rest.items()}
+
+
+def _identity(
+    stack: PatternStack, classifier: Classifier, shares: Mapping[str, float]
+) -> dict[str, Any]:
     """Return what must be the same for two runs to give the same rows."""
+    path = classifier.card.path
     return {
-        "model_sha256": file_hash(classifier.card.path),
+        "model_sha256": file_hash(Path(path) if path else None),
+        "shares": dict(shares),
         "patterns": len(stack),
         "dataset": stack.dataset,
         "stack": stack_key(stack),

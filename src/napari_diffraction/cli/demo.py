@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from napari_diffraction.cli.classification import classify_to_csv
 from napari_diffraction.cli.manners import with_bar
+from napari_diffraction.files import replacing, writing_error
 from napari_diffraction.learning.classes import UNREADABLE, ZONE, ZONE_CLASSES
 from napari_diffraction.learning.palette import CLASS_COLOURS
-from napari_diffraction.review.files import replacing, writing_error
 
 if TYPE_CHECKING:
     import pandas as pd

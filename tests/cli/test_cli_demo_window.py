@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from napari_diffraction.cli import demo
+from napari_diffraction.simulation import samples
+
+
+@pytest.mark.gui
+def test_the_demo_opens_napari_classifies_and_goes_on_to_the_review(
+    make_napari_viewer: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: Any,
+    learning: Any,
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    monkeypatch.setattr("napari.Viewer", lambda: viewer)
+    monkeypatch.setattr("napari.run", lambda: None)
+    monkeypatch.setattr(samples, "serial_experiment", partial(samples.serial_experiment, n=40))
+    demo.in_window()
+    docks = viewer.window.dock_widgets
+    qtbot.waitUntil(lambda: any("Review" in name for name in docks), timeout=60_000)
+    assert sorted(learning.seen) == list(range(40))
+    classified = [
+        layer for layer in viewer.layers if "confidence" in getattr(layer, "features", {})
+    ]
+    assert [len(layer.features) for layer in classified] == [40]
