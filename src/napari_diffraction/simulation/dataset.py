@@ -123,11 +123,7 @@ def simulate_spots(
         pd.concat([part[2] for part in parts], ignore_index=True),
         conditions,
         effects,
-        SpotGeometry(
-            conditions.wavelength,
-            1 / frame_scale(effects, conditions.resolution, size),
-            frame_centre(effects, size),
-        ),
+        _geometry(conditions, effects, size),
     )
 
 
@@ -163,9 +159,13 @@ def simulate_one(
     images, labels, spots = _draw(lists, rotations[0], cell, conditions, effects, size, seed, 0)
     labels.insert(1, "cell", 0)
     labels["seed"] = seed
-    scale = frame_scale(effects, conditions.resolution, size)
-    geometry = SpotGeometry(conditions.wavelength, 1 / scale, frame_centre(effects, size))
+    geometry = _geometry(conditions, effects, size)
     return SimulatedStack(images, labels, spots, conditions, effects, geometry)
+
+
+def _geometry(conditions: SpotConditions, effects: DetectorEffects, size: int) -> SpotGeometry:
+    scale = frame_scale(effects, conditions.resolution, size)
+    return SpotGeometry(conditions.wavelength, 1 / scale, frame_centre(effects, size))
 
 
 def _check(
