@@ -30,7 +30,12 @@ class FakeCard:
     summary: str = "Knows zones from Laue patterns; trained on nothing at all."
     classes: tuple[str, ...] = ZONE_CLASSES
     figures: dict = field(default_factory=dict)
-    path: str | None = None
+    path: str = ""
+
+    @property
+    def card(self):
+        """The card is its own classifier."""
+        return self
 
 
 @dataclass
@@ -66,7 +71,7 @@ class FakeLearning:
         return rows.iloc[list(indices)]
 
     def classify(self, stack, classifier, *, device="auto", batch_size=64, shares=None, skip=()):
-        self.skipped = len(skip)
+        self.skipped, self.shares = len(skip), shares
         todo = [i for i in range(len(stack)) if i not in skip]
         done = len(stack) - len(todo)
         for start in range(0, len(todo), batch_size):

@@ -19,9 +19,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.files import replacing, replacing_hdf5
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
-from napari_diffraction.review.files import replacing
 from napari_diffraction.review.provenance import provenance, write_beside
 from napari_diffraction.review.session import ReviewSession
 
@@ -162,7 +162,7 @@ def _write_hdf5(
 ) -> Generator[Progress, None, None]:
     frames = _Frames(stack, indices)
     shape = stack.frame_shape
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing_hdf5(path) as file:
         data = file.create_dataset(
             "entry/data/data",
             shape=(len(indices), *shape),

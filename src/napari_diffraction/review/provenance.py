@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from napari_diffraction.review.files import replacing
+from napari_diffraction.files import replacing
 from napari_diffraction.review.session import ReviewSession
 from napari_diffraction.review.store import now
 

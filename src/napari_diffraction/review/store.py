@@ -24,8 +24,8 @@ from typing import Any
 import pandas as pd
 import platformdirs
 
+from napari_diffraction.files import replacing, writing_error
 from napari_diffraction.review.decisions import Decisions
-from napari_diffraction.review.files import replacing, writing_error
 
 _ABOUT, _TABLE, _JOURNAL = "about.json", "table.csv", "journal.jsonl"
 _TEXTS = ("source", "label")

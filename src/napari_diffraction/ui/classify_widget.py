@@ -28,6 +28,8 @@ from napari_diffraction.ui.tooltips import CLASSIFY
 from napari_diffraction.ui.work import WorkBar
 
 _DEVICES = ("auto", "cpu", "cuda", "mps")
+#: Expected shares of the classes, to which the probabilities are corrected.
+_SHARES = ("usual: 3 % zones", "all classes alike")
 _REVIEW = ("napari-diffraction", "Review patterns")
 
 
@@ -69,6 +71,8 @@ class ClassifyWidget(Panel):
         self.batch_size.setRange(1, 4096)
         self.batch_size.setValue(preference("batch_size", 64))
         self.batch_size.setSuffix(" patterns")
+        self.shares = named(QComboBox(), "Expected shares of the classes", CLASSIFY["shares"])
+        self.shares.addItems(_SHARES)
         self.threshold = threshold_box(self._coordinator)
         fields = form()
         fields.addRow("Stack", self.layer)
@@ -76,6 +80,7 @@ class ClassifyWidget(Panel):
         fields.addRow(self.summary)
         fields.addRow("Device", self.device)
         fields.addRow("Batch size", self.batch_size)
+        fields.addRow("Shares", self.shares)
         fields.addRow("Threshold", self.threshold)
         self.question = ResumeQuestion(self._coordinator)
         self.run_button = button("Run", CLASSIFY["run"], self.run)
@@ -93,6 +98,7 @@ class ClassifyWidget(Panel):
         self.content.addStretch(1)
         self.layer.currentIndexChanged.connect(self._on_layer)
         self.model.currentIndexChanged.connect(self._on_model)
+        self.shares.currentIndexChanged.connect(self._refresh)
 
     def _build_results(self) -> QWidget:
         self.results, column = group("Results")
@@ -164,11 +170,13 @@ class ClassifyWidget(Panel):
             "model": card.name,
             "device": self.device.currentText(),
             "batch_size": self.batch_size.value(),
+            "shares": self.shares.currentText(),
         }
 
     def _goes_on(self, card: Any) -> bool:
-        """Whether a run with this model would continue a cancelled one."""
-        return self._partial and (self._run_settings or {}).get("model") == card.name
+        """Whether a run would add to the results of a cancelled one, and not contradict them."""
+        before, now = self._run_settings or {}, self._settings(card)
+        return self._partial and all(before.get(k) == now[k] for k in ("model", "shares"))
 
     def _on_steps(self, steps: list[Progress]) -> None:
         self._rows += [step.rows for step in steps if hasattr(step, "rows") and len(step.rows)]
@@ -220,7 +228,7 @@ class ClassifyWidget(Panel):
         coordinator = self._coordinator
         stack, session, running = coordinator.stack, coordinator.session, self.bar.running
         card = self.model.currentData()
-        for part in (self.layer, self.model, self.device, self.batch_size):
+        for part in (self.layer, self.model, self.device, self.batch_size, self.shares):
             part.setEnabled(not running)
         self.run_button.setVisible(not running)
         self.run_button.setEnabled(stack is not None and card is not None)
@@ -267,12 +275,15 @@ def _classification(
     from napari_diffraction.learning.inference import classify
     from napari_diffraction.learning.registry import load_model
 
+    classifier = load_model(model)
+    alike = dict.fromkeys(classifier.card.classes, 1 / len(classifier.card.classes))
     return (
         yield from classify(
             stack,
-            load_model(model),
+            classifier,
             device=settings["device"],
             batch_size=settings["batch_size"],
+            shares=None if settings["shares"] == _SHARES[0] else alike,
             skip=skip,
         )
     )
