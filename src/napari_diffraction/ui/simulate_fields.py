@@ -96,7 +96,7 @@ class NumberField(QWidget):
         self._low, self._high = low, high
         self.box = NumberBox(value, low, high, unit, tip)
         # In the style, which overrules setFixedWidth in napari.
-        self.box.setStyleSheet("min-width: 76px; max-width: 76px; padding: 1px 0 1px 6px;")
+        self.box.setStyleSheet("min-width: 88px; max-width: 88px; padding: 1px 0 1px 6px;")
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _STEPS)
         self.slider.setToolTip(tip)

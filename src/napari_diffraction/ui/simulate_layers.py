@@ -11,6 +11,7 @@ import pandas as pd
 from napari.components import ViewerModel
 from napari.layers import Image, Points
 from napari.layers.utils.string_encoding import ManualStringEncoding
+from numpy.typing import NDArray
 
 from napari_diffraction.learning.classes import ZONE_CLASSES
 from napari_diffraction.patterns.stack import PatternStack
@@ -97,10 +98,9 @@ def add_spots(viewer: ViewerModel, image: Image, simulated: SimulatedStack) -> P
 def show_indices(points: Points, on: bool) -> None:
     """Write h k l beside the spots, or no longer."""
     if on and "indices" not in points.metadata:
-        hkl = points.features[["h", "k", "l"]].to_numpy(str)
-        texts = [f"{h} {k} {index}" for h, k, index in hkl]
+        texts = _index_texts(points.features[["h", "k", "l"]].to_numpy(int))
         points.text = {
-            "string": ManualStringEncoding(array=np.array(texts, dtype="<U16"), default=""),
+            "string": ManualStringEncoding(array=texts, default=""),
             "color": "white",
             "size": 9,
             "anchor": "center",
@@ -109,6 +109,14 @@ def show_indices(points: Points, on: bool) -> None:
     points.metadata["indices"] = on
     points.text.visible = on
     points.refresh()
+
+
+def _index_texts(hkl: NDArray[np.int64]) -> NDArray[np.str_]:
+    """Return "h k l" for each row, without a loop over what may be a million spots."""
+    lowest, highest = hkl.min(initial=0), hkl.max(initial=0)
+    names = np.array([f"{number} " for number in range(lowest, highest + 1)])
+    h, k, last = names[(hkl - lowest).T]
+    return np.char.rstrip(np.char.add(np.char.add(h, k), last))
 
 
 def truth_layer(labels: pd.DataFrame, frame: tuple[int, int], name: str) -> Points:
