@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from napari_diffraction.cli.app import run
+from napari_diffraction.learning.recipe import ZoneRecipe, read_recipe
 from napari_diffraction.patterns.readers import FORMATS
 
 ROOT = Path(__file__).parent.parent
@@ -40,3 +41,14 @@ def test_a_command_of_the_documentation_exists_with_its_options(
 def test_every_format_that_can_be_read_is_listed() -> None:
     page = (ROOT / "docs" / "formats.md").read_text()
     assert [s for row in FORMATS for s in row.suffixes if f"`{s}`" not in page] == []
+
+
+def test_the_recipe_of_the_documentation_can_be_read(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "howto" / "train.md").read_text()
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "ours.toml").write_text(text)
+    recipe = read_recipe(tmp_path / "ours.toml").as_dict()
+    said = ("name", "title", "summary")
+    assert {key: value for key, value in recipe.items() if key not in said} == {
+        key: value for key, value in ZoneRecipe().as_dict().items() if key not in said
+    }

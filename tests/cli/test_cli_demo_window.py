@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from napari_diffraction.cli import demo
+from napari_diffraction.cli.app import run
 from napari_diffraction.simulation import samples
 
 
@@ -21,7 +21,7 @@ def test_the_demo_opens_napari_classifies_and_goes_on_to_the_review(
     monkeypatch.setattr("napari.Viewer", lambda: viewer)
     monkeypatch.setattr("napari.run", lambda: None)
     monkeypatch.setattr(samples, "serial_experiment", partial(samples.serial_experiment, n=40))
-    demo.in_window()
+    assert run(["demo", "--window"]) == 0
     docks = viewer.window.dock_widgets
     qtbot.waitUntil(lambda: any("Review" in name for name in docks), timeout=60_000)
     assert sorted(learning.seen) == list(range(40))

@@ -256,6 +256,26 @@ def classify(
 
 
 @app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="What to train, and how.")],
+    output: Annotated[
+        Path, typer.Option(metavar="MODEL.safetensors", help="The model file to write.")
+    ],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")
+    ] = False,
+) -> None:
+    """Train a model of your own on simulated patterns.
+
+    Until the model is written, patterns and a checkpoint after each epoch are kept in
+    MODEL.safetensors.work.
+    """
+    from napari_diffraction.cli.training import train_model
+
+    print(train_model(recipe, output_file(output, (".safetensors",)), resume=resume))
+
+
+@app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="Name of a model, or a .safetensors file.")],
     data: Annotated[str, typer.Argument(help="Patterns with labels, as simulate writes them.")],
@@ -276,9 +296,12 @@ def models() -> None:
     from napari_diffraction.cli.info import describe_model
     from napari_diffraction.learning.registry import list_models
 
-    for card in list_models():
+    cards = list_models()
+    for card in cards:
         for line in describe_model(card):
             print(line)
+    if not cards:
+        print("No model is installed; train makes one.")
 
 
 @app.command()
@@ -297,9 +320,11 @@ def demo(
     seed: Seed = 0,
 ) -> None:
     """Sort the built-in sample: opens napari, or without a display writes tables and pictures."""
-    from napari_diffraction.cli import demo as demonstration
+    from napari_diffraction.cli.demo import can_open_window, to_files
 
-    if demonstration.can_open_window() if window is None else window:
-        demonstration.in_window()
+    if can_open_window() if window is None else window:
+        from napari_diffraction.ui.demo import show_demo
+
+        show_demo()
     else:
-        demonstration.to_files(output, seed=seed)
+        to_files(output, seed=seed)

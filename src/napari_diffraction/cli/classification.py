@@ -104,11 +104,11 @@ class PartialTable:
         self._batches.append(rows)
 
     def what_is_kept(self) -> str:
-        """Say how many patterns are kept and how to go on."""
+        """Say how many patterns are kept and how to go on; empty where none are."""
         if not len(self):
-            return "Nothing was computed yet."
+            return ""
         return (
-            f"{len(self)} patterns are kept in {self.path}: the same command with --resume goes "
+            f" {len(self)} patterns are kept in {self.path}: the same command with --resume goes "
             "on from there."
         )
 
@@ -210,9 +210,9 @@ def classify_to_csv(
         settings = {"device": device, "batch_size": batch_size}
         write_beside(output, _provenance(stack, classifier, run, settings))
     except KeyboardInterrupt as stop:
-        raise Interrupted(f"Stopped. {partial.what_is_kept()}") from stop
+        raise Interrupted(f"Stopped.{partial.what_is_kept()}") from stop
     except InputError as error:
-        raise InputError(f"{error} {partial.what_is_kept()}") from error
+        raise InputError(f"{error}{partial.what_is_kept()}") from error
     finally:
         if not len(partial):
             partial.path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The main job on the built-in sample, in napari or as files."""
+"""The main job on the built-in sample, as files; `napari_diffraction.ui.demo` shows it."""
 
 from __future__ import annotations
 
@@ -32,18 +32,6 @@ def can_open_window() -> bool:
     return has_display and any(
         find_spec(binding) is not None for binding in ("PyQt6", "PySide6", "PyQt5")
     )
-
-
-def in_window() -> None:
-    """Open napari with the sample, classify it, and open the review; returns when it is closed."""
-    import napari
-
-    viewer = napari.Viewer()
-    viewer.open_sample("napari-diffraction", "serial_experiment")
-    _, panel = viewer.window.add_plugin_dock_widget("napari-diffraction", "Classify patterns")
-    panel.bar.returned.connect(lambda _: panel.review_button.click())
-    panel.run()
-    napari.run()
 
 
 def to_files(folder: Path, seed: int = 0) -> None:

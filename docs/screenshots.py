@@ -1,0 +1,112 @@
+"""Make the pictures of the documentation by doing in a real window what a person would do.
+
+Run it with a display, or under one that is made for it::
+
+    xvfb-run -a -s "-screen 0 1600x1000x24 -dpi 96" python docs/screenshots.py
+
+The pictures are written to ``docs/images``.  Nobody's settings or saved reviews are touched.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+IMAGES = Path(__file__).parent / "images"
+PLUGIN = "napari-diffraction"
+#: A small laptop, the least that the panels are made for.
+WIDTH, HEIGHT = 1280, 800
+
+
+def main() -> None:
+    """Make all pictures."""
+    with tempfile.TemporaryDirectory() as home:
+        for kind in ("CACHE", "CONFIG", "DATA", "STATE"):
+            os.environ[f"XDG_{kind}_HOME"] = home
+        take_all()
+
+
+def take_all() -> None:
+    """Open a window, go through the job, and take a picture of every stage."""
+    import napari
+    from napari.settings import get_settings
+
+    from napari_diffraction.learning.classes import ZONE
+    from napari_diffraction.ui.coordinator import Coordinator
+
+    get_settings().application.confirm_close_window = False
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(WIDTH, HEIGHT)
+    _, simulate = viewer.window.add_plugin_dock_widget(PLUGIN, "Simulate patterns")
+    wait(lambda: len(viewer.layers) > 0)
+    take(viewer, "simulate")
+    viewer.window.remove_dock_widget(simulate)
+    viewer.layers.clear()
+
+    viewer.open_sample(PLUGIN, "serial_experiment")
+    _, classify = viewer.window.add_plugin_dock_widget(PLUGIN, "Classify patterns")
+    if classify.model.currentData() is None:
+        sys.exit("No model is installed, so there is nothing to take pictures of.")
+    viewer.reset_view()
+    take(viewer, "open")
+    classify.run()
+    wait(lambda: not classify.bar.running)
+    work = Coordinator.of(viewer)
+    work.show(int(work.session.patterns_of(ZONE)[0]))
+    take(viewer, "classify")
+    work.open_class(ZONE)
+    take(viewer, "zones")
+
+    classify.review_button.click()
+    labels = work.session.classes
+    for key in (1, 0, 1, 3, 1):  # as a person would press 2, 1, 2, 4, 2
+        work.decide(labels[key])
+    take(viewer, "review")
+    viewer.theme = "light"
+    take(viewer, "review_light")
+    viewer.theme = "dark"
+    _, review = viewer.window.add_plugin_dock_widget(PLUGIN, "Review patterns")
+    review.table_button.click()
+    take(viewer, "features_table")
+    viewer.close()
+
+
+def wait(ready: Callable[[], bool], seconds: float = 300) -> None:
+    """Let the window live until something is ready."""
+    from qtpy.QtWidgets import QApplication
+
+    end = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > end:
+            sys.exit("The window did not get ready in time.")
+        QApplication.processEvents()
+        time.sleep(0.01)
+
+
+def take(viewer: object, name: str) -> None:
+    """Write a picture of the whole window."""
+    from qtpy.QtWidgets import QApplication
+
+    # Notifications would cover the patterns.
+    for notification in viewer.window._qt_window.findChildren(notification_type()):
+        notification.close()
+    settled = time.monotonic() + 1
+    wait(lambda: time.monotonic() > settled)
+    QApplication.processEvents()
+    IMAGES.mkdir(exist_ok=True)
+    viewer.screenshot(str(IMAGES / f"{name}.png"), canvas_only=False, flash=False)
+
+
+def notification_type() -> type:
+    """Return the class of napari's notifications."""
+    from napari._qt.dialogs.qt_notification import NapariQtNotification
+
+    return NapariQtNotification
+
+
+if __name__ == "__main__":
+    main()

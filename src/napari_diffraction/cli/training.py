@@ -1,0 +1,57 @@
+"""Train a model from a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari_diffraction.cli.manners import Interrupted, with_bar
+from napari_diffraction.progress import Progress
+
+
+def train_model(recipe: Path, output: Path, *, resume: bool = False) -> str:
+    """Train a model and say where it is; after each epoch, say how good it is so far.
+
+    Parameters
+    ----------
+    recipe
+        TOML file, see `napari_diffraction.learning.recipe.ZoneRecipe`.
+    output
+        The model file.
+    resume
+        Go on from the checkpoint of an interrupted training.
+
+    Returns
+    -------
+    str
+        A sentence for the terminal.
+
+    Raises
+    ------
+    InputError
+        The recipe or the checkpoint cannot be used, or the output cannot be written.
+    Interrupted
+        Ctrl-C was pressed.
+    """
+    from tqdm import tqdm
+
+    from napari_diffraction.learning.recipe import read_recipe
+    from napari_diffraction.learning.zone_training import TrainProgress, train_zones
+
+    said = 0.0
+
+    def tell(step: Progress) -> None:
+        nonlocal said
+        # The score is new once an epoch.
+        if isinstance(step, TrainProgress) and step.score == step.score != said:
+            said = step.score
+            share = f"{step.done / step.total:.0%} of the training"
+            tqdm.write(f"After {share}: loss {step.loss:.3f}, average precision {said:.3f}")
+
+    try:
+        with_bar(train_zones(read_recipe(recipe), output, resume), tell, unit="step")
+    except KeyboardInterrupt as stop:
+        raise Interrupted(
+            f"Stopped. What was simulated and the last checkpoint are kept in {output}.work: the "
+            "same command with --resume goes on from there."
+        ) from stop
+    return f"{output}: the model; use it with classify --model {output}, check it with evaluate."
