@@ -262,7 +262,7 @@ def _blob(image, x, y, radius, softness, height):  # type: ignore[no-untyped-def
     """Add a spot: from a disc with a soft edge to a Gaussian whose half width is the radius."""
     size = image.shape[0]
     # An edge sharper than a pixel would make small spots flicker with their place on the grid.
-    order = max(1.0, min(1.0 + 5.0 * (1.0 - softness) ** 2, radius / 0.6))
+    order = max(1.0, min(1.0 + 5.0 * (1.0 - softness) ** 2, radius / 0.75))
     reach = radius * (np.log(max(height / _FAINT, 20.0)) / _LN2) ** (0.5 / order)
     for i in range(max(0, int(np.ceil(y - reach))), min(size - 1, int(y + reach)) + 1):
         for j in range(max(0, int(np.ceil(x - reach))), min(size - 1, int(x + reach)) + 1):
