@@ -101,6 +101,28 @@ def test_more_spots_than_expected_grow_the_room() -> None:
     assert spots.counts[1] > spots.counts[0]
 
 
+def test_many_orientations_are_each_treated_alike() -> None:
+    """Also when one far down the list has more spots than there is room for."""
+    table = reflection_table(UnitCell(30, 2.5, 30))
+    rotations = np.tile(np.eye(3), (600, 1, 1))
+    rotations[300] = rotations_to_beam(np.array([[0.0, 1, 0]]))[0]
+    spots = excited_reflections(table, rotations, 0.01, 0.03)
+    alone = [excited_reflections(table, rotations[[i]], 0.01, 0.03) for i in (0, 300)]
+    assert len(alone[1].hkl) > 2 * len(alone[0].hkl)
+    for i in range(600):
+        expected, mine = alone[i == 300], spots.slice(i)
+        np.testing.assert_array_equal(spots.hkl[mine], expected.hkl)
+        np.testing.assert_array_equal(spots.position[mine], expected.position)
+        np.testing.assert_array_equal(spots.excitation[mine], expected.excitation)
+        np.testing.assert_array_equal(spots.intensity[mine], expected.intensity)
+
+
+def test_no_orientations() -> None:
+    spots = excited_reflections(reflection_table(UnitCell(5, 6, 7)), np.zeros((0, 3, 3)))
+    assert len(spots) == 0
+    assert spots.hkl.shape == (0, 3)
+
+
 def test_zone_of_a_cube_by_hand() -> None:
     """Along c only h k 0 are excited, up to where the sphere has left the plane by the error."""
     wavelength, error = 0.0251, 0.01

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.crystal.reflections import ReflectionTable
+
+#: Orientations at a time, so that their scratch arrays stay in the cache.
+_BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -78,17 +82,35 @@ def excited_reflections(
     strides = np.array(table.intensity.strides, dtype=np.int64) // table.intensity.itemsize
     flat = table.intensity.ravel()
     radius, gmax = 1.0 / wavelength, 1.0 / table.resolution
+    crystal = (order, half, strides, flat, radius, excitation_error, gmax)
     # A shell of thickness 2 s holds about 2 pi g^2 s V reflections; room for twice as many.
     room = int(4 * np.pi * gmax**2 * excitation_error * table.cell.volume) + 64
-    while True:
-        args = (lab, order, half, strides, flat, radius, excitation_error, gmax)
-        counts, hkl, position, excitation, intensity = _excite(*args, room)
-        if counts.max(initial=0) <= room:
-            break
-        room = int(counts.max()) + 16
-    start = np.zeros(len(counts) + 1, dtype=np.int64)
-    np.cumsum(counts, out=start[1:])
-    return SpotLists(start, *_pack(start, hkl, position, excitation, intensity))
+    scratch = _scratch(min(len(lab), _BLOCK), room)
+    parts = []
+    for first in range(0, max(len(lab), 1), _BLOCK):
+        block = lab[first : first + _BLOCK]
+        counts = _excite(block, *crystal, *scratch)
+        if counts.max(initial=0) > room:
+            room = 2 * int(counts.max())
+            scratch = _scratch(len(block), room)
+            counts = _excite(block, *crystal, *scratch)
+        parts.append((counts, *_pack(_starts(counts), *scratch)))
+    counts, *columns = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return SpotLists(_starts(counts), *columns)
+
+
+def _scratch(n: int, room: int) -> tuple[NDArray[Any], ...]:
+    """Arrays for up to ``room`` reflections of each of ``n`` orientations."""
+    return (
+        np.empty((n, room, 3), dtype=np.int16),
+        np.empty((n, room, 2), dtype=np.float32),
+        np.empty((n, room), dtype=np.float32),
+        np.empty((n, room), dtype=np.float32),
+    )
+
+
+def _starts(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
 
 
 @nb.njit(cache=True, inline="always")
@@ -101,14 +123,13 @@ def _span(a, b, c):  # type: ignore[no-untyped-def]
     return (-b - root) / a, (-b + root) / a
 
 
-@nb.njit(parallel=True, cache=True)
-def _excite(lab, order, half, strides, flat, radius, error, gmax, room):  # type: ignore[no-untyped-def]
-    n = lab.shape[0]
+@nb.njit(parallel=True, cache=True, error_model="numpy")
+def _excite(  # type: ignore[no-untyped-def]
+    lab, order, half, strides, flat, radius, error, gmax, hkl, position, excitation, intensity
+):
+    """Fill in the excited reflections of each orientation and count all, with room or without."""
+    n, room = len(lab), excitation.shape[1]
     counts = np.zeros(n, dtype=np.int64)
-    hkl = np.empty((n, room, 3), dtype=np.int16)
-    position = np.empty((n, room, 2), dtype=np.float32)
-    excitation = np.empty((n, room), dtype=np.float32)
-    intensity = np.empty((n, room), dtype=np.float32)
     outer, inner, g2max = (radius + error) ** 2, (radius - error) ** 2, gmax * gmax
     origin = half[0] * strides[0] + half[1] * strides[1] + half[2] * strides[2]
     s0, s1, s2 = strides[order[0]], strides[order[1]], strides[order[2]]
@@ -162,7 +183,7 @@ def _excite(lab, order, half, strides, flat, radius, error, gmax, room):  # type
                         m += 1
                     n_l += 1
         counts[i] = m
-    return counts, hkl, position, excitation, intensity
+    return counts
 
 
 @nb.njit(parallel=True, cache=True)

@@ -54,61 +54,65 @@ def label_zones(start: NDArray[np.int64], hkl: NDArray[np.int16]) -> ZoneLabels:
     return ZoneLabels(fraction, uvw.astype(np.int32), count, strict)
 
 
-@nb.njit(parallel=True, cache=True)
+@nb.njit(parallel=True, cache=True, error_model="numpy")
 def _dominant_zones(start, hkl):  # type: ignore[no-untyped-def]
     n = len(start) - 1
     fraction = np.zeros(n, dtype=np.float32)
     uvw = np.zeros((n, 3), dtype=np.int64)
     count = np.zeros(n, dtype=np.int32)
     for i in nb.prange(n):
-        spots = hkl[start[i] : start[i + 1]]
-        m = len(spots)
+        m = start[i + 1] - start[i]
         count[i] = m
         if m == 0:
             continue
-        slots = 64  # of a hash table of zones, never more than half full
-        while slots < 2 * m:
+        spots = np.empty((3, m), dtype=np.float64)  # indices are exact in it, and so are products
+        for b in range(m):
+            for c in range(3):
+                spots[c, b] = hkl[start[i] + b, c]
+        slots = 64  # of a hash table of zones, at most a quarter full
+        while slots < 4 * m:
             slots *= 2
         keys = np.empty(slots, dtype=np.float64)
-        tally = np.empty(slots, dtype=np.int32)
-        stamp = np.full(slots, -1, dtype=np.int32)
+        tally = np.full(slots, -1, dtype=np.int64)  # of reflection a: a m + members
+        ratio = np.empty(m, dtype=np.float64)
         best = 0
         for a in range(m):
             # A zone not yet met has none of the first a reflections: it cannot beat this.
             if best >= m - a:
                 break
-            g0, g1, g2 = int(spots[a, 0]), int(spots[a, 1]), int(spots[a, 2])
-            collinear = 1
-            top = 0
-            axis = np.zeros(3, dtype=np.int64)
+            # [uvw] is normal to hkl, so the two components beside an index that is not 0 give the
+            # third, and their ratio, correctly rounded, is the same number for the same plane.
+            pivot = 2 if spots[2, a] != 0 else 1 if spots[1, a] != 0 else 0
+            x, y, z = spots[pivot - 2], spots[pivot - 1], spots[pivot]
             for b in range(a + 1, m):
-                p, q, r = int(spots[b, 0]), int(spots[b, 1]), int(spots[b, 2])
-                u, v, w = g1 * r - g2 * q, g2 * p - g0 * r, g0 * q - g1 * p
-                if u == 0 and v == 0 and w == 0:
+                ratio[b] = (y[a] * z[b] - z[a] * y[b]) / (z[a] * x[b] - x[a] * z[b])
+            collinear, top, partner = 1, 0, a
+            for b in range(a + 1, m):
+                key = ratio[b]
+                if np.isnan(key):  # 0 / 0
                     collinear += 1
                     continue
-                # [uvw] is normal to hkl, so two of its components give the third, and their
-                # ratio, correctly rounded, is the same number for the same plane.
-                if g2 != 0:
-                    s, t = u, v
-                elif g1 != 0:
-                    s, t = u, w
+                slot = np.int64(0)
+                if np.isinf(key):  # either sign: the same plane
+                    key = np.inf
                 else:
-                    s, t = v, w
-                key = s / t if t != 0 else np.inf
-                slot = (np.int64(key * 40503.0) if t != 0 else 77) & (slots - 1)
-                while stamp[slot] == a and keys[slot] != key:
+                    slot = np.int64(key * 40503.0) & (slots - 1)
+                members = tally[slot] - a * m
+                while members > 0 and keys[slot] != key:
                     slot = (slot + 1) & (slots - 1)
-                if stamp[slot] != a:
-                    stamp[slot] = a
-                    keys[slot] = key
-                    tally[slot] = 0
-                tally[slot] += 1
-                if tally[slot] > top:
-                    top = tally[slot]
-                    axis[0], axis[1], axis[2] = u, v, w
+                    members = tally[slot] - a * m
+                members = max(members, 0) + 1
+                keys[slot] = key
+                tally[slot] = a * m + members
+                if members > top:
+                    top, partner = members, b
             if top + collinear > best:
                 best = top + collinear
-                uvw[i] = axis
+                uvw[i] = _cross(spots[:, a], spots[:, partner])
         fraction[i] = best / m
     return fraction, uvw, count
+
+
+@nb.njit(cache=True, inline="always")
+def _cross(g, h):  # type: ignore[no-untyped-def]
+    return g[1] * h[2] - g[2] * h[1], g[2] * h[0] - g[0] * h[2], g[0] * h[1] - g[1] * h[0]
