@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.files import replacing
 from napari_diffraction.learning.calibration import probabilities
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 CARD_VERSION = 1
 #: A heading larger than this is not one of ours.
 _MOST_HEADING = 1 << 20
+#: What reading the heading of another kind of file may raise.
+_NOT_OURS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -126,25 +129,28 @@ def save_classifier(network: Any, card: ModelCard, path: Path) -> None:
     InputError
         The file cannot be written.
     """
-    import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {
-        name: (values.half() if values.is_floating_point() else values).contiguous()
+        name: (values.half() if values.is_floating_point() else values).cpu().contiguous()
         for name, values in network.state_dict().items()
     }
-    values = asdict(replace(card, path=""))
+    values = asdict(card)
     del values["path"]
-    partial = path.with_name(f".{path.name}.partial")
-    assert all(isinstance(one, torch.Tensor) for one in tensors.values())
-    try:
-        save_file(tensors, partial, metadata={"card": json.dumps(values)})
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(
-            f"{path} cannot be written ({error.strerror or error}): choose another folder."
-        ) from error
+    text = json.dumps(values)
+    data = save(tensors, metadata={"card": text, "sha256": _digest(text, tensors)})
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _digest(card: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    """Digest of card and weights, by which a damaged file is told."""
+    digest = hashlib.sha256(card.encode())
+    for name in sorted(tensors):
+        values = tensors[name].numpy()
+        digest.update(f"{name} {values.dtype} {values.shape}".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()
 
 
 def read_card(path: str | Path) -> ModelCard:
@@ -156,27 +162,45 @@ def read_card(path: str | Path) -> ModelCard:
         The file is missing, is damaged, or is not one of our models.
     """
     path = Path(path)
+    return _card(path, _metadata(path))
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """Texts in the heading of a model file."""
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 2 < length < min(_MOST_HEADING, path.stat().st_size):
                 raise ValueError("no heading")
-            heading = json.loads(file.read(length))
-        values = json.loads(heading["__metadata__"]["card"])
+            metadata: dict[str, str] = json.loads(file.read(length))["__metadata__"]
+        if not {"card", "sha256"} <= metadata.keys():
+            raise ValueError("not one of ours")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such model file; check the name.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): check its rights.") from error
+    except _NOT_OURS as error:
+        raise _not_ours(path) from error
+    return metadata
+
+
+def _card(path: Path, metadata: dict[str, str]) -> ModelCard:
+    try:
+        values = json.loads(metadata["card"])
         if values["version"] > CARD_VERSION:
             raise InputError(f"{path} was made by a later version: update napari-diffraction.")
         known = {item.name for item in fields(ModelCard)}
         values = {key: value for key, value in values.items() if key in known}
         values["classes"], values["bias"] = tuple(values["classes"]), tuple(values["bias"])
         return ModelCard(**values | {"path": str(path)})
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such model file; check the name.") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): check its rights.") from error
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} is not a model of napari-diffraction, or is damaged: fetch or train it anew."
-        ) from error
+    except _NOT_OURS as error:
+        raise _not_ours(path) from error
+
+
+def _not_ours(path: Path) -> InputError:
+    return InputError(
+        f"{path} is not a model of napari-diffraction, or is damaged: fetch or train it anew."
+    )
 
 
 def load_classifier(path: str | Path) -> Classifier:
@@ -187,24 +211,31 @@ def load_classifier(path: str | Path) -> Classifier:
     InputError
         The file is missing or damaged, or holds another network than its card says.
     """
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from napari_diffraction.learning.networks import NETWORKS
 
-    card = read_card(path)
+    path = Path(path)
+    metadata = _metadata(path)
+    card = _card(path, metadata)
     if card.network not in NETWORKS:
         raise InputError(
             f"{path} holds a network '{card.network}' that this version does not know: "
             "update napari-diffraction."
         )
     try:
-        network = NETWORKS[card.network](n_classes=len(card.classes), **card.options)
         tensors = load_file(path)
+        if _digest(metadata["card"], tensors) != metadata["sha256"]:
+            raise ValueError("changed since it was written")
+        with torch.device("meta"):  # whatever size the card claims, nothing is set aside for it
+            network = NETWORKS[card.network](n_classes=len(card.classes), **card.options)
         network.load_state_dict(
-            {name: (v.float() if v.is_floating_point() else v) for name, v in tensors.items()}
+            {name: (v.float() if v.is_floating_point() else v) for name, v in tensors.items()},
+            assign=True,
         )
-    except (SafetensorError, RuntimeError, TypeError, ValueError, OSError) as error:
+    except (SafetensorError, RuntimeError, TypeError, ValueError, OverflowError, OSError) as error:
         raise InputError(
             f"{path} is damaged, or its weights are of another network: fetch or train it anew."
         ) from error

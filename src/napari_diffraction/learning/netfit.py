@@ -42,7 +42,16 @@ FEATURES = (
     "off_height_ratio",
     "median_height",
     "tolerance",
+    "on_net_loose",
+    "on_net_bent",
+    "bent_residual",
 )
+#: A spot lies loosely on the net within this share of the shorter basis vector.
+_LOOSE = 0.12
+#: The tolerance is at least this share of it.
+_WIDE = 0.06
+#: Fewest spots for which a bent net is fitted.
+_BENT_LEAST = 14
 _N_FEATURES = len(FEATURES)
 _MOST_SPOTS = 240
 _VECTORS = 32
@@ -112,12 +121,30 @@ def _fit(xy, height, centre, tolerance):  # type: ignore[no-untyped-def]
     features[23] = tol / reach
     if net[0, 0] == 0 and net[0, 1] == 0:
         return features, best_net, on_net
+    short = np.sqrt(net[0, 0] ** 2 + net[0, 1] ** 2)
+    # On a wide net a spot may lie farther off: lens distortions are larger than peak errors.
+    tol = max(tol, _WIDE * short)
     node = np.zeros((n, 2), dtype=np.int64)
     distance = np.zeros(n)
     _index(xy, net, node, distance)
     _describe(features, xy, height, centre, net, node, distance, tol, reach)
+    inside, loose = 0, 0
+    for k in range(n):
+        inside += distance[k] < tol
+        loose += distance[k] < _LOOSE * short
+    features[24] = loose / n
+    bent = _bend(xy, net, centre, node, distance, tol, reach) if n >= _BENT_LEAST else inside
+    # A bent net has more freedom: it must explain clearly more to be believed.
+    if bent <= inside + 2:
+        _index(xy, net, node, distance)
+    square, bent = 0.0, 0
     for k in range(n):
         on_net[k] = distance[k] < tol
+        if on_net[k]:
+            square += distance[k] ** 2
+            bent += 1
+    features[25] = bent / n
+    features[26] = np.sqrt(square / max(bent, 1)) / tol
     _describe_rest(features, xy, net, on_net, tol, reach)
     return features, net, on_net
 
@@ -331,6 +358,85 @@ def _refine(xy, net, node, distance, tol):  # type: ignore[no-untyped-def]
         return False
     net[:] = solved
     return True
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _bend(xy, net, centre, node, distance, tol, reach):  # type: ignore[no-untyped-def]
+    """Index the spots on a net with the cubic distortion of a projector lens.
+
+    Every coordinate is m a + h b + o + r^2 (m c + h d), r being the distance from the beam over
+    the reach; fitted from the middle outwards.  Fills ``node`` and ``distance``; returns the number
+    of spots within the tolerance.
+    """
+    n = len(xy)
+    straight = net.copy()
+    # Count nodes from the one next to the beam.
+    area = straight[0, 0] * straight[1, 1] - straight[0, 1] * straight[1, 0]
+    x, y = centre[0] - straight[2, 0], centre[1] - straight[2, 1]
+    p = np.floor((x * straight[1, 1] - y * straight[1, 0]) / area + 0.5)
+    q = np.floor((straight[0, 0] * y - straight[0, 1] * x) / area + 0.5)
+    straight[2] += p * straight[0] + q * straight[1]
+    coefficients = np.zeros((5, 2))
+    coefficients[:3] = straight
+    radius2 = np.zeros(n)
+    for k in range(n):
+        radius2[k] = ((xy[k, 0] - centre[0]) ** 2 + (xy[k, 1] - centre[1]) ** 2) / reach**2
+    inside = 0
+    for stage in range(5):
+        limit = 0.3 + 0.2 * stage
+        _index_bent(xy, coefficients, radius2, node, distance)
+        normal = np.zeros((5, 5))
+        right = np.zeros((5, 2))
+        count = 0
+        row = np.zeros(5)
+        for k in range(n):
+            if radius2[k] > limit or distance[k] > 2 * tol:
+                continue
+            count += 1
+            m, h = float(node[k, 0]), float(node[k, 1])
+            row[0], row[1], row[2] = m, h, 1.0
+            row[3], row[4] = m * radius2[k], h * radius2[k]
+            for a in range(5):
+                for b in range(5):
+                    normal[a, b] += row[a] * row[b]
+                for c in range(2):
+                    right[a, c] += row[a] * xy[k, c]
+        if count < 10:
+            continue
+        # Held to a straight net where the spots do not tell.
+        for a in (3, 4):
+            normal[a, a] += 0.05 * normal[a - 3, a - 3] + 1e-9
+        if abs(np.linalg.det(normal)) < 1e-9:
+            continue
+        coefficients = np.linalg.solve(normal, right)
+    area = coefficients[0, 0] * coefficients[1, 1] - coefficients[0, 1] * coefficients[1, 0]
+    if abs(area) < 9 * tol * tol:
+        return 0
+    _index_bent(xy, coefficients, radius2, node, distance)
+    for k in range(n):
+        inside += distance[k] < tol
+    return inside
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _index_bent(xy, coefficients, radius2, node, distance):  # type: ignore[no-untyped-def]
+    """Nearest node of the bent net to each spot, and the distance to it."""
+    for k in range(len(xy)):
+        a0 = coefficients[0, 0] + radius2[k] * coefficients[3, 0]
+        a1 = coefficients[0, 1] + radius2[k] * coefficients[3, 1]
+        b0 = coefficients[1, 0] + radius2[k] * coefficients[4, 0]
+        b1 = coefficients[1, 1] + radius2[k] * coefficients[4, 1]
+        x, y = xy[k, 0] - coefficients[2, 0], xy[k, 1] - coefficients[2, 1]
+        area = a0 * b1 - a1 * b0
+        if area == 0:
+            distance[k] = 1e9
+            continue
+        p = (x * b1 - y * b0) / area
+        q = (a0 * y - a1 * x) / area
+        m, h = np.floor(p + 0.5), np.floor(q + 0.5)
+        node[k, 0], node[k, 1] = int(m), int(h)
+        dx, dy = (p - m) * a0 + (q - h) * b0, (p - m) * a1 + (q - h) * b1
+        distance[k] = np.sqrt(dx * dx + dy * dy)
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")

@@ -122,6 +122,15 @@ class DetectorEffects:
     shift_y: float = _setting(0.0, "", -0.5, 0.5, "Direct beam off centre, share of the frame")
     ellipticity: float = _setting(0.0, "", 0.0, 0.3, "Stretch of the pattern along one direction")
     ellipticity_angle: float = _setting(0.0, "deg", -360.0, 360.0, "Direction of the stretch")
+    distortion: float = _setting(
+        0.0,
+        "",
+        -0.2,
+        0.2,
+        "Barrel (<0) or pincushion (>0): shift at half the frame over its radius",
+    )
+    elongation: float = _setting(0.0, "", 0.0, 3.0, "Stretch of every spot along one direction")
+    elongation_angle: float = _setting(0.0, "deg", -360.0, 360.0, "Direction of the stretch")
     missing: float = _setting(0.0, "", 0.0, 0.9, "Share of spots left out")
     false_spots: float = _setting(0.0, "", 0.0, 2.0, "Spots at random places, share of the spots")
     jitter: float = _setting(0.0, "px", 0.0, 50.0, "Random error of the positions, standard dev.")
@@ -194,6 +203,9 @@ def realistic_effects(rng: np.random.Generator, size: int = 256) -> DetectorEffe
         shift_y=float(np.clip(rng.normal(0, 0.025), -0.15, 0.15)),
         ellipticity=maybe(0.5, rng.uniform(0, 0.05)),
         ellipticity_angle=rng.uniform(0, 180),
+        distortion=maybe(0.3, rng.uniform(-0.06, 0.06)),
+        elongation=maybe(0.3, rng.uniform(0, 1.0)),
+        elongation_angle=rng.uniform(0, 180),
         missing=maybe(0.5, rng.uniform(0, 0.15)),
         false_spots=maybe(0.3, rng.uniform(0, 0.06)),
         jitter=maybe(0.5, scale * rng.uniform(0, 0.4)),

@@ -40,6 +40,9 @@ _INDEX = {item.name: i for i, item in enumerate(fields(DetectorEffects))}
     _SHIFT_Y,
     _ELLIPTIC,
     _ELLIPTIC_ANGLE,
+    _DISTORTION,
+    _LONG,
+    _LONG_ANGLE,
     _MISSING,
     _FALSE,
     _JITTER,
@@ -155,6 +158,9 @@ def _place(e, limit, size, state, normal_table, source, drawn):  # type: ignore[
         x, y = source[j, 0] * scale, source[j, 1] * scale
         along = (c * x + s * y) * stretch
         x, y = x + along * c, y + along * s
+        if e[_DISTORTION] != 0:
+            bend = 1 + e[_DISTORTION] * (x * x + y * y) / (size * size / 4)
+            x, y = x * bend, y * bend
         if e[_JITTER] > 0:
             bits = noise.next_bits(state)
             x += e[_JITTER] * noise.normal(bits, normal_table)
@@ -258,15 +264,20 @@ def _radial_background(e, limit, size, radial):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, error_model="numpy")
-def _blob(image, x, y, radius, softness, height):  # type: ignore[no-untyped-def]
+def _blob(image, x, y, radius, softness, height, long, angle):  # type: ignore[no-untyped-def]
     """Add a spot: from a disc with a soft edge to a Gaussian whose half width is the radius."""
     size = image.shape[0]
     # An edge sharper than a pixel would make small spots flicker with their place on the grid.
     order = max(1.0, min(1.0 + 5.0 * (1.0 - softness) ** 2, radius / 0.75))
     reach = radius * (np.log(max(height / _FAINT, 20.0)) / _LN2) ** (0.5 / order)
+    c, s = np.cos(angle), np.sin(angle)
+    squeeze = 1 - 1 / (1 + long) ** 2
+    reach *= 1 + long
     for i in range(max(0, int(np.ceil(y - reach))), min(size - 1, int(y + reach)) + 1):
         for j in range(max(0, int(np.ceil(x - reach))), min(size - 1, int(x + reach)) + 1):
-            d2 = ((i - y) ** 2 + (j - x) ** 2) / (radius * radius)
+            along = c * (j - x) + s * (i - y)
+            d2 = (i - y) ** 2 + (j - x) ** 2 - squeeze * along * along
+            d2 /= radius * radius
             image[i, j] += height * np.exp(-_LN2 * (d2 if order == 1.0 else d2**order))
 
 
@@ -292,13 +303,14 @@ def _render_counts(  # type: ignore[no-untyped-def]
                 dx = np.float32(j - cx)
                 light[i, j] = radial[min(np.int32(np.sqrt(dy2 + dx * dx) * per_pixel), last)]
         root_area = np.sqrt(np.pi) * e[_RADIUS]
+        angle = np.radians(e[_LONG_ANGLE])
         rounding = 1 / (12 * e[_GAIN] ** 2)  # variance, in counts, of whole detector units
         n = start[p + 1] - start[p]
         for j in range(start[p], start[p + 1]):
             x, y, height = drawn[j, 0], drawn[j, 1], intensity[j] * e[_SIGNAL]
             if (e[_MISSING] > 0 and noise.uniform(state) < e[_MISSING]) or height <= 0:
                 continue
-            _blob(light, x, y, e[_RADIUS], e[_SOFT], height)
+            _blob(light, x, y, e[_RADIUS], e[_SOFT], height, e[_LONG], angle)
             if _hidden(e, x, y, cx, cy, size):
                 continue
             r = np.sqrt((x - cx) ** 2 + (y - cy) ** 2)
@@ -308,9 +320,11 @@ def _render_counts(  # type: ignore[no-untyped-def]
         for _ in range(int(np.floor(e[_FALSE] * n + noise.uniform(state))) if n else 0):
             x, y = _false_place(e, limits[p], size, cx, cy, state)
             like = start[p] + np.int64(noise.uniform(state) * n)
-            _blob(light, x, y, e[_RADIUS], e[_SOFT], intensity[like] * e[_SIGNAL])
+            like_height = intensity[like] * e[_SIGNAL]
+            _blob(light, x, y, e[_RADIUS], e[_SOFT], like_height, e[_LONG], angle)
         if e[_C_RADIUS] > 0:
-            _blob(light, cx, cy, e[_C_RADIUS], e[_SOFT], e[_C_SIGNAL] * e[_SIGNAL])
+            beam = e[_C_SIGNAL] * e[_SIGNAL]
+            _blob(light, cx, cy, e[_C_RADIUS], e[_SOFT], beam, e[_LONG], angle)
         _detect(e, light, images[p], cx, cy, state, normals, poissons)
 
 
