@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import numba as nb
 import numpy as np
-from scipy import stats
+from scipy import special
 
 # Small tables stay in the processor's cache, which is what makes them fast.
 _LEVELS, _QUANTILES, _NORMALS = 128, 512, 8192
 _POISSON_MAX = np.float32(16.0)
 
 #: Quantiles of the normal distribution.
-NORMAL = stats.norm.ppf((np.arange(_NORMALS) + 0.5) / _NORMALS).astype(np.float32)
+NORMAL = special.ndtri((np.arange(_NORMALS) + 0.5) / _NORMALS).astype(np.float32)
 
 _means = float(_POISSON_MAX) * (np.arange(_LEVELS) / (_LEVELS - 1)) ** 2
 #: Quantiles of Poisson distributions; the means are spaced evenly in their square root.
-POISSON = stats.poisson.ppf(
-    ((np.arange(_QUANTILES) + 0.5) / _QUANTILES)[None, :], np.maximum(_means, 1e-9)[:, None]
+POISSON = np.stack(
+    [
+        np.searchsorted(
+            special.pdtr(np.arange(64), max(mean, 1e-9)), (np.arange(_QUANTILES) + 0.5) / _QUANTILES
+        )
+        for mean in _means
+    ]
 ).astype(np.uint8)
 
 
