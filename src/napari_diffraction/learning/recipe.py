@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from napari_diffraction.errors import InputError
+
+#: Least and greatest value; numbers that are not here are above 0.
+_RANGES = {"seed": (0, 90_000_000), "clean": (0, 1), "batch_size": (2, 1_000_000)}
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,15 @@ def read_recipe(path: str | Path) -> ZoneRecipe:
     Raises
     ------
     InputError
-        The file is missing, is not TOML, or has unknown keys or values of the wrong kind.
+        The file is missing, is not TOML, or has unknown keys, or values of the wrong kind
+        or out of range.
     """
     path = Path(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such recipe; check the name.") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"{path} is not a recipe ({error}): write it as TOML, as recipes/zones.toml."
         ) from error
@@ -76,6 +81,10 @@ def read_recipe(path: str | Path) -> ZoneRecipe:
             raise InputError(
                 f"{path}: {key} is {value!r} where a value of type {kind.__name__} is needed."
             )
-        if kind in (int, float) and (value < 0 or (value == 0 and key not in ("seed", "clean"))):
-            raise InputError(f"{path}: {key} is {value}; it must be positive.")
+        if key in _RANGES:
+            low, high = _RANGES[key]
+            if not low <= value <= high:
+                raise InputError(f"{path}: {key} is {value}; it must be from {low} to {high}.")
+        elif kind in (int, float) and not 0 < value < math.inf:
+            raise InputError(f"{path}: {key} is {value}; it must be a positive number.")
     return ZoneRecipe(**values)

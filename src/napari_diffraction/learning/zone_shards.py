@@ -82,7 +82,8 @@ def make_shard(job: tuple[str, int, int, float, bool]) -> int:
             columns[name].append(getattr(example, name))
         columns["kind"].append(KINDS.index(example.kind))
     partial = f"{path}.partial.npz"
-    np.savez(partial, **{name: np.asarray(values) for name, values in columns.items()})
+    arrays: dict[str, Any] = {name: np.asarray(values) for name, values in columns.items()}
+    np.savez(partial, **arrays)
     os.replace(partial, path)
     return count
 

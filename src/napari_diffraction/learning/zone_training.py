@@ -16,17 +16,19 @@ from torch.nn import functional
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.calibration import calibrate
-from napari_diffraction.learning.classes import ZONE_CLASSES
+from napari_diffraction.learning.classes import LAUE, ZONE, ZONE_CLASSES
 from napari_diffraction.learning.classifier import ModelCard, save_classifier
 from napari_diffraction.learning.metrics import average_precision, precision_recall_curve
 from napari_diffraction.learning.recipe import ZoneRecipe
 from napari_diffraction.learning.zone_network import FRACTIONS, ZoneNetwork
-from napari_diffraction.learning.zone_shards import ZoneData, load_shards, make_shards
+from napari_diffraction.learning.zone_shards import KINDS, ZoneData, load_shards, make_shards
 from napari_diffraction.progress import Progress
 
 #: Weight of each head's loss.
 _HEADS = {"joint": 1.0, "network": 0.5, "fit": 0.3}
 _ORDINAL = 0.3
+_SINGLE = [ZONE_CLASSES.index(name) for name in (ZONE, LAUE)]
+_BROKEN = [KINDS.index(name) for name in ("jitter", "shift")]
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ def train_zones(
 ) -> Generator[Progress, None, Path]:
     """Simulate, train, calibrate and save a zone classifier.
 
-    Simulated data and a checkpoint after each epoch stay in ``OUTPUT.work`` until the model is
-    written; with ``resume`` a stopped training goes on from them.
+    Simulated data and a checkpoint after each epoch stay in ``OUTPUT.work``; with ``resume`` a
+    stopped training goes on from the checkpoint.
 
     Parameters
     ----------
@@ -116,7 +118,7 @@ def fit(
     """
     torch.manual_seed(recipe.seed)
     network = ZoneNetwork(training.features.shape[1], len(ZONE_CLASSES), recipe.width)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
@@ -187,7 +189,7 @@ def _loss(
         loss = loss + share * one
     # The zone fraction has a meaning for a single crystal with an unbroken net only.
     single = torch.from_numpy(
-        np.isin(data.label[batch], (0, 1)) & ~np.isin(data.kind[batch], (4, 5))
+        np.isin(data.label[batch], _SINGLE) & ~np.isin(data.kind[batch], _BROKEN)
     )
     if single.any():
         target = (fraction[:, None] >= torch.tensor(FRACTIONS)).float()
@@ -235,13 +237,13 @@ def _keep(
 def _take_up(path: Path, recipe: ZoneRecipe, network: Any, optimiser: Any, schedule: Any) -> int:
     try:
         kept = torch.load(path, weights_only=True)
+        if kept["recipe"] == recipe.as_dict():
+            network.load_state_dict(kept["network"])
+            optimiser.load_state_dict(kept["optimiser"])
+            schedule.load_state_dict(kept["schedule"])
+            return int(kept["epoch"])
     except Exception as error:
-        raise InputError(f"{path} is damaged: delete it, or train without --resume.") from error
-    if kept["recipe"] != recipe.as_dict():
-        raise InputError(
-            f"{path} was made by another recipe: train without --resume, or with another output."
-        )
-    network.load_state_dict(kept["network"])
-    optimiser.load_state_dict(kept["optimiser"])
-    schedule.load_state_dict(kept["schedule"])
-    return int(kept["epoch"])
+        raise InputError(f"{path} is damaged: train without --resume.") from error
+    raise InputError(
+        f"{path} was made by another recipe: train without --resume, or with another output."
+    )
