@@ -58,9 +58,6 @@ def take_all() -> None:
     work = Coordinator.of(viewer)
     work.show(int(work.session.patterns_of(ZONE)[0]))
     take(viewer, "classify")
-    work.open_class(ZONE)
-    take(viewer, "zones")
-
     classify.review_button.click()
     labels = work.session.classes
     for key in (1, 0, 1, 3, 1):  # as a person would press 2, 1, 2, 4, 2
@@ -72,6 +69,9 @@ def take_all() -> None:
     _, review = viewer.window.add_plugin_dock_widget(PLUGIN, "Review patterns")
     review.table_button.click()
     take(viewer, "features_table")
+    viewer.window.remove_dock_widget("Features table widget (napari)")
+    work.open_class(ZONE)
+    take(viewer, "zones")
     viewer.close()
 
 

@@ -223,6 +223,23 @@ def test_opening_a_class_again_replaces_its_layers(work, viewer):
     assert image.data.shape[0] == work.session.counts().classes[ZONE]
 
 
+def test_removing_the_layer_of_a_class_brings_the_stack_back(work, viewer):
+    image = work.open_class(ZONE)
+    viewer.layers.remove(image)
+    assert [layer.name for layer in viewer.layers] == ["run42", "run42 - classes"]
+    assert work.layer.visible
+    assert viewer.dims.range[0].stop == N - 1
+
+
+def test_a_row_of_a_class_is_found_among_the_patterns_of_the_class(work, viewer):
+    work.open_class(ZONE)
+    points = viewer.layers["run42 - 2DZone - classes"]
+    points.selected_data = {3}
+    assert viewer.dims.current_step[0] == 3
+    assert work.class_on_view == ZONE
+    assert work.current == points.features["index"][3]
+
+
 # -- taken up again -----------------------------------------------------------------------------
 def reopen(make_stack):
     viewer = ViewerModel()
@@ -324,11 +341,30 @@ def test_the_active_layer_is_meant_unless_it_shows_no_patterns(viewer):
     assert first_stack(viewer) is None
     viewer.add_image(np.zeros((9, 9, 3)), rgb=True)
     assert first_stack(viewer) is None
-    one = viewer.add_image(np.zeros((3, 9, 9)))
-    two = viewer.add_image(np.zeros((3, 9, 9)))
-    assert first_stack(viewer) is two
+    older = viewer.add_image(np.zeros((3, 9, 9)))
+    newer = viewer.add_image(np.zeros((3, 9, 9)))
+    single = viewer.add_image(np.zeros((9, 9)))
+    assert first_stack(viewer) is single
+    viewer.layers.selection.active = older
+    assert first_stack(viewer) is older
     viewer.add_points(np.zeros((1, 3)))
-    assert first_stack(viewer) is one
+    assert first_stack(viewer) is newer
+
+
+def test_two_stacks_are_worked_on_in_turn(work, viewer, learning):
+    first = work.layer
+    index = work.next()
+    work.decide(ZONE)
+    second = viewer.add_image(np.random.default_rng(0).random((5, 9, 10)), name="second")
+    work.set_layer(second)
+    assert work.session is None
+    work.begin(ZONE_CLASSES, {})
+    work.add_rows(learning.table(work.stack, range(5)))
+    work.set_layer(first)
+    assert work.session.reviewed(index)
+    assert work.saved is None
+    assert work.points_layer.name == "run42 - classes"
+    assert len(viewer.layers) == 4
 
 
 def test_removing_the_stack_ends_its_work(work, viewer):

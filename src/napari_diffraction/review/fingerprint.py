@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import PatternStack
 
 
@@ -36,7 +38,8 @@ def stack_key(stack: PatternStack) -> str:
     else:
         facts["name"] = stack.name
         for index in {0, len(stack) - 1} if len(stack) else ():
-            digest.update(np.ascontiguousarray(stack.frame(index)).tobytes())
+            with suppress(InputError):  # an unreadable pattern tells nothing
+                digest.update(np.ascontiguousarray(stack.frame(index)).tobytes())
     digest.update(json.dumps(facts, sort_keys=True).encode())
     return digest.hexdigest()[:24]
 

@@ -46,8 +46,7 @@ class ClassifyWidget(Panel):
         super().__init__()
         self._coordinator = Coordinator.of(napari_viewer)
         self._rows: list[pd.DataFrame] = []
-        self._run_settings: dict[str, Any] | None = None
-        self._partial = False
+        self._run_settings: dict[str, Any] = {}
         self._flushed, self._cost = 0.0, 0.0
         self._build()
         self.listen(self._coordinator.stack_changed, self._on_stack)
@@ -75,7 +74,7 @@ class ClassifyWidget(Panel):
         self.shares.addItems(_SHARES)
         self.threshold = threshold_box(self._coordinator)
         fields = form()
-        fields.addRow("Stack", self.layer)
+        fields.addRow("Layer", self.layer)
         fields.addRow("Model", self.model)
         fields.addRow(self.summary)
         fields.addRow("Device", self.device)
@@ -86,7 +85,6 @@ class ClassifyWidget(Panel):
         self.run_button = button("Run", CLASSIFY["run"], self.run)
         self.bar = WorkBar("patterns", CLASSIFY["cancel"])
         self.bar.stepped.connect(self._on_steps)
-        self.bar.returned.connect(self._on_returned)
         self.bar.finished.connect(self._on_finished)
         self.note = sentence()
         self.content.addLayout(fields)
@@ -123,22 +121,18 @@ class ClassifyWidget(Panel):
 
     # -- choosing -------------------------------------------------------------------------------
     def _on_layer(self) -> None:
-        if self.bar.running:
-            return
-        try:
+        if not self.bar.running:
             self._coordinator.set_layer(self.layer.layer())
-        except InputError as error:
-            show_error(str(error))
 
     def _on_model(self) -> None:
         card = self.model.currentData()
         self.summary.setText(card.summary if card is not None else "No model is installed.")
+        self._hash = file_hash(Path(card.path)) if card is not None and card.path else ""
         self._refresh()
 
     def _on_stack(self) -> None:
         if self._coordinator.layer is not None:
             self.layer.choose(self._coordinator.layer)
-        self._partial = False
         self.question.refresh()
         self._refresh()
 
@@ -153,6 +147,7 @@ class ClassifyWidget(Panel):
     def run(self) -> None:
         """Sort the patterns, or go on where the last run was cancelled."""
         stack, card = self._coordinator.stack, self.model.currentData()
+        self._run_layer = self._coordinator.layer
         if stack is None or card is None or self.bar.running:
             return
         session, settings = self._coordinator.session, self._settings(card)
@@ -174,9 +169,13 @@ class ClassifyWidget(Panel):
         }
 
     def _goes_on(self, card: Any) -> bool:
-        """Whether a run would add to the results of a cancelled one, and not contradict them."""
-        before, now = self._run_settings or {}, self._settings(card)
-        return self._partial and all(before.get(k) == now[k] for k in ("model", "shares"))
+        """Whether a run would add to unfinished results, also those of another day."""
+        session, stack = self._coordinator.session, self._coordinator.stack
+        if session is None or stack is None or not 0 < len(session) < len(stack):
+            return False
+        about, settings = session.about, self._settings(card)
+        same = about.get("settings", {}).get("shares") == settings["shares"]
+        return same and about.get("model") == card.name and about.get("model_sha256") == self._hash
 
     def _on_steps(self, steps: list[Progress]) -> None:
         self._rows += [step.rows for step in steps if hasattr(step, "rows") and len(step.rows)]
@@ -188,34 +187,32 @@ class ClassifyWidget(Panel):
         if not self._rows:
             return
         began = time.monotonic()
-        if not self._begun:
-            self._begun = True
-            card = self.model.currentData()
-            self._coordinator.begin(tuple(card.classes), self._about(card))
         rows, self._rows = pd.concat(self._rows, ignore_index=True), []
-        self._coordinator.add_rows(rows)
+        try:
+            if not self._begun:
+                self._begun = True
+                card = self.model.currentData()
+                self._coordinator.begin(tuple(card.classes), self._about(card), self._run_layer)
+            self._coordinator.add_rows(rows, self._run_layer)
+        except InputError as error:  # the layer was removed
+            if self.bar.running:
+                self.bar.cancel()
+                show_error(str(error))
         self._flushed = time.monotonic()
         self._cost = self._flushed - began
 
     def _about(self, card: Any) -> dict[str, Any]:
-        path = Path(card.path) if card.path else None
-        settings = {**(self._run_settings or {}), "threshold": self._coordinator.threshold}
+        settings = {**self._run_settings, "threshold": self._coordinator.threshold}
         return {
             "model": card.name,
-            "model_sha256": file_hash(path),
+            "model_sha256": self._hash,
             "settings": settings,
             "version": version("napari-diffraction"),
         }
 
-    def _on_returned(self, table: Any) -> None:
-        self._flush()
-        self._partial = False
-
     def _on_finished(self) -> None:
         self._flush()
-        session, stack = self._coordinator.session, self._coordinator.stack
-        if session is not None and stack is not None and self._begun:
-            self._partial = len(session) < len(stack)
+        self._on_layer()
         self._refresh()
 
     def showEvent(self, event: QShowEvent) -> None:

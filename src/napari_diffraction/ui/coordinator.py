@@ -7,13 +7,14 @@ methods and listen to its signals; they never talk to one another.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 import pandas as pd
 from napari.components import ViewerModel
-from napari.layers import Image, Layer
+from napari.layers import Image, Layer, Points
 from napari.utils.notifications import show_error
 from numpy.typing import NDArray
 from psygnal import Signal
@@ -21,21 +22,35 @@ from psygnal import Signal
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.review.fingerprint import stack_key
-from napari_diffraction.review.selection import choose
 from napari_diffraction.review.session import ReviewSession
 from napari_diffraction.review.store import SavedReview, SessionStore, saved_review
-from napari_diffraction.ui.class_points import ClassPoints
-from napari_diffraction.ui.layers import StackView, bare_viewer, can_be_stack, stack_of
+from napari_diffraction.ui.layers import bare_viewer, can_be_stack, stack_of
 from napari_diffraction.ui.preferences import preference
+from napari_diffraction.ui.stack_layers import StackLayers
 
 _coordinators: WeakKeyDictionary[ViewerModel, Coordinator] = WeakKeyDictionary()
 
 
-class _ClassView:
-    """The patterns of one class as a layer of their own."""
+@dataclass
+class _Work:
+    """What is known of one stack in this window.
 
-    def __init__(self, view: StackView, points: ClassPoints, members: NDArray[np.int64]) -> None:
-        self.view, self.points, self.members = view, points, members
+    Attributes
+    ----------
+    saved
+        A review on the disk of which nobody has said yet whether it is to be taken up.
+    range
+        Confidences that are looked at.
+    queue_at
+        The pattern that the queue showed last.
+    """
+
+    stack: PatternStack
+    layers: StackLayers
+    session: ReviewSession | None = None
+    saved: SavedReview | None = None
+    range: tuple[float, float] | None = None
+    queue_at: int | None = None
 
 
 class Coordinator:
@@ -61,7 +76,9 @@ class Coordinator:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = ref(viewer)
         self.threshold = float(preference("threshold", 0.95))
-        self._forget()
+        self._works: dict[Layer, _Work] = {}
+        self._at: _Work | None = None
+        self._save_failed = False
         viewer.dims.events.current_step.connect(self._on_step)
         viewer.layers.events.removed.connect(self._on_removed)
 
@@ -73,18 +90,6 @@ class Coordinator:
             _coordinators[bare] = cls(bare)
         return _coordinators[bare]
 
-    def _forget(self) -> None:
-        self.layer: Image | None = None
-        self.stack: PatternStack | None = None
-        self.session: ReviewSession | None = None
-        self.saved: SavedReview | None = None
-        self.range: tuple[float, float] | None = None
-        self._view: StackView | None = None
-        self._points: ClassPoints | None = None
-        self._classes: dict[str, _ClassView] = {}
-        self._save_failed = False
-        self._queue_at: int | None = None
-
     @property
     def viewer(self) -> ViewerModel:
         """The viewer that this coordinator belongs to."""
@@ -92,9 +97,40 @@ class Coordinator:
         assert viewer is not None  # the coordinator does not outlive its viewer
         return viewer
 
-    # -- the stack ------------------------------------------------------------------------------
+    # -- what is at work ------------------------------------------------------------------------
+    @property
+    def layer(self) -> Image | None:
+        """The layer with the patterns."""
+        return None if self._at is None else self._at.layers.image
+
+    @property
+    def stack(self) -> PatternStack | None:
+        """The patterns."""
+        return None if self._at is None else self._at.stack
+
+    @property
+    def session(self) -> ReviewSession | None:
+        """What is known of the patterns; ``None`` until they are classified or taken up."""
+        return None if self._at is None else self._at.session
+
+    @property
+    def saved(self) -> SavedReview | None:
+        """A saved review of which nobody has said yet whether it is to be taken up."""
+        return None if self._at is None else self._at.saved
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """The confidences that are looked at; ``None``: all."""
+        return None if self._at is None else self._at.range
+
+    @property
+    def points_layer(self) -> Points | None:
+        """The layer with the results of the whole stack."""
+        points = None if self._at is None else self._at.layers.points
+        return None if points is None else points.layer
+
     def set_layer(self, layer: Image | None) -> None:
-        """Work on the patterns of a layer; the review of another stays saved.
+        """Work on the patterns of a layer; what is known of another is kept.
 
         Raises
         ------
@@ -103,16 +139,18 @@ class Coordinator:
         """
         if layer is self.layer:
             return
-        stack = None if layer is None else stack_of(layer)
-        self._forget()
-        if layer is not None and stack is not None:
-            self.layer, self.stack = layer, stack
-            self._view = StackView(self.viewer, layer)
-            self.saved = saved_review(stack_key(stack))
+        if layer is not None and layer not in self._works:
+            stack = stack_of(layer)
+            layers = StackLayers(self.viewer, layer, stack, self.row_changed.emit)
+            self._works[layer] = _Work(stack, layers, saved=saved_review(stack_key(stack)))
+        self._at = None if layer is None else self._works[layer]
+        self.set_threshold(self.threshold)
         self.stack_changed.emit()
         self.results_changed.emit()
 
-    def begin(self, classes: Sequence[str], about: Mapping[str, Any]) -> None:
+    def begin(
+        self, classes: Sequence[str], about: Mapping[str, Any], layer: Layer | None = None
+    ) -> None:
         """Begin with an empty table, as a classification does; decisions made before count.
 
         Parameters
@@ -121,158 +159,161 @@ class Coordinator:
             The classes of the model.
         about
             The model, its hash and settings, the software and its version.
+        layer
+            The layer with the patterns; ``None``: the one at work.
+
+        Raises
+        ------
+        InputError
+            The layer is not there any more.
         """
-        stack = self._need_stack()
-        key = stack_key(stack)
-        facts = {"stack": stack.name, "sources": stack.sources[:1], **about}
-        session = ReviewSession(key=key, folder=SessionStore.of(key).folder, classes=classes,
-                                about=facts)  # fmt: skip
+        work = self._work_of(layer)
+        key = stack_key(work.stack)
+        session = ReviewSession(
+            key=key,
+            folder=SessionStore.of(key).folder,
+            classes=classes,
+            about={"stack": work.stack.name, "sources": work.stack.sources[:1], **about},
+        )
         self._guard(session.save)
         session.take_up()
-        saved = self.saved
-        self._use(session)
         # Whether earlier decisions count is still to be answered; until then they do.
-        self.saved = saved if saved is not None and saved.decisions else None
-        self.stack_changed.emit()
+        saved = work.saved if work.saved is not None and work.saved.decisions else None
+        self._use(work, session, saved)
 
-    def add_rows(self, rows: pd.DataFrame) -> None:
-        """Add patterns that have just been classified."""
-        session = self._need_session()
-        self._guard(session.extend, rows)
-        for points in self._all_points():
-            points.refresh(rows["index"].to_numpy(np.int64))
+    def add_rows(self, rows: pd.DataFrame, layer: Layer | None = None) -> None:
+        """Add patterns that have just been classified.
+
+        Raises
+        ------
+        InputError
+            The layer is not there any more.
+        """
+        work = self._work_of(layer)
+        if work.session is None:
+            raise InputError("Nothing is classified yet: run a classification first.")
+        self._guard(work.session.extend, rows)
+        work.layers.refresh(rows["index"].to_numpy(np.int64))
         self.results_changed.emit()
 
     def resume(self) -> None:
         """Take up the saved review of this stack."""
-        if self.saved is None:
+        work = self._at
+        if work is None or work.saved is None:
             return
-        saved, here = self.saved, self.session
-        if here is not None and len(here):  # classified again meanwhile: it has the decisions
-            self.saved = None
+        if work.session is not None and len(work.session):
+            work.saved = None  # classified again meanwhile, and the decisions are in it
+            self.stack_changed.emit()
         else:
-            self._use(ReviewSession.restore(saved.key, saved.folder))
-        self.stack_changed.emit()
+            self._use(work, ReviewSession.restore(work.saved.key, work.saved.folder))
         self.next()
 
     def start_anew(self) -> None:
         """Leave the decisions saved for this stack aside; a saved classification is kept."""
-        if self.saved is None:
+        work = self._at
+        if work is None or work.saved is None:
             return
-        saved = self.saved
-        session = self.session or ReviewSession.restore(saved.key, saved.folder)
+        saved = work.saved
+        session = work.session or ReviewSession.restore(saved.key, saved.folder)
         self._guard(session.start_anew)
-        self._use(session)
-        self.stack_changed.emit()
+        self._use(work, session)
 
-    def _use(self, session: ReviewSession) -> None:
+    def _use(self, work: _Work, session: ReviewSession, saved: SavedReview | None = None) -> None:
         session.threshold = self.threshold
-        self.session, self.saved, self.range = session, None, None
-        self._queue_at = None
-        self._drop_points()
-        self._make_points()
-        # The labels stand in a corner, which a panel opened meanwhile may have pushed out of view.
-        self.viewer.reset_view()
-        self._on_step()
+        work.session, work.saved, work.range, work.queue_at = session, saved, None, None
+        work.layers.use(session)
+        if work is self._at:
+            # The labels stand in a corner, which a panel opened since may have pushed out of view.
+            self.viewer.reset_view()
+            self._on_step()
         self.stack_changed.emit()
         self.results_changed.emit()
 
     # -- one pattern ----------------------------------------------------------------------------
     @property
     def current(self) -> int | None:
-        """Flat number of the pattern on view, also where it is shown in the stack of a class."""
-        if self.layer is None or self._view is None:
-            return None
-        shown = self._class_on_view()
-        if shown is None:
-            return self._view.index()
-        place = shown.view.index()
-        return None if place is None else int(shown.members[place])
+        """Flat number of the pattern on view, also where it is shown among those of a class."""
+        return None if self._at is None else self._at.layers.current()
 
     def show(self, index: int) -> None:
         """Show a pattern in the whole stack."""
-        if self._view is None or self.layer is None:
-            return
-        self.show_all()
-        self._make_points()
-        if index == self.current:
-            self._on_step()
-        else:
-            self._view.show(index)  # which leads to _on_step
+        if self._at is not None:
+            before = self.current
+            self._at.layers.show(index)
+            if index == before:  # else moving the sliders has led there
+                self._on_step()
 
     def next(self) -> int | None:
         """Show the next least certain pattern that waits for a decision; return its number.
 
         After a look elsewhere this is the pattern from which one went away, if it still waits.
         """
-        if self.session is None:
+        work = self._at
+        if work is None or work.session is None:
             return None
-        at, within = self._queue_at, self._within()
-        if at is None or at == self.current or self.session.reviewed(at):
-            found = self.session.next_doubtful(at, within)
+        at = work.queue_at
+        if at is None or at == self.current or work.session.reviewed(at):
+            found = work.session.next_doubtful(at, self._within())
         else:
             found = at
         if found is not None:
             self.show(found)
-        self._queue_at = found
+        work.queue_at = found
         return found
 
     def decide(self, label: str) -> None:
         """Give the pattern on view a class and go on to the next."""
-        index = self.current
-        if self.session is None or index is None:
+        work, index = self._at, self.current
+        if work is None or work.session is None or index is None:
             return
-        self._guard(self.session.decide, index, label)
-        for points in self._all_points():
-            points.refresh(np.array([index]), redraw=False)
-        shown = self._class_on_view()
-        if shown is None:
+        self._guard(work.session.decide, index, label)
+        work.layers.refresh(np.array([index]), redraw=False)
+        if not work.layers.next_of_class():
             self.next()
-        else:
-            place = shown.view.index() or 0
-            shown.view.show(min(place + 1, len(shown.members) - 1))
         if index == self.current:
-            for points in self._all_points():
-                points.redraw()
+            work.layers.redraw()
         self.results_changed.emit()
 
     def undo(self) -> None:
         """Take back the last decision and show its pattern."""
-        if self.session is None or self.session.last is None:
+        work = self._at
+        if work is None or work.session is None or work.session.last is None:
             return
-        indices = self.session.last
-        self._guard(self.session.undo)
-        self._refresh(indices)
+        indices = work.session.last
+        self._guard(work.session.undo)
+        work.layers.refresh(indices)
         if len(indices) == 1:
             self.show(int(indices[0]))
         self.results_changed.emit()
 
     def accept(self) -> int:
         """Accept the model's class wherever it is sure; return the number of patterns."""
-        if self.session is None:
+        work = self._at
+        if work is None or work.session is None:
             return 0
-        number = self.session.counts().acceptable
-        self._guard(self.session.accept)
-        if number and self.session.last is not None:
-            self._refresh(self.session.last)
+        number = work.session.counts().acceptable
+        self._guard(work.session.accept)
+        if number and work.session.last is not None:
+            work.layers.refresh(work.session.last)
         self.results_changed.emit()
         return number
 
     # -- what is looked at ----------------------------------------------------------------------
     def set_threshold(self, threshold: float) -> None:
         """Set the confidence below which a pattern is doubtful."""
-        if threshold == self.threshold:
-            return
-        self.threshold, self._queue_at = threshold, None
-        if self.session is not None:
-            self.session.threshold = threshold
+        self.threshold = threshold
+        if self._at is not None:
+            self._at.queue_at = None
+            if self._at.session is not None:
+                self._at.session.threshold = threshold
         self.results_changed.emit()
 
     def set_filter(self, between: tuple[float, float] | None) -> None:
         """Look only at patterns with a confidence in a range (upper end not included, save 1)."""
-        self.range, self._queue_at = between, None
-        if self._points is not None:
-            self._points.filter(self._within())
+        if self._at is None:
+            return
+        self._at.range, self._at.queue_at = between, None
+        self._at.layers.filter(self._within())
         self.results_changed.emit()
         if between is not None:
             self.next()
@@ -286,12 +327,6 @@ class Coordinator:
             return counts.left, counts.doubtful
         return int((within & ~self.session.decided).sum()), int(within.sum())
 
-    @property
-    def class_on_view(self) -> str | None:
-        """The class whose patterns are shown as a layer of their own, if one is."""
-        shown = self._class_on_view()
-        return next((name for name, other in self._classes.items() if other is shown), None)
-
     def _within(self) -> NDArray[np.bool_] | None:
         if self.session is None or self.range is None:
             return None
@@ -301,80 +336,27 @@ class Coordinator:
 
     def open_class(self, label: str) -> Image | None:
         """Show the patterns of a class as a layer of their own, the most probable first."""
-        session, stack = self._need_session(), self._need_stack()
-        members = session.patterns_of(label)
-        if not len(members) or self.layer is None:
-            return None
-        old = self._classes.pop(label, None)
-        for layer in () if old is None else (old.points.layer, old.view.layer):
-            if layer in self.viewer.layers:
-                self.viewer.layers.remove(layer)
-        chosen = choose(stack, members, f"{self.layer.name} - {label}")
-        image = self._add_chosen(chosen, label)
-        points = self._points_of(image, chosen, members)
-        shown = _ClassView(StackView(self.viewer, image), points, members)
-        self._classes[label] = shown
-        self._set_visible(shown)
-        shown.view.fit_sliders()
-        shown.view.show(0)
-        self.viewer.layers.selection.active = image
+        image = None if self._at is None else self._at.layers.open_class(label)
         self._on_step()
         return image
 
-    def _add_chosen(self, chosen: PatternStack, label: str) -> Image:
-        like = self.layer
-        assert like is not None
-        return self.viewer.add_image(
-            chosen.data,
-            name=chosen.name,
-            colormap=like.colormap,
-            contrast_limits=like.contrast_limits,
-            gamma=like.gamma,
-            scale=(1, *like.scale[-2:]),
-            translate=(0, *like.translate[-2:]),
-            metadata={
-                "pattern_stack": chosen,
-                "chosen_from": like.name,
-                "class": label,
-                **self._need_session().about,
-            },
-        )
-
     def show_all(self) -> None:
         """Go back from the patterns of one class to the whole stack."""
-        if self._class_on_view() is not None and self._view is not None:
-            index = self.current
-            self._set_visible(None)
-            self._view.fit_sliders()
-            if index is not None:
-                self._view.show(index)
-            self._on_step()
+        if self._at is not None:
+            self._at.layers.show_all()
+        self._on_step()
 
-    def _class_on_view(self) -> _ClassView | None:
-        if self.layer is None or self.layer.visible:
-            return None
-        layers = self.viewer.layers
-        on_view = (c for c in self._classes.values() if c.view.layer in layers)
-        return next((shown for shown in on_view if shown.view.layer.visible), None)
-
-    def _set_visible(self, shown: _ClassView | None) -> None:
-        for other in self._classes.values():
-            other.view.layer.visible = other.points.layer.visible = other is shown
-        if self.layer is not None:
-            self.layer.visible = shown is None
-        if self._points is not None:
-            self._points.layer.visible = shown is None
+    @property
+    def class_on_view(self) -> str | None:
+        """The class whose patterns are shown by themselves, if one is."""
+        return None if self._at is None else self._at.layers.class_on_view
 
     # -- inside ---------------------------------------------------------------------------------
-    def _need_stack(self) -> PatternStack:
-        if self.stack is None:
-            raise InputError("There is no stack of patterns: open a file or a folder first.")
-        return self.stack
-
-    def _need_session(self) -> ReviewSession:
-        if self.session is None:
-            raise InputError("Nothing is classified yet: run a classification first.")
-        return self.session
+    def _work_of(self, layer: Layer | None) -> _Work:
+        work = self._at if layer is None else self._works.get(layer)
+        if work is None:
+            raise InputError("The stack of patterns is not open any more: open it again.")
+        return work
 
     def _guard(self, action: Callable[..., Any], *arguments: Any) -> None:
         """Do something that is also saved; say once if it cannot be, and go on."""
@@ -387,68 +369,25 @@ class Coordinator:
         else:
             self._save_failed = False
 
-    def _make_points(self) -> None:
-        if self.layer is None or self.stack is None or self.session is None:
-            return
-        if self._points is None or self._points.layer not in self.viewer.layers:
-            active = self.viewer.layers.selection.active
-            self._points = self._points_of(self.layer, self.stack)
-            self._points.filter(self._within())
-            self.viewer.layers.selection.active = active
-
-    def _points_of(
-        self, image: Image, stack: PatternStack, members: NDArray[np.int64] | None = None
-    ) -> ClassPoints:
-        session, tell = self._need_session(), self.row_changed.emit
-        return ClassPoints(self.viewer, image, stack, session, members, self._on_select, tell)
-
-    def _drop_points(self) -> None:
-        for points in self._all_points():
-            self.viewer.layers.remove(points.layer)
-        for shown in self._classes.values():
-            if shown.view.layer in self.viewer.layers:
-                self.viewer.layers.remove(shown.view.layer)
-        self._points, self._classes = None, {}
-        if self.layer is not None:
-            self.layer.visible = True
-
-    def _all_points(self) -> list[ClassPoints]:
-        found = [self._points, *(shown.points for shown in self._classes.values())]
-        return [points for points in found if points and points.layer in self.viewer.layers]
-
-    @property
-    def points_layer(self) -> Layer | None:
-        """The layer with the results of the whole stack."""
-        return None if self._points is None else self._points.layer
-
-    def _refresh(self, indices: NDArray[np.int64] | None = None) -> None:
-        for points in self._all_points():
-            points.refresh(indices)
-
-    def _on_select(self, index: int) -> None:
-        if index != self.current:
-            self.show(index)
-
     def _on_step(self, event: Any = None) -> None:
-        for points in self._all_points():
-            points.select(self.current if points.layer.visible else None)
+        if self._at is not None:
+            self._at.layers.select_current()
         self.moved.emit()
 
     def _on_removed(self, event: Any) -> None:
-        if event.value is self.layer:
-            self._forget()
+        gone = self._works.pop(event.value, None)
+        for work in self._works.values():
+            work.layers.removed(event.value)
+        if gone is not None and gone is self._at:
+            self._at = None
             self.stack_changed.emit()
             self.results_changed.emit()
-        self._classes = {
-            label: shown
-            for label, shown in self._classes.items()
-            if shown.view.layer in self.viewer.layers
-        }
 
 
 def first_stack(viewer: ViewerModel) -> Image | None:
-    """Return the layer that a person most probably means: the active one, else the first."""
+    """Return the layer that a person most probably means: the active one, or the topmost stack."""
+    layers = [layer for layer in viewer.layers if can_be_stack(layer)]
     active = viewer.layers.selection.active
-    if active is not None and can_be_stack(active):
+    if active in layers:
         return active
-    return next((layer for layer in viewer.layers if can_be_stack(layer)), None)
+    return max(layers, key=lambda layer: (layer.ndim > 2, layers.index(layer)), default=None)

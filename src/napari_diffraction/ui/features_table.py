@@ -6,7 +6,8 @@ from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Points
-from qtpy.QtWidgets import QApplication, QTableView
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QMainWindow, QTableView
 
 _TITLE = ("napari", "Features table widget")
 
@@ -15,7 +16,10 @@ def open_table(viewer: ViewerModel, layer: Points) -> None:
     """Open napari's table with the rows of a layer."""
     window = getattr(viewer, "window", None)
     if window is not None:
-        window.add_plugin_dock_widget(*_TITLE)
+        dock, _ = window.add_plugin_dock_widget(*_TITLE)
+        main = dock.window()
+        if isinstance(main, QMainWindow):  # a table is wide: below the patterns, not beside them
+            main.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
         viewer.layers.selection.active = layer
 
 

@@ -8,13 +8,13 @@ from napari.utils.notifications import show_info
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
-from napari_diffraction.errors import InputError
 from napari_diffraction.ui.classify_widget import open_panel, threshold_box
 from napari_diffraction.ui.coordinator import Coordinator, first_stack
 from napari_diffraction.ui.export_box import ExportBox
 from napari_diffraction.ui.features_table import open_table, show_row
 from napari_diffraction.ui.keys import ReviewKeys
 from napari_diffraction.ui.label_buttons import LabelButtons
+from napari_diffraction.ui.layers import LayerCombo
 from napari_diffraction.ui.panel import Panel, button, group, named, plain, sentence
 from napari_diffraction.ui.resume import ResumeQuestion
 from napari_diffraction.ui.share_bar import ShareBar
@@ -41,23 +41,23 @@ class ReviewWidget(Panel):
         self.listen(self._coordinator.results_changed, self._refresh)
         self.listen(self._coordinator.moved, self._show_pattern)
         self.listen(self._coordinator.row_changed, show_row)
-        if self._coordinator.layer is None:
-            self._take_first_stack()
+        self.layer.choose(self._coordinator.layer or first_stack(self._coordinator.viewer))
+        self.layer.currentIndexChanged.connect(self._on_layer)
+        self._on_layer()
         self._refresh()
 
-    def _take_first_stack(self) -> None:
-        try:
-            self._coordinator.set_layer(first_stack(self._coordinator.viewer))
-        except InputError:  # shown where a stack is chosen
-            return
+    def _on_layer(self) -> None:
+        self._coordinator.set_layer(self.layer.layer())
 
     # -- the parts ------------------------------------------------------------------------------
     def _build(self) -> None:
         coordinator = self._coordinator
+        self.layer = named(LayerCombo(coordinator.viewer), "Stack of patterns", CLASSIFY["layer"])
         self.heading = sentence()
         self.question = ResumeQuestion(coordinator)
         self.classify_button = button("Classify patterns…", REVIEW["classify"], self._open_classify)
         self.all_button = button("All patterns", CLASSIFY["all"], coordinator.show_all)
+        self.content.addWidget(self.layer)
         self.content.addWidget(self.heading)
         self.content.addWidget(self.all_button)
         self.content.addWidget(self.question)
@@ -152,6 +152,7 @@ class ReviewWidget(Panel):
     # -- showing --------------------------------------------------------------------------------
     def _refresh(self) -> None:
         coordinator = self._coordinator
+        self.layer.choose(coordinator.layer)
         session = coordinator.session
         ready = session is not None and len(session) > 0
         self.question.refresh()
@@ -183,14 +184,13 @@ class ReviewWidget(Panel):
 
     def _heading(self) -> str:
         coordinator = self._coordinator
-        if coordinator.stack is None or coordinator.layer is None:
+        if coordinator.stack is None:
             return "Open a stack first: drag a file or a folder of patterns into the window."
         if coordinator.session is None:
-            return f"{coordinator.layer.name}: the patterns have to be classified first."
-        label = coordinator.class_on_view
-        shown = f", only {label}" if label else f", {len(coordinator.stack):,} patterns"
-        decided = f"{coordinator.session.counts().reviewed:,} decided"
-        return f"<b>{coordinator.layer.name}</b>{shown}, {decided}"
+            return "The patterns have to be classified first."
+        shown = coordinator.class_on_view
+        what = f"only {shown}" if shown else f"{len(coordinator.stack):,} patterns"
+        return f"{what}, {coordinator.session.counts().reviewed:,} decided"
 
     def _show_pattern(self) -> None:
         session, index = self._coordinator.session, self._coordinator.current

@@ -40,13 +40,16 @@ class ShareBar(QWidget):
         highlight = self.palette().color(QPalette.ColorRole.Highlight)
         fill = QColor(self._colour) if self._colour else highlight
         area = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
-        painter.fillRect(QRectF(area.left(), area.top(), self.share * area.width(), area.height()),
-                         fill)  # fmt: skip
+        filled = QRectF(area.left(), area.top(), self.share * area.width(), area.height())
+        painter.fillRect(filled, fill)
         frame = QColor(ink)
         frame.setAlphaF(0.3)
         painter.setPen(frame)
         painter.drawRect(area)
         if self.text:
-            painter.setPen(QColor("black") if self.share > 0.5 and self._colour else ink)
-            painter.drawText(area, Qt.AlignmentFlag.AlignCenter, self.text)
+            rest = QRectF(filled.topRight(), area.bottomRight())
+            for part, colour in ((filled, QColor("black")), (rest, ink)):
+                painter.setClipRect(part)
+                painter.setPen(colour)
+                painter.drawText(area, Qt.AlignmentFlag.AlignCenter, self.text)
         painter.end()
