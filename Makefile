@@ -42,12 +42,14 @@ format: $(VENV)/.installed-dev ## tidy up the sources
 screenshots: $(VENV)/.installed-dev ## take the pictures of the documentation from the real program
 	$(BIN)/python docs/screenshots.py
 
-bench: $(VENV)/.installed-dev ## speed, beside that of other programs (after `make peers`)
+bench: $(VENV)/.installed-dev ## speed, beside that of other programs (after `make peers`), and accuracy
 	for script in benchmarks/*_speed.py; do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks/zones_accuracy.py --orientations 200
 
+# They need Python 3.11 or 3.12, which uv finds or fetches.
 peers: $(VENV)/.installed-dev ## install the programs that we are compared with, into .venv-peers
-	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install --quiet -r benchmarks/peers/requirements.txt
+	$(BIN)/uv venv --allow-existing --python '>=3.11,<3.13' .venv-peers
+	$(BIN)/uv pip install --python .venv-peers/bin/python -r benchmarks/peers/requirements.txt
 
 lock: $(VENV)/.installed-dev ## choose the newest versions anew
 	.ci/lock $(BIN) > requirements.lock.new
