@@ -6,6 +6,9 @@ from qtpy.QtWidgets import QApplication, QDockWidget, QScrollArea
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import ZONE
+from napari_diffraction.review.fingerprint import stack_key
+from napari_diffraction.review.session import ReviewSession
+from napari_diffraction.review.store import SessionStore
 from napari_diffraction.ui.colours import rgba
 from napari_diffraction.ui.coordinator import Coordinator
 
@@ -32,13 +35,14 @@ def opened(make_napari_viewer, make_stack, learning):
         viewer.add_image(stack.data, name="run42", metadata={"pattern_stack": stack})
         _, panel = viewer.window.add_plugin_dock_widget("napari-diffraction", "Classify patterns")
         panel.batch_size.setValue(8)
+        QApplication.processEvents()
         return viewer, panel
 
     return open_window
 
 
 def run(qtbot, panel):
-    with qtbot.waitSignal(panel.bar.finished, timeout=10_000):
+    with qtbot.waitSignal(panel.bar.finished, timeout=30_000):
         QTest.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
 
 
@@ -85,10 +89,10 @@ def test_cancel_acts_within_a_batch_keeps_results_and_goes_on(opened, qtbot, lea
     viewer, panel = opened(n)
     learning.delay = 0.1
     QTest.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: "run42 - classes" in viewer.layers, timeout=5000)
+    qtbot.waitUntil(lambda: "run42 - classes" in viewer.layers, timeout=30_000)
     assert panel.bar.isVisible()
     assert not panel.run_button.isVisible()
-    with qtbot.waitSignal(panel.bar.finished, timeout=1000):
+    with qtbot.waitSignal(panel.bar.finished, timeout=30_000):
         QTest.mouseClick(panel.bar.cancel_button, Qt.MouseButton.LeftButton)
     done = len(Coordinator.of(viewer).session)
     assert 8 <= done < n
@@ -118,6 +122,35 @@ def test_an_error_is_one_sentence_and_loses_nothing(opened, qtbot, learning, err
     run(qtbot, panel)
     assert errors[1:] == ["zones is damaged: choose another model."]
     assert len(Coordinator.of(viewer).session) == 16
+
+
+def test_removing_the_stack_stops_the_run(opened, qtbot, learning, errors):
+    viewer, panel = opened(400)
+    learning.delay = 0.2
+    QTest.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "run42 - classes" in viewer.layers, timeout=30_000)
+    with qtbot.waitSignal(panel.bar.finished, timeout=30_000):
+        viewer.layers.remove("run42")
+    assert errors == []
+    assert not panel.run_button.isEnabled()
+
+
+def test_a_run_that_was_killed_goes_on_after_a_restart(opened, qtbot, learning, make_stack):
+    stack = make_stack(N)
+    about = {"model": "zones", "model_sha256": "", "settings": {"shares": "usual: 3 % zones"}}
+    key = stack_key(stack)
+    killed = ReviewSession(key=key, folder=SessionStore.of(key).folder, about=about)
+    killed.save()
+    killed.extend(learning.table(stack, range(10)))
+
+    viewer, panel = opened()
+    assert panel.question.isVisible()
+    QTest.mouseClick(panel.question.continue_button, Qt.MouseButton.LeftButton)
+    assert viewer.layers["run42 - classes"].shown.sum() == 10
+    assert panel.run_button.text() == "Continue"
+    run(qtbot, panel)
+    assert learning.skipped == 10
+    assert len(Coordinator.of(viewer).session) == N
 
 
 def test_clicks_on_a_class_and_on_a_bar_choose_patterns_and_a_second_one_ends_it(opened, qtbot):

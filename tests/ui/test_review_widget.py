@@ -205,7 +205,7 @@ def test_exports(reviewing, qtbot, tmp_path, monkeypatch):
         box.kind.setCurrentIndex(kind)
         assert box.label.isVisible() == (kind > 0)
         box.label.setCurrentText(ZONE)
-        with qtbot.waitSignal(box.bar.finished, timeout=5000):
+        with qtbot.waitSignal(box.bar.finished, timeout=30_000):
             box.export(tmp_path / name)
     assert len(pd.read_csv(tmp_path / "out.csv")) == N
     with h5py.File(tmp_path / "out.h5") as file:
@@ -216,7 +216,7 @@ def test_exports(reviewing, qtbot, tmp_path, monkeypatch):
 
     seen = []
     monkeypatch.setattr("napari_diffraction.ui.work.show_error", seen.append)
-    with qtbot.waitSignal(box.bar.finished, timeout=5000):
+    with qtbot.waitSignal(box.bar.finished, timeout=30_000):
         box.export(tmp_path / "nowhere" / "out.lst")
     assert len(seen) == 1
     assert "the folder does not exist" in seen[0]

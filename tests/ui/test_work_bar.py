@@ -45,7 +45,7 @@ def test_every_step_and_the_result_arrive(bar, qtbot):
     steps, results = [], []
     bar.stepped.connect(steps.extend)
     bar.returned.connect(results.append)
-    with qtbot.waitSignal(bar.finished, timeout=5000):
+    with qtbot.waitSignal(bar.finished, timeout=30_000):
         bar.start(count(2000), "Counting")
         assert bar.running
     assert [step.done for step in steps] == list(range(1, 2001))
@@ -56,7 +56,7 @@ def test_every_step_and_the_result_arrive(bar, qtbot):
 def test_rate_and_time_left_are_told(bar, qtbot):
     texts = []
     bar.stepped.connect(lambda steps: texts.append(bar.text.text()))
-    with qtbot.waitSignal(bar.finished, timeout=5000):
+    with qtbot.waitSignal(bar.finished, timeout=30_000):
         bar.start(count(30, 0.02), "Counting")
     assert any("of 30 patterns" in t and "/s" in t and t.endswith("s left") for t in texts)
 
@@ -74,9 +74,9 @@ def test_cancel_stops_within_one_step_and_closes_the_work(bar, qtbot):
             closed.set()
 
     bar.returned.connect(results.append)
-    with qtbot.waitSignal(bar.stepped, timeout=5000):
+    with qtbot.waitSignal(bar.stepped, timeout=30_000):
         bar.start(make, "Counting")
-    with qtbot.waitSignal(bar.finished, timeout=2000):
+    with qtbot.waitSignal(bar.finished, timeout=30_000):
         QTest.mouseClick(bar.cancel_button, Qt.MouseButton.LeftButton)
     assert closed.is_set()
     assert results == []
@@ -85,14 +85,14 @@ def test_cancel_stops_within_one_step_and_closes_the_work(bar, qtbot):
 def test_an_error_for_people_is_shown_as_it_is_after_the_steps(bar, qtbot, errors):
     steps = []
     bar.stepped.connect(steps.extend)
-    with qtbot.waitSignal(bar.finished, timeout=5000):
+    with qtbot.waitSignal(bar.finished, timeout=30_000):
         bar.start(count(3, end=InputError("The disk is full.")), "Counting")
     assert errors == ["The disk is full."]
     assert len(steps) == 3
 
 
 def test_an_unexpected_error_is_one_sentence_with_a_log(bar, qtbot, errors, caplog):
-    with caplog.at_level(logging.ERROR), qtbot.waitSignal(bar.finished, timeout=5000):
+    with caplog.at_level(logging.ERROR), qtbot.waitSignal(bar.finished, timeout=30_000):
         bar.start(count(1, end=ZeroDivisionError("no spots")), "Counting")
     assert errors == ["Counting stopped by an unexpected error (ZeroDivisionError: no spots)."]
     assert "Traceback" in caplog.text

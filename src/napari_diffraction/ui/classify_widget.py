@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from napari.utils.notifications import show_error
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QSpinBox, QWidget
 
-from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.review.provenance import file_hash
@@ -133,6 +131,8 @@ class ClassifyWidget(Panel):
     def _on_stack(self) -> None:
         if self._coordinator.layer is not None:
             self.layer.choose(self._coordinator.layer)
+        if self.bar.running and self._run_layer not in self._coordinator.viewer.layers:
+            self.bar.cancel()  # somebody removed the stack
         self.question.refresh()
         self._refresh()
 
@@ -184,20 +184,15 @@ class ClassifyWidget(Panel):
             self._flush()
 
     def _flush(self) -> None:
-        if not self._rows:
+        rows, self._rows = self._rows, []
+        if not rows or self._run_layer not in self._coordinator.viewer.layers:
             return
         began = time.monotonic()
-        rows, self._rows = pd.concat(self._rows, ignore_index=True), []
-        try:
-            if not self._begun:
-                self._begun = True
-                card = self.model.currentData()
-                self._coordinator.begin(tuple(card.classes), self._about(card), self._run_layer)
-            self._coordinator.add_rows(rows, self._run_layer)
-        except InputError as error:  # the layer was removed
-            if self.bar.running:
-                self.bar.cancel()
-                show_error(str(error))
+        if not self._begun:
+            self._begun = True
+            card = self.model.currentData()
+            self._coordinator.begin(tuple(card.classes), self._about(card), self._run_layer)
+        self._coordinator.add_rows(pd.concat(rows, ignore_index=True), self._run_layer)
         self._flushed = time.monotonic()
         self._cost = self._flushed - began
 
