@@ -21,6 +21,7 @@ from napari_diffraction.patterns.readers.source import (
 )
 from napari_diffraction.patterns.stack import SpotGeometry
 
+_BINARY_START = "\x0c\x1a\x04\xd5"
 _SMV_BYTES = {"unsigned_short": 2, "short_int": 2, "long_int": 4, "float": 4}
 _NUMBER = r"([-+]?[\d.]+(?:[eE][-+]?\d+)?)"
 
@@ -96,8 +97,13 @@ def open_cbf(path: str, dataset: str | None = None) -> Source:
     with open(path, "rb") as file:
         head = file.read(65536).decode("latin-1")
     sizes = re.findall(r"X-Binary-Size-(?:Fastest|Second)-Dimension:\s*(\d+)", head)
-    if len(sizes) != 2:
-        raise InputError(f"{path}: the CBF header gives no image size; it is damaged.")
+    length = re.search(r"X-Binary-Size:\s*(\d+)", head)
+    # fabio would look for this mark for ever
+    section = head.find("--CIF-BINARY-FORMAT-SECTION--")
+    marked = section >= 0 and head.find(_BINARY_START, section) >= 0
+    if len(sizes) != 2 or length is None or not marked:
+        raise InputError(f"{path}: the CBF header gives no image; it is damaged or cut short.")
+    check_declared_size(path, int(length[1]), os.path.getsize(path))
     # 8 bytes: the decoder works in 64-bit integers
     check_frame_bytes(path, 8 * int(sizes[0]) * int(sizes[1]))
     with fabio.open(path) as image:

@@ -175,7 +175,7 @@ def _join_numbered(arrays: list[Candidate], found: Survey) -> None:
 def geometry_of(file: h5py.File, scalars: dict[str, tuple[float, str]]) -> SpotGeometry:
     """Return the calibration: of our own files from attributes of the root, else from NeXus."""
     own = {
-        name: _finite(file.attrs.get(name))
+        name: _finite_attribute(file, name)
         for name in ("wavelength", "pixel_size", "centre_x", "centre_y")
     }
     wavelength, pixel_size = own["wavelength"], own["pixel_size"]
@@ -191,6 +191,13 @@ def geometry_of(file: h5py.File, scalars: dict[str, tuple[float, str]]) -> SpotG
             x = y = None
     centre = (x, y) if x is not None and y is not None else None
     return SpotGeometry(wavelength, pixel_size, centre)
+
+
+def _finite_attribute(file: h5py.File, name: str) -> float | None:
+    # other types are not even read: damaged ones can crash the HDF5 library
+    if name not in file.attrs or file.attrs.get_id(name).dtype.kind not in "iuf":
+        return None
+    return _finite(file.attrs[name])
 
 
 def _finite(value: Any) -> float | None:

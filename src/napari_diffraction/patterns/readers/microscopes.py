@@ -11,6 +11,7 @@ from typing import Any
 
 import dask
 import dask.array as da
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,6 +37,7 @@ _READERS = {
     ".emi": "tia",
     ".emd": "emd",
 }
+_UNCOMPRESSED = {".ser", ".dm3", ".dm4"}
 # rosettasciio cuts what it maps into pieces of this size, which are read as a whole
 _PIECE = "2MiB"
 
@@ -59,7 +61,10 @@ def open_file(path: str, dataset: str | None = None) -> Source:
     stack = stack_shape(chosen.shape)
     assert stack is not None
     frame = math.prod(stack[0][-2:]) * chosen.dtype.itemsize
-    check_frame_bytes(path, frame, _stored(path))
+    check_frame_bytes(path, frame)
+    if Path(path).suffix.lower() in _UNCOMPRESSED:
+        needed = math.prod(chosen.shape) * chosen.dtype.itemsize
+        check_declared_size(path, needed, os.path.getsize(path))
     chunks = signals[number]["data"].chunks
     lead = chunks[: -3 if stack[1] else -2]
     return Source(
@@ -71,12 +76,6 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         dataset=chosen.name if len(candidates) > 1 else None,
         geometry=_geometry(signals[number]),
     )
-
-
-def _stored(path: str) -> int:
-    if os.path.isdir(path):
-        return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
-    return os.path.getsize(path)
 
 
 def _load(path: str) -> list[dict[str, Any]]:
@@ -91,6 +90,8 @@ def _load(path: str) -> list[dict[str, Any]]:
     rsciio.set_log_level("CRITICAL")  # it reports below as errors what is only worth a note
     if suffix == ".blo":
         _check_blockfile(path)
+    elif suffix == ".emd":
+        _check_emd(path)
     reader = importlib.import_module(f"rsciio.{_READERS[suffix]}")
     with warnings.catch_warnings(), dask.config.set({"array.chunk-size": _PIECE}):
         warnings.simplefilter("ignore")
@@ -120,6 +121,14 @@ def _check_blockfile(path: str) -> None:
     start, size = int.from_bytes(head[12:16], "little"), int.from_bytes(head[20:22], "little")
     columns, rows = int.from_bytes(head[24:26], "little"), int.from_bytes(head[26:28], "little")
     check_declared_size(path, start + columns * rows * (size * size + 6), os.path.getsize(path))
+
+
+def _check_emd(path: str) -> None:
+    # a damaged type of these attributes makes the HDF5 library itself crash or hang
+    with h5py.File(path, "r", locking=False) as file:
+        for name in ("version_major", "version_minor"):
+            if name in file.attrs and file.attrs.get_id(name).dtype.kind not in "iu":
+                raise InputError(f"{path}: its version is no number; the file is damaged.")
 
 
 def _names(signals: list[dict[str, Any]]) -> list[str]:

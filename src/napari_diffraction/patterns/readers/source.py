@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,9 +19,13 @@ from napari_diffraction.patterns.stack import SpotGeometry
 ReadPatterns = Callable[[int, int], NDArray[Any]]
 
 # A header is believed up to these limits; beyond them it is taken for damaged.  The largest
-# cameras in use give frames of about 100 MB.
-_FRAME_BYTES = 128 * 2**20
+# cameras in use give frames of about 100 MB, which no compression brings below a 50th.
+_FRAME_BYTES = 64 * 2**20
+_MOST_PACKED = 50
 _MOST_PATTERNS = 50_000_000
+# What these libraries log about damaged files is said in one sentence below.
+for _library in ("tifffile", "fabio", "PIL"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 _GREY = np.array([0.299, 0.587, 0.114])
 
 
@@ -156,7 +161,7 @@ def check_frame_bytes(path: str, needed: int, stored: int | None = None) -> None
         return
     if stored is None:
         stored = os.path.getsize(path)
-    if needed > 10 * stored:
+    if needed > _MOST_PACKED * stored:
         raise InputError(
             f"{path} declares patterns of {needed / 2**20:,.0f} MB each, far more than it holds: "
             "its header is damaged."

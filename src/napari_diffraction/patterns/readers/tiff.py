@@ -103,7 +103,10 @@ def _paged(
     shape = _grey_shape(path, first)
     stored = os.path.getsize(path)
     dtype = np.dtype(first.dtype)
-    check_frame_bytes(path, int(np.prod(first.shape)) * dtype.itemsize, stored)
+    frame_bytes = int(np.prod(first.shape)) * dtype.itemsize
+    check_frame_bytes(path, frame_bytes, stored)
+    if first.compression == tifffile.COMPRESSION.NONE and first.bitspersample >= 8:
+        check_declared_size(path, frame_bytes, stored)
     if first.is_tiled:
         check_frame_bytes(path, first.tilewidth * first.tilelength * dtype.itemsize, stored)
     read = _Pages(path, indices)

@@ -35,7 +35,7 @@ def open_folder(path: str, dataset: str | None = None) -> Source:
     shape, colours = stack
     chunks = arrays[chosen.name].chunks
     chunk_bytes = int(np.prod(chunks, dtype=object)) * chosen.dtype.itemsize
-    stored = sum(entry.stat().st_size for entry in _files(path)) if chunk_bytes > 2**27 else 0
+    stored = sum(entry.stat().st_size for entry in _files(path)) if chunk_bytes > 2**26 else 0
     check_frame_bytes(path, chunk_bytes, stored)
     lead = chunks[: -3 if colours else -2]
     read = _Patterns(path, chosen.name, colours)
