@@ -190,7 +190,7 @@ def _clean_effects(rng: np.random.Generator, size: int) -> DetectorEffects:
         spot_radius=radius,
         spot_softness=rng.uniform(0, 1),
         central_radius=radius * rng.uniform(1.1, 2.5) if rng.uniform() < 0.9 else 0.0,
-        central_signal=_log(rng, 1, 100),
+        central_signal=_log(rng, 1, 30),
         shift_x=float(np.clip(rng.normal(0, 0.02), -0.1, 0.1)),
         shift_y=float(np.clip(rng.normal(0, 0.02), -0.1, 0.1)),
     )

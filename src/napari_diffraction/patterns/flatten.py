@@ -14,6 +14,8 @@ WORK_SIZE = 400
 #: Blocks across the shorter side, in which background and noise are measured.
 _BLOCKS = 20
 _SAMPLES = 49
+#: A pixel this far below the background, in units of its noise, lies in a shadow.
+_SHADOW = -5.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class FlatFrame:
     noise
         Median noise over the median contrast of the frame's bright pixels; 0 for a frame without
         noise.
+    shadow : ndarray of bool, (h, w), or None
+        Pixels that a beam stop or a gap hides, where there are any.
     """
 
     signal: NDArray[np.float32]
@@ -40,13 +44,15 @@ class FlatFrame:
     inverted: bool
     empty: bool
     noise: float
+    shadow: NDArray[np.bool_] | None = None
 
 
 def flatten(frame: NDArray[Any]) -> FlatFrame:
     """Make the spots bright, take the background off and divide by the noise.
 
-    Background and noise are the clipped mean and deviation of samples of each block of the frame,
-    smoothed over neighbouring blocks and interpolated.
+    Background and noise are the clipped mean and deviation of samples of each block of the frame
+    (or the differences of neighbouring pixels, where they are smaller), smoothed over neighbouring
+    blocks and interpolated.
 
     Parameters
     ----------
@@ -62,17 +68,47 @@ def flatten(frame: NDArray[Any]) -> FlatFrame:
         return FlatFrame(np.zeros(image.shape, np.float32), binning, False, True, 0.0)
     inverted = _is_inverted(background, noise, tail)
     background, noise = _smooth_blocks(background), _smooth_blocks(noise)
-    contrast, quantum = _contrast(image)
+    low, contrast, quantum = _contrast(image)
     if not contrast > 0:
         return FlatFrame(np.zeros(image.shape, np.float32), binning, inverted, True, 0.0)
     middle = float(np.median(noise))
     # Where nothing was counted the noise is not nought but one quantum; and a frame without any
     # noise needs a unit, too.
-    least = max(0.3 * middle, min(quantum, 0.05 * contrast), 3e-4 * contrast)
-    signal = _normalise(
-        image, background, np.maximum(noise, np.float32(least)), -1.0 if inverted else 1.0
-    )
-    return FlatFrame(signal, binning, inverted, False, middle / contrast)
+    least = max(0.3 * middle, min(quantum, 0.05 * contrast), 1e-4 * contrast)
+    sign = -1.0 if inverted else 1.0
+    signal = _normalise(image, background, np.maximum(noise, np.float32(least)), sign)
+    shadow = _shadow(image, signal, background, low)
+    if inverted or middle < 3e-4 * contrast or not 0.001 < shadow.mean() < 0.25:
+        return FlatFrame(signal, binning, inverted, False, middle / contrast)
+    # What a beam stop or a gap hides must not count as background of what lies beside it.
+    shadow = _grown(shadow)
+    image = np.where(shadow, np.float32(np.nan), image)
+    background, noise, _ = _block_statistics(image, _block_size(image.shape))
+    background, noise = _smooth_blocks(background), _smooth_blocks(noise)
+    signal = _normalise(image, background, np.maximum(noise, np.float32(least)), sign)
+    return FlatFrame(signal, binning, inverted, False, middle / contrast, shadow)
+
+
+def _shadow(
+    image: NDArray[np.float32],
+    signal: NDArray[np.float32],
+    background: NDArray[np.float32],
+    low: float,
+) -> NDArray[np.bool_]:
+    """Pixels far below their surroundings and nearly as dark as the darkest."""
+    dark = low + 0.15 * (float(np.median(background)) - low)
+    return np.asarray((signal < _SHADOW) & (image < dark))
+
+
+def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask and the pixels next to it."""
+    out = mask.copy()
+    out[1:] |= mask[:-1]
+    out[:-1] |= mask[1:]
+    across = out.copy()
+    out[:, 1:] |= across[:, :-1]
+    out[:, :-1] |= across[:, 1:]
+    return out
 
 
 def _is_inverted(
@@ -88,17 +124,17 @@ def _is_inverted(
     return bool(evidence < -4)
 
 
-def _contrast(image: NDArray[np.float32]) -> tuple[float, float]:
-    """Range of the frame without its brightest pixels, and the smallest step between values."""
+def _contrast(image: NDArray[np.float32]) -> tuple[float, float, float]:
+    """Low end and range of the frame without its extremes, and the smallest step of its values."""
     sample = np.sort(image.ravel()[:: max(1, image.size // 16384) | 1])
     sample = sample[np.isfinite(sample)]
     steps = np.diff(sample)
     steps = steps[steps > 0]
     if not len(steps):
         low, high = float(np.nanmin(image)), float(np.nanmax(image))
-        return high - low, high - low
+        return low, high - low, high - low
     low, high = float(sample[len(sample) // 1000]), float(sample[-1 - len(sample) // 1000])
-    return max(high - low, float(steps.min())), float(steps.min())
+    return low, max(high - low, float(steps.min())), float(steps.min())
 
 
 def _binned(frame: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
@@ -153,6 +189,7 @@ def _block_statistics(image, block):  # type: ignore[no-untyped-def]
     tail = np.zeros((rows, columns), dtype=np.float32)
     values = np.empty(_SAMPLES, dtype=np.float32)
     deviations = np.empty(_SAMPLES, dtype=np.float32)
+    steps = np.empty(_SAMPLES, dtype=np.float32)
     for r in range(rows):
         top = r * block
         bottom = image.shape[0] if r == rows - 1 else top + block
@@ -167,9 +204,13 @@ def _block_statistics(image, block):  # type: ignore[no-untyped-def]
             lows = np.full(3, np.float32(np.inf))
             highs = np.full(3, np.float32(-np.inf))
             for k in range(0, area, stride):
-                v = image[top + k // (right - left), left + k % (right - left)]
+                i, j = top + k // (right - left), left + k % (right - left)
+                v = image[i, j]
                 if np.isfinite(v) and n < _SAMPLES:
                     values[n] = v
+                    # Differences of neighbours: noise without the slope of the background.
+                    step = abs(v - image[i, j + 1 if j + 1 < image.shape[1] else j - 1])
+                    steps[n] = step if np.isfinite(step) else 0
                     n += 1
             for i in range(top, bottom):
                 for j in range(left, right):
@@ -199,6 +240,9 @@ def _block_statistics(image, block):  # type: ignore[no-untyped-def]
             mean = total / m
             background[r, c] = mean
             noise[r, c] = np.sqrt(max(square / m - (mean - middle) ** 2, 0.0)) * 1.02
+            _insertion_sort(steps, n)
+            if steps[n // 2] > 0:
+                noise[r, c] = min(noise[r, c], np.float32(1.15) * steps[n // 2])
             reach = highs[2] - lows[2]
             if 0 < reach < np.float32(np.inf):
                 skew = (highs[2] - mean) - (mean - lows[2])

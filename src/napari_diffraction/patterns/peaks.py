@@ -8,6 +8,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_diffraction.patterns.flatten import FlatFrame, flatten
 
@@ -69,7 +70,8 @@ def find_peaks(frame: NDArray[Any], threshold: float = THRESHOLD) -> Peaks:
     if flat.empty:
         nothing = np.zeros((0, 2), np.float32)
         return Peaks(nothing, nothing[:, 0], 1.0, middle, 0.0, flat, flat.signal)
-    width = _first_width(flat.signal)
+    sample = flat.signal.ravel()[:: max(1, flat.signal.size // 16384) | 1]
+    width = _first_width(flat.signal, max(8.0, 0.1 * float(np.quantile(sample, 0.999))))
     for _ in range(3):
         smooth = _smooth(flat.signal, width)
         least = max(threshold, _noise_top(smooth))
@@ -83,8 +85,12 @@ def find_peaks(frame: NDArray[Any], threshold: float = THRESHOLD) -> Peaks:
         width = found
     cx, cy, beam = _direct_beam(flat.signal, width)
     # Spots of a single pixel are believed where the frame has no noise or most spots are such.
-    tiny = len(single) > 0 and single.mean() > 0.6 and (flat.noise < 1e-3 or len(single) >= 25)
+    tiny = len(single) > 0 and single.mean() > 0.6 and (flat.noise < 1e-3 or len(single) >= 80)
     keep = (~single | tiny) & (np.hypot(x - cx, y - cy) > beam)
+    if flat.shadow is not None:
+        # The edge of a shadow has no background of its own.
+        near = ndimage.uniform_filter(flat.shadow.astype(np.float32), 2 * int(2 * width) + 3)
+        keep &= near[np.round(y).astype(int), np.round(x).astype(int)] < 1e-3
     order = np.argsort(-height[keep], kind="stable")[:MOST]
     bins = flat.binning
     offset = (bins - 1) / 2
@@ -101,11 +107,15 @@ def find_peaks(frame: NDArray[Any], threshold: float = THRESHOLD) -> Peaks:
 
 
 def _smooth(signal: NDArray[np.float32], width: float) -> NDArray[np.float32]:
-    """Smooth by a Gaussian and divide by the noise that is left."""
+    """Smooth by a Gaussian, take off the surroundings and divide by the noise that is left."""
     reach = max(1, int(np.ceil(2.5 * width)))
     taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2).astype(np.float32)
     # Brightest pixels are cut before smoothing, lest the direct beam drown its neighbours.
-    out = _convolve(np.minimum(signal, np.float32(200)), taps / taps.sum())
+    out = _convolve(np.minimum(signal, np.float32(4000)), taps / taps.sum())
+    # Rings and the slope of the halo are wider than spots: what surrounds a place is taken off.
+    around = 2 * int(np.ceil(2.5 * width)) + 3
+    wide = ndimage.uniform_filter(np.clip(signal, -6, 8), around, mode="nearest")
+    out -= ndimage.uniform_filter(wide, around, mode="nearest")
     sample = out.ravel()[:: max(1, out.size // 8192) | 1]
     middle = np.median(sample)
     noise = 1.4826 * float(np.median(np.abs(sample - middle)))
@@ -136,12 +146,13 @@ def _noise_top(smooth):  # type: ignore[no-untyped-def]
             middle = (k + 0.5) / 5
         if upper < 0 and below >= 0.84 * total:
             upper = (k + 0.5) / 5
-    # Maxima of noise lie at 1 to 2 deviations; higher ones are those of a clean pattern.
-    return middle + 4 * (upper - middle) if total > 100 and middle < 4 else 0.0
+    # Maxima of noise lie at 1 to 2 deviations; higher ones are those of a clean pattern, and many
+    # spots among few maxima of noise must not lift the threshold beyond reason.
+    return min(middle + 4 * (upper - middle), 10.0) if total > 100 and middle < 4 else 0.0
 
 
 @nb.njit(cache=True, nogil=True)
-def _first_width(signal):  # type: ignore[no-untyped-def]
+def _first_width(signal, level):  # type: ignore[no-untyped-def]
     """Guess the width of the spots from the length of bright runs along the rows.
 
     The lower third is taken rather than the median: the direct beam gives many long runs.
@@ -150,7 +161,7 @@ def _first_width(signal):  # type: ignore[no-untyped-def]
     for i in range(signal.shape[0]):
         run = 0
         for j in range(signal.shape[1]):
-            if signal[i, j] > 8:
+            if signal[i, j] > level:
                 run += 1
             elif run > 0:
                 lengths[min(run, 63)] += 1

@@ -173,8 +173,8 @@ def realistic_effects(rng: np.random.Generator, size: int = 256) -> DetectorEffe
     def maybe(share: float, value: float) -> float:
         return value if rng.uniform() < share else 0.0
 
-    signal = log(8, 400)
-    background = maybe(0.8, log(0.02, 0.7) * signal)
+    signal = log(12, 500)
+    background = maybe(0.8, log(0.02, 0.4) * signal)
     stop = rng.uniform() < 0.3
     return DetectorEffects(
         extent=rng.uniform(0.6, 1.3),
@@ -184,7 +184,7 @@ def realistic_effects(rng: np.random.Generator, size: int = 256) -> DetectorEffe
         signal=signal,
         central_signal=log(3, 300),
         background=background,
-        halo=maybe(0.8, log(0.1, 6.0) * signal),
+        halo=maybe(0.8, log(0.1, 4.0) * signal),
         halo_width=log(0.05, 0.5),
         carbon=maybe(0.3, log(0.05, 0.5) * signal),
         ice=maybe(0.1, log(0.05, 0.5) * signal),
@@ -216,8 +216,8 @@ def realistic_conditions(rng: np.random.Generator) -> SpotConditions:
     """Draw beam and crystal conditions of an ordinary experiment (80 to 300 kV) at random."""
     return SpotConditions(
         wavelength=rng.uniform(0.0197, 0.0418),
-        resolution=rng.uniform(0.8, 1.4),
-        excitation_error=float(np.exp(rng.uniform(np.log(0.005), np.log(0.015)))),
+        resolution=rng.uniform(0.8, 1.2),
+        excitation_error=float(np.exp(rng.uniform(np.log(0.006), np.log(0.015)))),
         intensities=str(rng.choice(INTENSITY_MODELS, p=(0.2, 0.4, 0.4))),
         falloff=rng.uniform(0, 4),
         rocking=bool(rng.uniform() < 0.5),

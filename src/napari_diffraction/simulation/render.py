@@ -63,7 +63,9 @@ _ICE_RINGS = np.array(
 )
 _RADIAL_STEPS = 2048
 #: A spot counts as seen where it stands out of the noise of its area by this factor.
-_VISIBLE_SNR = 5.0
+_VISIBLE_SNR = 6.0
+#: A spot fainter than this share of a mean one is lost beside the others.
+_VISIBLE_SHARE = 0.01
 #: A spot is drawn out to where it has fallen to this many counts, or to a twentieth if it is faint.
 _FAINT = 0.05
 _LN2 = float(np.log(2))
@@ -302,7 +304,7 @@ def _render_counts(  # type: ignore[no-untyped-def]
             for j in range(size):
                 dx = np.float32(j - cx)
                 light[i, j] = radial[min(np.int32(np.sqrt(dy2 + dx * dx) * per_pixel), last)]
-        root_area = np.sqrt(np.pi) * e[_RADIUS]
+        root_area = np.sqrt(np.pi * (1 + e[_LONG])) * e[_RADIUS]
         angle = np.radians(e[_LONG_ANGLE])
         rounding = 1 / (12 * e[_GAIN] ** 2)  # variance, in counts, of whole detector units
         n = start[p + 1] - start[p]
@@ -316,7 +318,9 @@ def _render_counts(  # type: ignore[no-untyped-def]
             r = np.sqrt((x - cx) ** 2 + (y - cy) ** 2)
             level = radial[int(min(r / step, _RADIAL_STEPS - 1.0))]
             spread = np.sqrt((level + height * 0.5) * e[_POISSON] + e[_READ] ** 2 + rounding)
-            visible[j] = height * root_area > _VISIBLE_SNR * spread and r > 1.3 * e[_C_RADIUS]
+            stands_out = height * root_area > _VISIBLE_SNR * spread
+            bright = height > _VISIBLE_SHARE * e[_SIGNAL]
+            visible[j] = stands_out and bright and r > 1.3 * e[_C_RADIUS]
         for _ in range(int(np.floor(e[_FALSE] * n + noise.uniform(state))) if n else 0):
             x, y = _false_place(e, limits[p], size, cx, cy, state)
             like = start[p] + np.int64(noise.uniform(state) * n)
