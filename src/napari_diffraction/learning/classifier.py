@@ -216,6 +216,7 @@ def load_classifier(path: str | Path) -> Classifier:
     from safetensors.torch import load_file
 
     from napari_diffraction.learning.networks import NETWORKS
+    from napari_diffraction.learning.views import N_FEATURES
 
     path = Path(path)
     metadata = _metadata(path)
@@ -231,6 +232,11 @@ def load_classifier(path: str | Path) -> Classifier:
             raise ValueError("changed since it was written")
         with torch.device("meta"):  # whatever size the card claims, nothing is set aside for it
             network = NETWORKS[card.network](n_classes=len(card.classes), **card.options)
+        if card.options["n_features"] != N_FEATURES:
+            raise InputError(
+                f"{path} was made by another version, which measured {card.options['n_features']} "
+                f"features of a net instead of {N_FEATURES}: train it anew."
+            )
         network.load_state_dict(
             {name: (v.float() if v.is_floating_point() else v) for name, v in tensors.items()},
             assign=True,

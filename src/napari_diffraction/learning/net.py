@@ -274,7 +274,7 @@ def bend(xy, net, centre, node, distance, tol, reach):  # type: ignore[no-untype
             normal[a, a] += 0.05 * normal[a - 3, a - 3] + 1e-9
         if abs(np.linalg.det(normal)) < 1e-9:
             continue
-        coefficients = np.linalg.solve(normal, right)
+        coefficients[:] = np.linalg.solve(normal, right)
     area = coefficients[0, 0] * coefficients[1, 1] - coefficients[0, 1] * coefficients[1, 0]
     if abs(area) < 9 * tol * tol:
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,7 @@ def train_zones(
         figures={},
     )
     save_classifier(network, card, output)
+    shutil.rmtree(work, ignore_errors=True)
     return output
 
 

@@ -120,7 +120,7 @@ def _smooth(signal: NDArray[np.float32], width: float) -> NDArray[np.float32]:
     middle = np.median(sample)
     noise = 1.4826 * float(np.median(np.abs(sample - middle)))
     # White noise of deviation 1 keeps 1 / (2 sqrt(pi) width) of it.
-    return (out - middle) / np.float32(max(noise, 0.5 / (np.sqrt(np.pi) * width)))
+    return np.asarray((out - middle) / np.float32(max(noise, 0.5 / (np.sqrt(np.pi) * width))))
 
 
 @nb.njit(cache=True, nogil=True)

@@ -75,7 +75,7 @@ def serial_experiment(seed: int = 0, n: int = 300) -> Generator[Progress, None, 
         jitter=0.2,
     )
     parts = []
-    for crystals, orientations in ((1, 10 * n), (2, n), (0, n // 8 + 1)):
+    for crystals, orientations in ((1, 5 * n), (2, n // 2), (0, n // 8 + 1)):
         part = yield from simulate_spots(
             [FIGURE_1],
             conditions,
