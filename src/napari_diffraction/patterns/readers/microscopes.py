@@ -11,7 +11,6 @@ from typing import Any
 
 import dask
 import dask.array as da
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -90,8 +89,6 @@ def _load(path: str) -> list[dict[str, Any]]:
     rsciio.set_log_level("CRITICAL")  # it reports below as errors what is only worth a note
     if suffix == ".blo":
         _check_blockfile(path)
-    elif suffix == ".emd":
-        _check_emd(path)
     reader = importlib.import_module(f"rsciio.{_READERS[suffix]}")
     with warnings.catch_warnings(), dask.config.set({"array.chunk-size": _PIECE}):
         warnings.simplefilter("ignore")
@@ -121,14 +118,6 @@ def _check_blockfile(path: str) -> None:
     start, size = int.from_bytes(head[12:16], "little"), int.from_bytes(head[20:22], "little")
     columns, rows = int.from_bytes(head[24:26], "little"), int.from_bytes(head[26:28], "little")
     check_declared_size(path, start + columns * rows * (size * size + 6), os.path.getsize(path))
-
-
-def _check_emd(path: str) -> None:
-    # a damaged type of these attributes makes the HDF5 library itself crash or hang
-    with h5py.File(path, "r", locking=False) as file:
-        for name in ("version_major", "version_minor"):
-            if name in file.attrs and file.attrs.get_id(name).dtype.kind not in "iu":
-                raise InputError(f"{path}: its version is no number; the file is damaged.")
 
 
 def _names(signals: list[dict[str, Any]]) -> list[str]:
