@@ -66,12 +66,13 @@ def take_all() -> None:
     viewer.theme = "light"
     take(viewer, "review_light")
     viewer.theme = "dark"
-    _, review = viewer.window.add_plugin_dock_widget(PLUGIN, "Review patterns")
-    review.table_button.click()
-    take(viewer, "features_table")
-    viewer.window.remove_dock_widget("Features table widget (napari)")
     work.open_class(ZONE)
     take(viewer, "zones")
+    work.show_all()
+    _, review = viewer.window.add_plugin_dock_widget(PLUGIN, "Review patterns")
+    review.table_button.click()
+    work.next()
+    take(viewer, "features_table")
     viewer.close()
 
 

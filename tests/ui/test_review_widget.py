@@ -161,6 +161,8 @@ def test_slider_points_and_features_table_stay_in_step(reviewing, n):
     index = work.next()
     assert viewer.dims.current_step[0] == index
     assert selected() == {index}
+    [row] = table.selectionModel().selectedRows()
+    assert table.viewport().rect().intersects(table.visualRect(row))
     label = LAUE if work.session.label(index) != LAUE else ZONE
     work.decide(label)
     column = list(model.df.columns).index("label")

@@ -23,6 +23,12 @@ def open_table(viewer: ViewerModel, layer: Points) -> None:
         viewer.layers.selection.active = layer
 
 
+def scroll_to(layer: Points, row: int) -> None:
+    """Bring a row into sight wherever napari's table shows the layer; it does not do so itself."""
+    for table, model in _tables_of(layer):
+        table.scrollTo(table.model().mapFromSource(model.index(row, 0)))
+
+
 def show_row(layer: Points, row: int) -> None:
     """Show the new values of one row wherever napari's table shows the layer.
 
@@ -30,19 +36,21 @@ def show_row(layer: Points, row: int) -> None:
     there are 100,000; writing the few cells takes none.
     """
     features = layer.features
-    for table in _open_tables():
-        model = table.model().sourceModel()
-        shown = getattr(model, "df", None)
-        if shown is None or list(shown.columns) != list(features.columns):
-            continue
-        if len(shown) != len(features):
-            continue
+    for _, model in _tables_of(layer):
         for number, name in enumerate(features.columns):
             if name in ("label", "reviewed"):
                 model.setData(model.index(row, number + 1), features.iat[row, number])
 
 
-def _open_tables() -> list[Any]:
+def _tables_of(layer: Points) -> list[tuple[QTableView, Any]]:
+    """Return napari's open tables with the rows of a layer, and their models."""
     windows = QApplication.topLevelWidgets()
-    views = [view for window in windows for view in window.findChildren(QTableView)]
-    return [view for view in set(views) if hasattr(view.model(), "sourceModel")]
+    found = []
+    for table in {view for window in windows for view in window.findChildren(QTableView)}:
+        model = getattr(table.model(), "sourceModel", lambda: None)()
+        shown, features = getattr(model, "df", None), layer.features
+        if shown is None or len(shown) != len(features):
+            continue
+        if list(shown.columns) == list(features.columns):
+            found.append((table, model))
+    return found

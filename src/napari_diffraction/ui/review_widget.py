@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from napari.utils.notifications import show_info
+from qtpy.QtCore import QTimer
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_diffraction.ui.classify_widget import open_panel, threshold_box
 from napari_diffraction.ui.coordinator import Coordinator, first_stack
 from napari_diffraction.ui.export_box import ExportBox
-from napari_diffraction.ui.features_table import open_table, show_row
+from napari_diffraction.ui.features_table import open_table, scroll_to, show_row
 from napari_diffraction.ui.keys import ReviewKeys
 from napari_diffraction.ui.label_buttons import LabelButtons
 from napari_diffraction.ui.layers import LayerCombo
@@ -148,6 +149,12 @@ class ReviewWidget(Panel):
         layer = self._coordinator.points_layer
         if layer is not None:
             open_table(self._coordinator.viewer, layer)
+            # When the table has taken its place from the patterns.
+            QTimer.singleShot(100, self._fit_view)
+
+    def _fit_view(self) -> None:
+        self._coordinator.viewer.reset_view()
+        self._show_pattern()
 
     # -- showing --------------------------------------------------------------------------------
     def _refresh(self) -> None:
@@ -189,7 +196,7 @@ class ReviewWidget(Panel):
         if coordinator.session is None:
             return "The patterns have to be classified first."
         shown = coordinator.class_on_view
-        what = f"only {shown}" if shown else f"{len(coordinator.stack):,} patterns"
+        what = f"{shown} only" if shown else f"{len(coordinator.stack):,} patterns"
         return f"{what}, {coordinator.session.counts().reviewed:,} decided"
 
     def _show_pattern(self) -> None:
@@ -202,6 +209,8 @@ class ReviewWidget(Panel):
             self.pattern.setText("This pattern is not classified.")
             self.labels.show_pattern("", {})
             return
+        if self._coordinator.points_layer is not None:
+            scroll_to(self._coordinator.points_layer, index)
         label, reviewer = session.label(index), session.reviewer(index)
         how = f"decided by {reviewer}" if reviewer else f"confidence {session.certainty(index):.3f}"
         self.pattern.setText(f"No. {index:,}: <b>{label}</b>, {how}")
