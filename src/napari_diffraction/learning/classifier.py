@@ -26,7 +26,7 @@ CARD_VERSION = 1
 #: A heading larger than this is not one of ours.
 _MOST_HEADING = 1 << 20
 #: What reading the heading of another kind of file may raise.
-_NOT_OURS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_NOT_OURS = (ValueError, KeyError, TypeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -137,15 +137,17 @@ def save_classifier(network: Any, card: ModelCard, path: Path) -> None:
     }
     values = asdict(card)
     del values["path"]
-    text = json.dumps(values)
-    data = save(tensors, metadata={"card": text, "sha256": _digest(text, tensors)})
+    values["sha256"] = _digest(values, tensors)
+    # One entry alone: with more, their order in the file would change from run to run.
+    data = save(tensors, metadata={"card": json.dumps(values)})
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
-def _digest(card: str, tensors: Mapping[str, torch.Tensor]) -> str:
+def _digest(card: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> str:
     """Digest of card and weights, by which a damaged file is told."""
-    digest = hashlib.sha256(card.encode())
+    text = json.dumps({key: value for key, value in card.items() if key != "sha256"})
+    digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         values = tensors[name].numpy()
         digest.update(f"{name} {values.dtype} {values.shape}".encode())
@@ -162,35 +164,35 @@ def read_card(path: str | Path) -> ModelCard:
         The file is missing, is damaged, or is not one of our models.
     """
     path = Path(path)
-    return _card(path, _metadata(path))
+    return _card(path, _read_values(path))
 
 
-def _metadata(path: Path) -> dict[str, str]:
-    """Texts in the heading of a model file."""
+def _read_values(path: Path) -> dict[str, Any]:
+    """Read what the heading of a model file holds as its card, of whatever version."""
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 2 < length < min(_MOST_HEADING, path.stat().st_size):
                 raise ValueError("no heading")
-            metadata: dict[str, str] = json.loads(file.read(length))["__metadata__"]
-        if not {"card", "sha256"} <= metadata.keys():
-            raise ValueError("not one of ours")
+            values: dict[str, Any] = json.loads(
+                json.loads(file.read(length))["__metadata__"]["card"]
+            )
+        later = values["version"] > CARD_VERSION
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such model file; check the name.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): check its rights.") from error
     except _NOT_OURS as error:
         raise _not_ours(path) from error
-    return metadata
+    if later:
+        raise InputError(f"{path} was made by a later version: update napari-diffraction.")
+    return values
 
 
-def _card(path: Path, metadata: dict[str, str]) -> ModelCard:
+def _card(path: Path, values: dict[str, Any]) -> ModelCard:
+    known = {item.name for item in fields(ModelCard)}
+    values = {key: value for key, value in values.items() if key in known}
     try:
-        values = json.loads(metadata["card"])
-        if values["version"] > CARD_VERSION:
-            raise InputError(f"{path} was made by a later version: update napari-diffraction.")
-        known = {item.name for item in fields(ModelCard)}
-        values = {key: value for key, value in values.items() if key in known}
         values["classes"], values["bias"] = tuple(values["classes"]), tuple(values["bias"])
         return ModelCard(**values | {"path": str(path)})
     except _NOT_OURS as error:
@@ -219,8 +221,8 @@ def load_classifier(path: str | Path) -> Classifier:
     from napari_diffraction.learning.views import N_FEATURES
 
     path = Path(path)
-    metadata = _metadata(path)
-    card = _card(path, metadata)
+    values = _read_values(path)
+    card = _card(path, values)
     if card.network not in NETWORKS:
         raise InputError(
             f"{path} holds a network '{card.network}' that this version does not know: "
@@ -228,7 +230,7 @@ def load_classifier(path: str | Path) -> Classifier:
         )
     try:
         tensors = load_file(path)
-        if _digest(metadata["card"], tensors) != metadata["sha256"]:
+        if _digest(values, tensors) != values.get("sha256"):
             raise ValueError("changed since it was written")
         with torch.device("meta"):  # whatever size the card claims, nothing is set aside for it
             network = NETWORKS[card.network](n_classes=len(card.classes), **card.options)
