@@ -95,6 +95,8 @@ class PartialTable:
         InputError
             The file cannot be written, for instance because the disk is full.
         """
+        if rows.empty:
+            return
         try:
             text = _csv(rows, header=not self._batches)
             with self.path.open("a", encoding="utf-8", newline="") as file:

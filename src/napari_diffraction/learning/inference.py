@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import NATURAL_SHARES, UNREADABLE
 from napari_diffraction.learning.classifier import Classifier
-from napari_diffraction.learning.views import View, view
+from napari_diffraction.learning.views import View, is_ready, view
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 
@@ -88,7 +88,8 @@ def classify(
     Yields
     ------
     BatchDone
-        After each batch; closing the generator keeps what was yielded.
+        After each batch; closing the generator keeps what was yielded.  The first one has no rows
+        where something must be compiled before.
 
     Returns
     -------
@@ -109,6 +110,8 @@ def classify(
     done_already = set(skip)
     todo = [i for i in range(len(stack)) if i not in done_already]
     batches = [todo[i : i + batch_size] for i in range(0, len(todo), batch_size)]
+    if todo and not is_ready():
+        yield BatchDone(0, len(todo), "Compiling, which takes up to a minute once on each machine")
     tables: list[pd.DataFrame] = []
     done = 0
     with _pool() as pool:

@@ -43,6 +43,11 @@ class View:
     features: NDArray[np.float32]
 
 
+def is_ready() -> bool:
+    """Whether the compiled functions are loaded; the first `view` may have to compile them."""
+    return bool(_resample.signatures)
+
+
 def view(frame: NDArray[Any]) -> View:
     """Look at a frame, (h, w), of any real dtype."""
     peaks = find_peaks(frame)
