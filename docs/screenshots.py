@@ -34,6 +34,7 @@ def take_all() -> None:
     """Open a window, go through the job, and take a picture of every stage."""
     import napari
     from napari.settings import get_settings
+    from qtpy.QtWidgets import QTableView
 
     from napari_diffraction.learning.classes import ZONE
     from napari_diffraction.ui.coordinator import Coordinator
@@ -72,6 +73,8 @@ def take_all() -> None:
     _, review = viewer.window.add_plugin_dock_widget(PLUGIN, "Review patterns")
     review.table_button.click()
     work.next()
+    for table in viewer.window._qt_window.findChildren(QTableView):
+        table.hideColumn(2)  # a path on this computer
     take(viewer, "features_table")
     viewer.close()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from qtpy.QtCore import QLocale
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QSpinBox, QWidget
 
@@ -295,6 +296,7 @@ def _model_combo() -> QComboBox:
 def threshold_box(coordinator: Coordinator) -> QDoubleSpinBox:
     """Make the field for the confidence threshold, which all panels share."""
     box = named(QDoubleSpinBox(), "Confidence threshold", CLASSIFY["threshold"])
+    box.setLocale(QLocale.c())
     box.setRange(0, 1)
     box.setSingleStep(0.01)
     box.setKeyboardTracking(False)
@@ -320,4 +322,5 @@ def open_panel(coordinator: Coordinator, plugin: str, name: str) -> None:
     window = getattr(coordinator.viewer, "window", None)
     if window is not None:
         dock, _ = window.add_plugin_dock_widget(plugin, name, tabify=True)
+        dock.show()
         dock.raise_()

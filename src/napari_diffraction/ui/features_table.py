@@ -6,6 +6,7 @@ from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Points
+from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QMainWindow, QTableView
 
@@ -16,7 +17,11 @@ def open_table(viewer: ViewerModel, layer: Points) -> None:
     """Open napari's table with the rows of a layer."""
     window = getattr(viewer, "window", None)
     if window is not None:
-        dock, _ = window.add_plugin_dock_widget(*_TITLE)
+        try:
+            dock, _ = window.add_plugin_dock_widget(*_TITLE)
+        except (KeyError, ValueError):
+            show_error("This napari has no table of features: update it to see the table.")
+            return
         main = dock.window()
         if isinstance(main, QMainWindow):  # a table is wide: below the patterns, not beside them
             main.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
     QFormLayout,
     QFrame,
     QGroupBox,
@@ -17,6 +19,8 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+
+from napari_diffraction.ui.simulate_fields import leave_the_wheel
 
 W = TypeVar("W", bound=QWidget)
 
@@ -58,6 +62,8 @@ def named(widget: W, name: str, tip: str) -> W:
     """Give a widget its tooltip and its name for screen readers."""
     widget.setAccessibleName(name)
     widget.setToolTip(tip)
+    if isinstance(widget, QComboBox | QAbstractSpinBox):
+        leave_the_wheel(widget)
     return widget
 
 
