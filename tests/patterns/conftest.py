@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ import pytest
 Writer = Callable[[Path, np.ndarray], None]
 
 
-def _tiff(path: Path, data: np.ndarray, **options: Any) -> None:
+def _tiff(path: Path, data: np.ndarray) -> None:
     import tifffile
 
-    tifffile.imwrite(path, data, **options)
+    with warnings.catch_warnings():
+        # three images are still taken for colours by tifffile, which is going to change
+        warnings.simplefilter("ignore", DeprecationWarning)
+        tifffile.imwrite(path, data)
 
 
 def _tiff_pages(path: Path, data: np.ndarray) -> None:

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.readers import can_read, joined, open_stack
+from napari_diffraction.patterns.readers import (
+    AmbiguousDatasetError,
+    can_read,
+    joined,
+    open_stack,
+)
 from napari_diffraction.patterns.readers.files import natural_key
 
 
@@ -135,6 +140,18 @@ def test_files_of_many_patterns_follow_each_other(write) -> None:
     assert [stack.event(i) for i in range(9)] == [0, 1, 0, 1, 2, 3, 0, 1, 2]
     assert Path(stack.source(5)).name == "part1.h5"
     np.testing.assert_array_equal(stack.frame(5), data[5])
+
+
+def test_the_data_set_is_named_once_for_all_files(tmp_path: Path) -> None:
+    import h5py
+
+    for number in range(2):
+        with h5py.File(tmp_path / f"run{number}.h5", "w") as file:
+            file["a"], file["b"] = patterns(2), patterns(2) + 1
+    with pytest.raises(AmbiguousDatasetError, match="a, b; name one"):
+        open_stack(tmp_path)
+    stack = open_stack(tmp_path, dataset="b")
+    np.testing.assert_array_equal(stack.frame(3), patterns(2)[1] + 1)
 
 
 def test_a_broken_file_among_many_patterns_counts_as_one_unreadable(write) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.readers.datasets import AmbiguousDatasetError
 from napari_diffraction.patterns.readers.files import Inputs
 from napari_diffraction.patterns.readers.formats import open_source
 from napari_diffraction.patterns.readers.source import Source, size_text, take
@@ -73,6 +74,8 @@ def _look(inputs: Inputs, dataset: str | None) -> tuple[Source, dict[str, Source
             break
         try:
             opened[file] = open_source(file, dataset)
+        except AmbiguousDatasetError:
+            raise  # the same in all files: to be chosen once
         except InputError as error:
             problem = problem or error
             if not opened and time.monotonic() > deadline:
