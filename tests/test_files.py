@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
+from napari_diffraction import files
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing, replacing_hdf5
 
@@ -94,9 +95,17 @@ def test_hdf5_is_written_like_any_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits need a Unix system")
-@pytest.mark.parametrize("room", [0, 100, 3000, 50_000, 200_000])
-def test_hdf5_on_a_full_disk(tmp_path: Path, room: int, capfd: pytest.CaptureFixture[str]) -> None:
-    """One sentence, where HDF5 by itself prints pages and may crash on closing."""
+@pytest.mark.parametrize("memory", [1 << 26, 0])
+@pytest.mark.parametrize("room", [0, 100, 3000, 10_000, 50_000, 200_000, 350_000])
+def test_hdf5_on_a_full_disk(
+    tmp_path: Path,
+    room: int,
+    memory: int,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One sentence, where HDF5 by itself prints pages and crashes on texts or on closing."""
+    monkeypatch.setattr(files, "_MEMORY", memory)
     (tmp_path / "a.h5").write_bytes(b"old")
     noise = np.random.default_rng(0).integers(0, 255, (20, 128, 128), dtype=np.uint8)
 
@@ -105,6 +114,9 @@ def test_hdf5_on_a_full_disk(tmp_path: Path, room: int, capfd: pytest.CaptureFix
             file.create_dataset("a", data=noise, chunks=(1, 128, 128), compression="gzip")
             for number in range(20):
                 file.create_dataset(f"table/{number}", data=np.arange(1000.0), compression="gzip")
+                texts = np.array(["text"] * 50, dtype=h5py.string_dtype())
+                file.create_dataset(f"texts/{number}", data=texts)
+            file["texts"].attrs["columns"] = [str(number) for number in range(20)]
 
     with pytest.raises(InputError, match=r"a\.h5 cannot be written: the file would be too large"):
         write()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,9 @@ _ADVICE = {
     errno.EISDIR: "a folder has this name; choose another name",
     errno.EFBIG: "the file would be too large for this disk; choose another one",
 }
+
+#: Once a disk is full: bytes of a piece of the file in memory, and bytes of memory for all pieces.
+_PAGE, _MEMORY = 4096, 1 << 26
 
 
 @contextmanager
@@ -101,34 +104,79 @@ def _for_people(path: Path, error: OSError | RuntimeError) -> Exception:
     return writing_error(path, error) if isinstance(error, OSError) else error
 
 
-class _Sink(io.FileIO):
-    """A file that keeps the first error to itself.
+class _Sink(io.RawIOBase):
+    """A file that keeps the first error to itself, and from then on what is written in memory.
 
-    HDF5 cannot close a file whose disk is full: it prints pages of errors and may crash.
+    HDF5 cannot close a file whose disk is full: it prints pages of errors and may crash, also where
+    it only reads back something else than it has written.
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, "w+")
         self.error: OSError | None = None
+        self._file = path.open("w+b", buffering=0)
+        self._place = self._size = 0
+        self._pages: dict[int, bytearray] = {}
 
-    def write(self, data: Any) -> int:
-        """Write all of the data, or nothing more once something has failed."""
-        left = memoryview(data).cast("B")
-        size = len(left)
-        try:
-            while self.error is None and len(left):
-                left = left[super().write(left) :]
-        except OSError as error:
-            self.error = error
-        return size
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place; HDF5 knows the start and the end."""
+        self._place = offset + (self._size if whence == io.SEEK_END else 0)
+        return self._place
 
     def truncate(self, size: int | None = None) -> int:
         """Set the size of the file, as far as the disk lets it."""
-        try:
-            return super().truncate(size)
-        except OSError as error:
-            self.error = self.error or error
-            return size or 0
+        self._size = self._place if size is None else size
+        self._try(lambda: self._file.truncate(self._size))
+        return self._size
 
-    def flush(self) -> None:
-        """Do nothing: nothing is held back."""
+    def write(self, data: Any) -> int:
+        """Write all of the data; once the disk has failed, into memory."""
+        view = memoryview(data).cast("B")
+        self._try(lambda: self._write(view))
+        # Long pieces are values, which HDF5 does not read again: memory must not fill up, too.
+        if self.error is not None and (len(view) < _PAGE or len(self._pages) * _PAGE < _MEMORY):
+            for page, inside, piece in self._pieces(view):
+                self._pages.setdefault(page, self._page(page))[inside] = piece
+        self._place += len(view)
+        self._size = max(self._size, self._place)
+        return len(view)
+
+    def readinto(self, data: Any) -> int:
+        """Read what was written, from memory where the disk does not hold it."""
+        view = memoryview(data).cast("B")
+        for page, inside, piece in self._pieces(view):
+            piece[:] = self._page(page)[inside]
+        self._place += len(view)
+        return len(view)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+    def _try(self, action: Callable[[], object]) -> None:
+        """Do something on the disk; keep the first error, and stay away after it."""
+        if self.error is None:
+            try:
+                action()
+            except OSError as error:
+                self.error = error
+
+    def _write(self, left: memoryview) -> None:
+        self._file.seek(self._place)
+        while len(left):
+            left = left[self._file.write(left) :]
+
+    def _pieces(self, view: memoryview) -> Iterator[tuple[int, slice, memoryview]]:
+        """Cut what belongs at the present place: page, part of the page, part of the view."""
+        done = 0
+        while done < len(view):
+            page, first = divmod(self._place + done, _PAGE)
+            length = min(_PAGE - first, len(view) - done)
+            yield page, slice(first, first + length), view[done : done + length]
+            done += length
+
+    def _page(self, page: int) -> bytearray:
+        if page in self._pages:
+            return self._pages[page]
+        self._file.seek(page * _PAGE)
+        return bytearray(self._file.read(_PAGE).ljust(_PAGE, b"\0"))

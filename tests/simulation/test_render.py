@@ -306,6 +306,32 @@ def test_ellipticity_stretches_along_one_direction_only() -> None:
         np.testing.assert_allclose(stretched @ across, plain @ across, atol=1e-4)
 
 
+@pytest.mark.parametrize("strength", [-0.1, 0.15])
+def test_distortion_grows_with_the_cube_of_the_radius(strength: float) -> None:
+    plain = draw(SPOTS).position - MIDDLE
+    bent = draw(SPOTS, distortion=strength).position - MIDDLE
+    radius = np.linalg.norm(plain, axis=1, keepdims=True)
+    np.testing.assert_allclose(bent, plain * (1 + strength * (radius / 64) ** 2), rtol=1e-5)
+
+
+@pytest.mark.parametrize("angle", [0.0, 35.0, 90.0])
+def test_elongation_stretches_every_spot_about_its_place(angle: float) -> None:
+    effects = PLAIN | {"spot_radius": 3.0, "signal": 5000.0, "size": 256}
+    rendered = draw(SPOTS[:1], elongation=1.0, elongation_angle=angle, **effects)
+    px, py = rendered.position[0]
+    picture = rendered.images[0].astype(float)
+    assert centroid(picture, px, py, 25) == pytest.approx((px, py), abs=0.1)
+    rows, columns = np.indices(picture.shape)
+    c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    dx, dy = columns - px, rows - py
+    spread = [
+        np.sqrt((offset**2 * picture).sum() / picture.sum())
+        for offset in (c * dx + s * dy, c * dy - s * dx)
+    ]
+    sigma = 3 / np.sqrt(2 * np.log(2))
+    assert spread == pytest.approx([2 * sigma, sigma], rel=0.02)
+
+
 @pytest.mark.parametrize("start", [{}, PLAIN])
 def test_jitter_has_its_standard_deviation(start: dict[str, Any]) -> None:
     spots = np.tile(SPOTS, (40, 1))
@@ -409,6 +435,7 @@ BASE: dict[str, Any] = {
     "background": 20.0,
     "beam_stop_arm": 0.05,
     "ellipticity": 0.05,
+    "elongation": 0.5,
     "halo": 100.0,
 }
 CHANGES: dict[str, Any] = {
@@ -438,6 +465,9 @@ CHANGES: dict[str, Any] = {
     "shift_y": 0.1,
     "ellipticity": 0.2,
     "ellipticity_angle": 45.0,
+    "distortion": 0.1,
+    "elongation": 1.0,
+    "elongation_angle": 60.0,
     "missing": 0.5,
     "false_spots": 1.0,
     "jitter": 2.0,
