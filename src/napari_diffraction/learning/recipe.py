@@ -68,7 +68,8 @@ def read_recipe(path: str | Path) -> ZoneRecipe:
         raise InputError(f"{path}: there is no such recipe; check the name.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
-            f"{path} is not a recipe ({error}): write it as TOML, like learning/recipes/zones.toml of the package."
+            f"{path} is not a recipe ({error}): write it as TOML, like learning/recipes/zones.toml "
+            "of the package."
         ) from error
     known = {item.name: item for item in fields(ZoneRecipe)}
     for key, value in values.items():

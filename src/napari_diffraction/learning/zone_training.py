@@ -41,7 +41,7 @@ class TrainProgress(Progress):
     loss
         Mean training loss of the epoch.
     score
-        Average precision of the zones on the validation patterns.
+        Average precision of the zones on the validation patterns; NaN where these hold none.
     """
 
     loss: float = float("nan")
@@ -158,8 +158,7 @@ def fit(
             if (step + 1) % 50 == 0 or step + 1 == steps:
                 done = epoch * steps + step + 1
                 yield TrainProgress(done, total, f"Epoch {epoch + 1}", running / (step + 1), score)
-        zone = torch.softmax(torch.from_numpy(predict_logits(network, validation)["joint"]), 1)
-        score = average_precision(precision_recall_curve(validation.label == 0, zone[:, 0].numpy()))
+        score = _score(network, validation)
         yield TrainProgress((epoch + 1) * steps, total, "Validated", running / steps, score)
         if checkpoint is not None:
             _keep(checkpoint, recipe, network, optimiser, schedule, epoch + 1)
@@ -200,6 +199,15 @@ def _loss(
             ordinal, target[single]
         )
     return loss
+
+
+def _score(network: ZoneNetwork, data: ZoneData) -> float:
+    """Average precision of the zones; NaN where there are none."""
+    column = ZONE_CLASSES.index(ZONE)
+    if not np.any(data.label == column):
+        return float("nan")
+    p = torch.softmax(torch.from_numpy(predict_logits(network, data)["joint"]), 1)[:, column]
+    return average_precision(precision_recall_curve(data.label == column, p.numpy()))
 
 
 def predict_logits(
