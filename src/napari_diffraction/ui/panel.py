@@ -95,7 +95,7 @@ def form() -> QFormLayout:
     """Make a form whose fields go below their labels where the panel is narrow."""
     made = QFormLayout()
     made.setContentsMargins(0, 0, 0, 0)
-    made.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+    made.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     made.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
     return made
 
