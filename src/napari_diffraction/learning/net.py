@@ -271,7 +271,7 @@ def bend(xy, net, centre, node, distance, tol, reach):  # type: ignore[no-untype
             continue
         # Held to a straight net where the spots do not tell.
         for a in (3, 4):
-            normal[a, a] += 0.05 * normal[a - 3, a - 3] + 1e-9
+            normal[a, a] += 0.004 * normal[a - 3, a - 3] + 1e-9
         if abs(np.linalg.det(normal)) < 1e-9:
             continue
         coefficients[:] = np.linalg.solve(normal, right)

@@ -50,7 +50,7 @@ FEATURES = (
 #: A spot lies loosely on the net within this share of the shorter basis vector.
 _LOOSE = 0.12
 #: The tolerance is at least this share of it.
-_WIDE = 0.06
+_WIDE = 0.09
 #: Fewest spots for which a bent net is fitted.
 _BENT_LEAST = 14
 _N_FEATURES = len(FEATURES)

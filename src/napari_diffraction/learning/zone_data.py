@@ -143,7 +143,7 @@ def _of_one_cell(
             Example(
                 disturb(drawn.images[i], rng),
                 label,
-                float(seen.zones.fraction[i]),
+                float(seen.share[i]),
                 int(seen.count[i]),
                 kind,
                 clean,
@@ -155,9 +155,9 @@ def _of_one_cell(
 
 
 def draw_cell(rng: np.random.Generator) -> tuple[UnitCell, int | None]:
-    """Draw a cell of any system, 300 to 3000 A^3, and half the time a space group."""
+    """Draw a cell of any system, 80 to 3000 A^3, and half the time a space group."""
     system = str(rng.choice(SYSTEMS, p=(0.4, 0.2, 0.12, 0.08, 0.07, 0.07, 0.06)))
-    cell = random_cell((300, 3000), system, (1.0, 5.0), rng)
+    cell = random_cell((80, 3000), system, (1.0, 5.0), rng)
     if rng.uniform() < 0.5:
         return cell, None
     low, high = _GROUPS[system]

@@ -178,7 +178,7 @@ def realistic_effects(rng: np.random.Generator, size: int = 256) -> DetectorEffe
     stop = rng.uniform() < 0.3
     return DetectorEffects(
         extent=rng.uniform(0.6, 1.3),
-        spot_radius=max(0.6, scale * log(0.8, 2.6)),
+        spot_radius=max(0.6, scale * log(0.8, 3.5)),
         spot_softness=rng.uniform(0.2, 1.0),
         central_radius=scale * log(1.5, 8.0),
         signal=signal,
@@ -203,7 +203,7 @@ def realistic_effects(rng: np.random.Generator, size: int = 256) -> DetectorEffe
         shift_y=float(np.clip(rng.normal(0, 0.025), -0.15, 0.15)),
         ellipticity=maybe(0.5, rng.uniform(0, 0.05)),
         ellipticity_angle=rng.uniform(0, 180),
-        distortion=maybe(0.3, rng.uniform(-0.06, 0.06)),
+        distortion=maybe(0.4, rng.uniform(-0.08, 0.08)),
         elongation=maybe(0.3, rng.uniform(0, 1.0)),
         elongation_angle=rng.uniform(0, 180),
         missing=maybe(0.5, rng.uniform(0, 0.15)),
