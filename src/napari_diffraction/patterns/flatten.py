@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 WORK_SIZE = 400
 #: Blocks across the shorter side, in which background and noise are measured.
 _BLOCKS = 20
-_SAMPLES = 49
+_SAMPLES = 33
 #: A pixel this far below the background, in units of its noise, lies in a shadow.
 _SHADOW = -5.0
 
@@ -139,6 +139,10 @@ def _contrast(image: NDArray[np.float32]) -> tuple[float, float, float]:
 
 def _binned(frame: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
     """The frame as float32, averaged over squares of pixels where it is large."""
+    if min(frame.shape) == 0:
+        frame = np.zeros((1, 1), dtype=np.float32)
+    if not frame.dtype.isnative or frame.dtype == np.float16:
+        frame = frame.astype(np.float32)  # compiled code takes neither
     factor = int(np.ceil(max(frame.shape) / WORK_SIZE))
     if factor == 1:
         return np.ascontiguousarray(frame, dtype=np.float32), 1
@@ -191,22 +195,21 @@ def _block_statistics(image, block):  # type: ignore[no-untyped-def]
     deviations = np.empty(_SAMPLES, dtype=np.float32)
     steps = np.empty(_SAMPLES, dtype=np.float32)
     for r in range(rows):
-        top = r * block
-        bottom = image.shape[0] if r == rows - 1 else top + block
+        # Blocks of equal size to a pixel: between their middles the background is interpolated.
+        top, bottom = r * image.shape[0] // rows, (r + 1) * image.shape[0] // rows
         for c in range(columns):
-            left = c * block
-            right = image.shape[1] if c == columns - 1 else left + block
+            left, right = c * image.shape[1] // columns, (c + 1) * image.shape[1] // columns
             area = (bottom - top) * (right - left)
-            # An odd stride that walks over all columns.
-            stride = max(1, area // _SAMPLES) | 1
             n = 0
             # Third lowest and third highest: one dead or hot pixel says nothing.
             lows = np.full(3, np.float32(np.inf))
             highs = np.full(3, np.float32(-np.inf))
-            for k in range(0, area, stride):
+            for number in range(min(area, _SAMPLES)):
+                # Multiples of the golden ratio spread evenly over any block.
+                k = int((number * 0.6180339887498949) % 1.0 * area)
                 i, j = top + k // (right - left), left + k % (right - left)
                 v = image[i, j]
-                if np.isfinite(v) and n < _SAMPLES:
+                if np.isfinite(v):
                     values[n] = v
                     # Differences of neighbours: noise without the slope of the background.
                     step = abs(v - image[i, j + 1 if j + 1 < image.shape[1] else j - 1])

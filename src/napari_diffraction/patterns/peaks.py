@@ -306,6 +306,8 @@ def _direct_beam(signal: NDArray[np.float32], width: float) -> tuple[float, floa
     yy, xx = np.ogrid[: blob.shape[0], : blob.shape[1]]
     r2 = ((yy + 0.5) / blob.shape[0] - 0.5) ** 2 + ((xx + 0.5) / blob.shape[1] - 0.5) ** 2
     weighted = np.maximum(blob, 0) * np.exp(-0.5 * r2 / 0.08**2)
+    if not weighted.max() > 0:
+        return (w - 1) / 2, (h - 1) / 2, 1.5 * width
     i, j = np.unravel_index(int(weighted.argmax()), blob.shape)
     x, y, radius = _beam_extent(
         signal, j * step + step / 2, i * step + step / 2, 2.0 * step * scale
