@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from napari_diffraction.errors import InputError
 
@@ -32,6 +31,8 @@ def calibrate(
     bias : ndarray, (n_classes,)
         With a mean of 0.
     """
+    from scipy.optimize import minimize  # slow to import, and only training needs it
+
     z = np.asarray(logits, dtype=float)
     rows = np.arange(len(z))
 

@@ -206,3 +206,16 @@ def saved_review(key: str) -> SavedReview | None:
         return None
     time = records[-1].get("time") if records else store.about().get("begun")
     return SavedReview(key, store.folder, len(decisions), max(0, lines - 1), str(time or ""))
+
+
+def describe(saved: SavedReview) -> str:
+    """Say when a review was made and how far it went."""
+    try:
+        time = datetime.fromisoformat(saved.time).astimezone().strftime(" from %d %b %H:%M")
+    except ValueError:
+        time = ""
+    decisions = f"{saved.decisions:,} decision" + ("" if saved.decisions == 1 else "s")
+    return (
+        f"There is a review of this stack{time}: {saved.patterns:,} patterns classified, "
+        f"{decisions}."
+    )

@@ -17,6 +17,8 @@ from napari_diffraction.patterns.display import contrast_limits
 from napari_diffraction.patterns.readers import AmbiguousDatasetError, can_read, open_stack
 from napari_diffraction.patterns.readers.formats import by_name, recognise
 from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.review.fingerprint import stack_key
+from napari_diffraction.review.store import describe, saved_review
 
 LayerTuple = tuple[Any, ...]
 PathOrPaths = str | Sequence[str]
@@ -56,8 +58,16 @@ def read_patterns(path: PathOrPaths) -> list[LayerTuple]:
         return _NOTHING
     if stack is None:
         return _NOTHING
-    show_info("\n".join(stack.notes))
+    show_info("\n".join([*stack.notes, *_earlier_review(stack)]))
     return [as_layer(stack)]
+
+
+def _earlier_review(stack: PatternStack) -> list[str]:
+    """Say that a review of the stack was begun before, and where to take it up."""
+    saved = saved_review(stack_key(stack))
+    if saved is None:
+        return []
+    return [f"{describe(saved)} Plugins > Diffraction > Review patterns takes it up."]
 
 
 def _open(path: PathOrPaths) -> PatternStack | None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_diffraction.review.store import SavedReview
+from napari_diffraction.review.store import describe
 from napari_diffraction.ui.coordinator import Coordinator
 from napari_diffraction.ui.panel import button, sentence
 from napari_diffraction.ui.tooltips import REVIEW
@@ -36,16 +34,3 @@ class ResumeQuestion(QFrame):
         self.setVisible(saved is not None)
         if saved is not None:
             self.text.setText(describe(saved))
-
-
-def describe(saved: SavedReview) -> str:
-    """Say when a review was made and how far it went."""
-    try:
-        time = datetime.fromisoformat(saved.time).astimezone().strftime(" from %d %b %H:%M")
-    except ValueError:
-        time = ""
-    decisions = f"{saved.decisions:,} decision" + ("" if saved.decisions == 1 else "s")
-    return (
-        f"There is a review of this stack{time}: {saved.patterns:,} patterns classified, "
-        f"{decisions}."
-    )
