@@ -208,6 +208,12 @@ def realistic(judge: Judge, n: int) -> dict[str, Any]:
         "average precision": metrics.average_precision(curve),
         "zone precision at recall 0.9": metrics.precision_at_recall(curve, 0.9),
     }
+    # Near the border of 8 visible spots a hit and a no-hit can hardly be told apart.
+    apart = (spots >= 15) | (spots <= 3)
+    figures = four_class(truth[apart], p["joint"][apart], weights[apart])
+    out["hits and no-hits"] = {
+        "15 or more, or at most 3": {"patterns": int(apart.sum()), **figures}
+    }
     for title, values, edges in (
         ("by spots", spots, (8, 15, 25, 50, 100, np.inf)),
         ("by signal over noise", signal, (0, 3, 6, 12, 25, np.inf)),
