@@ -265,6 +265,44 @@ def test_a_decision_that_cannot_be_saved_is_taken_and_reported(tmp_path, monkeyp
     assert session.label(0) == LAUE
 
 
+@pytest.mark.parametrize("torn", [True, False])
+def test_a_decision_that_could_not_be_saved_is_saved_with_the_next(tmp_path, monkeypatch, torn):
+    session = ReviewSession(table([ZONE] * 3, [0.5] * 3), "k", tmp_path)
+    session.save()
+    session.decide(0, LAUE)
+    journal = tmp_path / "journal.jsonl"
+
+    def full(_):
+        if torn:
+            os.truncate(journal, journal.stat().st_size - 9)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        for index in (1, 2):
+            with pytest.raises(InputError, match="disk is full"):
+                session.decide(index, LAUE)
+    session.undo()
+    again = ReviewSession.restore("k", tmp_path)
+    assert [again.reviewed(index) for index in range(3)] == [True, True, False]
+    assert len(journal.read_bytes().splitlines()) == 4
+    again.undo()
+    assert again.counts().reviewed == 1
+
+
+def test_a_journal_that_cannot_be_set_aside_is_said_and_kept(tmp_path, monkeypatch):
+    session = ReviewSession(table([ZONE], [0.5]), "k", tmp_path)
+    session.decide(0, LAUE)
+
+    def forbidden(*_):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("pathlib.Path.rename", forbidden)
+    with pytest.raises(InputError, match="no permission"):
+        session.start_anew()
+    assert session.label(0) == LAUE
+
+
 def test_saved_review_says_what_there_is(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "sessions_folder", lambda: tmp_path)
     assert saved_review("k") is None

@@ -47,6 +47,9 @@ class SessionStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._journal_is_whole = False
+        # Lines that are not known to be on the disk, and where a failed attempt to write began.
+        self._pending: list[bytes] = []
+        self._failed_at: int | None = None
 
     @classmethod
     def of(cls, key: str) -> SessionStore:
@@ -124,30 +127,51 @@ class SessionStore:
         return records
 
     def append(self, record: dict[str, Any]) -> None:
-        """Add a decision and force it to the disk."""
+        """Add a decision and force it to the disk, after all that could not be saved before.
+
+        Raises
+        ------
+        InputError
+            It cannot be written now; the next call tries again.
+        """
+        self._pending.append(json.dumps(record, separators=(",", ":")).encode() + b"\n")
         self._make_folder()
         path = self.folder / _JOURNAL
-        text = json.dumps(record, separators=(",", ":")).encode() + b"\n"
         try:
-            # After a crash the next line must not be glued to a torn one.
-            if not self._journal_is_whole and not self._ends_whole():
-                text = b"\n" + text
-            self._journal_is_whole = False
             with path.open("ab") as file:
-                file.write(text)
+                if self._failed_at is not None:
+                    file.truncate(min(self._failed_at, file.seek(0, os.SEEK_END)))
+                self._failed_at = file.seek(0, os.SEEK_END)
+                # After a crash the next line must not be glued to a torn one.
+                if not self._journal_is_whole and not self._ends_whole():
+                    file.write(b"\n")
+                file.write(b"".join(self._pending))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise writing_error(path, error) from error
+        self._forget_pending()
         self._journal_is_whole = True
 
     def set_aside(self) -> None:
         """Begin with an empty journal; the old one stays beside it under another name."""
-        path = self.folder / _JOURNAL
-        if path.exists():
-            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-            path.rename(path.with_name(f"journal-{stamp}.jsonl"))
+        self._rename(_JOURNAL)
+        self._forget_pending()
         self._journal_is_whole = False
+
+    def _rename(self, *names: str) -> None:
+        """Give files that are there another name with the time in it."""
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        for path in (self.folder / name for name in names):
+            try:
+                if path.exists():
+                    path.rename(path.with_name(f"{path.stem}-{stamp}{path.suffix}"))
+            except OSError as error:
+                raise writing_error(path, error) from error
+
+    def _forget_pending(self) -> None:
+        self._pending.clear()
+        self._failed_at = None
 
     def _journal_bytes(self) -> bytes:
         try:
