@@ -189,6 +189,9 @@ def test_a_batch_is_on_disk_at_once_and_decisions_outlast_a_new_classification(t
 
     other = ReviewSession(key="k", folder=tmp_path, classes=ZONE_CLASSES)
     other.save()
+    [aside] = tmp_path.glob("table-*.csv")
+    assert len(pd.read_csv(aside)) == 3
+    assert len(list(tmp_path.glob("about-*.json"))) == 1
     other.take_up()
     other.extend(table([LAUE, LAUE], [0.9, 0.9]))
     assert other.label(0) == MULTIPLE
@@ -240,6 +243,39 @@ def test_a_torn_table_loses_its_last_line_only(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text(path.read_text()[:-3])
     assert ReviewSession.restore("k", tmp_path).index.tolist() == [0]
+
+
+@pytest.mark.parametrize("cut", [3, 10_000])
+def test_a_torn_table_can_be_added_to(tmp_path, cut):
+    session = ReviewSession(table([ZONE, LAUE], [0.5, 0.625]), "k", tmp_path)
+    session.save()
+    path = tmp_path / "table.csv"
+    text = path.read_text()
+    path.write_text(text[: max(5, len(text) - cut)])
+    again = ReviewSession.restore("k", tmp_path)
+    again.extend(table([NO_HIT, MULTIPLE], [0.75, 0.875], indices=[1, 2]))
+    last = ReviewSession.restore("k", tmp_path)
+    pd.testing.assert_frame_equal(last.table(), again.table())
+    assert last.index.tolist() == ([0, 1, 2] if cut == 3 else [1, 2])
+
+
+def test_rows_that_could_not_be_saved_are_saved_with_the_next(tmp_path, monkeypatch):
+    session = ReviewSession(key="k", folder=tmp_path, classes=ZONE_CLASSES)
+    session.save()
+    session.extend(table([ZONE], [0.5]))
+
+    def torn(self, file, **_):
+        file.write("1,run.h5,2DZo")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pd.DataFrame, "to_csv", torn)
+        with pytest.raises(InputError, match="disk is full"):
+            session.extend(table([LAUE], [0.625], indices=[1]))
+    session.extend(table([NO_HIT], [0.75], indices=[2]))
+    again = ReviewSession.restore("k", tmp_path)
+    pd.testing.assert_frame_equal(again.table(), session.table())
+    assert not list(tmp_path.glob("table-*.csv"))
 
 
 def test_starting_anew_sets_the_journal_aside(tmp_path):

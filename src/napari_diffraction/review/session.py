@@ -104,6 +104,8 @@ class ReviewSession:
         self.classes = tuple(classes) if classes is not None else _classes_of(self._table)
         # Decisions may concern patterns that are not classified yet.
         self._decisions = Decisions([*self.classes, UNREADABLE])
+        # Whether the table on disk is that of this session, and whether it is complete.
+        self._owns_table, self._table_is_saved = False, True
         self._rebuild()
 
     # -- made, grown and kept -------------------------------------------------------------------
@@ -124,6 +126,7 @@ class ReviewSession:
         about = store.about()
         classes = about.get("classes")
         session = cls(store.table(), key, folder, classes=classes, person=person, about=about)
+        session._owns_table = True
         session.take_up()
         return session
 
@@ -141,10 +144,24 @@ class ReviewSession:
         self._decisions.make_room(len(self._row_of))
 
     def save(self) -> None:
-        """Write table and description anew, as at the beginning of a classification."""
-        if self.store is not None:
-            self.store.write_about({**self.about, "classes": self.classes, "begun": now()})
-            self.store.write_table(self._table)
+        """Write table and description anew, as at the beginning of a classification.
+
+        The results of an earlier classification are set aside, not deleted.
+
+        Raises
+        ------
+        InputError
+            They cannot be written now; `extend` tries again.
+        """
+        if self.store is None:
+            return
+        self._table_is_saved = False
+        if not self._owns_table:
+            self.store.set_results_aside()
+            self._owns_table = True
+        self.store.write_about({"begun": now(), **self.about, "classes": self.classes})
+        self.store.write_table(self._table)
+        self._table_is_saved = True
 
     def extend(self, rows: pd.DataFrame) -> None:
         """Add classified patterns; those already in the table are replaced.
@@ -162,8 +179,14 @@ class ReviewSession:
         else:
             self._table = rows.reset_index(drop=True)
         self._rebuild()
-        if self.store is not None:
+        if self.store is None:
+            return
+        if self._table_is_saved:
+            self._table_is_saved = False  # until the rows are in it
             self.store.append_rows(rows)
+            self._table_is_saved = True
+        else:
+            self.save()
 
     def _rebuild(self) -> None:
         """Work out everything that depends on the table alone."""

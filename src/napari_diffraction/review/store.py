@@ -103,16 +103,30 @@ class SessionStore:
             table.to_csv(temporary, index=False, lineterminator="\n")
 
     def append_rows(self, rows: pd.DataFrame) -> None:
-        """Add classified patterns to the table on disk."""
+        """Add classified patterns to the table on disk, after its last whole line."""
         self._make_folder()
         path = self.folder / _TABLE
         try:
+            if path.exists():
+                _drop_torn_line(path)
             # A table of no patterns is written as an empty line.
             new = not path.exists() or path.stat().st_size <= len(os.linesep)
             with path.open("w" if new else "a", encoding="utf-8", newline="") as file:
                 rows.to_csv(file, header=new, index=False, lineterminator="\n")
         except OSError as error:
             raise writing_error(path, error) from error
+
+    def set_results_aside(self) -> None:
+        """Give a table with patterns, and what is known of it, another name beside the old one."""
+        if self.patterns():
+            self._rename(_ABOUT, _TABLE)
+
+    def patterns(self) -> int:
+        """Count the patterns of the table on disk, from its lines alone."""
+        try:
+            return max(0, (self.folder / _TABLE).read_bytes().count(b"\n") - 1)
+        except OSError:
+            return 0
 
     def journal(self) -> list[dict[str, Any]]:
         """Read the decisions, oldest first, without a torn last line."""
@@ -190,6 +204,16 @@ class SessionStore:
             raise writing_error(self.folder, error) from error
 
 
+def _drop_torn_line(path: Path) -> None:
+    """Cut off a last line without an end, as a crash or a full disk leaves it."""
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        if size and file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
 @dataclass(frozen=True)
 class SavedReview:
     """A review that can be taken up again.
@@ -222,14 +246,11 @@ def saved_review(key: str) -> SavedReview | None:
     records = store.journal()
     for record in records:
         decisions.apply(record)
-    try:
-        lines = (store.folder / _TABLE).read_bytes().count(b"\n")
-    except OSError:
-        lines = 0
-    if not decisions and lines < 2:
+    patterns = store.patterns()
+    if not decisions and not patterns:
         return None
     time = records[-1].get("time") if records else store.about().get("begun")
-    return SavedReview(key, store.folder, len(decisions), max(0, lines - 1), str(time or ""))
+    return SavedReview(key, store.folder, len(decisions), patterns, str(time or ""))
 
 
 def describe(saved: SavedReview) -> str:
