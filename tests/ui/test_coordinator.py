@@ -368,7 +368,9 @@ def test_two_stacks_are_worked_on_in_turn(work, viewer, learning):
 
 
 def test_removing_the_stack_ends_its_work(work, viewer):
+    work.open_class(ZONE)
     viewer.layers.remove(work.layer)
+    assert not viewer.layers
     assert work.layer is None
     assert work.session is None
     assert work.current is None

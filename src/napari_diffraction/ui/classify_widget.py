@@ -84,6 +84,7 @@ class ClassifyWidget(Panel):
         self.run_button = button("Run", CLASSIFY["run"], self.run)
         self.bar = WorkBar("patterns", CLASSIFY["cancel"])
         self.bar.stepped.connect(self._on_steps)
+        self.bar.returned.connect(self._flush)  # whoever else waits for the end has all results
         self.bar.finished.connect(self._on_finished)
         self.note = sentence()
         self.content.addLayout(fields)
@@ -184,7 +185,7 @@ class ClassifyWidget(Panel):
         if time.monotonic() - self._flushed > max(0.3, 10 * self._cost):
             self._flush()
 
-    def _flush(self) -> None:
+    def _flush(self, _: Any = None) -> None:
         rows, self._rows = self._rows, []
         if not rows or self._run_layer not in self._coordinator.viewer.layers:
             return

@@ -378,8 +378,13 @@ class Coordinator:
         gone = self._works.pop(event.value, None)
         for work in self._works.values():
             work.layers.removed(event.value)
-        if gone is not None and gone is self._at:
+        if gone is None:
+            return
+        at_work = gone is self._at
+        if at_work:
             self._at = None
+        gone.layers.clear()
+        if at_work:
             self.stack_changed.emit()
             self.results_changed.emit()
 

@@ -68,15 +68,19 @@ class StackLayers:
     # -- results --------------------------------------------------------------------------------
     def use(self, session: ReviewSession) -> None:
         """Show another session, with layers made for it."""
-        for points in self._all_points():
-            self._layers.remove(points.layer)
-        for shown in self._classes.values():
-            if shown.view.layer in self._layers:
-                self._layers.remove(shown.view.layer)
-        self.points, self._classes, self._within = None, {}, None
+        self.clear()
         self._session = session
         self.image.visible = True
         self.make_points()
+
+    def clear(self) -> None:
+        """Remove the layers made for the stack, which without it say nothing."""
+        layers = [points.layer for points in self._all_points()]
+        layers += [shown.view.layer for shown in self._classes.values()]
+        self.points, self._classes, self._within = None, {}, None
+        for layer in layers:
+            if layer in self._layers:
+                self._layers.remove(layer)
 
     def make_points(self) -> None:
         """Make the layer with the results, if somebody deleted it."""
