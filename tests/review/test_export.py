@@ -119,6 +119,17 @@ def test_an_unreadable_pattern_is_left_out(session, tmp_path, suffix):
     assert facts["left_out"] == [0]
 
 
+@pytest.mark.parametrize("suffix", [".h5", ".tif"])
+def test_patterns_none_of_which_can_be_read_are_refused(session, tmp_path, suffix):
+    def read(index):
+        raise InputError(f"run.h5: pattern {index} is damaged.")
+
+    path = tmp_path / f"out{suffix}"
+    with pytest.raises(InputError, match="None of the chosen patterns can be read"):
+        finish(export.export_patterns(session, make_stack(read=read), [0, 1], path))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("facts", "lines"),
     [

@@ -222,3 +222,22 @@ def test_exports(reviewing, qtbot, tmp_path, monkeypatch):
         box.export(tmp_path / "nowhere" / "out.lst")
     assert len(seen) == 1
     assert "the folder does not exist" in seen[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "written"),
+    [(1, "zones.v2", "zones.v2.h5"), (1, "zones.nxs", "zones.nxs"), (2, "a.TIFF", "a.TIFF")],
+)
+def test_a_typed_name_gets_a_suffix_of_its_kind(
+    reviewing, tmp_path, monkeypatch, kind, typed, written
+):
+    _, panel, _ = reviewing()
+    box, paths = panel.export, []
+    box.kind.setCurrentIndex(kind)
+    monkeypatch.setattr(
+        "napari_diffraction.ui.export_box.QFileDialog.getSaveFileName",
+        lambda *_: (str(tmp_path / typed), ""),
+    )
+    monkeypatch.setattr(box, "export", paths.append)
+    box.export_button.click()
+    assert paths == [tmp_path / written]

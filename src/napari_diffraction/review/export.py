@@ -27,8 +27,8 @@ from napari_diffraction.review.session import ReviewSession
 
 Work = Generator[Progress, None, Path]
 _ROWS = 10_000
-_HDF5 = (".h5", ".hdf5", ".nxs", ".cxi")
-_TIFF = (".tif", ".tiff")
+HDF5 = (".h5", ".hdf5", ".nxs", ".cxi")
+TIFF = (".tif", ".tiff")
 
 
 def export_table(session: ReviewSession, path: str | Path) -> Work:
@@ -112,14 +112,14 @@ def export_patterns(
     """
     path = Path(path)
     kind = path.suffix.lower()
-    if kind not in _HDF5 + _TIFF:
+    if kind not in HDF5 + TIFF:
         raise InputError(
             f"{path.name} is no kind of file that patterns can be written to: "
             "let its name end in .h5 or .tif."
         )
     if not len(indices):
         raise InputError(f"No pattern is chosen, so there is nothing to write to {path.name}.")
-    writer = _write_hdf5 if kind in _HDF5 else _write_tiff
+    writer = _write_hdf5 if kind in HDF5 else _write_tiff
     yield from writer(session, stack, np.asarray(indices, np.int64), path)
     return path
 
@@ -144,6 +144,11 @@ class _Frames:
             else:
                 self.read.append(index)
                 yield step, frame
+
+    def check(self, path: Path) -> None:
+        """Refuse to write a file without patterns."""
+        if not self.read:
+            raise InputError(f"None of the chosen patterns can be read, so {path} is not written.")
 
 
 def _rows(session: ReviewSession, stack: PatternStack, indices: list[int]) -> pd.DataFrame:
@@ -177,6 +182,7 @@ def _write_hdf5(
             if frame is not None:
                 data[len(frames.read) - 1] = frame
             yield step
+        frames.check(path)
         data.resize(len(frames.read), axis=0)
         _describe_hdf5(file, stack)
         rows = _rows(session, stack, frames.read)
@@ -212,8 +218,7 @@ def _write_tiff(
                 if frame is not None:
                     file.write(frame, photometric="minisblack", contiguous=True)
                 yield step
-        if not frames.read:
-            raise InputError(f"None of the chosen patterns can be read, so {path} is not written.")
+        frames.check(path)
     table = path.with_name(path.name + ".csv")
     with replacing(table) as temporary:
         rows = _rows(session, stack, frames.read)

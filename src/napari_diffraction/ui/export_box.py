@@ -12,9 +12,16 @@ from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
+from napari_diffraction.learning.classes import UNREADABLE
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
-from napari_diffraction.review.export import export_crystfel, export_patterns, export_table
+from napari_diffraction.review.export import (
+    HDF5,
+    TIFF,
+    export_crystfel,
+    export_patterns,
+    export_table,
+)
 from napari_diffraction.review.session import ReviewSession
 from napari_diffraction.ui.coordinator import Coordinator
 from napari_diffraction.ui.panel import button, named
@@ -27,10 +34,10 @@ Export = Callable[[ReviewSession, PatternStack, Indices, Path], Generator[Progre
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of file that can be written."""
+    """A kind of file that can be written; the first of its suffixes is the usual one."""
 
     title: str
-    suffix: str
+    suffixes: tuple[str, ...]
     filter: str
     of_class: bool
     write: Export
@@ -38,13 +45,13 @@ class _Kind:
 
 KINDS = (
     _Kind(
-        "Table of all patterns (CSV)", ".csv", "Table (*.csv)", False,
+        "Table of all patterns (CSV)", (".csv",), "Table (*.csv)", False,
         lambda session, stack, indices, path: export_table(session, path),
     ),
-    _Kind("Patterns of a class (HDF5)", ".h5", "HDF5 (*.h5)", True, export_patterns),
-    _Kind("Patterns of a class (TIFF)", ".tif", "TIFF (*.tif)", True, export_patterns),
+    _Kind("Patterns of a class (HDF5)", HDF5, "HDF5 (*.h5)", True, export_patterns),
+    _Kind("Patterns of a class (TIFF)", TIFF, "TIFF (*.tif)", True, export_patterns),
     _Kind(
-        "List of a class for CrystFEL (.lst)", ".lst", "CrystFEL list (*.lst)", True,
+        "List of a class for CrystFEL (.lst)", (".lst",), "CrystFEL list (*.lst)", True,
         lambda session, stack, indices, path: export_crystfel(session, stack, indices, path),
     ),
 )  # fmt: skip
@@ -84,7 +91,7 @@ class ExportBox(QWidget):
         """Offer the classes there are."""
         session = self._coordinator.session
         counts = {} if session is None else session.counts().classes
-        wanted = [name for name, number in counts.items() if number]
+        wanted = [name for name, number in counts.items() if number and name != UNREADABLE]
         if wanted != [self.label.itemText(i) for i in range(self.label.count())]:
             before = self.label.currentText()
             self.label.clear()
@@ -99,11 +106,12 @@ class ExportBox(QWidget):
             return
         folder = Path(stack.source(0)).parent if stack.sources else Path.home()
         end = f"-{self.label.currentText()}" if kind.of_class else "-classes"
-        suggestion = folder / f"{stack.name}{end}{kind.suffix}"
+        suggestion = folder / f"{stack.name}{end}{kind.suffixes[0]}"
         name, _ = QFileDialog.getSaveFileName(self, kind.title, str(suggestion), kind.filter)
         if name:
-            path = Path(name)
-            self.export(path if path.suffix else path.with_suffix(kind.suffix))
+            # "zones.v2" is a name without a suffix.
+            known = Path(name).suffix.lower() in kind.suffixes
+            self.export(Path(name if known else name + kind.suffixes[0]))
 
     def export(self, path: Path) -> None:
         """Write the chosen kind of file."""
