@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,10 @@ def labels_beside(path: Path) -> Path:
 
 
 def load_labels(path: str | Path) -> pd.DataFrame | None:
-    """Read the labels of a simulated stack; ``None`` where there are none.
+    """Read the labels that belong to a stack; ``None`` where there are none.
+
+    They are those of a simulated HDF5 file, else a table ``NAME.csv`` beside the file (``run42.h5``
+    has ``run42.h5.csv``), else those of an HDF5 file that was exported after a review.
 
     Raises
     ------
@@ -73,18 +77,22 @@ def load_labels(path: str | Path) -> pd.DataFrame | None:
         The file cannot be read.
     """
     path = Path(path)
+    beside = labels_beside(path)
     try:
-        if path.suffix.lower() in _HDF5:
-            with h5py.File(path) as file:
-                group = file.get("labels")
-                if group is None or "columns" not in group.attrs:
-                    return None
-                return _read_table(group)
-        beside = labels_beside(path)
-        return pd.read_csv(beside) if beside.exists() else None
+        if path.suffix.lower() not in _HDF5:
+            return pd.read_csv(beside) if beside.exists() else None
+        with h5py.File(path) as file:
+            simulated, exported = file.get("labels"), file.get("entry/labels")
+            if isinstance(simulated, h5py.Group) and "columns" in simulated.attrs:
+                return _read_table(simulated, simulated.attrs["columns"])
+            if beside.exists():
+                return pd.read_csv(beside)
+            if isinstance(exported, h5py.Group) and "label" in exported:
+                return _read_table(exported, exported)
+            return None
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
-            f"{path}: its labels cannot be read ({error}); simulate the stack anew."
+            f"{path}: its labels cannot be read ({error}); write them anew."
         ) from error
 
 
@@ -120,9 +128,9 @@ def _write_table(group: h5py.Group, table: pd.DataFrame) -> None:
     group.attrs["columns"] = list(table.columns)
 
 
-def _read_table(group: Any) -> pd.DataFrame:
+def _read_table(group: Any, names: Iterable[str]) -> pd.DataFrame:
     columns = {}
-    for name in group.attrs["columns"]:
+    for name in names:
         item = group[name]
         columns[name] = item.asstr()[:] if h5py.check_string_dtype(item.dtype) else item[:]
     return pd.DataFrame(columns)
