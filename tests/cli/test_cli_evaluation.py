@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,7 +29,10 @@ def test_a_model_is_compared_with_the_labels_beside_the_patterns(
     assert run(["evaluate", "zones", str(patterns), "--output", str(folder)]) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
-    assert "2DZone                precision 0.333  recall 1.000" in captured.out
+    # The one zone is found, and 2 of 5 Laue patterns too: 0.03 / (0.03 + 0.77 * 2 / 5) = 0.089
+    (line,) = [line for line in captured.out.splitlines() if line.startswith("2DZone")]
+    assert "precision 0.333  recall 1.000  precision at natural shares 0.089" in line
+    assert "At natural shares           0." in captured.out
     assert json.loads((folder / "summary.json").read_text())["accuracy"] == 0.8
     assert (folder / "confusion.png").exists()
 
@@ -56,3 +60,22 @@ def test_labels_that_do_not_fit_are_refused(
     assert run(["evaluate", "zones", str(patterns), "--output", str(folder)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
+
+
+@pytest.mark.parametrize("group", [None, "entry/labels"])
+def test_labels_of_hdf5_stand_beside_it_or_in_an_export(
+    capsys: pytest.CaptureFixture[str], learning: Any, tmp_path: Path, group: str | None
+) -> None:
+    path = tmp_path / "run42.h5"
+    with h5py.File(path, "w") as file:
+        file["entry/data/data"] = np.zeros((4, 32, 32), np.uint8)
+        if group is not None:
+            file[f"{group}/index"] = np.arange(4)
+            file[f"{group}/label"] = np.array(ZONE_CLASSES, dtype=h5py.string_dtype())
+    if group is None:
+        label(path, list(ZONE_CLASSES))
+        assert (tmp_path / "run42.h5.csv").exists()
+    folder = tmp_path / "evaluation"
+    assert run(["evaluate", "zones", str(path), "--output", str(folder)]) == 0
+    capsys.readouterr()
+    assert json.loads((folder / "summary.json").read_text())["accuracy"] == 1.0

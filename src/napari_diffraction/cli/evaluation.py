@@ -68,8 +68,12 @@ def _lines(summary: dict[str, Any], folder: Path) -> list[str]:
         f"Balanced accuracy           {show(summary['balanced_accuracy'])}",
         f"Expected calibration error  {show(summary['expected_calibration_error'])}",
     ]
+    if "expected_calibration_error_at_shares" in summary:
+        error = summary["expected_calibration_error_at_shares"]
+        lines.append(f"At natural shares           {show(error)}")
     for name, row in summary["per_class"].items():
-        lines.append(
-            f"{name:<20}  precision {show(row['precision'])}  recall {show(row['recall'])}"
-        )
+        line = f"{name:<20}  precision {show(row['precision'])}  recall {show(row['recall'])}"
+        if "precision_at_shares" in row:
+            line += f"  precision at natural shares {show(row['precision_at_shares'])}"
+        lines.append(line)
     return [*lines, f"Tables and plots are in {folder}."]
