@@ -87,7 +87,13 @@ class Classifier:
         return self
 
     def logits(self, seen: Sequence[View]) -> dict[str, NDArray[np.float32]]:
-        """Judge views; return the logits of every head, each (n, n_outputs)."""
+        """Judge views; return the logits of every head, each (n, n_outputs).
+
+        Raises
+        ------
+        InputError
+            The memory of the graphics card does not suffice.
+        """
         import torch
 
         arrays = (
@@ -95,9 +101,14 @@ class Classifier:
             np.stack([one.vectors for one in seen]),
             np.stack([one.features for one in seen]),
         )
-        with torch.inference_mode():
-            out = self.network(*(torch.from_numpy(a).to(self.device) for a in arrays))
-        return {name: values.float().cpu().numpy() for name, values in out.items()}
+        try:
+            with torch.inference_mode():
+                out = self.network(*(torch.from_numpy(a).to(self.device) for a in arrays))
+            return {name: values.float().cpu().numpy() for name, values in out.items()}
+        except torch.cuda.OutOfMemoryError as error:
+            raise InputError(
+                "The memory of the graphics card ran out: take a smaller batch, or the device cpu."
+            ) from error
 
     def probabilities(
         self, seen: Sequence[View], shares: Mapping[str, float] | None = None
