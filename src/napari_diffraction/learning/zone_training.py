@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.files import replacing
 from napari_diffraction.learning.calibration import calibrate
 from napari_diffraction.learning.classes import LAUE, ZONE, ZONE_CLASSES
 from napari_diffraction.learning.classifier import ModelCard, save_classifier
@@ -230,18 +230,15 @@ def predict_logits(
 def _keep(
     path: Path, recipe: ZoneRecipe, network: Any, optimiser: Any, schedule: Any, epoch: int
 ) -> None:
-    partial = path.with_name(path.name + ".partial")
-    torch.save(
-        {
-            "recipe": recipe.as_dict(),
-            "network": network.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "schedule": schedule.state_dict(),
-            "epoch": epoch,
-        },
-        partial,
-    )
-    os.replace(partial, path)
+    state = {
+        "recipe": recipe.as_dict(),
+        "network": network.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "schedule": schedule.state_dict(),
+        "epoch": epoch,
+    }
+    with replacing(path) as partial:
+        torch.save(state, partial)
 
 
 def _take_up(path: Path, recipe: ZoneRecipe, network: Any, optimiser: Any, schedule: Any) -> int:
