@@ -57,6 +57,15 @@ def test_a_display_and_a_qt_binding_are_needed_for_a_window(
     assert not demo.can_open_window()
 
 
+def test_a_window_without_a_display_is_refused(
+    capsys: pytest.CaptureFixture[str], learning: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "can_open_window", lambda: False)
+    assert run(["demo", "--window"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no display" in line
+
+
 def test_a_folder_that_cannot_be_made_is_refused(
     capsys: pytest.CaptureFixture[str], learning: Any, tmp_path: Path
 ) -> None:

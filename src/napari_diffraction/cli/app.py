@@ -307,7 +307,7 @@ def models() -> None:
 @app.command()
 def demo(
     output: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where tables and pictures go.")
+        Path, typer.Option(metavar="FOLDER", help="Where tables and pictures go; without a window.")
     ] = Path("demo_output"),
     window: Annotated[
         bool | None,
@@ -317,12 +317,20 @@ def demo(
             show_default="a window where there is a display",
         ),
     ] = None,
-    seed: Seed = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Same seed, same patterns; without a window.")
+    ] = 0,
 ) -> None:
     """Sort the built-in sample: opens napari, or without a display writes tables and pictures."""
     from napari_diffraction.cli.demo import can_open_window, to_files
 
-    if can_open_window() if window is None else window:
+    possible = can_open_window()
+    if window and not possible:
+        raise InputError(
+            "No window can be opened, since there is no display or no Qt: leave --window out, or "
+            "install napari-diffraction[qt] and run it on a desktop."
+        )
+    if possible if window is None else window:
         from napari_diffraction.ui.demo import show_demo
 
         show_demo()
