@@ -51,6 +51,11 @@ def load_model(name_or_path: str) -> Classifier:
     for card in cards:
         if card.name == name_or_path:
             return load_classifier(card.path)
+    # A damaged file is not in the list; loading it says what is wrong with it.
+    for folder in (_SHIPPED, user_folder()):
+        path = folder / f"{name_or_path}.safetensors"
+        if Path(name_or_path).name == name_or_path and path.is_file():
+            return load_classifier(path)
     names = ", ".join(card.name for card in cards) or "none is installed"
     raise InputError(
         f"There is no model '{name_or_path}' ({names}): name one of these, or a .safetensors file."
