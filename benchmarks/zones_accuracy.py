@@ -115,6 +115,7 @@ def clean(judge: Judge, n: int) -> dict[str, Any]:
     mono = table["set"].str.startswith("monoclinic")
     rest = np.repeat(~mono.to_numpy(), n)
     return {
+        "spots only": count_baseline(truth, np.concatenate(pooled["spots"])),
         "all": two_class(truth, called),
         "triclinic": two_class(truth[rest], called[rest]),
         "monoclinic": two_class(truth[~rest], called[~rest]),
@@ -182,6 +183,13 @@ def controls(judge: Judge, n: int) -> dict[str, Any]:
         drawn = render(start, position, np.ones(len(position), "f4"), effects.row(), 1.0, 256)
         p = judge(drawn.images)
         out[name] = {key: float((v.argmax(axis=1) == 0).mean()) for key, v in p.items()}
+        if nets is not unbroken:
+            # What a mere count would give: near the share of the unbroken where the number of
+            # spots is kept, so that the breaking cannot be seen in it.
+            truth = np.repeat([True, False], [len(unbroken), len(nets)])
+            spots = np.array([len(net) for net in [*unbroken, *nets]])
+            baseline = count_baseline(truth, spots)["average precision"]
+            out[name]["spots only average precision, unbroken against these"] = baseline
     print(pd.DataFrame({k: v for k, v in out.items() if k != "zones"}).T.round(3).to_string())
     return out
 
@@ -278,15 +286,14 @@ def hybrids(judge: Judge, n: int) -> dict[str, Any]:
 def real(judge: Judge, n: int) -> dict[str, Any]:
     """Say what the model does on measured patterns, where they are at hand."""
     folder = os.environ.get("NAPARI_DIFFRACTION_REAL")
-    here = Path(folder) if folder else Path(__file__).parents[2] / "shared" / "real"
     out: dict[str, Any] = {}
-    for path in sorted((here / "serial").glob("*.*")):
+    for path in sorted((Path(folder) / "serial").glob("*.*")) if folder else []:
         stack = open_stack(path)
         p = judge([stack.frame(i) for i in range(len(stack))])["joint"]
         out[path.name] = [f"{ZONE_CLASSES[row.argmax()]} {row.max():.2f}" for row in p]
         print(f"{path.name:32s} {', '.join(out[path.name])}")
     if not out:
-        print("no measured patterns: set NAPARI_DIFFRACTION_REAL to their folder")
+        print("set NAPARI_DIFFRACTION_REAL to the folder of measured patterns")
     return out
 
 
