@@ -281,8 +281,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def real_patterns() -> Path:
     """The folder of measured patterns; tests that need it skip where it is absent."""
-    default = Path(__file__).parents[2].parent / "shared" / "real"
-    folder = Path(os.environ.get("NAPARI_DIFFRACTION_REAL", default))
-    if not folder.is_dir():
-        pytest.skip(f"no measured patterns in {folder} (set NAPARI_DIFFRACTION_REAL)")
-    return folder
+    folder = os.environ.get("NAPARI_DIFFRACTION_REAL")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("set NAPARI_DIFFRACTION_REAL to the folder of measured patterns")
+    return Path(folder)
