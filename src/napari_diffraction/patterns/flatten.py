@@ -115,9 +115,7 @@ def _is_inverted(
     background: NDArray[np.float32], noise: NDArray[np.float32], tail: NDArray[np.float32]
 ) -> bool:
     """Whether dark spots outweigh bright ones, away from shadows and the direct beam."""
-    padded = np.pad(background, 1, mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
-    step = windows.max(axis=(2, 3)) - windows.min(axis=(2, 3))
+    step = _nine(background)[0]
     spotty = (np.abs(tail) > 3) & (step < 6 * noise + 0.02 * np.nanmax(np.abs(background)))
     evidence = np.sum(np.where(spotty, np.sign(tail), 0))
     # Nearly every camera shows bright spots: it takes some evidence to believe the opposite.
@@ -257,9 +255,29 @@ def _smooth_blocks(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Fill blocks without a value and take the median over 3 x 3 blocks."""
     if np.isnan(values).any():
         values = np.where(np.isnan(values), np.float32(np.nanmedian(values)), values)
-    padded = np.pad(values, 1, mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
-    return np.asarray(np.median(windows, axis=(2, 3)), dtype=np.float32)
+    return np.asarray(_nine(values)[1])
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _nine(values):  # type: ignore[no-untyped-def]
+    """Range and median over 3 x 3 blocks; at the edge the outermost blocks count again."""
+    rows, columns = values.shape
+    spread = np.empty((rows, columns), dtype=np.float32)
+    middle = np.empty((rows, columns), dtype=np.float32)
+    window = np.empty(9, dtype=np.float32)
+    for r in range(rows):
+        for c in range(columns):
+            n, total = 0, np.float32(0)
+            for a in range(r - 1, r + 2):
+                for b in range(c - 1, c + 2):
+                    window[n] = values[min(max(a, 0), rows - 1), min(max(b, 0), columns - 1)]
+                    total += window[n]
+                    n += 1
+            _insertion_sort(window, 9)
+            # Beside a block without a value nothing is known.
+            spread[r, c] = window[8] - window[0] if np.isfinite(total) else np.nan
+            middle[r, c] = window[4]
+    return spread, middle
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "arcp", "reassoc"})
