@@ -74,6 +74,10 @@ def controls(figures: dict[str, Any]) -> str:
     return table(("called 2DZone", "both eyes", "network alone", "net fit alone"), rows)
 
 
+def ordinary(figures: dict[str, Any]) -> str:
+    return table(list(figures), [list(figures.values())])
+
+
 def realistic(figures: dict[str, Any]) -> str:
     keys = (
         "balanced accuracy",
@@ -138,7 +142,8 @@ def invariance(figures: dict[str, Any]) -> str:
 PARTS = {
     "clean": ("Clean patterns, the paper's parameters", clean),
     "controls": ("Zones whose net is broken", controls),
-    "realistic": ("Realistic patterns, four classes", realistic),
+    "ordinary": ("An ordinary experiment, four classes", ordinary),
+    "realistic": ("Realistic patterns over the whole range of cameras, four classes", realistic),
     "hybrids": ("Hybrids", hybrids),
     "real": ("Measured patterns", real),
     "invariance": ("Treated patterns", invariance),

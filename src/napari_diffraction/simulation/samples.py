@@ -25,6 +25,44 @@ MONOCLINIC_2 = UnitCell(3.7061, 12.0249, 11.7474, 90, 103.1097, 90)
 MONOCLINIC_GROUP = "P 1 21 1"
 
 
+#: An ordinary serial experiment: light atoms, a camera with halo, carbon film and beam stop.
+ORDINARY_CONDITIONS = SpotConditions(
+    wavelength=0.0251,
+    resolution=1.0,
+    excitation_error=0.008,
+    intensities="random",
+    falloff=2.0,
+    in_plane=True,
+)
+ORDINARY_CAMERA = replace(
+    realistic_effects(np.random.default_rng(4)),
+    extent=0.9,
+    signal=60.0,
+    background=4.0,
+    halo=60.0,
+    halo_width=0.12,
+    carbon=4.0,
+    ice=0.0,
+    spot_radius=1.4,
+    spot_softness=0.8,
+    central_radius=3.0,
+    central_signal=30.0,
+    read_noise=1.0,
+    gain=1.0,
+    offset=0.0,
+    saturation=65535.0,
+    gap_width=0.0,
+    beam_stop=0.06,
+    beam_stop_arm=0.02,
+    beam_stop_angle=250.0,
+    shift_x=0.01,
+    shift_y=-0.015,
+    missing=0.02,
+    false_spots=0.0,
+    jitter=0.2,
+)
+
+
 def serial_experiment(seed: int = 0, n: int = 300) -> Generator[Progress, None, SimulatedStack]:
     """Simulate a small serial experiment: one compound, an ordinary camera, random crystals.
 
@@ -39,47 +77,12 @@ def serial_experiment(seed: int = 0, n: int = 300) -> Generator[Progress, None, 
         Number of patterns.
     """
     rng = np.random.default_rng([seed, 2025])
-    conditions = SpotConditions(
-        wavelength=0.0251,
-        resolution=1.0,
-        excitation_error=0.008,
-        intensities="random",
-        falloff=2.0,
-        in_plane=True,
-    )
-    effects = replace(
-        realistic_effects(np.random.default_rng(4)),
-        extent=0.9,
-        signal=60.0,
-        background=4.0,
-        halo=60.0,
-        halo_width=0.12,
-        carbon=4.0,
-        ice=0.0,
-        spot_radius=1.4,
-        spot_softness=0.8,
-        central_radius=3.0,
-        central_signal=30.0,
-        read_noise=1.0,
-        gain=1.0,
-        offset=0.0,
-        saturation=65535.0,
-        gap_width=0.0,
-        beam_stop=0.06,
-        beam_stop_arm=0.02,
-        beam_stop_angle=250.0,
-        shift_x=0.01,
-        shift_y=-0.015,
-        missing=0.02,
-        false_spots=0.0,
-        jitter=0.2,
-    )
     parts = []
     for crystals, orientations in ((1, 5 * n), (2, n // 2), (0, n // 8 + 1)):
         part = yield from simulate_spots(
             [FIGURE_1],
-            conditions,
-            effects,
+            ORDINARY_CONDITIONS,
+            ORDINARY_CAMERA,
             orientations=orientations,
             crystals=crystals,
             seed=seed + crystals,
