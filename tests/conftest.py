@@ -9,6 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
+# Optimisers import triton, which brings an LLVM of its own; loaded after that of the OpenGL driver,
+# which the first window loads, it crashes the process.
+import torch._dynamo  # noqa: F401
+
 NEED_GUI = "NAPARI_DIFFRACTION_NEED_GUI"
 
 
