@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_diffraction.files import replacing
 from napari_diffraction.learning import views
 from napari_diffraction.progress import Progress
 
@@ -81,10 +82,9 @@ def make_shard(job: tuple[str, int, int, float, bool]) -> int:
         for name in ("label", "fraction", "n_spots", "clean", "signal", "cell"):
             columns[name].append(getattr(example, name))
         columns["kind"].append(KINDS.index(example.kind))
-    partial = f"{path}.partial.npz"
     arrays: dict[str, Any] = {name: np.asarray(values) for name, values in columns.items()}
-    np.savez(partial, **arrays)
-    os.replace(partial, path)
+    with replacing(Path(path)) as partial:
+        np.savez(partial, **arrays)
     return count
 
 
