@@ -12,11 +12,12 @@ from napari_diffraction.crystal.reflections import INTENSITY_MODELS
 from napari_diffraction.errors import InputError
 
 
-def _setting(default: Any, unit: str, low: float, high: float, tip: str) -> Any:
+def setting(default: Any, unit: str, low: float, high: float, tip: str) -> Any:
+    """Declare a setting with its unit, its range and what it means."""
     return field(default=default, metadata={"unit": unit, "range": (low, high), "tip": tip})
 
 
-def _check(settings: Any) -> None:
+def check_settings(settings: Any) -> None:
     """Raise `InputError` for a number outside the range of its setting."""
     for item in fields(settings):
         value = getattr(settings, item.name)
@@ -35,13 +36,13 @@ def _check(settings: Any) -> None:
 class SpotConditions:
     """How the crystal meets the beam.  The defaults are those of Gorelik et al. (2025)."""
 
-    wavelength: float = _setting(
+    wavelength: float = setting(
         0.0251, "A", 0.005, 0.1, "Electron wavelength: 0.0251 A at 200 kV, 0.0197 A at 300 kV"
     )
-    resolution: float = _setting(
+    resolution: float = setting(
         1.0, "A", 0.2, 20.0, "Smallest plane spacing that still gives spots"
     )
-    excitation_error: float = _setting(
+    excitation_error: float = setting(
         0.01, "1/A", 1e-4, 0.1, "Reflections this close to the Ewald sphere are excited"
     )
     intensities: str = field(
@@ -52,7 +53,7 @@ class SpotConditions:
             "kinematical: |F|^2 of a random structure",
         },
     )
-    falloff: float = _setting(
+    falloff: float = setting(
         0.0, "A^2", 0.0, 50.0, "Overall B factor: how fast intensities fall with resolution"
     )
     rocking: bool = field(
@@ -64,7 +65,7 @@ class SpotConditions:
     )
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_settings(self)
         if self.intensities not in INTENSITY_MODELS:
             raise InputError(
                 f"Unknown intensities '{self.intensities}': "
@@ -80,63 +81,63 @@ class DetectorEffects:
     no backgrounds, noise and bad pixels; with a signal it is in counts.
     """
 
-    extent: float = _setting(
+    extent: float = setting(
         0.95, "", 0.1, 5.0, "Radius of the resolution limit over half the frame; >1 is clipped"
     )
-    spot_radius: float = _setting(1.5, "px", 0.3, 40.0, "Radius of a spot")
-    spot_softness: float = _setting(0.0, "", 0.0, 1.0, "0: discs with a hard edge; 1: Gaussians")
-    central_radius: float = _setting(2.5, "px", 0.0, 100.0, "Radius of the direct beam; 0: none")
-    signal: float = _setting(
+    spot_radius: float = setting(1.5, "px", 0.3, 40.0, "Radius of a spot")
+    spot_softness: float = setting(0.0, "", 0.0, 1.0, "0: discs with a hard edge; 1: Gaussians")
+    central_radius: float = setting(2.5, "px", 0.0, 100.0, "Radius of the direct beam; 0: none")
+    signal: float = setting(
         0.0, "counts", 0.0, 1e6, "Brightness of a spot of mean intensity; 0: black and white"
     )
-    central_signal: float = _setting(
+    central_signal: float = setting(
         10.0, "", 0.0, 1e5, "Brightness of the direct beam over that of a mean spot"
     )
-    background: float = _setting(0.0, "counts", 0.0, 1e5, "Even background")
-    halo: float = _setting(0.0, "counts", 0.0, 1e6, "Inelastic background at the direct beam")
-    halo_width: float = _setting(
+    background: float = setting(0.0, "counts", 0.0, 1e5, "Even background")
+    halo: float = setting(0.0, "counts", 0.0, 1e6, "Inelastic background at the direct beam")
+    halo_width: float = setting(
         0.2, "", 0.01, 2.0, "Radius over half the frame at which the halo has fallen to a third"
     )
-    carbon: float = _setting(0.0, "counts", 0.0, 1e5, "Diffuse rings of amorphous carbon")
-    ice: float = _setting(0.0, "counts", 0.0, 1e5, "Sharp rings of hexagonal ice")
+    carbon: float = setting(0.0, "counts", 0.0, 1e5, "Diffuse rings of amorphous carbon")
+    ice: float = setting(0.0, "counts", 0.0, 1e5, "Sharp rings of hexagonal ice")
     poisson: bool = field(default=False, metadata={"tip": "Counting noise"})
-    read_noise: float = _setting(0.0, "counts", 0.0, 1e4, "Noise of the read-out, standard dev.")
-    gain: float = _setting(1.0, "", 1e-3, 1e3, "Detector units per count")
-    offset: float = _setting(0.0, "", -1e4, 1e5, "Detector units added to every pixel")
-    saturation: float = _setting(65535.0, "", 1.0, 65535.0, "Largest value the detector gives")
-    hot_pixels: float = _setting(
+    read_noise: float = setting(0.0, "counts", 0.0, 1e4, "Noise of the read-out, standard dev.")
+    gain: float = setting(1.0, "", 1e-3, 1e3, "Detector units per count")
+    offset: float = setting(0.0, "", -1e4, 1e5, "Detector units added to every pixel")
+    saturation: float = setting(65535.0, "", 1.0, 65535.0, "Largest value the detector gives")
+    hot_pixels: float = setting(
         0.0, "", 0.0, 0.1, "Share of pixels that are far too bright, others in every pattern"
     )
-    dead_pixels: float = _setting(
+    dead_pixels: float = setting(
         0.0, "", 0.0, 0.2, "Share of pixels that are zero, others in every pattern"
     )
-    gap_width: float = _setting(
+    gap_width: float = setting(
         0.0, "px", 0.0, 64.0, "Width of the gaps between the four detector modules"
     )
-    beam_stop: float = _setting(0.0, "", 0.0, 0.8, "Radius of the beam stop over half the frame")
-    beam_stop_arm: float = _setting(
+    beam_stop: float = setting(0.0, "", 0.0, 0.8, "Radius of the beam stop over half the frame")
+    beam_stop_arm: float = setting(
         0.0, "", 0.0, 0.5, "Half width of the beam stop's arm over half the frame"
     )
-    beam_stop_angle: float = _setting(0.0, "deg", -360.0, 360.0, "Direction of the arm")
-    shift_x: float = _setting(0.0, "", -0.5, 0.5, "Direct beam off centre, share of the frame")
-    shift_y: float = _setting(0.0, "", -0.5, 0.5, "Direct beam off centre, share of the frame")
-    ellipticity: float = _setting(0.0, "", 0.0, 0.3, "Stretch of the pattern along one direction")
-    ellipticity_angle: float = _setting(0.0, "deg", -360.0, 360.0, "Direction of the stretch")
-    distortion: float = _setting(
+    beam_stop_angle: float = setting(0.0, "deg", -360.0, 360.0, "Direction of the arm")
+    shift_x: float = setting(0.0, "", -0.5, 0.5, "Direct beam off centre, share of the frame")
+    shift_y: float = setting(0.0, "", -0.5, 0.5, "Direct beam off centre, share of the frame")
+    ellipticity: float = setting(0.0, "", 0.0, 0.3, "Stretch of the pattern along one direction")
+    ellipticity_angle: float = setting(0.0, "deg", -360.0, 360.0, "Direction of the stretch")
+    distortion: float = setting(
         0.0,
         "",
         -0.2,
         0.2,
         "Barrel (<0) or pincushion (>0): shift at half the frame over its radius",
     )
-    elongation: float = _setting(0.0, "", 0.0, 3.0, "Stretch of every spot along one direction")
-    elongation_angle: float = _setting(0.0, "deg", -360.0, 360.0, "Direction of the stretch")
-    missing: float = _setting(0.0, "", 0.0, 0.9, "Share of spots left out")
-    false_spots: float = _setting(0.0, "", 0.0, 2.0, "Spots at random places, share of the spots")
-    jitter: float = _setting(0.0, "px", 0.0, 50.0, "Random error of the positions, standard dev.")
+    elongation: float = setting(0.0, "", 0.0, 3.0, "Stretch of every spot along one direction")
+    elongation_angle: float = setting(0.0, "deg", -360.0, 360.0, "Direction of the stretch")
+    missing: float = setting(0.0, "", 0.0, 0.9, "Share of spots left out")
+    false_spots: float = setting(0.0, "", 0.0, 2.0, "Spots at random places, share of the spots")
+    jitter: float = setting(0.0, "px", 0.0, 50.0, "Random error of the positions, standard dev.")
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_settings(self)
 
     @property
     def is_clean(self) -> bool:

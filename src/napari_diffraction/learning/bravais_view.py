@@ -1,0 +1,98 @@
+"""What the Bravais classifier looks at: one function, used alike in training and in use."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+#: Height and width of the square that the network sees.
+SIDE = 96
+#: Background and contrast are taken over this share of the side (standard deviation).
+_BACKGROUND = 0.11
+_CONTRAST = 0.16
+_CLIP = 4.0
+
+
+def standardise(frames: Tensor, lit: Tensor) -> Tensor:
+    """Scale frames to the network's square and take out background and local contrast.
+
+    What lies behind the mask is weighted out of every step (normalised convolution) and is never
+    cropped or filled, as a crop changes the zoom and a filling has a look of its own.
+
+    Parameters
+    ----------
+    frames : Tensor, (n, h, w)
+        Intensities on any scale, NaN and infinity counting as masked.
+    lit : Tensor, (n, h, w) or (h, w)
+        1 where the screen is lit, 0 behind a mask.
+
+    Returns
+    -------
+    Tensor of float32, (n, 2, 96, 96)
+        The flattened pattern, 0 where nothing is lit, and the weight of each pixel.
+    """
+    frames = frames.float()
+    weight = lit.float().expand_as(frames) * torch.isfinite(frames)
+    frames = torch.nan_to_num(frames, nan=0.0, posinf=0.0, neginf=0.0)
+    area = weight.sum(dim=(1, 2), keepdim=True).clamp_min(1)
+    mean = (frames * weight).sum(dim=(1, 2), keepdim=True) / area
+    centred = (frames - mean) * weight
+    spread = torch.sqrt((centred**2).sum(dim=(1, 2), keepdim=True) / area)
+    centred = centred / spread.clamp_min(1e-12)
+    centred, weight = _letterboxed(centred), _letterboxed(weight)
+    # Both were blurred alike by the scaling: their ratio is the mean over the lit pixels.
+    x = torch.where(weight > 0.3, centred / weight.clamp_min(0.3), torch.zeros_like(centred))
+    weight = _eroded(weight > 0.9).float()
+    x = x * weight
+    background = _blur(x, weight, _BACKGROUND)
+    x = (x - background) * weight
+    local = torch.sqrt(_blur(x * x, weight, _CONTRAST) + 1e-6)
+    x = (x / local).clamp(-_CLIP, _CLIP) * weight
+    return torch.stack([x, weight], dim=1)
+
+
+def _letterboxed(pictures: Tensor) -> Tensor:
+    """Scale pictures to fit the square, the rest being 0."""
+    h, w = pictures.shape[1:]
+    if (h, w) == (SIDE, SIDE):
+        return pictures
+    scale = SIDE / max(h, w)
+    shape = (max(1, round(h * scale)), max(1, round(w * scale)))
+    small = functional.interpolate(
+        pictures[:, None], shape, mode="bilinear", antialias=True, align_corners=False
+    )[:, 0]
+    top, left = (SIDE - shape[0]) // 2, (SIDE - shape[1]) // 2
+    return functional.pad(small, (left, SIDE - shape[1] - left, top, SIDE - shape[0] - top))
+
+
+def _eroded(lit: Tensor) -> Tensor:
+    """Take one pixel off the lit area, but not at the frame's own edge."""
+    dark = (~lit).float()[:, None]
+    return functional.max_pool2d(dark, 3, stride=1, padding=1)[:, 0] == 0
+
+
+@lru_cache(maxsize=8)
+def _kernel(share: float, device: torch.device) -> Tensor:
+    at = torch.arange(SIDE, device=device, dtype=torch.float32)
+    return torch.exp(-((at[:, None] - at[None, :]) ** 2) / (2 * (share * SIDE) ** 2))
+
+
+def _blur(picture: Tensor, weight: Tensor, share: float) -> Tensor:
+    """Mean over the neighbourhood, weighted."""
+    matrix = _kernel(share, picture.device)
+    total = matrix @ (picture * weight) @ matrix
+    return total / (matrix @ weight @ matrix).clamp_min(1e-3)
+
+
+def mirrored(seen: Tensor) -> Tensor:
+    """Mirror left and right, for averaging at inference; the lattice stays the same."""
+    return seen.flip(-1)
+
+
+def geometry_row(pc: Tensor) -> Tensor:
+    """Where the pattern centre lies in the network's square, and the distance over its side."""
+    return torch.stack([2 * pc[:, 0] - 1, 2 * pc[:, 1] - 1, torch.log(pc[:, 2]) / math.log(2)], 1)
