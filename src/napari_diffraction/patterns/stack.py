@@ -30,6 +30,54 @@ class SpotGeometry:
     pixel_size: float | None = None
     centre: tuple[float, float] | None = None
 
+    def numbers(self) -> dict[str, float]:
+        """Return what is known, one number a name: `wavelength`, `pixel_size`, `centre_x`, ..."""
+        values = {"wavelength": self.wavelength, "pixel_size": self.pixel_size}
+        if self.centre is not None:
+            values |= {"centre_x": self.centre[0], "centre_y": self.centre[1]}
+        return {name: float(value) for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class KikuchiGeometry:
+    """Calibration of an EBSD scan.  ``None`` means: not known.
+
+    Attributes
+    ----------
+    pc
+        Pattern centre in Bruker's convention, the mean of the scan: x from the left edge as a
+        fraction of the width, y from the upper edge and z, the distance of the screen, both as
+        fractions of the height.
+    sample_tilt
+        Tilt of the sample in degrees.
+    camera_tilt
+        Elevation of the camera in degrees.
+    voltage
+        Acceleration voltage in kV.
+    pc_map
+        (rows, columns, 3), the pattern centre of every point of a scan, where it is given.
+    """
+
+    pc: tuple[float, float, float] | None = None
+    sample_tilt: float | None = None
+    camera_tilt: float | None = None
+    voltage: float | None = None
+    pc_map: NDArray[np.float64] | None = field(default=None, compare=False)
+
+    def numbers(self) -> dict[str, float]:
+        """Return what is known, one number a name: `pc_x`, `pc_y`, `pc_z`, `sample_tilt`, ..."""
+        values = {
+            "sample_tilt": self.sample_tilt,
+            "camera_tilt": self.camera_tilt,
+            "voltage": self.voltage,
+        }
+        if self.pc is not None:
+            values |= dict(zip(("pc_x", "pc_y", "pc_z"), self.pc, strict=True))
+        return {name: float(value) for name, value in values.items() if value is not None}
+
+
+Geometry = SpotGeometry | KikuchiGeometry
+
 
 @dataclass(frozen=True)
 class PatternStack:
@@ -49,7 +97,10 @@ class PatternStack:
     dataset
         Name of the data set inside an HDF5 or Zarr source.
     geometry
-        Calibration, as far as the file tells it.
+        Calibration, as far as the file tells it; its type says what kind of patterns these are,
+        spots unless the file is of an EBSD system.
+    step
+        Distance between the rows and between the columns of a scan, in um.
     notes
         Sentences for a person: what was read and what is assumed.
     metadata
@@ -64,9 +115,10 @@ class PatternStack:
     sources: tuple[str, ...] = ()
     events: tuple[int, ...] = ()
     dataset: str | None = None
-    geometry: SpotGeometry = field(default_factory=SpotGeometry)
+    geometry: Geometry = field(default_factory=SpotGeometry)
     notes: tuple[str, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
+    step: tuple[float, float] | None = None
     read: Callable[[int], NDArray[Any]] | None = None
 
     def __len__(self) -> int:

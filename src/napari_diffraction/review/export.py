@@ -198,13 +198,8 @@ def _describe_hdf5(file: h5py.File, stack: PatternStack) -> None:
     file["entry"].attrs["NX_class"] = "NXentry"
     file["entry/data"].attrs["NX_class"] = "NXdata"
     file["entry/data"].attrs["signal"] = "data"
-    geometry = stack.geometry
-    calibration = {"wavelength": geometry.wavelength, "pixel_size": geometry.pixel_size}
-    if geometry.centre is not None:
-        calibration |= {"centre_x": geometry.centre[0], "centre_y": geometry.centre[1]}
-    for name, value in calibration.items():
-        if value is not None:
-            file.attrs[name] = float(value)
+    for name, value in stack.geometry.numbers().items():
+        file.attrs[name] = value
 
 
 def _write_tiff(
@@ -223,13 +218,8 @@ def _write_tiff(
     with replacing(table) as temporary:
         rows = _rows(session, stack, frames.read)
         rows.to_csv(temporary, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
-    geometry = stack.geometry
-    calibration = {
-        "wavelength": geometry.wavelength,
-        "pixel_size": geometry.pixel_size,
-        "centre": geometry.centre,
-    }
-    write_beside(path, provenance(session) | _choice(stack, frames) | {"geometry": calibration})
+    facts = {"geometry": stack.geometry.numbers()}
+    write_beside(path, provenance(session) | _choice(stack, frames) | facts)
 
 
 def _choice(stack: PatternStack, frames: _Frames) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import dask.array as da
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry, PatternStack
 
 
 class ChosenPatterns:
@@ -76,7 +77,12 @@ def choose(
         sources=tuple(stack.source(index) for index in numbers) if stack.sources else (),
         events=tuple(stack.event(index) for index in numbers) if stack.sources else (),
         dataset=stack.dataset,
-        geometry=stack.geometry,
+        geometry=_without_map(stack.geometry),
         metadata=stack.metadata,
         read=lambda number: stack.frame(numbers[number]),
     )
+
+
+def _without_map(geometry: Geometry) -> Geometry:
+    # chosen patterns no longer lie on the grid of the scan
+    return replace(geometry, pc_map=None) if isinstance(geometry, KikuchiGeometry) else geometry

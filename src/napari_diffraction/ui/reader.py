@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -108,7 +107,8 @@ def as_layer(stack: PatternStack) -> LayerTuple:
         "source": stack.sources[0] if stack.sources else "",
         "files": len(set(stack.sources)),
         "dataset": stack.dataset,
-        "geometry": asdict(stack.geometry),
+        "geometry": stack.geometry.numbers(),
+        "step": stack.step,
         "notes": list(stack.notes),
     }
     options = {

@@ -21,7 +21,7 @@ from napari_diffraction.patterns.readers.formats import (
 from napari_diffraction.patterns.readers.joined import join
 from napari_diffraction.patterns.readers.lazy import LazyPatterns, as_dask
 from napari_diffraction.patterns.readers.source import Source
-from napari_diffraction.patterns.stack import PatternStack, SpotGeometry
+from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry, PatternStack, SpotGeometry
 
 __all__ = ["FORMATS", "AmbiguousDatasetError", "can_read", "open_stack"]
 
@@ -75,6 +75,7 @@ def open_stack(
             *_calibration_notes(source.geometry),
         ),
         metadata=source.metadata,
+        step=source.step,
         read=patterns.frame,
     )
 
@@ -131,8 +132,22 @@ def _what_was_read(inputs: Inputs, source: Source) -> str:
     return f"{what}, from {where}{inside}."
 
 
-def _calibration_notes(geometry: SpotGeometry) -> tuple[str, ...]:
-    found, assumed = [], []
+def _calibration_notes(geometry: Geometry) -> tuple[str, ...]:
+    found: list[str] = []
+    assumed: list[str] = []
+    if isinstance(geometry, KikuchiGeometry):
+        _describe_kikuchi(geometry, found, assumed)
+    else:
+        _describe_spots(geometry, found, assumed)
+    notes = []
+    if found:
+        notes.append(f"Calibration in the file: {', '.join(found)}.")
+    if assumed:
+        notes.append(f"Not in the file: {'; '.join(assumed)}.")
+    return tuple(notes)
+
+
+def _describe_spots(geometry: SpotGeometry, found: list[str], assumed: list[str]) -> None:
     if geometry.wavelength is not None:
         found.append(f"wavelength {geometry.wavelength:.5f} A")
     else:
@@ -147,9 +162,19 @@ def _calibration_notes(geometry: SpotGeometry) -> tuple[str, ...]:
         found.append(f"beam at x {x:.1f}, y {y:.1f}")
     else:
         assumed.append("the beam is taken to be near the middle")
-    notes = []
-    if found:
-        notes.append(f"Calibration in the file: {', '.join(found)}.")
-    if assumed:
-        notes.append(f"Not in the file: {'; '.join(assumed)}.")
-    return tuple(notes)
+
+
+def _describe_kikuchi(geometry: KikuchiGeometry, found: list[str], assumed: list[str]) -> None:
+    if geometry.pc is not None:
+        found.append("pattern centre x {:.3f}, y {:.3f}, z {:.3f} (Bruker)".format(*geometry.pc))
+    else:
+        assumed.append("the pattern centre is unknown")
+    if geometry.voltage is not None:
+        found.append(f"{geometry.voltage:g} kV")
+    else:
+        assumed.append("the voltage is unknown")
+    for name, tilt in (("sample", geometry.sample_tilt), ("camera", geometry.camera_tilt)):
+        if tilt is not None:
+            found.append(f"{name} tilt {tilt:g} deg")
+        else:
+            assumed.append(f"the tilt of the {name} is unknown")

@@ -60,9 +60,7 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         shape, colours = stack
         run = _run(path, first, colours)
         missing = _missing(path, [file[name] for name, _ in members])
-        geometry = hyperspy.geometry_of(file, chosen.name)
-        if geometry is None:
-            geometry = geometry_of(file, found.scalars)
+        geometry = hyperspy.geometry_of(file, chosen.name) or geometry_of(file, found.scalars)
     reader = _Patterns(path, members, chosen.shape, colours, missing)
     if missing and sum(stop - start for start, stop, _ in missing) >= np.prod(shape[:-2]):
         raise InputError(

@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_diffraction.patterns.geometry import in_millimetres, reciprocal_pixel
 from napari_diffraction.patterns.readers.datasets import Candidate, stack_shape
-from napari_diffraction.patterns.stack import SpotGeometry
+from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry, SpotGeometry
 
 # A file with more objects than this is not searched to the end.
 _MOST_OBJECTS = 20_000
@@ -172,8 +172,11 @@ def _join_numbered(arrays: list[Candidate], found: Survey) -> None:
     found.candidates += [array for array in arrays if array not in found.parts]
 
 
-def geometry_of(file: h5py.File, scalars: dict[str, tuple[float, str]]) -> SpotGeometry:
+def geometry_of(file: h5py.File, scalars: dict[str, tuple[float, str]]) -> Geometry:
     """Return the calibration: of our own files from attributes of the root, else from NeXus."""
+    kikuchi = _own_kikuchi(file)
+    if kikuchi is not None:
+        return kikuchi
     own = {
         name: _finite_attribute(file, name)
         for name in ("wavelength", "pixel_size", "centre_x", "centre_y")
@@ -191,6 +194,15 @@ def geometry_of(file: h5py.File, scalars: dict[str, tuple[float, str]]) -> SpotG
             x = y = None
     centre = (x, y) if x is not None and y is not None else None
     return SpotGeometry(wavelength, pixel_size, centre)
+
+
+def _own_kikuchi(file: h5py.File) -> KikuchiGeometry | None:
+    names = ("pc_x", "pc_y", "pc_z", "sample_tilt", "camera_tilt", "voltage")
+    x, y, z, sample, camera, voltage = (_finite_attribute(file, name) for name in names)
+    pc = None if x is None or y is None or z is None else (x, y, z)
+    if pc is None and sample is None and camera is None and voltage is None:
+        return None
+    return KikuchiGeometry(pc, sample, camera, voltage)
 
 
 def _finite_attribute(file: h5py.File, name: str) -> float | None:

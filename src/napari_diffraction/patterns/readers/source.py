@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.stack import SpotGeometry
+from napari_diffraction.patterns.stack import Geometry, SpotGeometry
 
 #: Reads the patterns start, ..., stop - 1 (flat numbers) as (stop - start, h, w).
 ReadPatterns = Callable[[int, int], NDArray[Any]]
@@ -48,7 +48,7 @@ class Source:
         How many neighbouring patterns are stored together and so are best read together.
     dataset
         Name of the data set inside the file, where there is one.
-    geometry, notes, metadata
+    geometry, step, notes, metadata
         As in `PatternStack`.
     sources, events
         Source file of every pattern and its number therein; empty: `path` holds them in order.
@@ -60,11 +60,12 @@ class Source:
     read: ReadPatterns
     run: int = 1
     dataset: str | None = None
-    geometry: SpotGeometry = field(default_factory=SpotGeometry)
+    geometry: Geometry = field(default_factory=SpotGeometry)
     notes: tuple[str, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
     events: tuple[int, ...] = ()
+    step: tuple[float, float] | None = None
 
     @property
     def count(self) -> int:
