@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 import torch
@@ -48,8 +47,12 @@ def standardise(frames: Tensor, lit: Tensor) -> Tensor:
     x = torch.where(weight > 0.3, centred / weight.clamp_min(0.3), torch.zeros_like(centred))
     weight = _eroded(weight > 0.9).float()
     x = x * weight
-    background = _blur(x, weight, _BACKGROUND)
-    x = (x - background) * weight
+    # A camera's dome is steep beside the bands: a surface first, then the neighbourhood, as a mean
+    # over the neighbourhood alone leaves a rim behind; specks of dust must not pull at it.
+    x = _clipped(x - _surface(x, weight), weight)
+    for _ in range(2):
+        x = (x - _blur(x, weight, _BACKGROUND)) * weight
+    x = _clipped(x, weight)
     local = torch.sqrt(_blur(x * x, weight, _CONTRAST) + 1e-6)
     x = (x / local).clamp(-_CLIP, _CLIP) * weight
     return torch.stack([x, weight], dim=1)
@@ -69,6 +72,38 @@ def _letterboxed(pictures: Tensor) -> Tensor:
     return functional.pad(small, (left, SIDE - shape[1] - left, top, SIDE - shape[0] - top))
 
 
+def _clipped(x: Tensor, weight: Tensor) -> Tensor:
+    """Clip a picture of zero mean at four times its deviation."""
+    area = weight.sum(dim=(1, 2), keepdim=True).clamp_min(1)
+    x = x * weight
+    limit = _CLIP * torch.sqrt((x * x).sum(dim=(1, 2), keepdim=True) / area)
+    return torch.minimum(torch.maximum(x, -limit), limit)
+
+
+@lru_cache(maxsize=4)
+def _powers(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Legendre polynomials of the square up to degree 4, (15, pixels), and their products."""
+    at = torch.linspace(-1, 1, SIDE, device=device)
+    one = [torch.ones_like(at), at]
+    for n in range(1, 4):
+        one.append(((2 * n + 1) * at * one[n] - n * one[n - 1]) / (n + 1))
+    basis = torch.stack(
+        [(one[i][:, None] * one[j][None, :]).flatten() for i in range(5) for j in range(5 - i)]
+    )
+    return basis, (basis[:, None] * basis[None, :]).flatten(0, 1)
+
+
+def _surface(x: Tensor, weight: Tensor) -> Tensor:
+    """Polynomial of degree 4 fitted to the lit pixels by least squares."""
+    basis, products = _powers(x.device)
+    k = len(basis)
+    weights = weight.flatten(1)
+    normal = (weights @ products.T).unflatten(1, (k, k)) + torch.eye(k, device=x.device)
+    right = (x.flatten(1) * weights) @ basis.T
+    fitted = torch.linalg.solve_ex(normal, right[:, :, None]).result[:, :, 0]
+    return (fitted @ basis).unflatten(1, (SIDE, SIDE))
+
+
 def _eroded(lit: Tensor) -> Tensor:
     """Take one pixel off the lit area, but not at the frame's own edge."""
     dark = (~lit).float()[:, None]
@@ -86,13 +121,3 @@ def _blur(picture: Tensor, weight: Tensor, share: float) -> Tensor:
     matrix = _kernel(share, picture.device)
     total = matrix @ (picture * weight) @ matrix
     return total / (matrix @ weight @ matrix).clamp_min(1e-3)
-
-
-def mirrored(seen: Tensor) -> Tensor:
-    """Mirror left and right, for averaging at inference; the lattice stays the same."""
-    return seen.flip(-1)
-
-
-def geometry_row(pc: Tensor) -> Tensor:
-    """Where the pattern centre lies in the network's square, and the distance over its side."""
-    return torch.stack([2 * pc[:, 0] - 1, 2 * pc[:, 1] - 1, torch.log(pc[:, 2]) / math.log(2)], 1)

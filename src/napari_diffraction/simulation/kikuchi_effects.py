@@ -89,7 +89,7 @@ def realistic_rows(n: int, rng: np.random.Generator, hardness: float = 1.0) -> N
         return np.where(rng.uniform(size=n) < share, values, otherwise)
 
     columns = {name: np.full(n, value) for name, value in zip(COLUMNS, OFF, strict=True)}
-    contrast = log(0.05, 0.4)
+    contrast = log(0.025, 0.4)
     columns["contrast"] = contrast
     # What counts is the noise beside the bands: a third of their deviation is a good pattern.
     columns["noise"] = contrast * log(0.05, 0.15 + 1.85 * hardness)
@@ -98,15 +98,15 @@ def realistic_rows(n: int, rng: np.random.Generator, hardness: float = 1.0) -> N
     columns["gain"] = contrast * some(0.3, hardness * uniform(0.0, 0.4))
     columns["blur"] = some(0.7, uniform(0.0, 0.006 + 0.008 * hardness))
     columns["pixels"] = some(0.4, log(40, 96))
-    columns["dome"] = some(0.8, uniform(0.0, 0.9))
+    columns["dome"] = some(0.85, uniform(0.1, 0.95))
     columns["dome_x"], columns["dome_y"] = rng.normal(0, 0.25, n), rng.normal(0, 0.35, n)
-    columns["dome_width"] = log(0.5, 1.5)
+    columns["dome_width"] = log(0.35, 1.5)
     columns["vignetting"] = some(0.4, uniform(0.0, 0.8))
     columns["residual"] = contrast * some(0.4, hardness * uniform(0.0, 1.5))
     columns["ghost"] = some(0.15, hardness * uniform(0.0, 0.35))
     columns["overlap"] = some(0.12, hardness * uniform(0.0, 0.38))
     columns["dead"] = some(0.2, log(1e-4, 4e-3))
-    columns["dust"] = contrast * some(0.2, uniform(0.0, 3.0))
+    columns["dust"] = some(0.25, log(0.02, 0.5))
     columns["stripes"] = contrast * some(0.1, hardness * uniform(0.0, 0.3))
     columns["gamma"] = uniform(0.6, 1.4)
     columns["step"] = contrast * some(0.3, log(0.02, 0.5))

@@ -1,0 +1,191 @@
+"""Training patterns of the Bravais classifier, made on the device that learns from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from napari_diffraction.learning.bravais_network import MAP_SIDE
+from napari_diffraction.learning.bravais_view import SIDE, standardise
+from napari_diffraction.learning.structure_pool import LATTICES, StructurePool
+from napari_diffraction.simulation.kikuchi_effects import COLUMNS, realistic_rows
+from napari_diffraction.simulation.kikuchi_torch import (
+    axis_maps,
+    bands,
+    degrade,
+    random_rotations,
+    wavelength,
+)
+
+NO_PATTERN = "NoPattern"
+BRAVAIS_CLASSES = (*LATTICES, NO_PATTERN)
+#: Share of training frames without a pattern.
+_EMPTY = 0.07
+#: Share of training frames whose mask is not told.
+_UNKNOWN = 0.06
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Numbers of a batch of patterns, drawn on the CPU.
+
+    Attributes
+    ----------
+    profile : ndarray of float32, (n, 7)
+        See `napari_diffraction.simulation.kikuchi_torch.PROFILE`.
+    pc, beam : ndarray of float32, (n, 3)
+        Pattern centre, and the beam's direction in the detector's frame.
+    effects : ndarray of float32, (n, n_effects)
+        See `napari_diffraction.simulation.kikuchi_effects.realistic_rows`.
+    reflections : ndarray of int64, (n,)
+        How many of the strongest reflections show.
+    empty : ndarray of bool, (n,)
+        Frames without a pattern.
+    unknown : ndarray of bool, (n,)
+        Frames whose mask nobody told of.
+    """
+
+    profile: NDArray[np.float32]
+    pc: NDArray[np.float32]
+    beam: NDArray[np.float32]
+    effects: NDArray[np.float32]
+    reflections: NDArray[np.int64]
+    empty: NDArray[np.bool_]
+    unknown: NDArray[np.bool_]
+
+
+def draw(n: int, rng: np.random.Generator, hardness: float = 1.0, empty: float = _EMPTY) -> Draw:
+    """Draw geometry, diffraction and camera of ``n`` patterns from the range of real ones.
+
+    Parameters
+    ----------
+    n
+        Number of patterns.
+    rng
+        Source of randomness.
+    hardness
+        1 is the full range; less narrows geometry and noise for the start of a training.
+    empty
+        Share of frames without a pattern.
+    """
+    usual = rng.uniform(size=n) < 0.6
+    voltage = np.where(usual, rng.choice([10, 15, 20, 20, 20, 25, 30], n), rng.uniform(5, 30, n))
+    ones = np.ones(n)
+    profile = np.stack(
+        [
+            wavelength(torch.from_numpy(voltage)).numpy(),
+            _log(rng, 0.25, 1.3, n),
+            _log(rng, 0.002, 0.012, n),
+            rng.uniform(0.6, 1.9, n),
+            rng.uniform(0.0, 1.0, n),
+            rng.normal(0.0, 0.5, n) * (rng.uniform(size=n) < 0.7),
+            rng.uniform(0.0, 0.8, n) * (rng.uniform(size=n) < 0.6),
+        ],
+        axis=1,
+    )
+    reach = 0.4 + 0.6 * hardness
+    pcz = np.exp(rng.uniform(np.log(0.62) - 0.57 * reach, np.log(0.62) + 0.74 * reach, n))
+    high = rng.uniform(size=n) < 0.85
+    pcy = np.where(high, rng.uniform(0.15, 0.6, n), rng.uniform(0.3, 0.85, n))
+    pc = np.stack([rng.normal(0.5, 0.07, n), pcy, pcz], axis=1)
+    tilt = np.radians(rng.normal(5, 10, n))
+    beam = np.stack([0 * ones, -np.cos(tilt), np.sin(tilt)], axis=1)
+    effects, without = realistic_rows(n, rng, hardness), rng.uniform(size=n) < empty
+    for name in ("overlap", "ghost"):  # or a neighbour's pattern would show on an empty frame
+        effects[without, COLUMNS.index(name)] = 0
+    return Draw(
+        profile.astype(np.float32),
+        pc.astype(np.float32),
+        beam.astype(np.float32),
+        effects,
+        _log(rng, 40, 160, n).astype(np.int64),
+        without,
+        rng.uniform(size=n) < _UNKNOWN,
+    )
+
+
+def _log(rng: np.random.Generator, low: float, high: float, n: int) -> NDArray[Any]:
+    return np.asarray(np.exp(rng.uniform(np.log(low), np.log(high), n)))
+
+
+class PatternMaker:
+    """Makes batches of patterns of the structures of a pool, on its device.
+
+    Parameters
+    ----------
+    pool
+        The structures.
+    seed
+        Of orientations, choice of structures and noise.
+    compiled
+        Compile the sum over the bands into one kernel, which a graphics card needs.
+    """
+
+    def __init__(self, pool: StructurePool, seed: int, compiled: bool = False) -> None:
+        self.pool = pool
+        self.generator = torch.Generator(pool.device).manual_seed(seed)
+        self._bands = torch.compile(bands, dynamic=False) if compiled else bands
+
+    def frames(self, drawn: Draw, which: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Make the frames of a batch.
+
+        Parameters
+        ----------
+        drawn
+            From `draw`.
+        which : Tensor of int64, (n,), optional
+            Numbers of the structures; by default any of the pool.
+
+        Returns
+        -------
+        frames, lit : Tensor, (n, 96, 96)
+        label, laue : Tensor of int64, (n,)
+            The number of the class, and that of the Laue group, -1 where there is no pattern.
+        maps : Tensor, (n, 5, 12, 12)
+            See `napari_diffraction.simulation.kikuchi_torch.axis_maps`.
+        """
+        device, n = self.pool.device, len(drawn.pc)
+        if which is None:
+            which = torch.randint(self.pool.count, (n,), generator=self.generator, device=device)
+        part = self.pool.take(which)
+        profile, pc, beam, effects, count, empty, unknown = (
+            torch.from_numpy(values).to(device, non_blocking=True)
+            for values in (
+                *(drawn.profile, drawn.pc, drawn.beam, drawn.effects),
+                *(drawn.reflections, drawn.empty, drawn.unknown),
+            )
+        )
+        rotation = random_rotations(n, self.generator, device)
+        number = torch.arange(part["u"].shape[1], device=device)
+        u = torch.where(number[None, :] < count[:, None], part["u"], torch.zeros_like(part["u"]))
+        clean = self._bands(part["normal"], part["g"], u, rotation, pc, profile, beam, (SIDE, SIDE))
+        clean = torch.where(empty[:, None, None], self._clutter(n), clean)
+        frames, lit = degrade(clean, effects, self.generator)
+        lit = torch.where(unknown[:, None, None], torch.ones_like(lit), lit)
+        maps = axis_maps(part["axes"], rotation, pc, MAP_SIDE)
+        maps = maps * (~empty)[:, None, None, None]
+        label = torch.where(empty, len(LATTICES), part["label"])
+        laue = torch.where(empty, -1, part["laue"])
+        return frames, lit, label, laue, maps
+
+    def batch(self, drawn: Draw, which: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Make a batch as the network sees it: ``seen, label, laue, maps``."""
+        frames, lit, label, laue, maps = self.frames(drawn, which)
+        return standardise(frames, lit), label, laue, maps
+
+    def _clutter(self, n: int) -> Tensor:
+        """Frames without a pattern: nothing, or smooth shapes of several sizes."""
+        device = self.pool.device
+        total = torch.zeros(n, SIDE, SIDE, device=device)
+        for cells in (4, 9, 20):
+            coarse = torch.randn(n, 1, cells, cells, generator=self.generator, device=device)
+            fine = functional.interpolate(coarse, (SIDE, SIDE), mode="bicubic")[:, 0]
+            there = torch.rand(n, 1, 1, generator=self.generator, device=device) > 0.7
+            total += fine * there
+        return total
