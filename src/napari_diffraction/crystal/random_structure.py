@@ -20,13 +20,13 @@ from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.elements import ANIONS, choose_elements, contacts, radius
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.crystal.prototypes import Prototype, orderings, prototypes
+from napari_diffraction.crystal.pseudosymmetry import is_of_its_lattice
 from napari_diffraction.crystal.structure import (
     Structure,
     operations,
     orbit,
     pearson,
     primitive_basis,
-    spglib_lattice,
 )
 from napari_diffraction.errors import InputError
 
@@ -39,8 +39,11 @@ _MAX_PRIMITIVE = 60
 #: Largest volume of a cell in A^3.
 _MAX_VOLUME = 1900.0
 
-#: Distance in A within which spglib takes atoms for equivalent.
-_SYMPREC = 0.02
+#: Volumes of an atom in A^3 that occur.
+_ATOM_VOLUMES = (5.5, 60.0)
+
+#: Share of the structures whose lattice must show clearly in the intensities.
+_CLEAR_SHARE = 0.85
 
 _KNOWN_SHARE = 0.5
 _SHIFTS = np.array(list(product((-1.0, 0.0, 1.0), repeat=3)))
@@ -81,7 +84,7 @@ def random_structure(lattice: str, rng: np.random.Generator) -> Structure:
     known = rng.random() < _KNOWN_SHARE
     while True:
         structure = _known_type(lattice, rng) if known else _any_type(lattice, rng)
-        if structure is not None and spglib_lattice(structure, _SYMPREC) == lattice:
+        if structure is not None and is_of_its_lattice(structure, rng.random() < _CLEAR_SHARE):
             return structure
 
 
@@ -107,7 +110,7 @@ def _known_type(lattice: str, rng: np.random.Generator) -> Structure | None:
     cell = cell.scaled(usual)
     clearance = _clearance(kind.space_group, cell, points, species)
     volume = usual * (rng.uniform(0.85, 1.0) / clearance) ** 3
-    if volume > _MAX_VOLUME or not 0.5 < volume / usual < 2.8:
+    if not _sensible(volume, sum(counts)) or not 0.5 < volume / usual < 2.8:
         return None
     return _assemble(kind.space_group, cell.scaled(volume), points, species, rng, kind.name)
 
@@ -180,7 +183,7 @@ def _any_type(lattice: str, rng: np.random.Generator) -> Structure | None:
         return None
     points, clearance = placed
     volume = usual * max(rng.uniform(0.9, 1.2), (rng.uniform(0.78, 0.92) / clearance) ** 3)
-    if volume > min(1.7 * usual, _MAX_VOLUME):
+    if volume > 1.7 * usual or not _sensible(volume, sum(counts)):
         return None
     return _assemble(space_group, cell.scaled(volume), points, species, rng)
 
@@ -200,6 +203,10 @@ def _choose_orbits(
         chosen.append(fitting[int(rng.choice(len(fitting), p=weights / weights.sum()))])
         total += chosen[-1].multiplicity
     return chosen or [positions[0]]
+
+
+def _sensible(volume: float, atoms: int) -> bool:
+    return volume < _MAX_VOLUME and _ATOM_VOLUMES[0] < volume / atoms < _ATOM_VOLUMES[1]
 
 
 def _random_shape(system: str, rng: np.random.Generator) -> UnitCell:
@@ -346,7 +353,7 @@ def _assemble(
     name: str = "random",
 ) -> Structure:
     rotations, shifts = operations(space_group)
-    orbits = [orbit(rotations, shifts, point, cell.basis, 1e-2) for point in points]
+    orbits = [orbit(rotations, shifts, point, cell.basis, 1e-3) for point in points]
     counts = [len(images) for images in orbits]
     everyone = [element for element, n in zip(species, counts, strict=True) for _ in range(n)]
     b_iso = np.repeat(rng.uniform(0.2, 1.2) * rng.uniform(0.7, 1.4, len(points)), counts)
