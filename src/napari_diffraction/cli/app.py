@@ -291,6 +291,42 @@ def evaluate(
 
 
 @app.command()
+def explain(
+    inputs: Inputs,
+    index: Annotated[int, typer.Option(min=0, help="Number of the pattern, counted from 0.")],
+    output: Annotated[Path, typer.Option(metavar="OUT.png", help="The picture to write.")],
+    model: Annotated[
+        str, typer.Option(help="Name of a model, or a .safetensors file; see models.")
+    ] = "zones",
+    class_: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            metavar="NAME",
+            help="Class to explain.",
+            show_default="the one that the model gives",
+        ),
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="gradcam, gradcam++, hirescam or eigencam.")
+    ] = "gradcam",
+    device: Device = "auto",
+    dataset: Dataset = None,
+) -> None:
+    """Draw over a pattern what the network looked at."""
+    from napari_diffraction.cli.explain import explain_pattern
+    from napari_diffraction.learning.registry import load_model
+
+    output_file(output, (".png",))
+    stack = _open(inputs, dataset)
+    print(
+        explain_pattern(
+            stack, load_model(model), index, output, label=class_, method=method, device=device
+        )
+    )
+
+
+@app.command()
 def models() -> None:
     """List the models that can be used, with the figures measured for them."""
     from napari_diffraction.cli.info import describe_model

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from napari_diffraction.learning import netfit
 from napari_diffraction.patterns.peaks import Peaks, find_peaks
 
+FloatArray = NDArray[np.float64]
+
 PICTURE = 128
 VECTORS = 64
 #: Features besides those of the net.
@@ -58,12 +60,7 @@ def view_peaks(peaks: Peaks, fit: netfit.NetFit) -> View:
     """Look at a frame whose spots are known already."""
     bins = peaks.flat.binning
     h, w = peaks.smooth.shape
-    offset = (bins - 1) / 2
-    xy = (peaks.position.astype(np.float64) - offset) / bins
-    cx, cy = ((c - offset) / bins for c in peaks.centre)
-    distance = np.hypot(xy[:, 0] - cx, xy[:, 1] - cy)
-    reach = 1.1 * float(np.quantile(distance, 0.95)) if len(xy) >= 6 else 0.5 * min(h, w)
-    reach = float(np.clip(reach, 0.15 * max(h, w), 0.75 * max(h, w)))
+    xy, cx, cy, reach = _window(peaks)
     picture = np.zeros((2, PICTURE, PICTURE), dtype=np.uint8)
     _resample(peaks.smooth, cx, cy, reach, picture[0])
     _redraw(xy, cx, cy, reach, picture[1])
@@ -80,6 +77,43 @@ def view_peaks(peaks: Peaks, fit: netfit.NetFit) -> View:
         dtype=np.float32,
     )
     return View(picture, _difference_vectors(xy, reach), np.concatenate([fit.features, extra]))
+
+
+def _window(peaks: Peaks) -> tuple[NDArray[np.float64], float, float, float]:
+    """Spots, direct beam and half the side of the picture, in pixels of the binned frame."""
+    bins = peaks.flat.binning
+    h, w = peaks.smooth.shape
+    offset = (bins - 1) / 2
+    xy = (peaks.position.astype(np.float64) - offset) / bins
+    cx, cy = ((c - offset) / bins for c in peaks.centre)
+    distance = np.hypot(xy[:, 0] - cx, xy[:, 1] - cy)
+    reach = 1.1 * float(np.quantile(distance, 0.95)) if len(xy) >= 6 else 0.5 * min(h, w)
+    return xy, cx, cy, float(np.clip(reach, 0.15 * max(h, w), 0.75 * max(h, w)))
+
+
+def picture_places(peaks: Peaks, shape: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+    """Where the rows and columns of a frame lie in its picture.
+
+    Parameters
+    ----------
+    peaks
+        The spots of the frame.
+    shape
+        Height and width of the frame.
+
+    Returns
+    -------
+    rows, columns : ndarray, (h,) and (w,)
+        In pixels of the picture, which shows what lies from -0.5 to 127.5.
+    """
+    _, cx, cy, reach = _window(peaks)
+    bins = peaks.flat.binning
+    scale = PICTURE / (2 * reach)
+    rows, columns = (
+        ((np.arange(size) - (bins - 1) / 2) / bins - middle) * scale + (PICTURE - 1) / 2
+        for size, middle in zip(shape, (cy, cx), strict=True)
+    )
+    return rows, columns
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")

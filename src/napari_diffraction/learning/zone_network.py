@@ -76,6 +76,11 @@ class ZoneNetwork(nn.Module):
         self.head = nn.Linear(96, n_classes)
         self.ordinal = nn.Linear(96, len(FRACTIONS))
 
+    @property
+    def explain_layer(self) -> nn.Module:
+        """Layer whose activations a class-activation map weighs; 16 x 16."""
+        return self.picture[4]
+
     def forward(self, picture: Tensor, vectors: Tensor, features: Tensor) -> dict[str, Tensor]:
         """Judge patterns.
 

@@ -1,0 +1,96 @@
+"""Class-activation maps by pytorch-grad-cam, of networks with several inputs and outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from napari_diffraction.learning.triton import without_triton
+
+with without_triton():
+    import pytorch_grad_cam  # type: ignore[import-untyped]
+    from pytorch_grad_cam.utils.model_targets import (  # type: ignore[import-untyped]
+        ClassifierOutputTarget,
+    )
+
+
+class _EigenCAM(pytorch_grad_cam.EigenCAM):  # type: ignore[misc]
+    """Eigen-CAM with the sign of the component chosen so that active places are hot."""
+
+    def get_cam_image(
+        self,
+        input_tensor: Tensor,
+        target_layer: nn.Module,
+        targets: list[Any],
+        activations: NDArray[np.float32],
+        grads: NDArray[np.float32] | None,
+        eigen_smooth: bool = False,
+    ) -> NDArray[np.float32]:
+        maps = super().get_cam_image(
+            input_tensor, target_layer, targets, activations, grads, eigen_smooth
+        )
+        active = activations.sum(axis=1)
+        active -= active.mean(axis=(1, 2), keepdims=True)
+        sign = np.where((maps * active).sum(axis=(1, 2), keepdims=True) < 0, -1, 1)
+        return np.asarray(maps * sign, dtype=np.float32)
+
+
+_METHODS = {
+    "gradcam": pytorch_grad_cam.GradCAM,
+    "gradcam++": pytorch_grad_cam.GradCAMPlusPlus,
+    "hirescam": pytorch_grad_cam.HiResCAM,
+    "eigencam": _EigenCAM,
+}
+
+
+class OneInput(nn.Module):
+    """A network as pytorch-grad-cam wants it: one tensor in, the logits of the classes out.
+
+    Parameters
+    ----------
+    network
+        Takes one or several tensors and returns a dictionary of logits; has an `explain_layer`.
+    head
+        Which of the logits give the class.
+    """
+
+    def __init__(self, network: nn.Module, head: str) -> None:
+        super().__init__()
+        self.network, self.head = network, head
+        self.others: tuple[Tensor, ...] = ()
+
+    def forward(self, first: Tensor) -> Tensor:
+        """Judge the first input, the others being as they were set."""
+        logits: Tensor = self.network(first, *self.others)[self.head]
+        return logits
+
+    def class_map(self, first: Tensor, column: int, method: str) -> tuple[NDArray[np.float32], int]:
+        """Make the map of a class.
+
+        Parameters
+        ----------
+        first : Tensor, (1, channels, height, width)
+        column
+            Number of the class.
+        method
+            One of `napari_diffraction.learning.explain.METHODS`.
+
+        Returns
+        -------
+        heat : ndarray of float32, (height, width)
+            From 0 to 1, or 0 everywhere; enlarged from the cells of the network's layer.
+        cells
+            Number of cells along a side.
+        """
+        layer = self.network.explain_layer
+        with _METHODS[method](model=self, target_layers=[layer]) as cam:
+            # Gradients of the parameters are not wanted; those of the input lead to the layer.
+            heat: NDArray[np.float32] = cam(
+                input_tensor=first.detach().float().clone().requires_grad_(),
+                targets=[ClassifierOutputTarget(column)],
+            )[0]
+            cells = cam.activations_and_grads.activations[0].shape[-1]
+        return heat, int(cells)
