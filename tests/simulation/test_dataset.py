@@ -18,12 +18,8 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.progress import Progress, finish
 from napari_diffraction.simulation.classes import LAUE, MULTIPLE, NO_HIT, ZONE
 from napari_diffraction.simulation.conditions import DetectorEffects, SpotConditions
-from napari_diffraction.simulation.dataset import (
-    SimulatedStack,
-    simulate_one,
-    simulate_spots,
-    weigh,
-)
+from napari_diffraction.simulation.dataset import SimulatedStack, simulate_one, simulate_spots
+from napari_diffraction.simulation.spots import weigh
 
 CELL = UnitCell(5.6786, 10.4648, 20.4682, 109.7914, 106.5805, 105.8206)
 SMALL = UnitCell(4, 7, 11, 90, 105, 90)

@@ -7,7 +7,6 @@ import pytest
 
 from napari_diffraction.crystal.excitation import SpotLists
 from napari_diffraction.simulation.classes import LAUE, MULTIPLE, NO_HIT, ZONE, ZONE_CLASSES
-from napari_diffraction.simulation.dataset import overlay
 from napari_diffraction.simulation.labels import (
     MIN_FURTHER,
     MIN_HIT,
@@ -15,6 +14,7 @@ from napari_diffraction.simulation.labels import (
     Visible,
     class_labels,
 )
+from napari_diffraction.simulation.spots import overlay
 
 NET = [(h, k, 0) for h in range(-3, 4) for k in range(-3, 4) if (h, k) != (0, 0)]
 FOREIGN = [(1, 2, 3), (4, -1, 2), (0, 3, 1), (5, 5, -1), (2, -7, 4), (3, 1, 5), (-4, 2, 1)]

@@ -56,6 +56,47 @@ def calibrate(
     return float(best.x[0]), bias
 
 
+def calibrate_given(
+    logits: NDArray[np.floating], target: NDArray[np.floating], given: NDArray[np.floating]
+) -> tuple[FloatArray, FloatArray]:
+    """Fit a scale and biases that are linear functions of measures of the pattern.
+
+    Least cross entropy of softmax(exp(given @ log_scale) * logits + given @ bias), held to small
+    values where the patterns do not tell.
+
+    Parameters
+    ----------
+    logits : ndarray, (n, n_classes)
+    target : ndarray, (n, n_classes)
+        Probabilities of the classes; 0 and 1 where they are known.
+    given : ndarray, (n, m)
+        The measures; one of them is 1.
+
+    Returns
+    -------
+    log_scale : ndarray, (m,)
+    bias : ndarray, (m, n_classes)
+    """
+    from scipy.optimize import minimize
+
+    z, g, y = (np.asarray(values, dtype=float) for values in (logits, given, target))
+    n, m = g.shape
+
+    def loss(parameters: FloatArray) -> tuple[float, FloatArray]:
+        log_scale, bias = parameters[:m], parameters[m:].reshape(m, -1)
+        scaled = np.exp(g @ log_scale)[:, None] * z
+        log_p = _log_softmax(scaled + g @ bias)
+        error = np.exp(log_p) - y
+        gradient = np.concatenate([g.T @ np.sum(error * scaled, axis=1), (g.T @ error).ravel()])
+        return (
+            float(-np.sum(y * log_p) / n + 1e-4 * np.sum(parameters**2)),
+            gradient / n + 2e-4 * parameters,
+        )
+
+    best = minimize(loss, np.zeros(m * (1 + z.shape[1])), jac=True, method="L-BFGS-B")
+    return best.x[:m], best.x[m:].reshape(m, -1)
+
+
 def probabilities(
     logits: NDArray[np.floating],
     scale: float,

@@ -24,6 +24,12 @@ VECTORS = 64
 #: Features besides those of the net.
 EXTRA = ("noise", "noise_free", "spot_size", "beam_size", "reach", "strong_spots", "aspect")
 N_FEATURES = len(netfit.FEATURES) + len(EXTRA)
+#: Steps of the table of grey values per unit of noise.
+_FINE = 16
+#: From -1 to 300 times the noise, the faint drawn out; what is below 0 are shadows.
+_GREYS = np.clip(
+    24 + 42 * np.arcsinh(np.arange(-_FINE, 300 * _FINE + 1) / _FINE / 2.5), 0, 255
+).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ def view_peaks(peaks: Peaks, fit: netfit.NetFit) -> View:
     h, w = peaks.smooth.shape
     xy, cx, cy, reach = _window(peaks)
     picture = np.zeros((2, PICTURE, PICTURE), dtype=np.uint8)
-    _resample(peaks.smooth, cx, cy, reach, picture[0])
+    _resample(peaks.smooth, cx, cy, reach, _GREYS, picture[0])
     _redraw(xy, cx, cy, reach, picture[1])
     extra = np.array(
         [
@@ -117,7 +123,7 @@ def picture_places(peaks: Peaks, shape: tuple[int, int]) -> tuple[FloatArray, Fl
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
-def _resample(smooth, cx, cy, reach, out):  # type: ignore[no-untyped-def]
+def _resample(smooth, cx, cy, reach, greys, out):  # type: ignore[no-untyped-def]
     """Bring the frame to the picture's size; the brightest of the pixels that fall together."""
     h, w = smooth.shape
     size = out.shape[0]
@@ -135,9 +141,7 @@ def _resample(smooth, cx, cy, reach, out):  # type: ignore[no-untyped-def]
             for a in range(max(0, y - reach_px), min(h, y + reach_px + 1)):
                 for b in range(max(0, x - reach_px), min(w, x + reach_px + 1)):
                     top = max(top, smooth[a, b])
-            # From 0 to some 300 times the noise, the faint drawn out; below 0 are shadows.
-            grey = 24 + 42 * np.arcsinh(top / 2.5)
-            out[i, j] = np.uint8(min(max(grey, 0.0), 255.0))
+            out[i, j] = greys[min(max(int(top * _FINE), -_FINE), 300 * _FINE) + _FINE]
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")

@@ -21,15 +21,19 @@ from napari_diffraction.simulation.classes import LAUE, MULTIPLE, NO_HIT, ZONE, 
 from napari_diffraction.simulation.conditions import (
     DetectorEffects,
     SpotConditions,
+    exposed_conditions,
+    exposed_effects,
     realistic_conditions,
     realistic_effects,
 )
 from napari_diffraction.simulation.controls import jitter_net, shift_outer_half
-from napari_diffraction.simulation.dataset import overlay, weigh
 from napari_diffraction.simulation.labels import Visible, class_labels
 from napari_diffraction.simulation.render import render
+from napari_diffraction.simulation.spots import overlay, weigh
 
 _ORIENTATIONS = 300
+#: Share of the realistic cells that are exposed long: strong, wide, distorted patterns.
+_EXPOSED = 0.12
 _GROUPS = {
     "triclinic": (1, 2),
     "monoclinic": (3, 15),
@@ -102,8 +106,12 @@ def examples(
 def _of_one_cell(
     rng: np.random.Generator, number: int, clean: bool, natural: bool, per_cell: int
 ) -> list[Example]:
-    conditions = _clean_conditions(rng) if clean else realistic_conditions(rng)
-    cell, group = draw_cell(rng)
+    exposed = not clean and rng.uniform() < _EXPOSED
+    if clean:
+        conditions = _clean_conditions(rng)
+    else:
+        conditions = exposed_conditions(rng) if exposed else realistic_conditions(rng)
+    cell, group = draw_cell(rng, (80, 800) if exposed else (80, 3000))
     table = reflection_table(cell, conditions.resolution, group, conditions.intensities, rng)
     lists = excited_reflections(
         table,
@@ -112,14 +120,16 @@ def _of_one_cell(
         conditions.excitation_error,
     )
     lists = weigh(lists, conditions)
-    size = int(rng.choice((128, 192, 256, 384, 512), p=(0.1, 0.25, 0.4, 0.15, 0.1)))
+    shares = (0.2, 0.3, 0.5, 0, 0) if exposed else (0.1, 0.25, 0.4, 0.15, 0.1)
+    size = int(rng.choice((128, 192, 256, 384, 512), p=shares))
     kinds, members = _choose(lists, rng, natural, clean, per_cell)
     parts = [
         _break_up(lists, chosen, kind, rng) for kind, chosen in zip(kinds, members, strict=True)
     ]
     merged = _concatenate([part[0] for part in parts])
     crystal = np.concatenate([part[1] for part in parts])
-    draw = _clean_effects if clean else realistic_effects
+    noisy = exposed_effects if exposed else realistic_effects
+    draw = _clean_effects if clean else noisy
     effects = [draw(rng, size) for _ in kinds]
     if clean:  # black and white, or grey: one renderer draws all of a cell
         grey = rng.uniform() < 0.4
@@ -141,7 +151,7 @@ def _of_one_cell(
         noise = np.sqrt(e.background + 0.3 * e.halo + e.read_noise**2 + 1)
         out.append(
             Example(
-                disturb(drawn.images[i], rng),
+                disturb(drawn.images[i], rng, 0.5 if clean else 0.3),
                 label,
                 float(seen.share[i]),
                 int(seen.count[i]),
@@ -154,10 +164,12 @@ def _of_one_cell(
     return out
 
 
-def draw_cell(rng: np.random.Generator) -> tuple[UnitCell, int | None]:
-    """Draw a cell of any system, 80 to 3000 A^3, and half the time a space group."""
+def draw_cell(
+    rng: np.random.Generator, volume: tuple[float, float] = (80, 3000)
+) -> tuple[UnitCell, int | None]:
+    """Draw a cell of any system, its volume in A^3 from a range, and half the time a group."""
     system = str(rng.choice(SYSTEMS, p=(0.4, 0.2, 0.12, 0.08, 0.07, 0.07, 0.06)))
-    cell = random_cell((80, 3000), system, (1.0, 5.0), rng)
+    cell = random_cell(volume, system, (1.0, 5.0), rng)
     if rng.uniform() < 0.5:
         return cell, None
     low, high = _GROUPS[system]

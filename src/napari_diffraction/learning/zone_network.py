@@ -5,6 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from napari_diffraction.learning.views import EXTRA, N_FEATURES
+
+_EXTRA = {name: N_FEATURES - len(EXTRA) + k for k, name in enumerate(EXTRA)}
+
+#: Measures of a pattern, of which its calibration is a linear function.
+GIVEN = 5
 #: Thresholds of the dominant-zone fraction of the ordinal target.
 FRACTIONS = (0.5, 0.8, 0.9, 0.999)
 
@@ -34,6 +40,22 @@ def _down(inside: int, outside: int, kernel: int = 3) -> nn.Sequential:
     )
 
 
+def given(features: Tensor) -> Tensor:
+    """Measures by which patterns are calibrated apart, (n, 5), from their features.
+
+    Patterns without noise are one group; the trust in the others depends on their number of spots,
+    on their noise, and on the number of strong spots.
+    """
+    free = features[:, _EXTRA["noise_free"]]
+    spots = features[:, 0] - 3.0  # logarithm of their number
+    strong = features[:, _EXTRA["strong_spots"]]
+    noise = features[:, _EXTRA["noise"]]
+    noisy = 1 - free
+    return torch.stack(
+        [torch.ones_like(free), free, noisy * spots, noisy * strong, noisy * noise], 1
+    )
+
+
 class ZoneNetwork(nn.Module):
     """Compact network with an eye for the picture and an eye for the fitted net.
 
@@ -45,10 +67,21 @@ class ZoneNetwork(nn.Module):
         Number of classes.
     width
         Channels of the first stage.
+    calibrated
+        Whether the network holds a calibration by what kind of pattern it is.
     """
 
-    def __init__(self, n_features: int, n_classes: int = 4, width: int = 16) -> None:
+    log_scale: Tensor
+    bias: Tensor
+
+    def __init__(
+        self, n_features: int, n_classes: int = 4, width: int = 16, calibrated: bool = False
+    ) -> None:
         super().__init__()
+        self.calibrated = calibrated
+        if calibrated:
+            self.register_buffer("log_scale", torch.zeros(GIVEN))
+            self.register_buffer("bias", torch.zeros(GIVEN, n_classes))
         w = width
         self.picture = nn.Sequential(
             _down(2, w, 5),
@@ -103,8 +136,12 @@ class ZoneNetwork(nn.Module):
         )
         fit = self.fit(features)
         joint = self.join(torch.cat([seen, fit], dim=1))
+        verdict = self.head(joint)
+        if self.calibrated and not self.training:
+            of = given(features)
+            verdict = verdict * torch.exp(of @ self.log_scale)[:, None] + of @ self.bias
         return {
-            "joint": self.head(joint),
+            "joint": verdict,
             "network": self.network_head(seen),
             "fit": self.fit_head(fit),
             "ordinal": self.ordinal(joint),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,13 @@ def make_shard(job: tuple[str, int, int, float, bool]) -> int:
 
 
 def make_shards(
-    folder: Path, seed: int, count: int, clean: float, natural: bool, workers: int | None = None
+    folder: Path,
+    seed: int,
+    count: int,
+    clean: float,
+    natural: bool,
+    workers: int | None = None,
+    minutes: float | None = None,
 ) -> Generator[Progress, None, list[Path]]:
     """Make the shards that are not there yet, in several processes.
 
@@ -105,7 +112,15 @@ def make_shards(
         As `napari_diffraction.learning.zone_data.examples`.
     workers
         Number of processes; by default one per core.
+    minutes
+        Stop after this time with what is there.
+
+    Returns
+    -------
+    list of Path
+        The shards that are there.
     """
+    end = time.monotonic() + 60 * (np.inf if minutes is None else minutes)
     folder.mkdir(parents=True, exist_ok=True)
     name = "natural" if natural else "train"
     size = min(SHARD, count)
@@ -121,14 +136,26 @@ def make_shards(
         for made in pool.imap_unordered(make_shard, jobs):
             done += made
             yield Progress(done, n * size, "Simulating patterns")
-    return paths
+            if time.monotonic() > end:
+                break
+    return [path for path in paths if path.exists()]
 
 
 def load_shards(paths: list[Path]) -> ZoneData:
     """Read shards into memory, some 40 kB a pattern."""
-    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in ZoneData.__dataclass_fields__}
+    names = list(ZoneData.__dataclass_fields__)
+    sizes = []
     for path in paths:
         with np.load(path, allow_pickle=False) as file:
-            for name, values in parts.items():
-                values.append(file[name])
-    return ZoneData(**{name: np.concatenate(values) for name, values in parts.items()})
+            sizes.append(len(file["label"]))
+    whole: dict[str, NDArray[Any]] = {}
+    first = 0
+    for path, size in zip(paths, sizes, strict=True):
+        with np.load(path, allow_pickle=False) as file:
+            for name in names:
+                part = file[name]
+                if name not in whole:
+                    whole[name] = np.empty((sum(sizes), *part.shape[1:]), part.dtype)
+                whole[name][first : first + size] = part
+        first += size
+    return ZoneData(**whole)

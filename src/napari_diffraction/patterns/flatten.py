@@ -151,10 +151,17 @@ def _binned(frame: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
 @nb.njit(cache=True, nogil=True, error_model="numpy")
 def _bin(frame, factor):  # type: ignore[no-untyped-def]
     out = np.zeros((frame.shape[0] // factor, frame.shape[1] // factor), dtype=np.float32)
-    for i in range(frame.shape[0]):
-        for j in range(frame.shape[1]):
-            out[i // factor, j // factor] += np.float32(frame[i, j])
-    return out / np.float32(factor * factor)
+    share = np.float32(1.0 / (factor * factor))
+    for i in range(out.shape[0]):
+        line = out[i]
+        for k in range(factor):
+            row = frame[i * factor + k]
+            for j in range(len(line)):
+                for m in range(factor):
+                    line[j] += np.float32(row[j * factor + m])
+        for j in range(len(line)):
+            line[j] *= share
+    return out
 
 
 def _block_size(shape: tuple[int, ...]) -> int:
@@ -174,12 +181,46 @@ def _insertion_sort(values, n):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
-def _insert(extremes, v, sign):  # type: ignore[no-untyped-def]
-    """Put a value in its place among three extremes."""
-    extremes[2] = v
-    for k in (2, 1):
-        if sign * extremes[k] < sign * extremes[k - 1]:
-            extremes[k], extremes[k - 1] = extremes[k - 1], extremes[k]
+def _sorted_deviations(values, n, out):  # type: ignore[no-untyped-def]
+    """Deviations of the first n values, which are sorted, from their median, smallest first."""
+    middle = values[n // 2]
+    below, above = n // 2 - 1, n // 2 + 1
+    out[0] = 0
+    for k in range(1, n):
+        if below < 0 or (above < n and values[above] - middle < middle - values[below]):
+            out[k] = values[above] - middle
+            above += 1
+        else:
+            out[k] = middle - values[below]
+            below -= 1
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _third_extremes(image, top, bottom, left, right):  # type: ignore[no-untyped-def]
+    """Third lowest and third highest value in every other row of a block.
+
+    One dead or hot pixel says nothing.
+    """
+    low1 = low2 = low3 = np.float32(np.inf)
+    high1 = high2 = high3 = np.float32(-np.inf)
+    for i in range(top, bottom, 2):
+        row = image[i, left:right]
+        for v in row:
+            if v < low3:
+                if v < low1:
+                    low1, low2, low3 = v, low1, low2
+                elif v < low2:
+                    low2, low3 = v, low2
+                else:
+                    low3 = v
+            if v > high3:
+                if v > high1:
+                    high1, high2, high3 = v, high1, high2
+                elif v > high2:
+                    high2, high3 = v, high2
+                else:
+                    high3 = v
+    return low3, high3
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
@@ -192,6 +233,8 @@ def _block_statistics(image, block):  # type: ignore[no-untyped-def]
     values = np.empty(_SAMPLES, dtype=np.float32)
     deviations = np.empty(_SAMPLES, dtype=np.float32)
     steps = np.empty(_SAMPLES, dtype=np.float32)
+    # Multiples of the golden ratio spread evenly over any block.
+    places = (np.arange(_SAMPLES) * 0.6180339887498949) % 1.0
     for r in range(rows):
         # Blocks of equal size to a pixel: between their middles the background is interpolated.
         top, bottom = r * image.shape[0] // rows, (r + 1) * image.shape[0] // rows
@@ -199,12 +242,8 @@ def _block_statistics(image, block):  # type: ignore[no-untyped-def]
             left, right = c * image.shape[1] // columns, (c + 1) * image.shape[1] // columns
             area = (bottom - top) * (right - left)
             n = 0
-            # Third lowest and third highest: one dead or hot pixel says nothing.
-            lows = np.full(3, np.float32(np.inf))
-            highs = np.full(3, np.float32(-np.inf))
             for number in range(min(area, _SAMPLES)):
-                # Multiples of the golden ratio spread evenly over any block.
-                k = int((number * 0.6180339887498949) % 1.0 * area)
+                k = int(places[number] * area)
                 i, j = top + k // (right - left), left + k % (right - left)
                 v = image[i, j]
                 if np.isfinite(v):
@@ -213,20 +252,11 @@ def _block_statistics(image, block):  # type: ignore[no-untyped-def]
                     step = abs(v - image[i, j + 1 if j + 1 < image.shape[1] else j - 1])
                     steps[n] = step if np.isfinite(step) else 0
                     n += 1
-            for i in range(top, bottom):
-                for j in range(left, right):
-                    v = image[i, j]
-                    if v < lows[2]:
-                        _insert(lows, v, np.float32(1))
-                    if v > highs[2]:
-                        _insert(highs, v, np.float32(-1))
             if n < 8:
                 continue
             _insertion_sort(values, n)
             middle = values[n // 2]
-            for k in range(n):
-                deviations[k] = abs(values[k] - middle)
-            _insertion_sort(deviations, n)
+            _sorted_deviations(values, n, deviations)
             spread = deviations[n // 2] * np.float32(1.4826)
             # Low counts: the median is a whole number, the clipped mean is not.
             reach = 3 * spread + np.float32(1e-6) * abs(middle)
@@ -244,9 +274,10 @@ def _block_statistics(image, block):  # type: ignore[no-untyped-def]
             _insertion_sort(steps, n)
             if steps[n // 2] > 0:
                 noise[r, c] = min(noise[r, c], np.float32(1.15) * steps[n // 2])
-            reach = highs[2] - lows[2]
+            low, high = _third_extremes(image, top, bottom, left, right)
+            reach = high - low
             if 0 < reach < np.float32(np.inf):
-                skew = (highs[2] - mean) - (mean - lows[2])
+                skew = (high - mean) - (mean - low)
                 tail[r, c] = skew / (noise[r, c] + np.float32(0.02) * reach)
     return background, noise, tail
 

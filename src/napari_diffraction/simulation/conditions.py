@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -223,4 +223,42 @@ def realistic_conditions(rng: np.random.Generator) -> SpotConditions:
         falloff=rng.uniform(0, 4),
         rocking=bool(rng.uniform() < 0.5),
         in_plane=True,
+    )
+
+
+def exposed_effects(rng: np.random.Generator, size: int = 256) -> DetectorEffects:
+    """Draw the effects of a long exposure: strong, wide, clipped and distorted patterns."""
+    scale = size / 256
+
+    def log(low: float, high: float) -> float:
+        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+    signal = log(400, 20_000)
+    return replace(
+        realistic_effects(rng, size),
+        extent=rng.uniform(0.8, 2.2),
+        spot_radius=scale * log(1.5, 6.0),
+        spot_softness=rng.uniform(0.6, 1.0),
+        central_radius=scale * log(4, 14),
+        signal=signal,
+        central_signal=log(3, 100),
+        background=log(0.001, 0.1) * signal,
+        halo=log(0.1, 6.0) * signal,
+        halo_width=log(0.1, 0.6),
+        carbon=log(0.01, 0.2) * signal if rng.uniform() < 0.3 else 0.0,
+        read_noise=0.0,
+        saturation=65535.0 if rng.uniform() < 0.5 else log(2000, 60_000),
+        distortion=rng.uniform(-0.15, 0.15),
+        elongation=rng.uniform(0, 1.2) if rng.uniform() < 0.5 else 0.0,
+    )
+
+
+def exposed_conditions(rng: np.random.Generator) -> SpotConditions:
+    """Draw beam and crystal conditions of a thin crystal in a long exposure at random."""
+    return replace(
+        realistic_conditions(rng),
+        resolution=rng.uniform(0.6, 1.2),
+        excitation_error=float(np.exp(rng.uniform(np.log(0.008), np.log(0.03)))),
+        intensities=str(rng.choice(INTENSITY_MODELS, p=(0.1, 0.5, 0.4))),
+        falloff=rng.uniform(0, 2),
     )
