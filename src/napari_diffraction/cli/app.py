@@ -290,6 +290,48 @@ def evaluate(
         print(line)
 
 
+@app.command("phase-map")
+def phase_map(
+    scan: Annotated[str, typer.Argument(metavar="SCAN", help="A scan: patterns on a grid.")],
+    output: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="OUT.h5",
+            help="The map to write: .h5 (orix), .ang, .ctf, .png (figure) or .csv; "
+            "may be repeated.",
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option(help="Name of a model, or a .safetensors file; see models.")
+    ] = "bravais",
+    threshold: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Points with less confidence are not indexed."),
+    ] = 0.5,
+    regions: Annotated[
+        bool,
+        typer.Option("--regions", help="Let regions of alike neighbouring patterns vote."),
+    ] = False,
+    compare: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Another map of the scan: .ang, .ctf or .h5."),
+    ] = None,
+    device: Device = "auto",
+    batch_size: BatchSize = 64,
+    dataset: Dataset = None,
+) -> None:
+    """Map the phases of a scan; without a phase list, each point gets its Bravais lattice."""
+    from napari_diffraction.cli.phase_map import check_first, map_scan, write_and_compare
+    from napari_diffraction.learning.registry import load_model
+
+    stack = _open([scan], dataset)
+    other = check_first(stack, output, compare)
+    classifier = load_model(model)
+    made = map_scan(stack, classifier, device=device, batch_size=batch_size, regions=regions)
+    for line in write_and_compare(made, output, threshold, other):
+        print(line)
+
+
 @app.command()
 def explain(
     inputs: Inputs,

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.learning.classes import LAUE, MULTIPLE, NO_HIT, UNREADABLE, ZONE
 
 #: Okabe and Ito's colours that stand out from black and from white, with the grey that is usually
 #: added to them.  They can be told apart with any kind of colour vision.
 OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#F0E442")
 GREY = "#999999"
+#: Points of a phase map of which nothing certain is known.
+NOT_INDEXED_COLOUR = "#595959"
+
+#: One hue for each crystal system, lightness by centring.  Found by a search for the largest least
+#: difference: any two of them, and grey, differ by more than 12 (CIEDE2000), also to people who
+#: see no red or no green.
+LATTICE_COLOURS = {
+    "aP": "#7B408D",
+    "mP": "#DBD556",
+    "mC": "#EAE4B8",
+    "oP": "#7E3E1E",
+    "oC": "#F4702E",
+    "oI": "#C2917A",
+    "oF": "#C44E0C",
+    "tP": "#1EFDEC",
+    "tI": "#007D74",
+    "hP": "#98ACF6",
+    "hR": "#3B89A3",
+    "cP": "#CD3C72",
+    "cI": "#FFB4C9",
+    "cF": "#9F014F",
+}
+
+#: Colours of classes without one of their own; the last three are Tol's.
+_IN_TURN = (*OKABE_ITO, "#882255", "#332288", "#DDDDDD")
 
 #: Zones, which are looked for, are the most striking; a frame without a crystal is grey.
 CLASS_COLOURS = {
@@ -16,7 +42,12 @@ CLASS_COLOURS = {
     NO_HIT: GREY,
     MULTIPLE: "#CC79A7",
     UNREADABLE: "#D55E00",
+    "NoPattern": GREY,
+    "NoneOfThese": GREY,
+    **LATTICE_COLOURS,
 }
+
+_CENTRINGS = {"P": "primitive", "C": "base-centred", "I": "body-centred", "F": "face-centred"}
 
 
 def class_colour(label: str, classes: tuple[str, ...] = ()) -> str:
@@ -37,5 +68,17 @@ def class_colour(label: str, classes: tuple[str, ...] = ()) -> str:
     if label in CLASS_COLOURS:
         return CLASS_COLOURS[label]
     if label in classes:
-        return OKABE_ITO[classes.index(label) % len(OKABE_ITO)]
+        return _IN_TURN[classes.index(label) % len(_IN_TURN)]
     return GREY
+
+
+def class_title(label: str) -> str:
+    """Return what a legend says of a class: its name, for a lattice also in words."""
+    lattice = BRAVAIS_LATTICES.get(label)
+    if lattice is None:
+        return {"NoPattern": "no pattern", "NoneOfThese": "none of these"}.get(label, label)
+    if label == "hR":
+        return "hR  rhombohedral"
+    if label == "aP":
+        return "aP  triclinic"
+    return f"{label}  {_CENTRINGS[label[1]]} {lattice.system}"

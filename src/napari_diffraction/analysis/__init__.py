@@ -1,0 +1,1 @@
+"""From labels to answers: the phase map of a scan."""
