@@ -22,6 +22,7 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
 from napari_diffraction.learning.bravais_data import BRAVAIS_CLASSES, Draw, PatternMaker, draw
 from napari_diffraction.learning.bravais_network import BravaisNetwork
+from napari_diffraction.learning.bravais_view import PREPROCESSING
 from napari_diffraction.learning.calibration import calibrate
 from napari_diffraction.learning.classifier import ModelCard, save_classifier
 from napari_diffraction.learning.structure_pool import (
@@ -347,7 +348,9 @@ def _finish(
     reached = dataclasses.replace(recipe, patterns=state.patterns)
     for name, network in state.smooth.items():
         network.load_state_dict({k: _as_shipped(v) for k, v in network.state_dict().items()})
-        logits, label = predict(network, pool, recipe.seed + 17, repeats=4)
+        logits, label = predict(
+            network, pool, recipe.seed + 17, repeats=4, mirror=name == "accurate"
+        )
         scale, bias = calibrate(logits, label)
         single = label < len(LATTICES)
         score = float((logits[single].argmax(1) == label[single]).mean())
@@ -369,6 +372,7 @@ def _finish(
                 )
             ),
             recipe=asdict(reached) | {"seconds": round(state.seconds)},
+            preprocessing=PREPROCESSING | {"mirror": not fast},
             figures={"single pattern, unseen random structures": round(score, 4)},
         )
         path = output.with_name(output.stem + "-fast.safetensors") if fast else output
@@ -383,14 +387,19 @@ def _as_shipped(values: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def predict(
-    network: BravaisNetwork, pool: StructurePool, seed: int, repeats: int = 1, batch: int = 350
+    network: BravaisNetwork,
+    pool: StructurePool,
+    seed: int,
+    repeats: int = 1,
+    batch: int = 350,
+    mirror: bool = True,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Judge fresh patterns of every structure of a pool.
 
     Returns
     -------
     logits : ndarray of float32, (repeats * n, n_classes)
-        Mean over the pattern and its mirror image, without which nothing is judged.
+        With ``mirror`` the mean over the pattern and its mirror image.
     label : ndarray of int64, (repeats * n,)
     """
     network.eval()
@@ -401,8 +410,10 @@ def predict(
         for i in range(0, pool.count, batch):
             which = torch.arange(i, min(i + batch, pool.count), device=pool.device)
             seen, label, _, _ = maker.batch(draw(len(which), rng), which)
-            out = network(seen)["lattice"] + network(seen.flip(-1))["lattice"]
-            logits.append((out.float() / 2).cpu().numpy())
+            out = network(seen)["lattice"]
+            if mirror:
+                out = (out + network(seen.flip(-1))["lattice"]) / 2
+            logits.append(out.float().cpu().numpy())
             labels.append(label.cpu().numpy())
     return np.concatenate(logits), np.concatenate(labels)
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from napari_diffraction.patterns.stack import PatternStack
 
 #: Height and width of the square that the network sees.
 SIDE = 96
@@ -14,6 +21,16 @@ SIDE = 96
 _BACKGROUND = 0.11
 _CONTRAST = 0.16
 _CLIP = 4.0
+#: What the card of a model keeps, so that it is never used with other preprocessing.
+PREPROCESSING: dict[str, Any] = {
+    "side": SIDE,
+    "surface": 4,
+    "background": _BACKGROUND,
+    "contrast": _CONTRAST,
+    "clip": _CLIP,
+}
+#: Frames are averaged over blocks down to at least this before anything else.
+_ENOUGH = 192
 
 
 def standardise(frames: Tensor, lit: Tensor) -> Tensor:
@@ -34,6 +51,16 @@ def standardise(frames: Tensor, lit: Tensor) -> Tensor:
     Tensor of float32, (n, 2, 96, 96)
         The flattened pattern, 0 where nothing is lit, and the weight of each pixel.
     """
+    return flatten(*shrink(frames, lit))
+
+
+def shrink(frames: Tensor, lit: Tensor) -> tuple[Tensor, Tensor]:
+    """First half of `standardise`: scale to the square.
+
+    Returns
+    -------
+    x, weight : Tensor of float32, (n, 96, 96)
+    """
     frames = frames.float()
     weight = lit.float().expand_as(frames) * torch.isfinite(frames)
     frames = torch.nan_to_num(frames, nan=0.0, posinf=0.0, neginf=0.0)
@@ -46,7 +73,16 @@ def standardise(frames: Tensor, lit: Tensor) -> Tensor:
     # Both were blurred alike by the scaling: their ratio is the mean over the lit pixels.
     x = torch.where(weight > 0.3, centred / weight.clamp_min(0.3), torch.zeros_like(centred))
     weight = _eroded(weight > 0.9).float()
-    x = x * weight
+    return x * weight, weight
+
+
+def flatten(x: Tensor, weight: Tensor) -> Tensor:
+    """Second half of `standardise`: take out background and local contrast.
+
+    Returns
+    -------
+    Tensor of float32, (n, 2, 96, 96)
+    """
     # A camera's dome is steep beside the bands: a surface first, then the neighbourhood, as a mean
     # over the neighbourhood alone leaves a rim behind; specks of dust must not pull at it.
     x = _clipped(x - _surface(x, weight), weight)
@@ -121,3 +157,45 @@ def _blur(picture: Tensor, weight: Tensor, share: float) -> Tensor:
     matrix = _kernel(share, picture.device)
     total = matrix @ (picture * weight) @ matrix
     return total / (matrix @ weight @ matrix).clamp_min(1e-3)
+
+
+def looker(stack: PatternStack) -> Callable[[NDArray[Any]], tuple[Tensor, Tensor]]:
+    """Find mask and static background of a scan; return what prepares one of its frames.
+
+    Returns
+    -------
+    callable
+        Takes a frame (h, w); returns it, binned and with the static background divided out, and
+        where the screen is lit.
+    """
+    from napari_diffraction.patterns.kikuchi_mask import static_background
+
+    background = static_background(stack)
+    lit = background.mask.astype(np.float32)
+    gain = np.ones_like(background.mean)
+    if background.usable:
+        floor = 0.02 * float(background.mean[background.mask].mean())
+        gain = 1 / np.maximum(background.mean, max(floor, 1e-6))
+
+    bins = max(1, max(lit.shape) // _ENOUGH)
+    shown = torch.from_numpy((_binned(lit, bins) > 0.99).astype(np.float32))
+
+    def look(frame: NDArray[Any]) -> tuple[Tensor, Tensor]:
+        values = frame.astype(np.float32)
+        return torch.from_numpy(_binned(values * gain, bins)), shown
+
+    return look
+
+
+def _binned(frame: NDArray[Any], bins: int) -> NDArray[Any]:
+    if bins == 1:
+        return frame
+    h, w = (n // bins * bins for n in frame.shape)
+    blocks = frame[:h, :w].reshape(h // bins, bins, w // bins, bins)
+    return np.asarray(blocks.mean(axis=(1, 3)))
+
+
+def tensors(seen: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, ...]:
+    """Make the network's input from what the looker gave for several frames."""
+    frames, lit = zip(*seen, strict=True)
+    return (standardise(torch.stack(frames), torch.stack(lit)),)

@@ -19,7 +19,7 @@ from napari_diffraction.learning.calibration import probabilities
 if TYPE_CHECKING:
     import torch
 
-    from napari_diffraction.learning.views import View
+    from napari_diffraction.learning.networks import Kind
 
 #: Version of the card; files of a later one are refused.
 CARD_VERSION = 1
@@ -51,6 +51,8 @@ class ModelCard:
         The recipe with its seed.
     figures
         Measured figures, by name.
+    preprocessing
+        How patterns are prepared for the network.
     version
         Version of the card.
     path
@@ -68,6 +70,7 @@ class ModelCard:
     shares: dict[str, float]
     recipe: dict[str, Any]
     figures: dict[str, Any] = field(default_factory=dict)
+    preprocessing: dict[str, Any] = field(default_factory=dict)
     version: int = CARD_VERSION
     path: str = ""
 
@@ -86,8 +89,21 @@ class Classifier:
         self.device = device
         return self
 
-    def logits(self, seen: Sequence[View]) -> dict[str, NDArray[np.float32]]:
-        """Judge views; return the logits of every head, each (n, n_outputs).
+    @property
+    def kind(self) -> Kind:
+        """How networks of this kind look at patterns."""
+        from napari_diffraction.learning.networks import NETWORKS
+
+        return NETWORKS[self.card.network]
+
+    def logits(self, seen: Sequence[Any]) -> dict[str, NDArray[np.float32]]:
+        """Judge what the looker of this kind of network gave; return the logits of every head.
+
+        Returns
+        -------
+        dict
+            Each (n, n_outputs).  Where the card asks for it, the class's are the mean over the
+            pattern and its mirror image.
 
         Raises
         ------
@@ -96,14 +112,13 @@ class Classifier:
         """
         import torch
 
-        arrays = (
-            np.stack([one.picture for one in seen]),
-            np.stack([one.vectors for one in seen]),
-            np.stack([one.features for one in seen]),
-        )
+        head = self.kind.head
         try:
             with torch.inference_mode():
-                out = self.network(*(torch.from_numpy(a).to(self.device) for a in arrays))
+                inputs = [one.to(self.device) for one in self.kind.tensors(seen)]
+                out = self.network(*inputs)
+                if self.card.preprocessing.get("mirror"):
+                    out[head] = (out[head] + self.network(*(x.flip(-1) for x in inputs))[head]) / 2
             return {name: values.float().cpu().numpy() for name, values in out.items()}
         except torch.cuda.OutOfMemoryError as error:
             raise InputError(
@@ -111,14 +126,14 @@ class Classifier:
             ) from error
 
     def probabilities(
-        self, seen: Sequence[View], shares: Mapping[str, float] | None = None
+        self, seen: Sequence[Any], shares: Mapping[str, float] | None = None
     ) -> NDArray[np.float64]:
         """Judge views; return calibrated probabilities at the given class shares.
 
         Parameters
         ----------
         seen
-            Patterns as `napari_diffraction.learning.views.view` gives them.
+            What the looker of this kind of network gave.
         shares
             Expected shares of the classes.
 
@@ -128,7 +143,12 @@ class Classifier:
         """
         card = self.card
         return probabilities(
-            self.logits(seen)["joint"], card.scale, card.bias, card.classes, card.shares, shares
+            self.logits(seen)[self.kind.head],
+            card.scale,
+            card.bias,
+            card.classes,
+            card.shares,
+            shares,
         )
 
 
@@ -229,7 +249,6 @@ def load_classifier(path: str | Path) -> Classifier:
     from safetensors.torch import load_file
 
     from napari_diffraction.learning.networks import NETWORKS
-    from napari_diffraction.learning.views import N_FEATURES
 
     path = Path(path)
     values = _read_values(path)
@@ -239,17 +258,15 @@ def load_classifier(path: str | Path) -> Classifier:
             f"{path} holds a network '{card.network}' that this version does not know: "
             "update napari-diffraction."
         )
+    kind = NETWORKS[card.network]
     try:
         tensors = load_file(path)
         if _digest(values, tensors) != values.get("sha256"):
             raise ValueError("changed since it was written")
         with torch.device("meta"):  # whatever size the card claims, nothing is set aside for it
-            network = NETWORKS[card.network](n_classes=len(card.classes), **card.options)
-        if card.options["n_features"] != N_FEATURES:
-            raise InputError(
-                f"{path} was made by another version, which measured {card.options['n_features']} "
-                f"features of a net instead of {N_FEATURES}: train it anew."
-            )
+            network = kind.build(n_classes=len(card.classes), **card.options)
+        if misfit := kind.misfit(card):
+            raise InputError(f"{path} was made by another version, {misfit}: train it anew.")
         network.load_state_dict(
             {name: (v.float() if v.is_floating_point() else v) for name, v in tensors.items()},
             assign=True,

@@ -7,6 +7,7 @@ from collections.abc import Collection, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.classes import NATURAL_SHARES, UNREADABLE
+from napari_diffraction.learning.classes import UNREADABLE
 from napari_diffraction.learning.classifier import Classifier
-from napari_diffraction.learning.views import View, is_ready, view
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 
@@ -105,21 +105,23 @@ def classify(
     """
     if batch_size < 1:
         raise InputError(f"A batch of {batch_size} patterns is too small: use 1 or more.")
-    shares = NATURAL_SHARES if shares is None else shares
+    kind = classifier.kind
+    shares = kind.shares if shares is None else shares
     classifier = classifier.to(choose_device(device))
     done_already = set(skip)
     todo = [i for i in range(len(stack)) if i not in done_already]
     batches = [todo[i : i + batch_size] for i in range(0, len(todo), batch_size)]
-    if todo and not is_ready():
+    if todo and not kind.is_ready():
         yield BatchDone(0, len(todo), "Compiling, which takes up to a minute once on each machine")
+    look = kind.looker(stack) if todo else None
     tables: list[pd.DataFrame] = []
     done = 0
     with _pool() as pool:
-        ahead = [_submit(pool, stack, batch) for batch in batches[:2]]
+        ahead = [_submit(pool, stack, look, batch) for batch in batches[:2]]
         for number, batch in enumerate(batches):
             seen = [future.result() for future in ahead.pop(0)]
             if number + 2 < len(batches):
-                ahead.append(_submit(pool, stack, batches[number + 2]))
+                ahead.append(_submit(pool, stack, look, batches[number + 2]))
             rows = _rows(stack, batch, seen, classifier, shares)
             tables.append(rows)
             done += len(batch)
@@ -144,25 +146,26 @@ def _pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def _submit(
-    pool: ThreadPoolExecutor, stack: PatternStack, batch: list[int]
-) -> list[Future[View | None]]:
-    return [pool.submit(_look, stack, index) for index in batch]
+    pool: ThreadPoolExecutor, stack: PatternStack, look: Any, batch: list[int]
+) -> list[Future[Any]]:
+    return [pool.submit(_look, stack, look, index) for index in batch]
 
 
-def _look(stack: PatternStack, index: int) -> View | None:
+def _look(stack: PatternStack, look: Any, index: int) -> Any:
+    """What the network needs of a pattern; None where it cannot be read."""
     try:
         frame = stack.frame(index)
     except InputError:
         return None
-    return view(frame)
+    return look(frame)
 
 
 def _rows(
     stack: PatternStack,
     batch: list[int],
-    seen: list[View | None],
+    seen: list[Any],
     classifier: Classifier,
-    shares: Mapping[str, float],
+    shares: Mapping[str, float] | None,
 ) -> pd.DataFrame:
     """Make the rows of a batch."""
     classes = classifier.card.classes

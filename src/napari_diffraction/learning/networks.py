@@ -1,12 +1,88 @@
-"""The networks that a model file may name."""
+"""The kinds of network that a model file may name, and how each looks at patterns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from napari_diffraction.learning import bravais_view, views
+from napari_diffraction.learning.bravais_network import BravaisNetwork
+from napari_diffraction.learning.classes import NATURAL_SHARES
 from napari_diffraction.learning.zone_network import ZoneNetwork
 
-#: Name on the card, and what builds the network from the card's options.
-NETWORKS: dict[str, Callable[..., nn.Module]] = {"zones": ZoneNetwork}
+if TYPE_CHECKING:
+    from napari_diffraction.learning.classifier import ModelCard
+    from napari_diffraction.patterns.stack import PatternStack
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of network.
+
+    Attributes
+    ----------
+    build
+        Makes the network from the number of classes and the card's options.
+    looker
+        Gives for a stack the function that looks at one of its frames, in any thread.
+    tensors
+        Makes the network's inputs from what several frames gave.
+    head
+        The output that gives the class.
+    shares
+        Usual shares of the classes; ``None``: those of the calibration.
+    is_ready
+        Whether nothing has to be compiled before the first frame.
+    misfit
+        Says what of a card does not fit to this version; an empty text where all does.
+    """
+
+    build: Callable[..., nn.Module]
+    looker: Callable[[PatternStack], Callable[[NDArray[Any]], Any]]
+    tensors: Callable[[Sequence[Any]], tuple[torch.Tensor, ...]]
+    head: str
+    shares: Mapping[str, float] | None
+    is_ready: Callable[[], bool]
+    misfit: Callable[[ModelCard], str]
+
+
+def _zone_misfit(card: ModelCard) -> str:
+    if card.options["n_features"] == views.N_FEATURES:
+        return ""
+    return (
+        f"which measured {card.options['n_features']} features of a net instead of "
+        f"{views.N_FEATURES}"
+    )
+
+
+def _bravais_misfit(card: ModelCard) -> str:
+    prepared = {name: card.preprocessing.get(name) for name in bravais_view.PREPROCESSING}
+    return "" if prepared == bravais_view.PREPROCESSING else "which prepared patterns otherwise"
+
+
+#: By the name on the card.
+NETWORKS = {
+    "zones": Kind(
+        ZoneNetwork,
+        lambda _: views.view,
+        views.tensors,
+        "joint",
+        NATURAL_SHARES,
+        views.is_ready,
+        _zone_misfit,
+    ),
+    "bravais": Kind(
+        BravaisNetwork,
+        bravais_view.looker,
+        bravais_view.tensors,
+        "lattice",
+        None,
+        lambda: True,
+        _bravais_misfit,
+    ),
+}

@@ -7,8 +7,9 @@ of the spots as a second picture; and the features of the fitted net.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numba as nb
 import numpy as np
@@ -18,6 +19,9 @@ from napari_diffraction.learning import netfit
 from napari_diffraction.patterns.peaks import Peaks, find_peaks
 
 FloatArray = NDArray[np.float64]
+
+if TYPE_CHECKING:
+    import torch
 
 PICTURE = 128
 VECTORS = 64
@@ -54,6 +58,16 @@ class View:
 def is_ready() -> bool:
     """Whether the compiled functions are loaded; the first `view` may have to compile them."""
     return bool(_resample.signatures)
+
+
+def tensors(seen: Sequence[View]) -> tuple[torch.Tensor, ...]:
+    """Stack views into the inputs of the network: pictures, vectors, features."""
+    import torch  # looking itself needs none of it
+
+    return tuple(
+        torch.from_numpy(np.stack([getattr(one, name) for one in seen]))
+        for name in ("picture", "vectors", "features")
+    )
 
 
 def view(frame: NDArray[Any]) -> View:
