@@ -20,7 +20,7 @@ from napari_diffraction.crystal.structure import operations, orbit, pearson
 FloatArray = NDArray[np.float64]
 
 #: Number of random orderings looked at, and the most that are kept for one lattice.
-_ORDERINGS = 5000
+_ORDERINGS = 2000
 _MOST_KEPT = 150
 
 _FCC = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
@@ -67,7 +67,7 @@ class Prototype:
 
 @lru_cache(maxsize=1)
 def prototypes() -> dict[str, tuple[Prototype, ...]]:
-    """All structure types by Pearson letters; the first call takes a second or two."""
+    """All structure types of the table, by Pearson letters."""
     known: dict[str, list[Prototype]] = {}
     text = resources.files(__package__).joinpath("prototypes.txt").read_text("utf-8")
     for line in text.splitlines():
@@ -79,7 +79,7 @@ def prototypes() -> dict[str, tuple[Prototype, ...]]:
 
 @lru_cache(maxsize=1)
 def orderings() -> dict[str, tuple[Prototype, ...]]:
-    """Random orderings of two metals on simple parents, by Pearson letters."""
+    """Orderings of two metals on simple parents, by Pearson letters; takes a second or two once."""
     rng = np.random.default_rng(1)
     found: dict[str, list[Prototype]] = {}
     seen = set()

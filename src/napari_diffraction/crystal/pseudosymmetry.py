@@ -30,11 +30,14 @@ FloatArray = NDArray[np.float64]
 #: Atoms moved less than this (A) by an operation of the lattice count as symmetric.
 _TOLERANCE = 0.05
 
+#: The same for spglib, which is asked where the metric leaves a doubt.
+_SYMPREC = 0.03
+
 #: The same, where the lattice must show clearly in the intensities.
 _CLEAR_TOLERANCE = 0.12
 
 #: Obliquity in degrees up to which a metric may be of a higher system.
-_MAX_OBLIQUITY = 1.0
+_MAX_OBLIQUITY = 1.5
 
 #: Elements that differ by less than this share of the atomic number look alike.
 _ALIKE = 0.15
@@ -71,7 +74,7 @@ def is_of_its_lattice(structure: Structure, clear: bool = False) -> bool:
             return False
     lattice = structure.lattice
     if _metric_order(structure) > len(_holohedry(lattice)) // 2:
-        return spglib_lattice(structure) == lattice
+        return spglib_lattice(structure, _SYMPREC) == lattice
     return True
 
 

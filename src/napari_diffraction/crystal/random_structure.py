@@ -8,17 +8,16 @@ anew.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import product
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.elements import ANIONS, choose_elements, contacts, radius
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
+from napari_diffraction.crystal.packing import Crowd, place
 from napari_diffraction.crystal.prototypes import Prototype, orderings, prototypes
 from napari_diffraction.crystal.pseudosymmetry import is_of_its_lattice
 from napari_diffraction.crystal.structure import (
@@ -28,6 +27,7 @@ from napari_diffraction.crystal.structure import (
     pearson,
     primitive_basis,
 )
+from napari_diffraction.crystal.wyckoff import Wyckoff, wyckoff_positions
 from napari_diffraction.errors import InputError
 
 FloatArray = NDArray[np.float64]
@@ -46,17 +46,6 @@ _ATOM_VOLUMES = (5.5, 60.0)
 _CLEAR_SHARE = 0.85
 
 _KNOWN_SHARE = 0.5
-_SHIFTS = np.array(list(product((-1.0, 0.0, 1.0), repeat=3)))
-_NO_SHIFT = np.zeros((1, 3))
-
-
-@dataclass(frozen=True, eq=False)
-class _Wyckoff:
-    """Affine maps that send any point onto a special position of one multiplicity."""
-
-    multiplicity: int
-    matrices: FloatArray  # (k, 3, 3)
-    offsets: FloatArray  # (k, 3)
 
 
 def random_structure(lattice: str, rng: np.random.Generator) -> Structure:
@@ -103,12 +92,12 @@ def _known_type(lattice: str, rng: np.random.Generator) -> Structure | None:
     cell = _stretched(kind.cell, BRAVAIS_LATTICES[lattice].system, rng)
     size = rng.choice((0.003, 0.015, 0.03)) * (cell.volume / len(kind.points)) ** (1 / 3)
     moves = (kind.freedom @ rng.normal(0, size, (len(kind.points), 3, 1)))[..., 0] / cell.lengths
-    points = list(kind.points + moves)
-    rotations, shifts = operations(kind.space_group)
-    counts = [len(orbit(rotations, shifts, point, cell.basis, 1e-3)) for point in points]
+    points = kind.points + moves
+    crowd = Crowd.of(kind.space_group, points, kind.freedom)
+    counts = np.bincount(crowd.owners)
     usual = _usual_volume(species, counts)
     cell = cell.scaled(usual)
-    clearance = _clearance(kind.space_group, cell, points, species)
+    clearance = crowd.clearance(cell, contacts(species))
     volume = usual * (rng.uniform(0.85, 1.0) / clearance) ** 3
     if not _sensible(volume, sum(counts)) or not 0.5 < volume / usual < 2.8:
         return None
@@ -131,27 +120,6 @@ def _stretched(cell: UnitCell, system: str, rng: np.random.Generator) -> UnitCel
     return UnitCell(a, b, c, alpha, beta, gamma)
 
 
-def _clearance(
-    space_group: int, cell: UnitCell, points: list[FloatArray], species: list[str]
-) -> float:
-    """Smallest distance between atoms in terms of the usual one."""
-    rotations, shifts = operations(space_group)
-    usual = contacts(species)
-    orbits = [orbit(rotations, shifts, point, cell.basis, 1e-3) for point in points]
-    atoms = np.concatenate(orbits)
-    kinds = np.repeat(np.arange(len(points)), [len(images) for images in orbits])
-    neighbours = _NO_SHIFT if np.all(cell.angles == 90) else _SHIFTS
-    worst = np.inf
-    for i, point in enumerate(points):
-        others = kinds > i
-        _, room = _roomiest(
-            point[None], rotations, shifts, cell.basis, neighbours, usual[i], atoms[others],
-            kinds[others], usual[i, i],
-        )  # fmt: skip
-        worst = min(worst, room)
-    return float(worst)
-
-
 @lru_cache(maxsize=14)
 def _space_groups(lattice: str) -> tuple[int, ...]:
     return tuple(number for number in range(1, 231) if pearson(number) == lattice)
@@ -160,7 +128,7 @@ def _space_groups(lattice: str) -> tuple[int, ...]:
 def _any_type(lattice: str, rng: np.random.Generator) -> Structure | None:
     """Fill a random space group; None where the atoms do not fit."""
     space_group = int(rng.choice(_space_groups(lattice)))
-    positions = _wyckoff(space_group)
+    positions = wyckoff_positions(space_group)
     metals, anions = int(rng.choice(4, p=(0.0, 0.4, 0.42, 0.18))), int(rng.random() < 0.6)
     anions += int(anions and rng.random() < 0.15)
     cations, others = choose_elements(metals, anions, rng)
@@ -178,10 +146,9 @@ def _any_type(lattice: str, rng: np.random.Generator) -> Structure | None:
     cell = _random_shape(BRAVAIS_LATTICES[lattice].system, rng)
     usual = _usual_volume(species, counts)
     cell = cell.scaled(usual)
-    placed = _place(space_group, cell, chosen, species, rng)
-    if placed is None:
+    points, clearance = place(space_group, cell, chosen, contacts(species), rng)
+    if clearance < 0.4:
         return None
-    points, clearance = placed
     volume = usual * max(rng.uniform(0.9, 1.2), (rng.uniform(0.78, 0.92) / clearance) ** 3)
     if volume > 1.7 * usual or not _sensible(volume, sum(counts)):
         return None
@@ -189,11 +156,11 @@ def _any_type(lattice: str, rng: np.random.Generator) -> Structure | None:
 
 
 def _choose_orbits(
-    positions: tuple[_Wyckoff, ...], target: float, most: int, rng: np.random.Generator
-) -> list[_Wyckoff]:
+    positions: tuple[Wyckoff, ...], target: float, most: int, rng: np.random.Generator
+) -> list[Wyckoff]:
     """Draw Wyckoff positions until the cell holds about the target number of atoms."""
     bias = rng.uniform(0.0, 1.5)
-    chosen: list[_Wyckoff] = []
+    chosen: list[Wyckoff] = []
     total = 0
     while len(chosen) < most:
         fitting = [w for w in positions if total + w.multiplicity <= max(target, 1.0)]
@@ -233,7 +200,7 @@ def _random_shape(system: str, rng: np.random.Generator) -> UnitCell:
         return UnitCell(a, b, c, 85, 95, 100)
 
 
-def _usual_volume(species: list[str], counts: list[int]) -> float:
+def _usual_volume(species: list[str], counts: Sequence[int] | NDArray[np.int64]) -> float:
     """Volume in A^3 that such atoms usually take: close packing, cations between anions."""
     number = np.array(counts, dtype=float)
     anion = np.array([element in ANIONS for element in species])
@@ -244,110 +211,10 @@ def _usual_volume(species: list[str], counts: list[int]) -> float:
     return float(np.sum(5.66 * radii**3 * number * np.where(anion, 1.0, hidden)))
 
 
-def _place(
-    space_group: int,
-    cell: UnitCell,
-    chosen: list[_Wyckoff],
-    species: list[str],
-    rng: np.random.Generator,
-) -> tuple[list[FloatArray], float] | None:
-    """Set every orbit where it has the most room among a few random points.
-
-    Returns the points and the smallest distance in terms of the usual one, or None where two
-    orbits fall together.
-    """
-    rotations, shifts = operations(space_group)
-    usual = contacts(species)
-    atoms = np.empty((sum(w.multiplicity for w in chosen), 3))
-    kinds = np.empty(len(atoms), dtype=np.int64)
-    neighbours = _NO_SHIFT if np.all(cell.angles == 90) else _SHIFTS
-    filled, worst = 0, np.inf
-    points = []
-    for kind, wyckoff in enumerate(chosen):
-        picks = rng.integers(0, len(wyckoff.matrices), 12)
-        tries = wyckoff.matrices[picks] @ rng.random((len(picks), 3, 1))
-        candidates = tries[..., 0] + wyckoff.offsets[picks]
-        best, room = _roomiest(
-            candidates, rotations, shifts, cell.basis, neighbours, usual[kind], atoms[:filled],
-            kinds[:filled], usual[kind, kind],
-        )  # fmt: skip
-        if room < 0.35:
-            return None
-        images = orbit(rotations, shifts, candidates[best], cell.basis, 1e-3)
-        atoms[filled : filled + len(images)] = images
-        kinds[filled : filled + len(images)] = kind
-        filled += len(images)
-        worst = min(worst, room)
-        points.append(candidates[best])
-    return points, worst
-
-
-@njit(cache=True)
-def _roomiest(
-    candidates: FloatArray,
-    rotations: FloatArray,
-    shifts: FloatArray,
-    basis: FloatArray,
-    neighbours: FloatArray,
-    usual: FloatArray,
-    atoms: FloatArray,
-    kinds: NDArray[np.int64],
-    own: float,
-) -> tuple[int, float]:
-    """Index and clearance of the candidate that is farthest from atoms and its own images.
-
-    The clearance is the smallest distance in terms of the usual distance of the two elements.
-    """
-    best, most = 0, -1.0
-    shortest = 1e9
-    for j in range(3):
-        shortest = min(shortest, np.sqrt(np.sum(basis[j] ** 2)))
-    image = np.empty(3)
-    for i in range(len(candidates)):
-        room = shortest / own
-        for m in range(len(atoms)):
-            distance = _distance(candidates[i], atoms[m], basis, neighbours, 0.0)
-            room = min(room, distance / usual[kinds[m]])
-            if room < most:
-                break
-        for m in range(len(rotations)):
-            if room < most:
-                break
-            for j in range(3):
-                image[j] = shifts[m, j]
-                for k in range(3):
-                    image[j] += rotations[m, j, k] * candidates[i, k]
-            distance = _distance(candidates[i], image, basis, neighbours, 1e-3)
-            room = min(room, distance / own)
-        if room > most:
-            best, most = i, room
-    return best, most
-
-
-@njit(cache=True)
-def _distance(
-    first: FloatArray, second: FloatArray, basis: FloatArray, neighbours: FloatArray, least: float
-) -> float:
-    """Shortest distance in A between lattice images of two points that is at least `least`."""
-    shortest = 1e9
-    for n in range(len(neighbours)):
-        x, y, z = 0.0, 0.0, 0.0
-        for j in range(3):
-            delta = first[j] - second[j]
-            delta += neighbours[n, j] - np.round(delta)
-            x += delta * basis[j, 0]
-            y += delta * basis[j, 1]
-            z += delta * basis[j, 2]
-        squared = x * x + y * y + z * z
-        if squared < shortest and squared >= least * least:
-            shortest = squared
-    return float(np.sqrt(shortest))
-
-
 def _assemble(
     space_group: int,
     cell: UnitCell,
-    points: list[FloatArray],
+    points: FloatArray,
     species: list[str],
     rng: np.random.Generator,
     name: str = "random",
@@ -365,61 +232,4 @@ def _assemble(
         np.concatenate(orbits),
         np.ones(len(everyone)),
         b_iso.clip(0.2, 1.2),
-    )
-
-
-@lru_cache(maxsize=230)
-def _wyckoff(space_group: int) -> tuple[_Wyckoff, ...]:
-    """Special and general positions of a space group, by multiplicity.
-
-    Every special position is fixed by a rotation or mirror, or is a point; and each of them passes
-    through a point whose coordinates are multiples of 1/8 or 1/12.
-    """
-    rotations, shifts = operations(space_group)
-    steps = np.unique(np.concatenate([np.arange(8) / 8, np.arange(12) / 12]))
-    grid = np.array(list(product(steps, repeat=3)))
-    maps = {_key(np.eye(3), np.zeros(3)): (np.eye(3), np.zeros(3))}
-    moved = np.einsum("mij,nj->nmi", rotations, grid) + shifts
-    fixed = np.all(np.abs(moved - grid[:, None] - np.round(moved - grid[:, None])) < 1e-6, axis=2)
-    cyclic = np.array([_cyclic_mean(rotation) for rotation in rotations])
-    _, groups = np.unique(fixed, axis=0, return_inverse=True)
-    for group in range(int(groups.max()) + 1):
-        members = np.flatnonzero(groups.ravel() == group)
-        stabiliser = np.flatnonzero(fixed[members[0]])
-        if len(stabiliser) == 1:
-            continue
-        means = [rotations[stabiliser].mean(axis=0), *cyclic[stabiliser]]
-        means = [mean for mean in means if abs(np.trace(mean) - 3) > 1e-6]
-        for point in grid[members[:24]]:
-            for mean in means:
-                offset = point - mean @ point
-                maps.setdefault(_key(mean, offset), (mean, offset))
-    return _by_multiplicity(list(maps.values()), rotations, shifts)
-
-
-def _cyclic_mean(rotation: FloatArray) -> FloatArray:
-    """Mean of the powers of a rotation: the projection on what it leaves alone."""
-    powers = [rotation]
-    while not np.allclose(powers[-1], np.eye(3)):
-        powers.append(powers[-1] @ rotation)
-    return np.asarray(np.mean(powers, axis=0))
-
-
-def _key(matrix: FloatArray, offset: FloatArray) -> tuple[int, ...]:
-    return tuple(np.rint(240 * np.append(matrix.ravel(), offset % 1.0)).astype(int).tolist())
-
-
-def _by_multiplicity(
-    maps: list[tuple[FloatArray, FloatArray]], rotations: FloatArray, shifts: FloatArray
-) -> tuple[_Wyckoff, ...]:
-    """Sort the maps by the multiplicity and the freedom of their positions."""
-    generic = np.array([0.1234, 0.2718, 0.3779])
-    sorted_maps: dict[tuple[int, int], list[tuple[FloatArray, FloatArray]]] = {}
-    for matrix, offset in maps:
-        images = orbit(rotations, shifts, matrix @ generic + offset, np.eye(3), 1e-4)
-        key = len(images), round(float(np.trace(matrix)))
-        sorted_maps.setdefault(key, []).append((matrix, offset))
-    return tuple(
-        _Wyckoff(key[0], np.array([m for m, _ in group]), np.array([v for _, v in group]))
-        for key, group in sorted(sorted_maps.items(), key=lambda item: item[0])
     )
