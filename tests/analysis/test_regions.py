@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -65,7 +67,9 @@ def test_a_region_votes_and_the_single_patterns_are_kept(make_map, truth):
 
 def test_points_without_probabilities_neither_vote_nor_get_a_label(make_map):
     made = make_map()
-    made.probabilities[:8] = np.nan
+    probabilities = made.probabilities.copy()
+    probabilities[:8] = np.nan
+    made = replace(made, probabilities=probabilities)
     voted = vote(made, np.zeros(48, np.int32))
     assert (voted.labels(0)[0] == 0).all()
     assert (voted.labels(0)[1:] > 0).all()

@@ -81,6 +81,19 @@ class PhaseMap:
     structures: Mapping[str, Structure] = field(default_factory=dict)
     regions: NDArray[np.int32] | None = None
     single: NDArray[np.float32] | None = None
+    _best: NDArray[np.int16] = field(init=False, repr=False)
+    _confidence: NDArray[np.float32] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._best = np.full(len(self), -1, np.int16)
+        self._confidence = np.full(len(self), np.nan, np.float32)
+        self._look_at(np.flatnonzero(~np.isnan(self.probabilities[:, 0])))
+
+    def _look_at(self, index: NDArray[np.int64]) -> None:
+        """Keep the best class of some points, so that a new threshold costs next to nothing."""
+        p = self.probabilities[index]
+        self._best[index] = np.where(np.isnan(p[:, 0]), -1, np.nan_to_num(p).argmax(axis=1))
+        self._confidence[index] = p.max(axis=1)
 
     @classmethod
     def empty(
@@ -174,6 +187,7 @@ class PhaseMap:
             )
         self.probabilities[index] = rows[columns].to_numpy(np.float32)
         self.done[index] = True
+        self._look_at(index)
 
     def __len__(self) -> int:
         return self.shape[0] * self.shape[1]
@@ -181,19 +195,17 @@ class PhaseMap:
     @property
     def known(self) -> NDArray[np.bool_]:
         """Points with probabilities, (rows, columns)."""
-        return ~np.isnan(self.probabilities[:, 0]).reshape(self.shape)
+        return self.best >= 0
 
     @property
-    def best(self) -> NDArray[np.int64]:
+    def best(self) -> NDArray[np.int16]:
         """Number of the most probable class, (rows, columns); -1 where nothing is known."""
-        best = np.nan_to_num(self.probabilities, nan=-1.0).argmax(axis=1).reshape(self.shape)
-        return np.where(self.known, best, -1)
+        return self._best.reshape(self.shape)
 
     @property
     def confidence(self) -> NDArray[np.float32]:
         """Largest probability, (rows, columns) float32; NaN where nothing is known."""
-        best = np.nan_to_num(self.probabilities, nan=-1.0).max(axis=1).reshape(self.shape)
-        return np.where(self.known, best, np.nan).astype(np.float32)
+        return self._confidence.reshape(self.shape)
 
     def labels(self, threshold: float = DEFAULT_THRESHOLD) -> NDArray[np.uint8]:
         """Return the map.
@@ -208,8 +220,8 @@ class PhaseMap:
         ndarray of uint8, (rows, columns)
             0: not indexed; k + 1: class number k.
         """
-        sure = self.known & (np.nan_to_num(self.confidence, nan=-1.0) >= threshold)
-        return np.where(sure, self.best + 1, 0).astype(np.uint8)
+        # A confidence of NaN is not above any threshold.
+        return np.where(self.confidence >= threshold, self.best + 1, 0).astype(np.uint8)
 
     def shares(self, threshold: float = DEFAULT_THRESHOLD) -> dict[str, float]:
         """Return each class's share of the points looked at, the most frequent first.
