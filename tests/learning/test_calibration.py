@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.calibration import calibrate, check_shares, probabilities
+from napari_diffraction.learning.calibration import (
+    calibrate,
+    calibrate_given,
+    check_shares,
+    probabilities,
+)
 
 CLASSES = ("a", "b", "c")
 
@@ -35,6 +40,17 @@ def test_a_class_without_patterns_gets_a_finite_bias() -> None:
     scale, bias = calibrate(logits, label)
     assert np.isfinite([scale, *bias]).all()
     assert probabilities(logits, scale, bias, CLASSES, {})[:, 2].mean() < 0.02
+
+
+def test_groups_are_calibrated_apart() -> None:
+    rng = np.random.default_rng(2)
+    sharp = np.arange(20_000) % 2
+    measures = np.stack([np.ones(len(sharp)), sharp], axis=1)
+    logits = rng.normal(0, 2, (len(sharp), 3))
+    target = softmax(np.where(sharp == 1, 2.0, 0.5)[:, None] * logits + np.outer(sharp, [1, 0, -1]))
+    log_scale, bias = calibrate_given(logits, target, measures)
+    np.testing.assert_allclose(np.exp(measures[:2] @ log_scale), [0.5, 2.0], rtol=0.02)
+    np.testing.assert_allclose(bias, [[0, 0, 0], [1, 0, -1]], atol=0.03)
 
 
 positive = st.tuples(*[st.floats(0.01, 1)] * 3)

@@ -19,8 +19,10 @@ from napari_diffraction.learning.zone_network import FRACTIONS
 from napari_diffraction.learning.zone_shards import KINDS, ZoneData, load_shards, make_shard
 from napari_diffraction.learning.zone_training import (
     TrainProgress,
+    calibrate_network,
     fit,
     predict_logits,
+    soft_targets,
     train_zones,
 )
 from napari_diffraction.progress import Progress, finish
@@ -122,6 +124,39 @@ def test_logits_of_all_heads_do_not_depend_on_the_batch() -> None:
     }  # fmt: skip
     for name, values in predict_logits(network, VALIDATION, batch_size=5).items():
         np.testing.assert_allclose(values, logits[name], atol=0.05)  # bfloat16
+
+
+def test_hybrids_are_a_matter_of_degree_and_all_else_is_certain() -> None:
+    fraction = np.array([1.0, 0.98, 0.95, 0.9, 0.8, 0.5])
+    for clean in (True, False):
+        label = np.where(fraction >= (0.999 if clean else 0.9), 0, 1)
+        data = replace(
+            made_up(6), label=label, fraction=fraction.astype("f4"), clean=np.full(6, clean),
+            kind=np.full(6, KINDS.index("hybrid")),
+        )  # fmt: skip
+        p = soft_targets(data)
+        np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-6)
+        np.testing.assert_array_equal(p[:, 2:], 0)
+        assert np.all(np.diff(p[:, 0]) < 0)
+        assert p[0, 0] > 0.99
+        assert p[-1, 0] < 0.01
+        assert np.all((p[1:4, 0] < 0.3) if clean else (p[1:4, 0] >= 0.499))
+        broken = replace(data, kind=np.full(6, KINDS.index("jitter")), label=np.ones(6, int))
+        np.testing.assert_array_equal(soft_targets(broken), np.eye(4)[broken.label])
+
+
+def test_the_network_keeps_its_calibration_to_itself() -> None:
+    recipe = replace(RECIPE, epochs=4, learning_rate=1e-2)
+    network = finish(fit(recipe, TRAINING, VALIDATION))
+    raw = predict_logits(network, VALIDATION)
+    calibrate_network(network, VALIDATION)
+    kept = predict_logits(network, VALIDATION)
+    np.testing.assert_array_equal(raw["fit"], kept["fit"])
+    before, after = (
+        torch.nn.functional.cross_entropy(torch.tensor(z), torch.tensor(VALIDATION.label))
+        for z in (raw["joint"], kept["joint"])
+    )
+    assert after < before
 
 
 def test_a_loss_that_is_no_number_is_said(tmp_path: Path) -> None:

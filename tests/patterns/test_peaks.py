@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.spatial import cKDTree
 
 from napari_diffraction.crystal.cell import UnitCell
@@ -136,6 +138,14 @@ def test_the_same_spots_are_found_in_a_changed_frame(stack: SimulatedStack, chan
         after = back(find_peaks(apply(image)).position)
         shares.append(agreement(after, before, reach=0.5))
     assert np.mean(shares, axis=0).min() >= least
+
+
+def test_echoes_of_jpeg_are_no_spots(clean: SimulatedStack) -> None:
+    for image in clean.images:
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "JPEG", quality=80)
+        before, after = find_peaks(image), find_peaks(np.asarray(Image.open(buffer)))
+        assert len(after.position) == pytest.approx(len(before.position), abs=1)
 
 
 def test_rings_and_noise_are_no_spots() -> None:

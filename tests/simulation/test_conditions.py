@@ -11,6 +11,8 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.simulation.conditions import (
     DetectorEffects,
     SpotConditions,
+    exposed_conditions,
+    exposed_effects,
     realistic_conditions,
     realistic_effects,
 )
@@ -88,6 +90,15 @@ def test_realistic_draws_vary_stay_in_range_and_follow_the_seed() -> None:
     assert constant == {"poisson"}  # always on
     same = [realistic_effects(np.random.default_rng(5)) for _ in range(2)]
     assert same[0] == same[1]
+
+
+def test_long_exposures_are_strong_and_in_range() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        effects, conditions = exposed_effects(rng, 128), exposed_conditions(rng)  # range-checked
+        assert effects.signal >= 400
+        assert not effects.is_clean
+        assert conditions.in_plane
 
 
 def test_realistic_beam_is_80_to_300_kv() -> None:

@@ -223,7 +223,7 @@ def soft_targets(data: ZoneData) -> NDArray[np.float32]:
     target = np.eye(len(ZONE_CLASSES), dtype=np.float32)[data.label]
     zone, laue = _SINGLE
     missed = 1 - data.fraction
-    limit = np.where(data.clean, 0.999, DIRTY_ZONE)
+    limit = np.where(data.clean, 0.999, DIRTY_ZONE - 1e-6)
     plain = np.isin(data.label, _SINGLE) & ~np.isin(data.kind, _BROKEN)
     plain &= (data.label == zone) == (data.fraction >= limit)
     clean = np.where(data.label == zone, 1.0, 0.25 * np.exp(-missed / 0.06))
