@@ -30,8 +30,8 @@ def inputs(n=6, seed=0):
     normal, g, u = padded([reflectors(s, 120) for s in structures(n, seed)])
     rotation = Rotation.random(n, rng=rng).as_matrix()
     pc = rng.uniform((0.4, 0.1, 0.35), (0.6, 0.5, 1.3), (n, 3))
-    low = (0.07, 0.3, 0.002, 0.6, 0.0, 0.0, 0.0)
-    profile = rng.uniform(low, (0.17, 1.2, 0.01, 1.8, 1.0, 0.5, 0.5), (n, len(PROFILE)))
+    low = (0.07, 0.3, 0.002, 0.6, 0.0, 0.0, 0.0, 0.0)
+    profile = rng.uniform(low, (0.17, 1.2, 0.01, 1.8, 1.0, 0.5, 4.0, 0.8), (n, len(PROFILE)))
     beam = np.tile([0.0, -0.94, 0.34], (n, 1))
     return normal, g, u, rotation, pc, profile, beam
 
@@ -39,7 +39,7 @@ def inputs(n=6, seed=0):
 def by_the_formula(normal, g, u, rotation, pc, profile, beam, shape):
     """One pattern straight from the definition, in double precision."""
     h, w = shape
-    length, width, floor, power, plate, excess, saturation = profile
+    length, width, floor, power, plate, excess, saturation, dip = profile
     x, y = np.meshgrid(
         ((np.arange(w) + 0.5) / w - pc[0]) * w / h / pc[2],
         (pc[1] - (np.arange(h) + 0.5) / h) / pc[2],
@@ -52,7 +52,7 @@ def by_the_formula(normal, g, u, rotation, pc, profile, beam, shape):
             continue
         x, t, d = s @ n, length * g_ / 2, floor + width * length * u_ / g_
         p, m = (t - x) / d, (t + x) / d
-        edge = p / (1 + p**2) + m / (1 + m**2)
+        edge = (p - dip) / (1 + p**2) + (m - dip) / (1 + m**2)
         hat = 0.5 * (p / np.sqrt(1 + p**2) + m / np.sqrt(1 + m**2))
         odd = (n @ rotation @ beam) * (x / t) * np.exp(-((x / t) ** 2))
         a = (u_ / u.max()) ** power

@@ -18,7 +18,7 @@ from napari_diffraction.crystal.reflectors import Reflectors
 FloatArray = NDArray[np.float32]
 
 #: Columns of the rows of numbers that `bands` takes, in order.
-PROFILE = ("wavelength", "width", "floor", "power", "plate", "excess", "saturation")
+PROFILE = ("wavelength", "width", "floor", "power", "plate", "excess", "saturation", "dip")
 
 #: Side of the square tiles of pixels that are done together, and their pixels.
 _SIDE = 8
@@ -84,7 +84,7 @@ def bands(
     pc : ndarray, (n, 3)
         Pattern centre in Bruker's convention: from the left over the width, from the top over the
         height, distance over the height.
-    profile : ndarray, (n, 7)
+    profile : ndarray, (n, 8)
         Numbers named in `PROFILE`.
     beam : ndarray, (n, 3)
         Unit direction in which the beam travels, in the detector's frame.
@@ -137,18 +137,19 @@ def _parameters(normal, g, u, profile, beam):  # type: ignore[no-untyped-def]
     """Numbers of every band, one row each, and the root of the sum of the squared strengths.
 
     Rows: normal x, y, z; Bragg angle t; inverse width; strength of edges, plate, asymmetry; reach
-    beyond which the flanks are smooth; and p0, p1, p2, q0, q1, q2 of the flanks, which are
-    (p0 - p1 x^2 + p2 x) / ((q0 - q1 x^2)^2 + q2) for x > 0.
+    beyond which the flanks are smooth; p0, p1, p2, q0, q1, q2 of the flanks, which are
+    (p0 - p1 x^2 + p2 x) / ((q0 - q1 x^2)^2 + q2) for x > 0; and the depth of the dips.
     """
     one, two = np.float32(1), np.float32(2)
     length, width, floor, power, plate, excess = profile[:6]
+    dip = profile[7]
     count = 0
     strongest = np.float32(1e-12)
     for k in range(len(u)):
         if u[k] > 0:
             count += 1
             strongest = max(strongest, u[k])
-    band = np.empty((15, count), dtype=np.float32)
+    band = np.empty((16, count), dtype=np.float32)
     squares = np.float32(1e-12)
     j = 0
     for k in range(len(u)):
@@ -167,13 +168,16 @@ def _parameters(normal, g, u, profile, beam):  # type: ignore[no-untyped-def]
         reach = t + np.float32(_FLANK) / inverse
         band[8, j] = max(reach, np.float32(_FADED) * t) if excess != 0 else reach
         # With c = 2 t / d and P = (t^2 - x^2) / d^2 the two edges sum up to
-        # c (1 + P) / ((1 - P)^2 + c^2); far away the plate falls as c |x| / d over the same.
+        # c (1 + P) / ((1 - P)^2 + c^2) and the two dips to (2 + c^2 - 2 P) over the same; far away
+        # the plate falls as c |x| / d over the same.
         c = two * t * inverse
         square = inverse * inverse
-        band[9, j] = edge * c * (one + t * t * square)
-        band[10, j] = edge * c * square
+        inner = t * t * square
+        band[9, j] = edge * (c * (one + inner) - dip * (two + c * c - two * inner))
+        band[10, j] = edge * square * (c + two * dip)
         band[11, j] = hat * c * inverse
-        band[12, j], band[13, j], band[14, j] = t * t * square - one, square, c * c
+        band[12, j], band[13, j], band[14, j] = inner - one, square, c * c
+        band[15, j] = dip
         j += 1
     return band, np.sqrt(squares)
 
@@ -251,12 +255,12 @@ def _add_near(band, k, ray, total):  # type: ignore[no-untyped-def]
     one = np.float32(1)
     nx, ny, nz = band[0, k], band[1, k], band[2, k]
     t, inverse, edge, hat, asym = band[3, k], band[4, k], band[5, k], band[6, k], band[7, k]
+    dip = band[15, k]
     eighth = np.float32(0.125) / (t * t)
     for c in range(_TILE):
         x = nx * ray[0, c] + ny * ray[1, c] + nz * ray[2, c]
         plus, minus = (t - x) * inverse, (t + x) * inverse
         r_plus, r_minus = one / np.sqrt(one + plus * plus), one / np.sqrt(one + minus * minus)
-        s_plus, s_minus = plus * r_plus, minus * r_minus
         # exp(-(x / t)^2) as the 8th power of a polynomial, for the vector units
         z = min(x * x * eighth, np.float32(4))
         p = one + z * (
@@ -265,5 +269,7 @@ def _add_near(band, k, ray, total):  # type: ignore[no-untyped-def]
         p *= p
         p *= p
         total[c] += (
-            s_plus * (hat + edge * r_plus) + s_minus * (hat + edge * r_minus) + asym * x / (p * p)
+            r_plus * (hat * plus + edge * (plus - dip) * r_plus)
+            + r_minus * (hat * minus + edge * (minus - dip) * r_minus)
+            + asym * x / (p * p)
         )
