@@ -196,23 +196,26 @@ def _sorted_deviations(values, n, out):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
-def _third_extremes(image, top, bottom, left, right):  # type: ignore[no-untyped-def]
-    """Third lowest and third highest value in every other row of a block.
+def _two_highest(strip, sign, out):  # type: ignore[no-untyped-def]
+    """Highest and second highest of ``sign * strip`` in each column; pixels without value pass."""
+    first, second = out[0], out[1]
+    out[:] = -np.inf
+    for row in strip:
+        # Written as choices between two values, which run on many columns at once.
+        for j in range(len(row)):
+            v = sign * row[j]
+            lower = first[j] if first[j] < v else v
+            second[j] = lower if lower > second[j] else second[j]
+            first[j] = v if v > first[j] else first[j]
 
-    One dead or hot pixel says nothing.
-    """
-    low1 = low2 = low3 = np.float32(np.inf)
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _third_highest(columns, left, right):  # type: ignore[no-untyped-def]
+    """Third highest value of some columns: one dead or hot pixel says nothing."""
     high1 = high2 = high3 = np.float32(-np.inf)
-    for i in range(top, bottom, 2):
-        row = image[i, left:right]
-        for v in row:
-            if v < low3:
-                if v < low1:
-                    low1, low2, low3 = v, low1, low2
-                elif v < low2:
-                    low2, low3 = v, low2
-                else:
-                    low3 = v
+    for k in range(2):
+        for j in range(left, right):
+            v = columns[k, j]
             if v > high3:
                 if v > high1:
                     high1, high2, high3 = v, high1, high2
@@ -220,7 +223,7 @@ def _third_extremes(image, top, bottom, left, right):  # type: ignore[no-untyped
                     high2, high3 = v, high2
                 else:
                     high3 = v
-    return low3, high3
+    return high3
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
@@ -233,11 +236,15 @@ def _block_statistics(image, block):  # type: ignore[no-untyped-def]
     values = np.empty(_SAMPLES, dtype=np.float32)
     deviations = np.empty(_SAMPLES, dtype=np.float32)
     steps = np.empty(_SAMPLES, dtype=np.float32)
+    bright = np.empty((2, image.shape[1]), dtype=np.float32)
+    dark = np.empty((2, image.shape[1]), dtype=np.float32)
     # Multiples of the golden ratio spread evenly over any block.
     places = (np.arange(_SAMPLES) * 0.6180339887498949) % 1.0
     for r in range(rows):
         # Blocks of equal size to a pixel: between their middles the background is interpolated.
         top, bottom = r * image.shape[0] // rows, (r + 1) * image.shape[0] // rows
+        _two_highest(image[top:bottom], np.float32(1), bright)
+        _two_highest(image[top:bottom], np.float32(-1), dark)
         for c in range(columns):
             left, right = c * image.shape[1] // columns, (c + 1) * image.shape[1] // columns
             area = (bottom - top) * (right - left)
@@ -274,7 +281,7 @@ def _block_statistics(image, block):  # type: ignore[no-untyped-def]
             _insertion_sort(steps, n)
             if steps[n // 2] > 0:
                 noise[r, c] = min(noise[r, c], np.float32(1.15) * steps[n // 2])
-            low, high = _third_extremes(image, top, bottom, left, right)
+            high, low = _third_highest(bright, left, right), -_third_highest(dark, left, right)
             reach = high - low
             if 0 < reach < np.float32(np.inf):
                 skew = (high - mean) - (mean - low)
