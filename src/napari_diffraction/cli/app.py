@@ -350,8 +350,12 @@ def explain(
         ),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="gradcam, gradcam++, hirescam or eigencam.")
-    ] = "gradcam",
+        str | None,
+        typer.Option(
+            help="gradcam, gradcam++, hirescam or eigencam.",
+            show_default="the one that says most about the model",
+        ),
+    ] = None,
     device: Device = "auto",
     dataset: Dataset = None,
 ) -> None:

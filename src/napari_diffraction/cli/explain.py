@@ -27,7 +27,7 @@ def explain_pattern(
     output: Path,
     *,
     label: str | None = None,
-    method: str = "gradcam",
+    method: str | None = None,
     device: str = "auto",
 ) -> str:
     """Draw a pattern with its map beside and over it, and say in a line what is shown.
@@ -57,7 +57,9 @@ def explain_pattern(
             f"There is no pattern {index} among {len(stack)}: they are counted from 0."
         )
     frame = stack.frame(index)
-    made = Explainer(classifier, device).explain(frame, label, method)
+    explainer = Explainer(classifier, stack, device)
+    method = explainer.way.method if method is None else method
+    made = explainer.explain(frame, label, method)
     about = {
         "software": f"napari-diffraction {version('napari-diffraction')}",
         "model": classifier.card.name,

@@ -195,6 +195,30 @@ def _binned(frame: NDArray[Any], bins: int) -> NDArray[Any]:
     return np.asarray(blocks.mean(axis=(1, 3)))
 
 
+def square_places(shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where the rows and columns of a frame lie in the network's square.
+
+    Parameters
+    ----------
+    shape
+        Height and width of the frame.
+
+    Returns
+    -------
+    rows, columns : ndarray, (h,) and (w,)
+        In pixels of the square.
+    """
+    bins = max(1, max(shape) // _ENOUGH)
+    binned = [size // bins for size in shape]
+    scale = SIDE / max(binned)
+    places = []
+    for size, small in zip(shape, binned, strict=True):
+        shown = max(1, round(small * scale))
+        at = (np.arange(size) + 0.5) / bins * shown / small - 0.5
+        places.append(at + (SIDE - shown) // 2)
+    return places[0], places[1]
+
+
 def tensors(seen: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, ...]:
     """Make the network's input from what the looker gave for several frames."""
     frames, lit = zip(*seen, strict=True)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.classes import NATURAL_SHARES
 from napari_diffraction.progress import Progress
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from napari_diffraction.patterns.stack import PatternStack
 
 Heat = NDArray[np.float32]
+FloatArray = NDArray[np.float64]
 
 #: The methods, by the names that the command line uses.
 METHODS = {
@@ -72,71 +72,42 @@ class Explained(Progress):
 
 
 @dataclass(frozen=True)
-class Look:
-    """A pattern as a network sees it, and the way back to its own pixels.
+class Way:
+    """The way back from what networks of one kind see to the pixels of the pattern.
 
     Attributes
     ----------
-    tensors
-        What the network takes, each a batch of one; the map is of the first.
-    to_frame
-        Brings a map of the first tensor's height and width back to the pattern's pixels.
-    """
-
-    tensors: tuple[torch.Tensor, ...]
-    to_frame: Callable[[Heat], Heat]
-
-
-class Eye(Protocol):
-    """How the networks of one kind are given patterns.
-
-    Attributes
-    ----------
-    head
-        The output of the network that gives the class.
+    places
+        Given what the looker saw and the pattern's height and width: where its rows and columns lie
+        in the network's first input.
     first_cell
-        Where the first cell of the network's `explain_layer` looks, in pixels of its input.
-    shares
-        Expected shares of the classes; ``None``: those of the calibration.
+        Where the first cell of the network's `explain_layer` looks, in pixels of this input.
+    method
+        The method whose maps say most about networks of this kind.
     """
 
-    head: str
+    places: Callable[[Any, tuple[int, int]], tuple[FloatArray, FloatArray]]
     first_cell: float
-    shares: Mapping[str, float] | None
-
-    def look(self, frame: NDArray[Any]) -> Look:
-        """Look at a pattern, (h, w)."""
-        ...
+    method: str
 
 
-class SpotEye:
-    """The eye of the zone classifier, whose picture is centred on the direct beam and scaled."""
+def _from_picture(seen: Any, shape: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+    from napari_diffraction.learning.views import picture_places
 
-    head = "joint"
-    first_cell = 0.0
-    shares: Mapping[str, float] | None = NATURAL_SHARES
-
-    def look(self, frame: NDArray[Any]) -> Look:
-        """Look at a pattern, (h, w)."""
-        import torch
-
-        from napari_diffraction.learning.netfit import fit_net
-        from napari_diffraction.learning.views import picture_places, view_peaks
-        from napari_diffraction.patterns.peaks import find_peaks
-
-        peaks = find_peaks(frame)
-        seen = view_peaks(peaks, fit_net(peaks))
-        height, width = frame.shape
-        rows, columns = picture_places(peaks, (height, width))
-        tensors = (seen.picture, seen.vectors, seen.features)
-        return Look(
-            tuple(torch.from_numpy(values)[None] for values in tensors),
-            lambda heat: sampled(heat, rows, columns),
-        )
+    return picture_places(seen, shape)
 
 
-#: What makes the eye for a network, by the name of the network on the card.
-EYES: dict[str, Callable[[], Eye]] = {"zones": SpotEye}
+def _from_square(seen: Any, shape: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+    from napari_diffraction.learning.bravais_view import square_places
+
+    return square_places(shape)
+
+
+#: By the name of the network on the card.
+WAYS = {
+    "zones": Way(_from_picture, 0.0, "gradcam++"),
+    "bravais": Way(_from_square, 2.0, "gradcam"),
+}
 
 
 def aligned(heat: Heat, cells: int, first_cell: float) -> Heat:
@@ -149,7 +120,7 @@ def aligned(heat: Heat, cells: int, first_cell: float) -> Heat:
     return np.asarray(ndimage.shift(heat, shift, order=1, mode="nearest"), dtype=np.float32)
 
 
-def sampled(heat: Heat, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> Heat:
+def sampled(heat: Heat, rows: FloatArray, columns: FloatArray) -> Heat:
     """Interpolate a map at the given rows and columns, with 0 outside of it.
 
     Parameters
@@ -171,12 +142,14 @@ def sampled(heat: Heat, rows: NDArray[np.float64], columns: NDArray[np.float64])
 
 
 class Explainer:
-    """Makes the maps of one classifier.
+    """Makes the maps of one classifier for the patterns of one stack; for one thread at a time.
 
     Parameters
     ----------
     classifier
         Any model; it is copied, since the maps need hooks and gradients.
+    stack
+        Where the patterns are from: what they share is taken off before a network sees them.
     device
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
 
@@ -186,23 +159,24 @@ class Explainer:
         Nothing is known of how this network looks at patterns, or the device is not there.
     """
 
-    def __init__(self, classifier: Classifier, device: str = "auto") -> None:
+    def __init__(self, classifier: Classifier, stack: PatternStack, device: str = "auto") -> None:
         from napari_diffraction.learning.gradcam import OneInput
         from napari_diffraction.learning.inference import choose_device
 
-        self.card = classifier.card
-        if self.card.network not in EYES:
+        card = classifier.card
+        if card.network not in WAYS:
             raise InputError(
-                f"The maps of a network '{self.card.network}' are not known to this version: "
+                f"There are no maps for networks '{card.network}' in this version: "
                 "update napari-diffraction."
             )
-        self.eye = EYES[self.card.network]()
-        self._device = choose_device(device)
+        self.card, self.way = card, WAYS[card.network]
         network = copy.deepcopy(classifier.network).requires_grad_(False).eval()
-        self._model = OneInput(network.to(self._device), self.eye.head)
+        self._classifier = replace(classifier, network=network).to(choose_device(device))
+        self._model = OneInput(network, classifier.kind.head)
+        self._look = classifier.kind.looker(stack)
 
     def explain(
-        self, frame: NDArray[Any], label: str | None = None, method: str = "gradcam"
+        self, frame: NDArray[Any], label: str | None = None, method: str | None = None
     ) -> Explanation:
         """Explain why a pattern is, or might be, of a class.
 
@@ -213,7 +187,8 @@ class Explainer:
         label
             The class; ``None``: the one that the model gives.
         method
-            One of `METHODS`; Eigen-CAM is the same for every class.
+            One of `METHODS`; ``None``: the one that says most about this kind of network.  The maps
+            of Eigen-CAM are the same for every class.
 
         Raises
         ------
@@ -221,58 +196,37 @@ class Explainer:
             There is no such class or method.
         """
         classes = self.card.classes
-        check_class(label, classes)
+        method = self.way.method if method is None else method
         if method not in METHODS:
             raise InputError(f"There is no method '{method}': use {', '.join(METHODS)}.")
-        look = self.eye.look(frame)
-        first = self._take(look)
-        probabilities = self._probabilities(first)
-        predicted = classes[int(probabilities.argmax())]
+        if label is not None and label not in classes:
+            raise InputError(
+                f"The model knows no class '{label}': use one of {', '.join(classes)}."
+            )
+        seen = self._look(frame)
+        kind = self._classifier.kind
+        p = self._classifier.probabilities([seen], kind.shares)[0]
+        predicted = classes[int(p.argmax())]
         wanted = predicted if label is None else label
-        heat, cells = self._model.class_map(first, classes.index(wanted), method)
-        heat = look.to_frame(aligned(heat, cells, self.eye.first_cell))
+        inputs = tuple(values.to(self._classifier.device) for values in kind.tensors([seen]))
+        heat = self._map(inputs, classes.index(wanted), method)
+        heat = sampled(heat, *self.way.places(seen, (frame.shape[0], frame.shape[1])))
         top = float(heat.max())
         return Explanation(
             heat / top if top > 0 else heat,
             wanted,
             predicted,
-            dict(zip(classes, probabilities.tolist(), strict=True)),
+            dict(zip(classes, p.tolist(), strict=True)),
         )
 
-    def probabilities(self, frame: NDArray[Any]) -> dict[str, float]:
-        """Judge a pattern, (h, w)."""
-        values = self._probabilities(self._take(self.eye.look(frame)))
-        return dict(zip(self.card.classes, values.tolist(), strict=True))
-
-    def _take(self, look: Look) -> torch.Tensor:
-        """Give the network all inputs but the first, which is returned."""
-        first, *others = (values.to(self._device) for values in look.tensors)
-        self._model.others = tuple(others)
-        return first
-
-    def _probabilities(self, first: torch.Tensor) -> NDArray[np.float64]:
-        import torch
-
-        from napari_diffraction.learning.calibration import probabilities
-
-        with torch.no_grad():
-            logits = self._model(first).float().cpu().numpy()
-        card = self.card
-        values = probabilities(
-            logits, card.scale, card.bias, card.classes, card.shares, self.eye.shares
-        )
-        return np.asarray(values[0])
-
-
-def check_class(label: str | None, classes: Sequence[str]) -> None:
-    """Refuse a class that the model does not know.
-
-    Raises
-    ------
-    InputError
-    """
-    if label is not None and label not in classes:
-        raise InputError(f"The model knows no class '{label}': use one of {', '.join(classes)}.")
+    def _map(self, inputs: tuple[torch.Tensor, ...], column: int, method: str) -> Heat:
+        """Make the map in the pixels of the first input, over both mirror images if these count."""
+        heat = aligned(*self._model.class_map(inputs, column, method), self.way.first_cell)
+        if not self.card.preprocessing.get("mirror"):
+            return heat
+        mirrored = tuple(values.flip(-1) for values in inputs)
+        other = aligned(*self._model.class_map(mirrored, column, method), self.way.first_cell)
+        return np.asarray((heat + other[:, ::-1]) / 2)
 
 
 def explain_many(
@@ -280,7 +234,7 @@ def explain_many(
     explainer: Explainer,
     indices: Sequence[int],
     label: str | None = None,
-    method: str = "gradcam",
+    method: str | None = None,
 ) -> Generator[Explained, None, None]:
     """Explain patterns of a stack one after another.
 

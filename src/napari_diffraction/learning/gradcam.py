@@ -63,16 +63,19 @@ class OneInput(nn.Module):
         self.others: tuple[Tensor, ...] = ()
 
     def forward(self, first: Tensor) -> Tensor:
-        """Judge the first input, the others being as they were set."""
+        """Judge the first input, the others being those of the last `class_map`."""
         logits: Tensor = self.network(first, *self.others)[self.head]
         return logits
 
-    def class_map(self, first: Tensor, column: int, method: str) -> tuple[NDArray[np.float32], int]:
+    def class_map(
+        self, inputs: tuple[Tensor, ...], column: int, method: str
+    ) -> tuple[NDArray[np.float32], int]:
         """Make the map of a class.
 
         Parameters
         ----------
-        first : Tensor, (1, channels, height, width)
+        inputs
+            What the network takes, a batch of one; the first is (1, channels, height, width).
         column
             Number of the class.
         method
@@ -85,6 +88,8 @@ class OneInput(nn.Module):
         cells
             Number of cells along a side.
         """
+        first, *others = inputs
+        self.others = tuple(others)
         layer = self.network.explain_layer
         with _METHODS[method](model=self, target_layers=[layer]) as cam:
             # Gradients of the parameters are not wanted; those of the input lead to the layer.

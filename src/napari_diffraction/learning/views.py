@@ -48,11 +48,14 @@ class View:
         Difference vectors of the spots, the null vector in the middle.
     features : ndarray of float32, (n_features,)
         `netfit.FEATURES` and `EXTRA`.
+    window
+        What the picture shows: x and y of its middle, and its step, in pixels of the frame.
     """
 
     picture: NDArray[np.uint8]
     vectors: NDArray[np.uint8]
     features: NDArray[np.float32]
+    window: tuple[float, float, float]
 
 
 def is_ready() -> bool:
@@ -80,7 +83,12 @@ def view_peaks(peaks: Peaks, fit: netfit.NetFit) -> View:
     """Look at a frame whose spots are known already."""
     bins = peaks.flat.binning
     h, w = peaks.smooth.shape
-    xy, cx, cy, reach = _window(peaks)
+    offset = (bins - 1) / 2
+    xy = (peaks.position.astype(np.float64) - offset) / bins
+    cx, cy = ((c - offset) / bins for c in peaks.centre)
+    distance = np.hypot(xy[:, 0] - cx, xy[:, 1] - cy)
+    reach = 1.1 * float(np.quantile(distance, 0.95)) if len(xy) >= 6 else 0.5 * min(h, w)
+    reach = float(np.clip(reach, 0.15 * max(h, w), 0.75 * max(h, w)))
     picture = np.zeros((2, PICTURE, PICTURE), dtype=np.uint8)
     _resample(peaks.smooth, cx, cy, reach, _GREYS, picture[0])
     _redraw(xy, cx, cy, reach, picture[1])
@@ -96,28 +104,18 @@ def view_peaks(peaks: Peaks, fit: netfit.NetFit) -> View:
         ],
         dtype=np.float32,
     )
-    return View(picture, _difference_vectors(xy, reach), np.concatenate([fit.features, extra]))
+    features = np.concatenate([fit.features, extra])
+    window = (*peaks.centre, 2 * bins * reach / PICTURE)
+    return View(picture, _difference_vectors(xy, reach), features, window)
 
 
-def _window(peaks: Peaks) -> tuple[NDArray[np.float64], float, float, float]:
-    """Spots, direct beam and half the side of the picture, in pixels of the binned frame."""
-    bins = peaks.flat.binning
-    h, w = peaks.smooth.shape
-    offset = (bins - 1) / 2
-    xy = (peaks.position.astype(np.float64) - offset) / bins
-    cx, cy = ((c - offset) / bins for c in peaks.centre)
-    distance = np.hypot(xy[:, 0] - cx, xy[:, 1] - cy)
-    reach = 1.1 * float(np.quantile(distance, 0.95)) if len(xy) >= 6 else 0.5 * min(h, w)
-    return xy, cx, cy, float(np.clip(reach, 0.15 * max(h, w), 0.75 * max(h, w)))
-
-
-def picture_places(peaks: Peaks, shape: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+def picture_places(seen: View, shape: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
     """Where the rows and columns of a frame lie in its picture.
 
     Parameters
     ----------
-    peaks
-        The spots of the frame.
+    seen
+        The frame as the classifier sees it.
     shape
         Height and width of the frame.
 
@@ -126,14 +124,9 @@ def picture_places(peaks: Peaks, shape: tuple[int, int]) -> tuple[FloatArray, Fl
     rows, columns : ndarray, (h,) and (w,)
         In pixels of the picture, which shows what lies from -0.5 to 127.5.
     """
-    _, cx, cy, reach = _window(peaks)
-    bins = peaks.flat.binning
-    scale = PICTURE / (2 * reach)
-    rows, columns = (
-        ((np.arange(size) - (bins - 1) / 2) / bins - middle) * scale + (PICTURE - 1) / 2
-        for size, middle in zip(shape, (cy, cx), strict=True)
-    )
-    return rows, columns
+    x, y, step = seen.window
+    rows, columns = (np.arange(size, dtype=np.float64) for size in shape)
+    return (rows - y) / step + (PICTURE - 1) / 2, (columns - x) / step + (PICTURE - 1) / 2
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")

@@ -111,8 +111,8 @@ class ZoneNetwork(nn.Module):
 
     @property
     def explain_layer(self) -> nn.Module:
-        """Layer whose activations a class-activation map weighs; 16 x 16."""
-        return self.picture[4]
+        """Layer whose activations a class-activation map weighs; 32 x 32."""
+        return self.picture[2]
 
     def forward(self, picture: Tensor, vectors: Tensor, features: Tensor) -> dict[str, Tensor]:
         """Judge patterns.
