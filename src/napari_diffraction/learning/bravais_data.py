@@ -37,7 +37,7 @@ class Draw:
 
     Attributes
     ----------
-    profile : ndarray of float32, (n, 7)
+    profile : ndarray of float32, (n, 8)
         See `napari_diffraction.simulation.kikuchi_torch.PROFILE`.
     pc, beam : ndarray of float32, (n, 3)
         Pattern centre, and the beam's direction in the detector's frame.
@@ -77,15 +77,18 @@ def draw(n: int, rng: np.random.Generator, hardness: float = 1.0, empty: float =
     usual = rng.uniform(size=n) < 0.6
     voltage = np.where(usual, rng.choice([10, 15, 20, 20, 20, 25, 30], n), rng.uniform(5, 30, n))
     ones = np.ones(n)
+    # Most profiles lie around the one that fits dynamical patterns best, some far from it.
+    odd = rng.uniform(size=n) < 0.25
     profile = np.stack(
         [
             wavelength(torch.from_numpy(voltage)).numpy(),
-            _log(rng, 0.25, 1.3, n),
-            _log(rng, 0.002, 0.012, n),
-            rng.uniform(0.6, 1.9, n),
-            rng.uniform(0.0, 1.0, n),
+            np.where(odd, _log(rng, 0.3, 3.0, n), _log(rng, 0.5, 2.0, n)),
+            np.where(odd, _log(rng, 0.001, 0.012, n), _log(rng, 0.002, 0.007, n)),
+            np.where(odd, rng.uniform(0.6, 1.9, n), rng.uniform(0.9, 1.6, n)),
+            np.where(odd, rng.uniform(0.0, 0.8, n), np.maximum(rng.uniform(-0.2, 0.2, n), 0)),
             rng.normal(0.0, 0.5, n) * (rng.uniform(size=n) < 0.7),
-            rng.uniform(0.0, 0.8, n) * (rng.uniform(size=n) < 0.6),
+            np.where(odd, rng.uniform(0.0, 3.0, n), rng.uniform(1.0, 6.0, n)),
+            np.where(odd, rng.uniform(0.0, 0.9, n), rng.uniform(0.2, 0.8, n)),
         ],
         axis=1,
     )
@@ -104,7 +107,7 @@ def draw(n: int, rng: np.random.Generator, hardness: float = 1.0, empty: float =
         pc.astype(np.float32),
         beam.astype(np.float32),
         effects,
-        _log(rng, 40, 160, n).astype(np.int64),
+        _log(rng, 60, 161, n).astype(np.int64),
         without,
         rng.uniform(size=n) < _UNKNOWN,
     )

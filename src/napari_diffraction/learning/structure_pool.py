@@ -21,7 +21,7 @@ LATTICES = tuple(BRAVAIS_LATTICES)
 #: Structures in a chunk, the same number of each lattice.
 CHUNK = 100 * len(LATTICES)
 #: Reflections of a structure, the strongest ones; +g and -g count once.
-REFLECTIONS = 128
+REFLECTIONS = 160
 _AXES = 13
 _PARTS = ("normal", "g", "u", "axes", "label", "laue")
 
@@ -32,7 +32,7 @@ def structure_arrays(structures: list[Structure]) -> dict[str, NDArray[Any]]:
     Returns
     -------
     dict
-        ``normal`` (n, 128, 3), ``g`` and ``u`` (n, 128), ``axes`` (n, 13, 4), all float32, filled
+        ``normal`` (n, 160, 3), ``g`` and ``u`` (n, 160), ``axes`` (n, 13, 4), all float32, filled
         up with zeros; ``label``, the number of the lattice, and ``laue``, that of the Laue group.
     """
     from napari_diffraction.crystal.reflectors import reflectors
@@ -84,7 +84,7 @@ class StructurePool:
     device
         Where the structures are needed.
     capacity
-        Greatest number of structures, some 2.8 kB each; memory is taken at once.
+        Greatest number of structures, some 3.4 kB each; memory is taken at once.
     """
 
     def __init__(self, device: torch.device, capacity: int) -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from napari_diffraction.simulation.kikuchi_effects import COLUMNS
 
 #: Columns of the rows of numbers that `bands` takes, in order.
-PROFILE = ("wavelength", "width", "floor", "power", "plate", "excess", "saturation")
+PROFILE = ("wavelength", "width", "floor", "power", "plate", "excess", "saturation", "dip")
 
 
 def wavelength(voltage: Tensor) -> Tensor:
@@ -63,7 +63,8 @@ def bands(
     """Sum the two-beam profiles of the bands of each pattern.
 
     The edges have the profile w / (1 + w^2) of two-beam theory with absorption (Reimer 1998,
-    section 9.1), w being the deviation over the angular width lambda U_g / g of the reflection.
+    section 9.1), w being the deviation over the angular width lambda U_g / g of the reflection,
+    less the dark line dip / (1 + w^2) that normal absorption leaves at the Bragg position.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ def bands(
         Turns directions of the detector's frame into the crystal's.
     pc : Tensor, (n, 3)
         Pattern centre, see `pixel_directions`.
-    profile : Tensor, (n, 7)
+    profile : Tensor, (n, 8)
         Numbers named in `PROFILE`.
     beam : Tensor, (n, 3)
         Unit direction in which the beam travels, in the detector's frame.
@@ -86,7 +87,7 @@ def bands(
     -------
     Tensor of float32, (n, h, w)
     """
-    length, width, floor, power, plate, excess, saturation = profile.unbind(1)
+    length, width, floor, power, plate, excess, saturation, dip = profile.unbind(1)
     mine = torch.einsum("nki,nij->nkj", normal, rotation)
     t = (0.5 * length[:, None] * g).clamp_min(1e-6)
     inverse = 1 / (floor[:, None] + width[:, None] * length[:, None] * u / g.clamp_min(1e-6))
@@ -95,7 +96,7 @@ def bands(
     edge, hat = a * (1 - plate[:, None]), 0.5 * a * plate[:, None]
     asymmetric = a * excess[:, None] * torch.einsum("nki,ni->nk", mine, beam)
     direction = pixel_directions(pc, shape)
-    total = _sum_profiles(mine, direction, t, inverse, edge, hat, asymmetric)
+    total = _sum_profiles(mine, direction, t, inverse, edge, hat, asymmetric, dip)
     scale = torch.sqrt((a * a).sum(dim=1, keepdim=True)).clamp_min(1e-6)
     total = total / (1 + saturation[:, None] * total.abs() / scale)
     return total.unflatten(1, shape)
@@ -109,16 +110,18 @@ def _sum_profiles(
     edge: Tensor,
     hat: Tensor,
     asymmetric: Tensor,
+    dip: Tensor,
 ) -> Tensor:
     """Sum over the reflections; in chunks where nothing fuses the steps into one kernel."""
     if torch.compiler.is_compiling():
-        return _profiles(normal, direction, t, inverse, edge, hat, asymmetric).sum(dim=1)
+        return _profiles(normal, direction, t, inverse, edge, hat, asymmetric, dip).sum(dim=1)
     total = torch.zeros(direction.shape[:2], device=direction.device)
-    step = 16
+    budget = 2**27 if normal.is_cuda else 2**20
+    step = max(1, budget // total.numel())
     for i in range(0, normal.shape[1], step):
         some = slice(i, i + step)
         parts = (v[:, some] for v in (t, inverse, edge, hat, asymmetric))
-        total += _profiles(normal[:, some], direction, *parts).sum(dim=1)
+        total += _profiles(normal[:, some], direction, *parts, dip).sum(dim=1)
     return total
 
 
@@ -130,6 +133,7 @@ def _profiles(
     edge: Tensor,
     hat: Tensor,
     asymmetric: Tensor,
+    dip: Tensor,
 ) -> Tensor:
     """Profile of each band at each pixel, (n, k, pixels)."""
     x = (
@@ -141,8 +145,9 @@ def _profiles(
     minus = (t[:, :, None] + x) * inverse[:, :, None]
     r_plus, r_minus = torch.rsqrt(1 + plus * plus), torch.rsqrt(1 + minus * minus)
     y = x / t[:, :, None]
+    low = dip[:, None, None]
     return (
-        edge[:, :, None] * (plus * r_plus * r_plus + minus * r_minus * r_minus)
+        edge[:, :, None] * ((plus - low) * r_plus * r_plus + (minus - low) * r_minus * r_minus)
         + hat[:, :, None] * (plus * r_plus + minus * r_minus)
         + asymmetric[:, :, None] * y * torch.exp(-y * y)
     )
