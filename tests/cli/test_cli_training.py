@@ -20,7 +20,9 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def fake_training(*, stops: bool) -> Any:
-    def train(recipe: Any, output: Path, resume: bool) -> Generator[Progress, None, Path]:
+    def train(
+        recipe: Any, output: Path, resume: bool, workers: int | None, minutes: float | None
+    ) -> Generator[Progress, None, Path]:
         yield Progress(10, 10, "Simulating")
         yield TrainProgress(1, 4, "Epoch 1", 0.9)
         yield TrainProgress(2, 4, "Validated", 0.8, 0.5)
@@ -28,7 +30,7 @@ def fake_training(*, stops: bool) -> Any:
             raise KeyboardInterrupt
         yield TrainProgress(3, 4, "Epoch 2", 0.7, 0.5)
         yield TrainProgress(4, 4, "Validated", 0.6, 0.75)
-        output.write_text(f"{recipe.name} {recipe.patterns} {resume}")
+        output.write_text(f"{recipe.name} {recipe.patterns} {resume} {workers} {minutes}")
         return output
 
     return train
@@ -39,14 +41,15 @@ def test_training_says_after_each_epoch_how_good_the_model_is(
 ) -> None:
     monkeypatch.setattr(zone_training, "train_zones", fake_training(stops=False))
     output = recipe.with_name("small.safetensors")
-    assert run(["train", str(recipe), "--output", str(output), "--resume"]) == 0
+    options = ["--output", str(output), "--resume", "--workers", "3", "--minutes", "1.5"]
+    assert run(["train", str(recipe), *options]) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
     assert captured.out.splitlines()[:2] == [
         "After 50% of the training: loss 0.800, average precision 0.500",
         "After 100% of the training: loss 0.600, average precision 0.750",
     ]
-    assert output.read_text() == "small 10 True"
+    assert output.read_text() == "small 10 True 3 1.5"
 
 
 def test_a_training_that_is_stopped_says_how_to_go_on(

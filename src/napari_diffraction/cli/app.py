@@ -264,6 +264,16 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that simulate.", show_default="one per core"),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Time to simulate in, at most.", show_default="until there are enough"
+        ),
+    ] = None,
 ) -> None:
     """Train a model of your own on simulated patterns.
 
@@ -272,7 +282,8 @@ def train(
     """
     from napari_diffraction.cli.training import train_model
 
-    print(train_model(recipe, output_file(output, (".safetensors",)), resume=resume))
+    output = output_file(output, (".safetensors",))
+    print(train_model(recipe, output, resume=resume, workers=workers, minutes=minutes))
 
 
 @app.command()

@@ -8,7 +8,14 @@ from napari_diffraction.cli.manners import Interrupted, with_bar
 from napari_diffraction.progress import Progress
 
 
-def train_model(recipe: Path, output: Path, *, resume: bool = False) -> str:
+def train_model(
+    recipe: Path,
+    output: Path,
+    *,
+    resume: bool = False,
+    workers: int | None = None,
+    minutes: float | None = None,
+) -> str:
     """Train a model and say where it is; after each epoch, say how good it is so far.
 
     Parameters
@@ -19,6 +26,10 @@ def train_model(recipe: Path, output: Path, *, resume: bool = False) -> str:
         The model file.
     resume
         Go on from the checkpoint of an interrupted training.
+    workers
+        Processes that simulate; by default one per core.
+    minutes
+        Time after which no more patterns are simulated.
 
     Returns
     -------
@@ -48,7 +59,8 @@ def train_model(recipe: Path, output: Path, *, resume: bool = False) -> str:
             tqdm.write(f"After {share}: loss {step.loss:.3f}, average precision {said:.3f}")
 
     try:
-        with_bar(train_zones(read_recipe(recipe), output, resume), tell, unit="step")
+        work = train_zones(read_recipe(recipe), output, resume, workers, minutes)
+        with_bar(work, tell, unit="step")
     except KeyboardInterrupt as stop:
         raise Interrupted(
             f"Stopped. What was simulated and the last checkpoint are kept in {output}.work: the "
