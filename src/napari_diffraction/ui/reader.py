@@ -26,7 +26,7 @@ PathOrPaths = str | Sequence[str]
 _SAMPLES = 5
 _NOTHING: list[LayerTuple] = [(None,)]  # tells napari: handled, but no layer
 # Several programs use these endings for other things.
-_SHARED_SUFFIXES = {".img"}
+_SHARED_SUFFIXES = {".img", ".dat"}
 
 
 def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerTuple]] | None:

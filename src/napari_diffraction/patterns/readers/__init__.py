@@ -60,7 +60,7 @@ def open_stack(
     else:
         source = join(inputs, dataset)
     patterns = LazyPatterns(source)
-    _try_some(patterns)
+    blank = _try_some(patterns)
     return PatternStack(
         data=as_dask(patterns),
         name=inputs.name,
@@ -72,6 +72,7 @@ def open_stack(
             _what_was_read(inputs, source),
             *inputs.notes,
             *source.notes,
+            *blank,
             *_calibration_notes(source.geometry),
         ),
         metadata=source.metadata,
@@ -104,19 +105,29 @@ def _is_images(path: str) -> bool:
         return False
 
 
-def _try_some(patterns: LazyPatterns) -> None:
-    """Raise the error of the first pattern if neither it nor some others can be read."""
+def _try_some(patterns: LazyPatterns) -> tuple[str, ...]:
+    """Raise the error of the first pattern if neither it nor some others can be read.
+
+    Returns
+    -------
+    tuple of str
+        A remark where those of a scan show nothing.
+    """
     count = patterns.source.count
     problem: InputError | None = None
+    read = 0
     for index in dict.fromkeys(i * (count - 1) // max(1, _TRIES - 1) for i in range(_TRIES)):
         try:
-            patterns.frame(index)
+            frame = patterns.frame(index)
         except InputError as error:
             problem = problem or error
         else:
-            return
-    if problem is not None:
+            read += 1
+            if len(patterns.shape) == 3 or (frame != frame.flat[0]).any():
+                return ()
+    if not read and problem is not None:
         raise problem
+    return (f"Every pattern that was looked at ({read} of {count}) is blank.",)
 
 
 def _what_was_read(inputs: Inputs, source: Source) -> str:
@@ -124,12 +135,17 @@ def _what_was_read(inputs: Inputs, source: Source) -> str:
     size = f"{width}x{height} pixels, {source.dtype}"
     if len(source.shape) == 4:
         rows, columns = source.shape[:2]
-        what = f"A scan of {rows} rows and {columns} columns, {size}"
+        grid = f"{_counted(rows, 'row')} and {_counted(columns, 'column')}"
+        what = f"A scan of {grid}, {size}"
     else:
-        what = f"{source.count} pattern{'s' if source.count > 1 else ''}, {size}"
+        what = f"{_counted(source.count, 'pattern')}, {size}"
     where = f"{len(inputs.files)} files" if len(inputs.files) > 1 else Path(source.path).name
     inside = f", data set {source.dataset}" if source.dataset else ""
     return f"{what}, from {where}{inside}."
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number > 1 else ''}"
 
 
 def _calibration_notes(geometry: Geometry) -> tuple[str, ...]:

@@ -100,7 +100,10 @@ def _common_name(files: Sequence[str]) -> str:
 
 
 def _can_be_input(path: str) -> bool:
-    return is_folder_input(path) if os.path.isdir(path) else by_name(path) is not None
+    if os.path.isdir(path):
+        return is_folder_input(path)
+    row = by_name(path)
+    return row is not None and (row.confirms is None or row.trusts(path))
 
 
 def _in_folder(folder: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.readers.source import Source, check_source, explained
@@ -53,6 +54,9 @@ class Format:
         Whether the name alone is enough (formats without a signature, or with too many).
     folder
         Whether a folder of this name is one input.
+    confirms
+        "module:function" of this package that tells whether a trusted file is really of this
+        format, for endings that other programs use, too.
     """
 
     name: str
@@ -61,14 +65,28 @@ class Format:
     recognises: Callable[[bytes], bool] = _never
     trusted: bool = False
     folder: bool = False
+    confirms: str | None = None
 
     def open(self, path: str, dataset: str | None) -> Source:
         """Open a file of this format."""
-        module, function = self.opener.split(":")
         with explained(path, self.name):
-            reader = importlib.import_module(f"{__package__}.{module}")
-            source: Source = getattr(reader, function)(path, dataset)
+            source: Source = _function(self.opener)(path, dataset)
             return check_source(source)
+
+    def trusts(self, path: str) -> bool:
+        """Whether the name of an existing file is enough to take it for this format."""
+        if not self.trusted or self.confirms is None:
+            return self.trusted
+        with explained(path, self.name):
+            return bool(_function(self.confirms)(path))
+
+
+def _function(name: str) -> Callable[..., Any]:
+    module, _, function = name.partition(":")
+    found: Callable[..., Any] = getattr(
+        importlib.import_module(f"{__package__}.{module}"), function
+    )
+    return found
 
 
 _EM = "microscopes:open_file"
@@ -88,7 +106,7 @@ FORMATS = (
     Format("HyperSpy Zarr", (".zspy",), "zarrs:open_folder", trusted=True, folder=True),
     Format(
         "HDF5",
-        (".h5", ".hdf5", ".hdf", ".nxs", ".nx5", ".cxi", ".h5oina", ".h5ebsd"),
+        (".h5", ".hdf5", ".hdf", ".nxs", ".nx5", ".cxi", ".h5oina", ".h5ebsd", ".oh5"),
         "hdf5:open_file",
         _hdf5,
     ),
@@ -101,6 +119,22 @@ FORMATS = (
     Format("NPZ", (".npz",), "arrays:open_npz", _starts(b"PK\x03\x04")),
     Format("MRC", (".mrc", ".mrcs"), "mrc:open_file", _mrc, trusted=True),
     Format("SMV", (".img", ".smv"), "cameras:open_smv", _smv),
+    Format(
+        "UP1/UP2 (EDAX)",
+        (".up1", ".up2"),
+        "ebsd_binary:open_up",
+        trusted=True,
+        confirms="ebsd_binary:looks_like_up",
+    ),
+    Format(
+        "NORDIF",
+        (".dat",),
+        "ebsd_binary:open_nordif",
+        trusted=True,
+        confirms="ebsd_binary:looks_like_nordif",
+    ),
+    Format("EBSP (Oxford)", (".ebsp",), "ebsd_binary:open_ebsp", trusted=True),
+    Format("Bruker BCF", (".bcf",), "ebsd_binary:open_bcf", _starts(b"AAMVHFSS"), trusted=True),
     Format("CBF", (".cbf",), "cameras:open_cbf", _starts(b"###CBF")),
 )
 _BY_SUFFIX = {suffix: row for row in FORMATS for suffix in row.suffixes}
@@ -146,7 +180,7 @@ def recognise(path: str) -> tuple[Format, str | None]:
         head = file.read(_HEAD)
     if not head:
         raise InputError(f"{path} is empty (zero bytes); copy or record it again.")
-    if row is not None and (row.trusted or row.recognises(head)):
+    if row is not None and (row.recognises(head) or row.trusts(path)):
         return row, None
     for other in FORMATS:
         if other.recognises(head) and other.name != "NPZ":

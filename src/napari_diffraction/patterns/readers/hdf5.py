@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.readers import hyperspy
 from napari_diffraction.patterns.readers.datasets import choose, stack_shape
+from napari_diffraction.patterns.readers.ebsd_hdf5 import scan_header
+from napari_diffraction.patterns.readers.ebsd_scan import as_scan
 from napari_diffraction.patterns.readers.hdf5_survey import Survey, geometry_of, survey
 from napari_diffraction.patterns.readers.source import (
     Source,
@@ -61,6 +63,7 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         run = _run(path, first, colours)
         missing = _missing(path, [file[name] for name, _ in members])
         geometry = hyperspy.geometry_of(file, chosen.name) or geometry_of(file, found.scalars)
+        ebsd = scan_header(file, chosen.name, int(np.prod(shape[:-2])), (shape[-2], shape[-1]))
     reader = _Patterns(path, members, chosen.shape, colours, missing)
     if missing and sum(stop - start for start, stop, _ in missing) >= np.prod(shape[:-2]):
         raise InputError(
@@ -70,7 +73,7 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         f"Linked data file missing: {name} (its patterns cannot be read)."
         for name in dict.fromkeys([name for *_, name in missing] + found.broken_parts(chosen))
     )
-    return Source(
+    source = Source(
         path,
         shape,
         native(chosen.dtype),
@@ -80,6 +83,7 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         geometry=geometry,
         notes=notes,
     )
+    return source if ebsd is None else as_scan(source, ebsd)
 
 
 def _explain_broken(path: str, found: Survey, dataset: str | None) -> None:

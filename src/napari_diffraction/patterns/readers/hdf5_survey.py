@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_diffraction.patterns.geometry import in_millimetres, reciprocal_pixel
 from napari_diffraction.patterns.readers.datasets import Candidate, stack_shape
+from napari_diffraction.patterns.readers.ebsd_hdf5 import PATTERNS
 from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry, SpotGeometry
 
 # A file with more objects than this is not searched to the end.
@@ -150,6 +151,9 @@ def _default_signal(file: h5py.File) -> str:
 def _tier(name: str, signals: Iterable[str], default: str) -> int:
     if name == default:
         return _DEFAULT
+    for worse, patterns in enumerate(PATTERNS):
+        if patterns.fullmatch(name):
+            return _SIGNAL - worse
     return _SIGNAL if name in signals or _CONVENTIONAL.fullmatch(name) else 0
 
 

@@ -7,12 +7,12 @@ from contextlib import suppress
 from typing import Any
 
 from napari_diffraction.patterns.geometry import electron_wavelength, per_angstrom
-from napari_diffraction.patterns.stack import SpotGeometry
+from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry, SpotGeometry
 
 _DATA = re.compile(r"(Experiments/.+)/data")
 
 
-def geometry_of(root: Any, dataset: str) -> SpotGeometry | None:
+def geometry_of(root: Any, dataset: str) -> Geometry | None:
     """Return the calibration of a HyperSpy signal.
 
     Parameters
@@ -24,13 +24,15 @@ def geometry_of(root: Any, dataset: str) -> SpotGeometry | None:
 
     Returns
     -------
-    SpotGeometry or None
+    SpotGeometry, KikuchiGeometry or None
         ``None``: not a HyperSpy signal.
     """
     match = _DATA.fullmatch(dataset)
     if match is None:
         return None
     signal = root[match[1]]
+    if _attributes(signal, "metadata/Signal").get("signal_type") == "EBSD":
+        return _kikuchi(_attributes(signal, "metadata/Acquisition_instrument/SEM"))
     axis = _attributes(signal, f"axis-{root[dataset].ndim - 1}")
     microscope = _attributes(signal, "metadata/Acquisition_instrument/TEM")
     wavelength = pixel_size = None
@@ -39,6 +41,13 @@ def geometry_of(root: Any, dataset: str) -> SpotGeometry | None:
     with suppress(KeyError, TypeError, ValueError):
         pixel_size = per_angstrom(float(axis["scale"]), str(axis["units"]))
     return SpotGeometry(wavelength, pixel_size)
+
+
+def _kikuchi(microscope: dict[str, Any]) -> KikuchiGeometry:
+    voltage = None
+    with suppress(KeyError, TypeError, ValueError):
+        voltage = float(microscope["beam_energy"])
+    return KikuchiGeometry(voltage=voltage)
 
 
 def _attributes(group: Any, name: str) -> dict[str, Any]:

@@ -14,10 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.readers.coordinates import Places, places
 from napari_diffraction.patterns.readers.datasets import AmbiguousDatasetError
+from napari_diffraction.patterns.readers.ebsd_scan import Ordered
 from napari_diffraction.patterns.readers.files import Inputs
 from napari_diffraction.patterns.readers.formats import open_source
 from napari_diffraction.patterns.readers.source import Source, size_text, take
+from napari_diffraction.patterns.stack import KikuchiGeometry
 
 # Headers of single images are looked at for this many seconds, beginning all over the folder;
 # those left are checked when the pattern is read.
@@ -51,15 +54,37 @@ def join(inputs: Inputs, dataset: str | None = None) -> Source:
         # single images are opened anew for each pattern, which keeps a folder of them small
         {} if single else opened,
     )
-    return replace(
+    geometry = first.geometry
+    if isinstance(geometry, KikuchiGeometry):
+        geometry = replace(geometry, pc_map=None)
+    joined = replace(
         first,
         path=inputs.label,
         shape=(sum(counts), *first.frame_shape),
         dtype=dtype,
         read=reader,
         run=1 if single else first.run,
+        geometry=geometry,
+        step=None,
         sources=sources,
         events=events,
+    )
+    found = places(inputs.files) if single else None
+    return joined if found is None else _on_grid(joined, found)
+
+
+def _on_grid(source: Source, found: Places) -> Source:
+    """Lay single pictures out as their names say."""
+    missing = int(np.count_nonzero(found.order < 0))
+    notes = ["The place of each pattern in the scan is taken from the file names."]
+    if missing:
+        notes.append(f"{missing} points of the scan have no file.")
+    return replace(
+        source,
+        shape=(found.rows, found.columns, *source.frame_shape),
+        read=Ordered(source.path, source.read, found.order),
+        sources=tuple(source.sources[i] if i >= 0 else source.path for i in found.order),
+        notes=(*source.notes, *notes),
     )
 
 

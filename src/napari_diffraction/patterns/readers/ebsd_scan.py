@@ -1,0 +1,197 @@
+"""Patterns that lie one after the other in a file become the rows and columns of a scan."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.readers.source import ReadPatterns, Source
+from napari_diffraction.patterns.stack import KikuchiGeometry
+
+Pc = tuple[float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class ScanHeader:
+    """What the header of an EBSD scan says.
+
+    Attributes
+    ----------
+    rows, columns
+        Size of the grid; 0: not known.
+    hexagonal
+        Whether every second row is shifted by half a step.
+    order : ndarray of int, (rows * columns,), or None
+        Number in the file of every point of the grid, row by row; -1: never recorded.  ``None``:
+        they lie in order.
+    pc : ndarray, (3,) or (n, 3), or None
+        Pattern centre in Bruker's convention, one or one for each pattern in the file.
+    sample_tilt, camera_tilt, voltage
+        As in `KikuchiGeometry`.
+    step
+        Distance of rows and of columns in um.
+    """
+
+    rows: int = 0
+    columns: int = 0
+    hexagonal: bool = False
+    order: NDArray[np.int64] | None = None
+    pc: NDArray[np.float64] | None = None
+    sample_tilt: float | None = None
+    camera_tilt: float | None = None
+    voltage: float | None = None
+    step: tuple[float, float] | None = None
+
+
+def as_scan(source: Source, header: ScanHeader) -> Source:
+    """Lay the patterns of a source out as the header says, as far as they are there.
+
+    A scan that was stopped has its last row filled up with patterns that cannot be read.  Where
+    header and patterns do not fit together, or on a hexagonal grid, the patterns stay a list and
+    a note says why.
+    """
+    flat = (source.count, *source.frame_shape)
+    grid: tuple[int, int] | None
+    notes: tuple[str, ...] = ()
+    order = None
+    if len(source.shape) == 4:
+        grid = source.shape[0], source.shape[1]
+    else:
+        grid, order, notes = _grid(source, header)
+    shape = flat if grid is None else (*grid, *source.frame_shape)
+    read = source.read
+    if grid is not None and (order is not None or math.prod(grid) > source.count):
+        if order is None:
+            order = np.arange(math.prod(grid))
+            order[source.count :] = -1
+        read = Ordered(source.path, source.read, order)
+    return replace(
+        source,
+        shape=shape,
+        read=read,
+        # patterns out of order are not worth being read in runs
+        run=1 if isinstance(read, Ordered) and header.order is not None else source.run,
+        geometry=_geometry(header, grid, order, source.count),
+        step=header.step if grid is not None and _positive(header.step) else None,
+        notes=(*source.notes, *notes),
+    )
+
+
+def _positive(step: tuple[float, float] | None) -> bool:
+    return step is not None and all(math.isfinite(size) and size > 0 for size in step)
+
+
+def _grid(
+    source: Source, header: ScanHeader
+) -> tuple[tuple[int, int] | None, NDArray[np.int64] | None, tuple[str, ...]]:
+    count, rows, columns = source.count, header.rows, header.columns
+    if header.hexagonal:
+        note = "The scan lies on a hexagonal grid: it is shown as a list of patterns, not as a map."
+        return None, None, (note,)
+    if rows < 1 or columns < 1:
+        return None, None, ()
+    if header.order is not None:
+        missing = int(np.count_nonzero(header.order < 0))
+        notes = (f"{missing} points of the grid were not recorded.",) if missing else ()
+        return (rows, columns), header.order, notes
+    if count > rows * columns:
+        note = (
+            f"The header promises {rows} x {columns} points but there are {count} patterns: they "
+            "are shown as a list."
+        )
+        return None, None, (note,)
+    if count < rows * columns:
+        note = (
+            f"The scan ends early: {count} of {rows} x {columns} points were recorded, and these "
+            "are shown."
+        )
+        return (-(-count // columns), columns), None, (note,)
+    return (rows, columns), None, ()
+
+
+def _geometry(
+    header: ScanHeader,
+    grid: tuple[int, int] | None,
+    order: NDArray[np.int64] | None,
+    count: int,
+) -> KikuchiGeometry:
+    mean, pc_map = None, None
+    if header.pc is not None:
+        centres = np.atleast_2d(np.asarray(header.pc, dtype=np.float64))
+        good = centres[_plausible(centres)]
+        if len(good):
+            mean = good.mean(0)
+            if grid is not None and len(centres) == count and np.ptp(good, axis=0).max() > 1e-6:
+                pc_map = np.where(_plausible(centres)[:, np.newaxis], centres, mean)
+                if order is not None:
+                    pc_map = np.where((order < 0)[:, np.newaxis], mean, pc_map[order])
+                pc_map = pc_map.reshape(*grid, 3)
+    return KikuchiGeometry(
+        None if mean is None else (float(mean[0]), float(mean[1]), float(mean[2])),
+        header.sample_tilt,
+        header.camera_tilt,
+        header.voltage if header.voltage is None or header.voltage > 0 else None,
+        pc_map,
+    )
+
+
+def _plausible(centres: NDArray[np.float64]) -> NDArray[np.bool_]:
+    # writers leave zeros or -1 where nothing was calibrated
+    sides = (centres[:, :2] > -1) & (centres[:, :2] < 2)
+    return np.asarray(sides.all(1) & (centres[:, 2] > 0.05) & (centres[:, 2] < 10))
+
+
+class Ordered:
+    """Reads the patterns of a file in the order of a grid.
+
+    Parameters
+    ----------
+    path
+        For messages.
+    read
+        Reads the patterns by their number in the file.
+    order : ndarray of int
+        Number in the file of every point of the grid; -1: none.
+    """
+
+    def __init__(self, path: str, read: ReadPatterns, order: NDArray[np.int64]) -> None:
+        self._path, self._read, self._order = path, read, order
+
+    def __call__(self, start: int, stop: int) -> NDArray[Any]:
+        """Read the points start, ..., stop - 1 of the grid."""
+        wanted = self._order[start:stop]
+        if (wanted < 0).any():
+            missing = start + int(np.argmax(wanted < 0))
+            raise InputError(f"{self._path}: pattern {missing} was never recorded.")
+        if (np.diff(wanted) == 1).all():
+            return self._read(int(wanted[0]), int(wanted[-1]) + 1)
+        return np.concatenate([self._read(int(i), int(i) + 1) for i in wanted])
+
+
+def bruker_pc(
+    convention: str, centres: NDArray[Any], frame_shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Convert pattern centres to Bruker's convention.
+
+    Parameters
+    ----------
+    convention
+        "bruker", "edax" (y from below, distance in units of the shorter side) or "oxford" (y from
+        below and distance, both in units of the width).
+    centres : ndarray, (..., 3)
+        x, y and distance.
+    frame_shape
+        Height and width of the patterns in pixels.
+    """
+    height, width = frame_shape
+    x, y, z = np.moveaxis(np.asarray(centres, dtype=np.float64), -1, 0)
+    if convention == "edax":
+        y, z = 1 - y, z * min(height, width) / height
+    elif convention == "oxford":
+        y, z = 1 - y * width / height, z * width / height
+    return np.stack([x, y, z], -1)
