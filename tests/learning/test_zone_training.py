@@ -215,6 +215,20 @@ def test_a_model_is_trained_and_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_simulation")
+def test_a_training_starts_from_a_model_of_the_same_form(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    finish(train_zones(RECIPE, first))
+    still = replace(RECIPE, epochs=1, learning_rate=1e-9, start=str(first))
+    finish(train_zones(still, second))
+    before, after = load_classifier(first).network, load_classifier(second).network
+    np.testing.assert_allclose(
+        weights(after)["head.weight"], weights(before)["head.weight"], atol=1e-3
+    )
+    with pytest.raises(InputError, match="another form"):
+        finish(train_zones(replace(still, width=3), second))
+
+
+@pytest.mark.usefixtures("no_simulation")
 def test_the_same_recipe_gives_the_same_file_also_with_resume(tmp_path: Path) -> None:
     whole, stopped = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
     finish(train_zones(RECIPE, whole))

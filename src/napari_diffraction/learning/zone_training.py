@@ -19,9 +19,10 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
 from napari_diffraction.learning.calibration import calibrate_given
 from napari_diffraction.learning.classes import LAUE, ZONE, ZONE_CLASSES
-from napari_diffraction.learning.classifier import ModelCard, save_classifier
+from napari_diffraction.learning.classifier import Classifier, ModelCard, save_classifier
 from napari_diffraction.learning.metrics import average_precision, precision_recall_curve
 from napari_diffraction.learning.recipe import ZoneRecipe
+from napari_diffraction.learning.registry import load_model
 from napari_diffraction.learning.zone_network import FRACTIONS, ZoneNetwork, given
 from napari_diffraction.learning.zone_shards import KINDS, ZoneData, load_shards, make_shards
 from napari_diffraction.progress import Progress
@@ -80,10 +81,12 @@ def train_zones(
     Raises
     ------
     InputError
-        The output cannot be written, or the checkpoint is of another recipe.
+        The output cannot be written, the checkpoint is of another recipe, or the model to start
+        from is not there or of another form.
     """
     if output.suffix != ".safetensors":
         raise InputError(f"{output}: a model is written as .safetensors; use this ending.")
+    start = load_model(recipe.start) if recipe.start else None
     work = output.with_name(output.name + ".work")
     try:
         work.mkdir(parents=True, exist_ok=True)
@@ -104,7 +107,7 @@ def train_zones(
     checkpoint = work / "checkpoint.pt"
     if not resume:
         checkpoint.unlink(missing_ok=True)
-    network = yield from fit(recipe, training, validation, checkpoint)
+    network = yield from fit(recipe, training, validation, checkpoint, start)
     calibrate_network(network, validation)
     shares = np.bincount(validation.label, minlength=len(ZONE_CLASSES)) / len(validation)
     card = ModelCard(
@@ -130,7 +133,11 @@ def train_zones(
 
 
 def fit(
-    recipe: ZoneRecipe, training: ZoneData, validation: ZoneData, checkpoint: Path | None = None
+    recipe: ZoneRecipe,
+    training: ZoneData,
+    validation: ZoneData,
+    checkpoint: Path | None = None,
+    start: Classifier | None = None,
 ) -> Generator[Progress, None, ZoneNetwork]:
     """Train the network on the graphics card, where there is one; progress once every 50 batches.
 
@@ -140,6 +147,8 @@ def fit(
     device = _device()
     torch.manual_seed(recipe.seed)
     network = ZoneNetwork(training.features.shape[1], len(ZONE_CLASSES), recipe.width, True)
+    if start is not None:
+        _start_from(network, start)
     network = network.to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -189,6 +198,19 @@ def fit(
         if checkpoint is not None:
             _keep(checkpoint, recipe, network, optimiser, schedule, epoch + 1)
     return network.cpu()
+
+
+def _start_from(network: ZoneNetwork, start: Classifier) -> None:
+    """Take over the weights of a model, but not its calibration."""
+    weights = start.network.state_dict()
+    own = network.state_dict()
+    kept = [name for name in own if name not in ("log_scale", "bias")]
+    if any(name not in weights or weights[name].shape != own[name].shape for name in kept):
+        raise InputError(
+            f"{start.card.path} has another form than the recipe asks for: set width to that of "
+            "its recipe, or leave start out."
+        )
+    network.load_state_dict({name: weights[name] for name in kept}, strict=False)
 
 
 def _device() -> torch.device:
