@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import tifffile
+from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing, replacing_hdf5
@@ -96,36 +97,38 @@ def load_labels(path: str | Path) -> pd.DataFrame | None:
         ) from error
 
 
-def _write_hdf5(stack: SimulatedStack, file: h5py.File) -> None:
+def write_patterns(file: h5py.File, images: NDArray[Any]) -> None:
+    """Write patterns into an HDF5 file where every reader of this program looks first."""
     file.create_dataset(
-        DATASET,
-        data=stack.images,
-        chunks=(1, *stack.images.shape[1:]),
-        compression="gzip",
-        compression_opts=1,
+        DATASET, data=images, chunks=(1, *images.shape[1:]), compression="gzip", compression_opts=1
     )
     file["entry"].attrs["default"] = "data"
     file["entry/data"].attrs["signal"] = "data"
     file["entry"].attrs["NX_class"] = "NXentry"
     file["entry/data"].attrs["NX_class"] = "NXdata"
     file.attrs["default"] = "entry"
+
+
+def write_table(group: h5py.Group, table: pd.DataFrame) -> None:
+    """Write the columns of a table as data sets of a group, for `load_labels`."""
+    for name in table.columns:
+        values = table[name].to_numpy()
+        if values.dtype.kind not in "biuf":
+            values = values.astype(h5py.string_dtype())
+        group.create_dataset(name, data=values, compression="gzip" if len(values) > 999 else None)
+    group.attrs["columns"] = list(table.columns)
+
+
+def _write_hdf5(stack: SimulatedStack, file: h5py.File) -> None:
+    write_patterns(file, stack.images)
     file.attrs["wavelength"] = stack.geometry.wavelength
     file.attrs["pixel_size"] = stack.geometry.pixel_size
     assert stack.geometry.centre is not None
     file.attrs["centre_x"], file.attrs["centre_y"] = stack.geometry.centre
     file.attrs["conditions"] = json.dumps(asdict(stack.conditions))
     file.attrs["effects"] = json.dumps(asdict(stack.effects))
-    _write_table(file.create_group("labels"), stack.labels)
-    _write_table(file.create_group("spots"), stack.spots)
-
-
-def _write_table(group: h5py.Group, table: pd.DataFrame) -> None:
-    for name in table.columns:
-        values = table[name].to_numpy()
-        if values.dtype == object:
-            values = values.astype(h5py.string_dtype())
-        group.create_dataset(name, data=values, compression="gzip" if len(values) > 999 else None)
-    group.attrs["columns"] = list(table.columns)
+    write_table(file.create_group("labels"), stack.labels)
+    write_table(file.create_group("spots"), stack.spots)
 
 
 def _read_table(group: Any, names: Iterable[str]) -> pd.DataFrame:
