@@ -15,7 +15,7 @@ import spglib
 from numpy.typing import NDArray
 
 from napari_diffraction.crystal.cell import UnitCell
-from napari_diffraction.crystal.structure import operations, orbit, pearson
+from napari_diffraction.crystal.structure import cell_of, operations, orbit, pearson
 
 FloatArray = NDArray[np.float64]
 
@@ -152,7 +152,7 @@ def _ordering(
 def _standardised(dataset: spglib.SpglibDataset) -> Prototype | None:
     """Turn what spglib found into a prototype, None where the settings disagree."""
     number = int(dataset.number)
-    cell = _cell_of(dataset.std_lattice)
+    cell = cell_of(dataset.std_lattice)
     rotations, shifts = operations(number)
     slots: list[str] = []
     points: list[FloatArray] = []
@@ -168,10 +168,3 @@ def _standardised(dataset: spglib.SpglibDataset) -> Prototype | None:
     if len(taken) != len(dataset.std_types):
         return None
     return _prototype("ordered", number, cell, tuple(slots), np.array(points))
-
-
-def _cell_of(basis: FloatArray) -> UnitCell:
-    a, b, c = (float(x) for x in np.linalg.norm(basis, axis=1))
-    cosines = [basis[1] @ basis[2] / (b * c), basis[0] @ basis[2] / (a * c),
-               basis[0] @ basis[1] / (a * b)]  # fmt: skip
-    return UnitCell(a, b, c, *np.degrees(np.arccos(cosines)).round(6).tolist())

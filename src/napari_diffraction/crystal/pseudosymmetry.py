@@ -8,14 +8,16 @@ to be.  Only the rest goes through spglib.
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, product
 
 import gemmi
 import numpy as np
+import spglib
 from numba import njit
 from numpy.typing import NDArray
 
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
+from napari_diffraction.crystal.reflectors import reflectors
 from napari_diffraction.crystal.structure import (
     Structure,
     operations,
@@ -44,6 +46,10 @@ _ALIKE = 0.15
 
 #: Atoms with less than this share of the electrons of the cell do not show.
 _UNSEEN = 0.12
+
+
+#: Translations of halves and thirds are counted in this part of a cell edge.
+_FINE = 6
 
 
 def is_of_its_lattice(structure: Structure, clear: bool = False) -> bool:
@@ -76,6 +82,54 @@ def is_of_its_lattice(structure: Structure, clear: bool = False) -> bool:
     if _metric_order(structure) > len(_holohedry(lattice)) // 2:
         return spglib_lattice(structure, _SYMPREC) == lattice
     return True
+
+
+def hidden_ratio(structure: Structure, d_min: float = 0.6) -> float:
+    """How strong the reflections are that tell the lattice from a simpler one.
+
+    Translations that nearly map the structure onto itself hide its lattice if with them it were
+    another one: rock salt with ordered vacancies looks like rock salt.  Of all such sets of
+    translations the one counts whose strongest forbidden reflection is weakest.
+
+    Parameters
+    ----------
+    structure
+        The crystal.
+    d_min
+        Smallest plane spacing looked at, in A.
+
+    Returns
+    -------
+    float
+        Amplitude of that reflection in terms of the strongest one of all; 1 where no translations
+        hide the lattice.  A metric that is nearly that of a higher lattice is not looked at.
+    """
+    table = reflectors(structure, count=100_000, d_min=d_min)
+    primitive = primitive_basis(structure.space_group)
+    hkl = np.rint(table.hkl @ primitive.T).astype(int)
+    vectors = [
+        np.array(v) * (_FINE // p) for p in (2, 3) for v in product(range(p), repeat=3) if any(v)
+    ]
+    broken = [hkl @ v % _FINE != 0 for v in vectors]
+    ratios = np.array([table.u[b].max(initial=0.0) / table.u[0] for b in broken])
+    for ratio in np.unique(ratios):
+        translations = [v for v, r in zip(vectors, ratios, strict=True) if r <= ratio]
+        if _lattice_with(translations, primitive @ structure.cell.basis) != structure.lattice:
+            return float(ratio)
+    return 1.0
+
+
+def _lattice_with(translations: list[NDArray[np.int64]], basis: FloatArray) -> str:
+    """Pearson letters of a lattice to which translations, in 1 / _FINE, are added."""
+    points = {(0, 0, 0)}
+    while True:
+        more = {tuple(((np.array(p) + t) % _FINE).tolist()) for p in points for t in translations}
+        if more <= points:
+            break
+        points |= more
+    atoms = (basis, np.array(sorted(points)) / _FINE, np.ones(len(points), dtype=int))
+    dataset = spglib.get_symmetry_dataset(atoms, symprec=_SYMPREC)
+    return pearson(int(dataset.number)) if dataset is not None else ""
 
 
 def _metric_order(structure: Structure) -> int:

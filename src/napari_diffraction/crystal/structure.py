@@ -101,10 +101,18 @@ def laue_group(space_group: int) -> str:
     return str(gemmi.find_spacegroup_by_number(space_group).laue_str())
 
 
-@lru_cache(maxsize=230)
-def operations(space_group: int) -> tuple[FloatArray, FloatArray]:
-    """Rotations (m, 3, 3) and translations (m, 3) of a space group, centring included."""
-    group = gemmi.find_spacegroup_by_number(space_group).operations()
+@lru_cache(maxsize=256)
+def operations(space_group: int, setting: str = "") -> tuple[FloatArray, FloatArray]:
+    """Rotations (m, 3, 3) and translations (m, 3) of a space group, centring included.
+
+    ``setting`` is an extended Hermann-Mauguin symbol; without it the setting is the one that gemmi
+    takes for the number alone.
+    """
+    group = (
+        gemmi.find_spacegroup_by_name(setting)
+        if setting
+        else gemmi.find_spacegroup_by_number(space_group)
+    ).operations()
     rotations = np.array([op.rot for op in group.sym_ops], dtype=float) / gemmi.Op.DEN
     shifts = np.array([op.tran for op in group.sym_ops], dtype=float) / gemmi.Op.DEN
     centring = np.array(group.cen_ops, dtype=float) / gemmi.Op.DEN
@@ -125,27 +133,30 @@ def expand(
     sites: Iterable[Sequence[str | float]],
     name: str = "",
     source: str = "",
+    setting: str = "",
 ) -> Structure:
     """Fill the conventional cell from the atoms of the asymmetric unit.
 
     Parameters
     ----------
     cell
-        Conventional cell in the standard setting.
+        Conventional cell.
     space_group
-        Number from 1 to 230, in the setting that gemmi takes for the number alone.
+        Number from 1 to 230.
     sites
         Rows ``(element, x, y, z[, occupancy[, B]])``; B in A^2.  A site within 0.05 A of a special
         position is moved onto it.
     name, source
         Kept in the structure.
+    setting
+        As in `operations`; the atoms stay in this setting.
 
     Raises
     ------
     InputError
         Unknown element, or no site at all.
     """
-    rotations, shifts = operations(space_group)
+    rotations, shifts = operations(space_group, setting)
     rows = []
     for symbol, x, y, z, *rest in sites:
         element = gemmi.Element(str(symbol)).name
@@ -168,6 +179,14 @@ def expand(
         np.array(b_isos),
         source,
     )
+
+
+def cell_of(basis: FloatArray) -> UnitCell:
+    """Cell of a basis whose rows are a, b and c in A."""
+    lengths = np.linalg.norm(basis, axis=1)
+    unit = basis / lengths[:, None]
+    cosines = [unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]]
+    return UnitCell(*lengths.tolist(), *np.degrees(np.arccos(cosines)).round(6).tolist())
 
 
 @njit(cache=True)
