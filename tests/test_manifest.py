@@ -32,6 +32,8 @@ def test_every_widget_and_sample_stands_in_its_menu() -> None:
         "Simulate patterns",
         "Classify patterns",
         "Review patterns",
+        "Phase map",
+        "Explain",
     ]
     assert [sample.display_name for sample in CONTRIBUTIONS.sample_data] == [
         "Serial experiment",

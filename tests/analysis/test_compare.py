@@ -1,10 +1,11 @@
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from napari_diffraction.analysis.compare import AGREE, DIFFER, NOT_COMPARED, compare
-from napari_diffraction.analysis.phase_map import NOT_INDEXED
+from napari_diffraction.analysis.phase_map import NOT_INDEXED, PhaseMap
 from napari_diffraction.errors import InputError
 
 
@@ -59,9 +60,25 @@ def test_a_phase_of_theirs_that_we_do_not_know_never_agrees(make_map, vendor):
     assert any("Fe3C is none of" in line for line in result.sentences())
 
 
-def test_names_go_before_lattices(make_map, truth):
-    other = Vendor(np.where(truth == "hP", 1, 2), (NOT_INDEXED, "hP", "c F"), (None, "cF", "hP"))
-    assert compare(make_map(), other).agreement == 1
+def test_names_go_before_lattices_and_titanium_is_no_lattice(make_map, truth):
+    phase = np.where(truth == "hP", 1, 2)
+    swapped = Vendor(phase, (NOT_INDEXED, "hP", "cF"), (None, "cF", "hP"))
+    assert compare(make_map(), swapped).agreement == 1
+    titanium = Vendor(phase, (NOT_INDEXED, "Ti", "Ni"), (None, "hP", "cF"))
+    assert compare(make_map(), titanium).matched == {"Ti": "hP", "Ni": "cF"}
+
+
+def test_names_of_phases_are_compared_as_people_write_them(stack, make_table):
+    classes = ("Ferrite", "alpha-Ti")
+    names = np.full((6, 8), "Ferrite", object)
+    made = PhaseMap.from_classification(
+        make_table(names, classes), stack, SimpleNamespace(classes=classes)
+    )
+    other = Vendor(np.ones((6, 8), int), (NOT_INDEXED, "ferrite ", "Alpha Ti"), (None,) * 3)
+    result = compare(made, other)
+    assert result.agreement == 1
+    assert np.isnan(result.kappa)  # one phase alone: chance would agree as well
+    assert result.matched == {"ferrite ": "Ferrite", "Alpha Ti": "alpha-Ti"}
 
 
 def test_points_below_the_threshold_are_not_compared(make_map, vendor):

@@ -6,11 +6,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from napari_diffraction.analysis.compare import compare
 from napari_diffraction.analysis.map_export import WRITERS, export_map
 from napari_diffraction.analysis.map_picture import map_colours, map_figure, round_length
 from napari_diffraction.analysis.phase_map import NOT_INDEXED
 from napari_diffraction.analysis.regions import vote
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.ebsd_maps import read_map
 
 
 @pytest.fixture
@@ -46,6 +48,16 @@ def test_orix_reads_the_map_back(made, expected, truth, tmp_path, suffix):
     assert (groups["cF"], groups["hP"]) in [("m-3m", "6/mmm"), ("432", "622")]
     if suffix == ".h5":
         assert read.prop["confidence"].reshape(truth.shape)[1, 1] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".ang", ".ctf"])
+def test_a_written_map_can_be_compared_with(made, tmp_path, suffix):
+    again = read_map(export_map(made, tmp_path / f"map{suffix}"))
+    assert again.step == pytest.approx((0.5, 0.25))
+    result = compare(made, again)
+    assert result.agreement == 1
+    assert result.points == 39  # all but the row below the threshold and the point without pattern
+    assert set(result.matched.values()) == {"cF", "hP"}
 
 
 def test_every_file_says_where_it_comes_from(made, tmp_path):

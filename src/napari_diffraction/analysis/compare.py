@@ -158,8 +158,11 @@ def _match(
     name: str, lattice: str | None, classes: Sequence[str], lattices: Sequence[str | None]
 ) -> int | None:
     """Return the class that means a phase of the other map."""
-    plain = [_plain(one) for one in classes]
-    if _plain(name) in plain:
+    if name in classes:
+        return classes.index(name)
+    # Titanium, Ti, is not the lattice tI: Pearson letters are taken by the letter.
+    plain = ["" if one in BRAVAIS_LATTICES else _plain(one) for one in classes]
+    if _plain(name) and _plain(name) in plain:
         return plain.index(_plain(name))
     if lattice is not None and list(lattices).count(lattice) == 1:
         return list(lattices).index(lattice)

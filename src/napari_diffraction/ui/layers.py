@@ -28,6 +28,8 @@ def bare_viewer(viewer: Any) -> ViewerModel:
 
 def can_be_stack(layer: Layer) -> bool:
     """Return whether a layer shows grey patterns: one, a stack, or a scan."""
+    if "map_of" in layer.metadata:  # a picture of the scan, not of a pattern
+        return False
     return isinstance(layer, Image) and not layer.rgb and not layer.multiscale and layer.ndim <= 4
 
 
@@ -69,6 +71,11 @@ def _wrap(layer: Image) -> PatternStack:
         sources=(str(path),) if path else (),
         metadata={"wrapped": id(layer.data)},
     )
+
+
+def can_be_scan(layer: Layer) -> bool:
+    """Return whether a layer shows patterns in rows and columns."""
+    return can_be_stack(layer) and bool(layer.ndim == 4)
 
 
 class StackView:
@@ -127,10 +134,18 @@ class LayerCombo(QComboBox):
     ----------
     viewer
         Whose layers are listed.
+    accept
+        Says which of them.
     """
 
-    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        parent: QWidget | None = None,
+        accept: Callable[[Layer], bool] = can_be_stack,
+    ) -> None:
         super().__init__(parent)
+        self._accept = accept
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(12)
         self._layers = viewer.layers
@@ -151,7 +166,7 @@ class LayerCombo(QComboBox):
             self.setCurrentIndex(places[0])
 
     def _fill(self, event: Any = None) -> None:
-        wanted = [layer for layer in self._layers if can_be_stack(layer)]
+        wanted = [layer for layer in self._layers if self._accept(layer)]
         # Stacks before single images, and what was opened before what was made from it.
         wanted.sort(key=lambda layer: (layer.ndim < 3, "chosen_from" in layer.metadata))
         before = self.currentData()

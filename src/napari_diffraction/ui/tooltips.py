@@ -54,3 +54,50 @@ REVIEW = {
     "anew": "Begin without the saved decisions. They are set aside on the disk, not deleted.",
     "classify": "Open the panel that sorts the patterns of a stack.",
 }
+
+PHASE_MAP = {
+    "scan": (
+        "The scan to map: patterns in rows and columns. Open a file if it is not in the list."
+    ),
+    "model": (
+        "What names the phases: the Bravais lattice with no phase list, or a model of your own "
+        "phases."
+    ),
+    "run": "Name the phase at every point. The map fills as the patterns are looked at.",
+    "continue": "Go on where the last run was cancelled.",
+    "cancel": "Stop after the batch at work. The map keeps what is done.",
+    "threshold": (
+        "Confidence, from 0 to 1, below which a point is 'not indexed' (dark grey). "
+        "The map is recoloured at once."
+    ),
+    "votes": (
+        "Show what each single pattern says, or let regions of alike neighbouring patterns vote "
+        "together. Both maps are kept."
+    ),
+    "legend": "The phases with their share of the area, of all points looked at.",
+    "point": "Probability of every class at the point on view. Click on the map to see another.",
+    "compare": "Compare with the map of another program: .ang, .ctf or .h5 of the same scan.",
+    "matrix": "Number of points: the other map's phases in rows, this map's in columns.",
+    "export": "Write the map: .h5 for orix, .ang, .ctf, a figure with legend, or a table.",
+}
+
+EXPLAIN = {
+    "layer": "The patterns. Open a file or a folder if it is not in the list.",
+    "model": "The model to be questioned. What it was made for stands below.",
+    "class": (
+        "Class whose evidence is shown: what speaks for it in the pattern. 'Predicted' takes the "
+        "class that the model gives to each pattern."
+    ),
+    "method": (
+        "How the map is made. Grad-CAM and Grad-CAM++ weigh what the network found by how much it "
+        "counts for the class; HiResCAM does so place by place; Eigen-CAM shows where the network "
+        "is active, whatever the class."
+    ),
+    "explain": "Show over the pattern on view what the network looked at.",
+    "follow": "Explain each pattern as it comes into view, while the layer of the map is there.",
+    "first": "Number of the first pattern, counted from 0; a scan is counted row by row.",
+    "last": "Number of the last pattern.",
+    "filtered": "Only patterns within the confidences chosen in the panel Classify patterns.",
+    "several": "Make the maps of all these patterns, to be looked at without waiting.",
+    "cancel": "Stop after the pattern at work. The maps made so far are kept.",
+}

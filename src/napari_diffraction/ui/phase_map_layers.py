@@ -1,0 +1,149 @@
+"""The layers that show a phase map: phases, confidence, and where another map differs."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import ref
+
+import numpy as np
+import pandas as pd
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer
+from napari.utils.colormaps import DirectLabelColormap
+
+from napari_diffraction.analysis.compare import AGREE, DIFFER, Comparison
+from napari_diffraction.analysis.phase_map import NOT_INDEXED, PhaseMap
+from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR, class_colour, class_title
+from napari_diffraction.ui.scan_navigation import ScanNavigation
+
+#: Value of points that are not classified yet; they are transparent.
+NOT_YET = 255
+_COMPARED = {AGREE: "#56B4E9", DIFFER: "#D55E00"}
+_NOTHING = "transparent"
+
+
+class PhaseMapLayers:
+    """Keeps the layers of one map in step with it.
+
+    Parameters
+    ----------
+    viewer
+        Where the layers are.
+    navigation
+        Says where maps of the scan lie.
+    phase_map
+        The map, possibly still without any point.
+    title
+        Of the model, for the layer's name.
+    """
+
+    def __init__(
+        self, viewer: ViewerModel, navigation: ScanNavigation, phase_map: PhaseMap, title: str
+    ) -> None:
+        self._viewer = ref(viewer)
+        self._navigation = navigation
+        self._about = {"map_of": phase_map.name, **phase_map.about}
+        active = viewer.layers.selection.active
+        self.confidence = self._add_confidence(viewer, phase_map)
+        self.labels = self._add_labels(viewer, phase_map, title)
+        self.difference: Labels | None = None
+        navigation.raise_marker()
+        viewer.layers.selection.active = active
+
+    @property
+    def there(self) -> bool:
+        """Whether nobody has removed the map's layer."""
+        viewer = self._viewer()
+        return viewer is not None and self.labels in viewer.layers
+
+    def _add_confidence(self, viewer: ViewerModel, phase_map: PhaseMap) -> Image:
+        return viewer.add_image(
+            np.zeros(phase_map.shape, np.float32),
+            name=f"{phase_map.name} - confidence",
+            colormap="viridis",
+            contrast_limits=(0, 1),
+            visible=False,
+            metadata=dict(self._about),
+            **self._navigation.as_map(),
+        )
+
+    def _add_labels(self, viewer: ViewerModel, phase_map: PhaseMap, title: str) -> Labels:
+        colours: dict[int | None, Any] = {
+            value: class_colour(name, phase_map.classes)
+            for value, name in enumerate(phase_map.classes, start=1)
+        }
+        colours |= {0: NOT_INDEXED_COLOUR, NOT_YET: _NOTHING, None: _NOTHING}
+        layer = viewer.add_labels(
+            np.full(phase_map.shape, NOT_YET, np.uint8),
+            name=f"{phase_map.name} - phase map ({title})",
+            colormap=DirectLabelColormap(color_dict=colours, background_value=NOT_YET),
+            opacity=1.0,
+            metadata=dict(self._about),
+            **self._navigation.as_map(),
+        )
+        layer.editable = False
+        return layer
+
+    def show(self, phase_map: PhaseMap, threshold: float) -> None:
+        """Show what is known so far, at a threshold."""
+        if not self.there:
+            return
+        done = phase_map.done.reshape(phase_map.shape)
+        self.labels.data = np.where(done, phase_map.labels(threshold), NOT_YET).astype(np.uint8)
+        self.labels.features = _features(phase_map, threshold)
+        self.labels.metadata = {
+            **self._about,
+            **phase_map.about,
+            "threshold": threshold,
+            "voted by regions": phase_map.regions is not None,
+        }
+        self.confidence.data = np.nan_to_num(phase_map.confidence)
+
+    def show_difference(self, comparison: Comparison, other: str) -> None:
+        """Show where another map agrees and differs, above the map."""
+        viewer = self._viewer()
+        if viewer is None or not self.there:
+            return
+        about = {**self._about, "compared with": other, "kappa": comparison.kappa}
+        if self.difference is not None and self.difference in viewer.layers:
+            self.difference.data, self.difference.metadata = comparison.difference, about
+            return
+        active = viewer.layers.selection.active
+        self.difference = viewer.add_labels(
+            comparison.difference,
+            name=f"{self._about['map_of']} - difference",
+            colormap=DirectLabelColormap(color_dict={0: _NOTHING, None: _NOTHING, **_COMPARED}),
+            opacity=0.8,
+            features=pd.DataFrame(
+                {"index": [AGREE, DIFFER], "compared": ["the maps agree", "the maps differ"]}
+            ),
+            metadata=about,
+            **self._navigation.as_map(),
+        )
+        self._navigation.raise_marker()
+        viewer.layers.selection.active = active
+
+    def remove(self, layer: Layer | None) -> None:
+        """Remove a layer, if it is there."""
+        viewer = self._viewer()
+        if viewer is not None and layer is not None and layer in viewer.layers:
+            viewer.layers.remove(layer)
+
+    def clear(self) -> None:
+        """Remove all layers of the map."""
+        for layer in (self.labels, self.confidence, self.difference):
+            self.remove(layer)
+        self.difference = None
+
+
+def _features(phase_map: PhaseMap, threshold: float) -> pd.DataFrame:
+    """Return what the status bar says of each value."""
+    shares = phase_map.shares(threshold)
+    names = (NOT_INDEXED, *phase_map.classes)
+    return pd.DataFrame(
+        {
+            "index": range(len(names)),
+            "phase": [class_title(name) for name in names],
+            "area": [f"{shares.get(name, 0.0):.1%}" for name in names],
+        }
+    )

@@ -1,0 +1,122 @@
+"""What the phase map panel knows of a scan, and the long work on it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QComboBox
+
+from napari_diffraction.analysis.compare import Comparison, compare
+from napari_diffraction.analysis.map_export import export_map
+from napari_diffraction.analysis.phase_map import PhaseMap
+from napari_diffraction.learning.classes import ZONE_CLASSES
+from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.progress import Progress
+from napari_diffraction.review.provenance import file_hash
+from napari_diffraction.ui.phase_map_layers import PhaseMapLayers
+from napari_diffraction.ui.preferences import preference
+
+if TYPE_CHECKING:
+    from napari_diffraction.patterns.ebsd_maps import VendorMap
+
+#: How the model that needs no phase list is offered.
+_NO_LIST = {"bravais": "No phase list: name the Bravais lattice"}
+
+
+@dataclass
+class ScanWork:
+    """The maps of one scan.
+
+    Attributes
+    ----------
+    single
+        The map of the single patterns, possibly partial.
+    layers
+        Its layers.
+    voted
+        The map in which regions voted.
+    other
+        The map of another program that it is compared with, and the name of its file.
+    """
+
+    single: PhaseMap
+    layers: PhaseMapLayers
+    voted: PhaseMap | None = None
+    other: VendorMap | None = None
+    other_name: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every point has been looked at."""
+        return bool(self.single.done.all())
+
+    def shown(self, by_regions: bool) -> PhaseMap:
+        """Return the map to be shown: that of single patterns where no other is there."""
+        return self.voted if by_regions and self.voted is not None else self.single
+
+    def compared(self, by_regions: bool, threshold: float) -> Comparison | None:
+        """Compare the map to be shown with that of another program, if there is one."""
+        if self.other is None:
+            return None
+        return compare(self.shown(by_regions), self.other, threshold)
+
+
+def model_combo() -> QComboBox:
+    """Make the list of the models that name phases, the one without a phase list first."""
+    combo = QComboBox()
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(12)
+    fill_models(combo)
+    return combo
+
+
+def fill_models(combo: QComboBox) -> None:
+    """Offer the models there are now; the choice stays where it can."""
+    from napari_diffraction.learning.registry import list_models
+
+    cards = [card for card in list_models() if not set(card.classes) & set(ZONE_CLASSES)]
+    cards.sort(key=lambda card: card.name not in _NO_LIST)
+    if [card.name for card in cards] == [combo.itemData(i).name for i in range(combo.count())]:
+        return
+    before = combo.currentText()
+    combo.blockSignals(True)
+    combo.clear()
+    for card in cards:
+        combo.addItem(_NO_LIST.get(card.name, card.title or card.name), card)
+    combo.setCurrentIndex(max(0, combo.findText(before)) if cards else -1)
+    combo.blockSignals(False)
+    combo.currentIndexChanged.emit(combo.currentIndex())
+
+
+def about_model(card: Any) -> dict[str, Any]:
+    """Return what a map says of how it came about."""
+    return {
+        "model": card.name,
+        "model_sha256": file_hash(Path(card.path)) if card.path else "",
+        "settings": {
+            "device": preference("device", "auto"),
+            "batch_size": preference("batch_size", 64),
+        },
+        "version": version("napari-diffraction"),
+    }
+
+
+def mapping(
+    stack: PatternStack, model: str, settings: dict[str, Any], skip: frozenset[int]
+) -> Generator[Progress, None, Any]:
+    """Load a model and classify; runs in another thread, where importing torch freezes nothing."""
+    yield Progress(0, len(stack), "Loading the model")
+    from napari_diffraction.learning.inference import classify
+    from napari_diffraction.learning.registry import load_model
+
+    return (yield from classify(stack, load_model(model), **settings, skip=skip))
+
+
+def exporting(phase_map: PhaseMap, path: Path, threshold: float) -> Generator[Progress, None, Path]:
+    """Write a map in another thread."""
+    yield Progress(0, 1, f"Writing {path.name}")
+    return export_map(phase_map, path, threshold)
