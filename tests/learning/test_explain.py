@@ -17,13 +17,12 @@ from napari_diffraction.learning.explain import (
     WAYS,
     Explainer,
     Way,
-    explain_many,
     sampled,
 )
 from napari_diffraction.learning.registry import load_model
 from napari_diffraction.learning.views import view
 from napari_diffraction.learning.zone_network import ZoneNetwork
-from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.patterns.stack import PatternStack, SpotGeometry
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.samples import serial_experiment
 
@@ -148,9 +147,8 @@ def sides(monkeypatch: pytest.MonkeyPatch) -> Classifier:
         misfit=lambda card: "",
     )
     monkeypatch.setitem(networks.NETWORKS, "sides", kind)
-    monkeypatch.setitem(
-        WAYS, "sides", Way(lambda _, shape: tuple(np.arange(n) for n in shape), 0.0, "gradcam")
-    )
+    way = Way(lambda _, shape: tuple(map(np.arange, shape)), 0.0, "gradcam", SpotGeometry)
+    monkeypatch.setitem(WAYS, "sides", way)
     card = ModelCard("sides", "Sides", "", "sides", ("bright", "dark"), {}, 1.0, (0.0, 0.0), {}, {})
     return Classifier(card, _Sides())
 
@@ -207,24 +205,6 @@ def test_the_network_itself_is_left_as_it_was(sides: Classifier) -> None:
     assert [p.requires_grad for p in sides.network.parameters()] == before
     assert not sides.network.explain_layer._forward_hooks
     assert all(p.grad is None for p in sides.network.parameters())
-
-
-def test_a_pattern_that_cannot_be_read_is_passed_over(sides: Classifier) -> None:
-    frames = np.random.default_rng(0).integers(0, 99, (3, 12, 12))
-
-    def read(index: int) -> np.ndarray:
-        if index == 1:
-            raise InputError("run42.h5 is damaged there.")
-        return frames[index]
-
-    stack = PatternStack(da.from_array(frames), "run42", read=read)
-    steps = list(explain_many(stack, Explainer(sides, stack, "cpu"), [2, 1, 0]))
-    assert [(step.done, step.total, step.place) for step in steps] == [
-        (1, 3, 0),
-        (2, 3, 1),
-        (3, 3, 2),
-    ]
-    assert [step.explanation is None for step in steps] == [False, True, False]
 
 
 # -- the shipped model ---------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,17 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.progress import Progress
+from napari_diffraction.patterns.stack import (
+    Geometry,
+    KikuchiGeometry,
+    PatternStack,
+    SpotGeometry,
+)
 
 if TYPE_CHECKING:
     import torch
 
     from napari_diffraction.learning.classifier import Classifier
-    from napari_diffraction.patterns.stack import PatternStack
 
 Heat = NDArray[np.float32]
 FloatArray = NDArray[np.float64]
@@ -56,22 +60,6 @@ class Explanation:
 
 
 @dataclass(frozen=True)
-class Explained(Progress):
-    """A pattern of a selection is explained.
-
-    Attributes
-    ----------
-    place
-        Its place in the selection.
-    explanation
-        ``None`` where the pattern cannot be read.
-    """
-
-    place: int = 0
-    explanation: Explanation | None = None
-
-
-@dataclass(frozen=True)
 class Way:
     """The way back from what networks of one kind see to the pixels of the pattern.
 
@@ -84,11 +72,14 @@ class Way:
         Where the first cell of the network's `explain_layer` looks, in pixels of this input.
     method
         The method whose maps say most about networks of this kind.
+    geometry
+        Of the patterns that these networks judge.
     """
 
     places: Callable[[Any, tuple[int, int]], tuple[FloatArray, FloatArray]]
     first_cell: float
     method: str
+    geometry: type[Geometry]
 
 
 def _from_picture(seen: Any, shape: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
@@ -105,8 +96,8 @@ def _from_square(seen: Any, shape: tuple[int, int]) -> tuple[FloatArray, FloatAr
 
 #: By the name of the network on the card.
 WAYS = {
-    "zones": Way(_from_picture, 0.0, "gradcam++"),
-    "bravais": Way(_from_square, 2.0, "gradcam"),
+    "zones": Way(_from_picture, 0.0, "gradcam++", SpotGeometry),
+    "bravais": Way(_from_square, 2.0, "gradcam", KikuchiGeometry),
 }
 
 
@@ -227,40 +218,3 @@ class Explainer:
         mirrored = tuple(values.flip(-1) for values in inputs)
         other = aligned(*self._model.class_map(mirrored, column, method), self.way.first_cell)
         return np.asarray((heat + other[:, ::-1]) / 2)
-
-
-def explain_many(
-    stack: PatternStack,
-    explainer: Explainer,
-    indices: Sequence[int],
-    label: str | None = None,
-    method: str | None = None,
-) -> Generator[Explained, None, None]:
-    """Explain patterns of a stack one after another.
-
-    Parameters
-    ----------
-    stack
-        The patterns.
-    explainer
-        Of the model.
-    indices
-        Flat numbers of the patterns.
-    label, method
-        See `Explainer.explain`.
-
-    Yields
-    ------
-    Explained
-        After each pattern.
-    """
-    for place, index in enumerate(indices):
-        try:
-            frame = stack.frame(index)
-        except InputError:
-            explanation = None
-        else:
-            explanation = explainer.explain(frame, label, method)
-        yield Explained(
-            place + 1, len(indices), "Explaining patterns", place=place, explanation=explanation
-        )

@@ -334,6 +334,11 @@ class Coordinator:
         confidence = self.session.confidence
         return (confidence >= low) & ((confidence < high) | (high >= 1)) & self.session.readable
 
+    def filtered(self) -> NDArray[np.int64] | None:
+        """Return the numbers of the patterns that are looked at; ``None``: all."""
+        within = self._within()
+        return None if within is None or self.session is None else self.session.index[within]
+
     def open_class(self, label: str) -> Image | None:
         """Show the patterns of a class as a layer of their own, the most probable first."""
         image = None if self._at is None else self._at.layers.open_class(label)

@@ -152,12 +152,8 @@ class WorkBar(QWidget):
     def _finish(self, end: _End) -> None:
         self._running = False
         self.setVisible(False)
-        if isinstance(end.error, InputError):
-            show_error(str(end.error))
-        elif end.error is not None:
-            _log.error("%s failed", self._what, exc_info=end.error)
-            kind = type(end.error).__name__
-            show_error(f"{self._what} stopped by an unexpected error ({kind}: {end.error}).")
+        if end.error is not None:
+            report(self._what, end.error)
         elif not end.cancelled:
             self.returned.emit(end.result)
         self.finished.emit()
@@ -176,6 +172,23 @@ class WorkBar(QWidget):
                 parts.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s")
                 parts.append(f"{duration((step.total - step.done) / rate)} left")
         self.text.setText(" · ".join(parts))
+
+
+def report(what: str, error: Exception) -> None:
+    """Say in one sentence that some work failed.
+
+    Parameters
+    ----------
+    what
+        Names the work ("Classification").
+    error
+        An `InputError` speaks for itself; any other is logged, too.
+    """
+    if isinstance(error, InputError):
+        show_error(str(error))
+    else:
+        _log.error("%s failed", what, exc_info=error)
+        show_error(f"{what} stopped by an unexpected error ({type(error).__name__}: {error}).")
 
 
 def duration(seconds: float) -> str:
