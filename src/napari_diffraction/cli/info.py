@@ -34,8 +34,16 @@ def describe(stack: PatternStack) -> list[str]:
         "Data set": stack.dataset or "",
         "Patterns": number,
         "Frame": f"{width} x {height} pixels (width x height), {stack.data.dtype}",
+        "Step": _step(stack),
     }
     return [f"{name + ':':<10}{value}" for name, value in lines.items() if value] + [*stack.notes]
+
+
+def _step(stack: PatternStack) -> str:
+    if stack.step is None:
+        return ""
+    row, column = stack.step
+    return f"{column:g} x {row:g} um (between columns x between rows)"
 
 
 def describe_model(card: ModelCard) -> list[str]:

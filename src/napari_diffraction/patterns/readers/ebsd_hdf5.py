@@ -47,7 +47,7 @@ def scan_header(
     if emsoft is not None:
         return _emsoft(file, emsoft[1])
     ebsd = dataset.rsplit("/", 2)[0]
-    header = _Values(file, f"{ebsd}/Header")
+    header = Values(file, f"{ebsd}/Header")
     for key, vendor in (
         ("Y Cells", _oxford),
         ("nRows", _edax),
@@ -59,8 +59,16 @@ def scan_header(
     return ScanHeader()
 
 
-class _Values:
-    """Numbers and texts of a group, read with care: damaged types can crash the library."""
+class Values:
+    """Numbers and texts of a group, read with care: damaged types can crash the library.
+
+    Parameters
+    ----------
+    file
+        Opened file.
+    name
+        The group; it may be missing.
+    """
 
     def __init__(self, file: h5py.File, name: str) -> None:
         group = file.get(name)
@@ -91,14 +99,15 @@ class _Values:
                 return float(values[0])
         return None
 
-    def text(self, name: str) -> str:
-        """Return a text in lower case."""
+    def text(self, name: str, *, lower: bool = True) -> str:
+        """Return a text, in lower case unless told otherwise; empty where there is none."""
         item = self._item(name)
         if item is None or item.dtype.kind not in "SO" or item.size != 1:
             return ""
         value = np.ravel(item[()])[0]
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-        return text.strip("\0 ").lower()
+        text = text.strip("\0 ")
+        return text.lower() if lower else text
 
 
 class _Scan:
@@ -106,13 +115,13 @@ class _Scan:
         self,
         file: h5py.File,
         ebsd: str,
-        header: _Values,
+        header: Values,
         count: int,
         frame_shape: tuple[int, int],
     ) -> None:
         self.file, self.ebsd, self.header = file, ebsd, header
         self.count, self.frame_shape = count, frame_shape
-        self.data = _Values(file, f"{ebsd}/Data")
+        self.data = Values(file, f"{ebsd}/Data")
 
     def grid(self, rows: str, columns: str) -> tuple[int, int]:
         return int(self.header.number(rows) or 0), int(self.header.number(columns) or 0)
@@ -122,7 +131,7 @@ class _Scan:
         return None if rows is None or columns is None else (rows, columns)
 
     def centres(
-        self, values: _Values, names: Sequence[str], convention: str = "bruker"
+        self, values: Values, names: Sequence[str], convention: str = "bruker"
     ) -> NDArray[np.float64] | None:
         parts = [values.array(name) for name in names]
         known = [part for part in parts if part is not None]
@@ -155,7 +164,7 @@ def _oxford(scan: _Scan) -> ScanHeader:
 
 def _edax(scan: _Scan) -> ScanHeader:
     rows, columns = scan.grid("nRows", "nColumns")
-    calibration = _Values(scan.file, f"{scan.ebsd}/Header/Pattern Center Calibration")
+    calibration = Values(scan.file, f"{scan.ebsd}/Header/Pattern Center Calibration")
     return ScanHeader(
         rows,
         columns,
@@ -197,7 +206,7 @@ def _indices(scan: _Scan) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """Row and column of every pattern, where they are given."""
     beside = scan.ebsd.rpartition("/")[0]
     for group, prefix in ((f"{scan.ebsd}/SEM", ""), (f"{beside}/SEM", "SEM ")):
-        values = _Values(scan.file, group)
+        values = Values(scan.file, group)
         y, x = values.array(f"{prefix}IY"), values.array(f"{prefix}IX")
         if y is None or x is None or not y.size == x.size == scan.count:
             continue
@@ -210,8 +219,8 @@ def _indices(scan: _Scan) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
 
 def _kikuchipy(scan: _Scan) -> ScanHeader:
     rows, columns = scan.grid("n_rows", "n_columns")
-    microscope = _Values(scan.file, f"{scan.ebsd.rpartition('/')[0]}/SEM/Header")
-    crystal_map = _Values(scan.file, f"{scan.ebsd}/CrystalMap/crystal_map/header")
+    microscope = Values(scan.file, f"{scan.ebsd.rpartition('/')[0]}/SEM/Header")
+    crystal_map = Values(scan.file, f"{scan.ebsd}/CrystalMap/crystal_map/header")
     grid = scan.header.text("grid_type") or crystal_map.text("grid_type")
     return ScanHeader(
         rows,
@@ -226,13 +235,13 @@ def _kikuchipy(scan: _Scan) -> ScanHeader:
 
 
 def _emsoft(file: h5py.File, name: str) -> ScanHeader:
-    settings = _Values(file, f"NMLparameters/{name}NameList")
+    settings = Values(file, f"NMLparameters/{name}NameList")
     names = ("xpc", "ypc", "L", "delta", "numsx", "numsy")
     x, y, distance, pixel, width, height = (settings.number(name) for name in names)
     pc = None
     if x is not None and y is not None and distance and pixel and width and height:
         # before version 5 x was counted the other way
-        version = _Values(file, f"EMheader/{name}").text("Version")
+        version = Values(file, f"EMheader/{name}").text("Version")
         sign = -1.0 if re.match(r"[0-4]_", version) else 1.0
         pc = np.array([0.5 - sign * x / width, 0.5 - y / height, distance / (pixel * height)])
     return ScanHeader(
