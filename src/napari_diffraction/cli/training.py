@@ -21,7 +21,7 @@ def train_model(
     Parameters
     ----------
     recipe
-        TOML file, see `napari_diffraction.learning.recipe.ZoneRecipe`.
+        TOML file, see `napari_diffraction.learning.recipe`.
     output
         The model file.
     resume
@@ -29,7 +29,7 @@ def train_model(
     workers
         Processes that simulate; by default one per core.
     minutes
-        Time after which no more patterns are simulated.
+        Greatest time of a zone classifier's simulation, or of a Bravais classifier's training.
 
     Returns
     -------
@@ -46,7 +46,8 @@ def train_model(
     from tqdm import tqdm
 
     from napari_diffraction.learning.recipe import read_recipe
-    from napari_diffraction.learning.zone_training import TrainProgress, train_zones
+    from napari_diffraction.learning.training import train
+    from napari_diffraction.learning.zone_training import TrainProgress
 
     said = 0.0
 
@@ -59,7 +60,7 @@ def train_model(
             tqdm.write(f"After {share}: loss {step.loss:.3f}, average precision {said:.3f}")
 
     try:
-        work = train_zones(read_recipe(recipe), output, resume, workers, minutes)
+        work = train(read_recipe(recipe), output, resume, workers, minutes)
         with_bar(work, tell, unit="step")
     except KeyboardInterrupt as stop:
         raise Interrupted(

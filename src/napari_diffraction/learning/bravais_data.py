@@ -14,6 +14,7 @@ from torch.nn import functional
 from napari_diffraction.learning.bravais_network import MAP_SIDE
 from napari_diffraction.learning.bravais_view import SIDE, standardise
 from napari_diffraction.learning.structure_pool import LATTICES, StructurePool
+from napari_diffraction.simulation import kikuchi_bands
 from napari_diffraction.simulation.kikuchi_effects import COLUMNS, realistic_rows
 from napari_diffraction.simulation.kikuchi_torch import (
     axis_maps,
@@ -117,6 +118,12 @@ def _log(rng: np.random.Generator, low: float, high: float, n: int) -> NDArray[A
     return np.asarray(np.exp(rng.uniform(np.log(low), np.log(high), n)))
 
 
+def _bands_in_numba(*arrays: Any) -> Tensor:
+    """`napari_diffraction.simulation.kikuchi_torch.bands`, by its faster twin for processors."""
+    *values, shape = arrays
+    return torch.from_numpy(kikuchi_bands.bands(*(v.numpy() for v in values), shape))
+
+
 class PatternMaker:
     """Makes batches of patterns of the structures of a pool, on its device.
 
@@ -134,6 +141,8 @@ class PatternMaker:
         self.pool = pool
         self.generator = torch.Generator(pool.device).manual_seed(seed)
         self._bands = torch.compile(bands, dynamic=False) if compiled else bands
+        if pool.device.type == "cpu":
+            self._bands = _bands_in_numba
 
     def frames(self, drawn: Draw, which: Tensor | None = None) -> tuple[Tensor, ...]:
         """Make the frames of a batch.
@@ -147,10 +156,10 @@ class PatternMaker:
 
         Returns
         -------
-        frames, lit : Tensor, (n, 96, 96)
+        frames, lit : Tensor, (n, 64, 64)
         label, laue : Tensor of int64, (n,)
             The number of the class, and that of the Laue group, -1 where there is no pattern.
-        maps : Tensor, (n, 5, 12, 12)
+        maps : Tensor, (n, 5, 8, 8)
             See `napari_diffraction.simulation.kikuchi_torch.axis_maps`.
         """
         device, n = self.pool.device, len(drawn.pc)

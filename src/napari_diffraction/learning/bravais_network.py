@@ -10,7 +10,7 @@ from torch import Tensor, nn
 #: Axes of order 2, 3, 4, 6 and mirror lines.
 N_MAPS = 5
 #: Height and width of the map of symmetry elements.
-MAP_SIDE = 12
+MAP_SIDE = 8
 N_LAUE = 11
 
 
@@ -69,9 +69,9 @@ class BravaisNetwork(nn.Module):
     def __init__(
         self,
         n_classes: int = 15,
-        widths: Sequence[int] = (48, 96, 192, 320),
-        depths: Sequence[int] = (1, 2, 3, 2),
-        squeeze: bool = True,
+        widths: Sequence[int] = (24, 48, 96, 192),
+        depths: Sequence[int] = (1, 2, 2, 2),
+        squeeze: bool = False,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = [
@@ -96,7 +96,7 @@ class BravaisNetwork(nn.Module):
 
     @property
     def explain_layer(self) -> nn.Module:
-        """Layer whose activations a class-activation map weighs; 12 x 12."""
+        """Layer whose activations a class-activation map weighs; 8 x 8."""
         return self.body[-1]
 
     def forward(self, seen: Tensor) -> dict[str, Tensor]:
@@ -104,13 +104,13 @@ class BravaisNetwork(nn.Module):
 
         Parameters
         ----------
-        seen : Tensor, (n, 2, 96, 96)
+        seen : Tensor, (n, 2, 64, 64)
             From `napari_diffraction.learning.bravais_view.standardise`.
 
         Returns
         -------
         dict
-            Logits: ``lattice`` (n, n_classes), ``laue`` (n, 11) and ``maps`` (n, 5, 12, 12).
+            Logits: ``lattice`` (n, n_classes), ``laue`` (n, 11) and ``maps`` (n, 5, 8, 8).
         """
         x = self.body(seen.contiguous(memory_format=torch.channels_last))
         y = self.last(x)

@@ -1,14 +1,17 @@
-"""Train, calibrate and save the Bravais classifier, and a small fast one beside it."""
+"""Train, calibrate and save the Bravais classifier."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import itertools
 import math
+import multiprocessing
 import shutil
 import time
-from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from napari_diffraction.learning.bravais_network import BravaisNetwork
 from napari_diffraction.learning.bravais_view import PREPROCESSING
 from napari_diffraction.learning.calibration import calibrate
 from napari_diffraction.learning.classifier import ModelCard, save_classifier
+from napari_diffraction.learning.recipe import BravaisRecipe
 from napari_diffraction.learning.structure_pool import (
     CHUNK,
     LATTICES,
@@ -35,51 +39,15 @@ from napari_diffraction.learning.structure_pool import (
 )
 from napari_diffraction.progress import Progress
 
-#: Architecture of the fast network, which learns from the accurate one (Hinton et al. 2015).
-FAST = {"widths": (24, 32, 64, 128), "depths": (0, 1, 2, 2), "squeeze": False}
-_LAUE, _MAPS, _SOFT = 0.3, 1.0, 2.0
+#: Weights of the auxiliary losses.
+_LAUE, _MAPS = 0.3, 1.0
 _DECAY = 0.9995
 _VALIDATION_SEED = 80_000_000
+#: Seconds between reports, between checkpoints, and to wait for the first structures.
+_REPORT, _KEEP, _WAIT = 10.0, 120.0, 0.2
 
-
-@dataclass(frozen=True)
-class BravaisRecipe:
-    """How a Bravais classifier is made.
-
-    Attributes
-    ----------
-    name, title, summary
-        What the model list shows.
-    seed
-        Seed of structures, patterns and weights.
-    structures
-        Number of random structures to train on.
-    patterns
-        Number of patterns to train on, each made once and thrown away.
-    minutes
-        Where above 0, training ends after this time at the latest, and the learning rate falls
-        accordingly; the card tells the number of patterns reached.
-    batch_size, learning_rate, weight_decay
-        Of AdamW, with a warm-up and a cosine.
-    widths, depths
-        Of `napari_diffraction.learning.bravais_network.BravaisNetwork`.
-    warm_up
-        Share of the training over which noise and geometry widen to their full range.
-    """
-
-    name: str = "bravais"
-    title: str = "Bravais lattices of Kikuchi patterns"
-    summary: str = "Names the Bravais lattice of a Kikuchi pattern without a phase list."
-    seed: int = 1
-    structures: int = 140_000
-    patterns: int = 6_000_000
-    minutes: float = 0.0
-    batch_size: int = 256
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.03
-    widths: tuple[int, ...] = (48, 96, 192, 320)
-    depths: tuple[int, ...] = (1, 2, 3, 2)
-    warm_up: float = 0.15
+#: What the network sees, the class, the Laue group and the maps of symmetry elements.
+Batch = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -90,14 +58,11 @@ class BravaisProgress(Progress):
     ----------
     loss
         Mean training loss since the last report.
-    score
-        Share of the validation patterns whose lattice is right, after the last validation.
     rate
         Patterns per second.
     """
 
     loss: float = math.nan
-    score: float = math.nan
     rate: float = math.nan
 
 
@@ -105,12 +70,16 @@ class BravaisProgress(Progress):
 class _State:
     """All that a checkpoint holds."""
 
-    networks: dict[str, BravaisNetwork]
-    smooth: dict[str, BravaisNetwork]
+    network: BravaisNetwork
+    smooth: BravaisNetwork
     optimiser: torch.optim.Optimizer
     step: int = 0
     patterns: int = 0
     seconds: float = 0.0
+
+    @property
+    def on_card(self) -> bool:
+        return next(self.network.parameters()).is_cuda
 
 
 def train_bravais(
@@ -120,7 +89,7 @@ def train_bravais(
     workers: int = 1,
     device: str | None = None,
 ) -> Generator[Progress, None, Path]:
-    """Draw structures, train, calibrate and save a Bravais classifier and ``NAME-fast`` beside it.
+    """Draw structures, train, calibrate and save a Bravais classifier.
 
     Structures and a checkpoint stay in ``OUTPUT.work`` until the end; with ``resume`` a stopped
     training goes on from there.
@@ -134,7 +103,7 @@ def train_bravais(
     resume
         Go on where an earlier training with the same recipe and output stopped.
     workers
-        Processes that draw structures.
+        Processes that draw structures; on a processor, as many again make patterns.
     device
         By default the graphics card where there is one.
 
@@ -157,9 +126,8 @@ def train_bravais(
     checkpoint = work / "checkpoint.pt"
     if resume and checkpoint.exists():
         _take_up(checkpoint, recipe, state)
-    chunks = max(1, recipe.structures // CHUNK)
-    with growing(work, recipe.seed * 1_000_000, chunks, workers) as coming:
-        yield from _fit(recipe, state, coming, chunks, where, checkpoint)
+    with _source(recipe, state, work, where, workers) as batches:
+        yield from _fit(recipe, state, batches, checkpoint)
     yield from _finish(recipe, state, where, work, output)
     shutil.rmtree(work, ignore_errors=True)
     return output
@@ -167,110 +135,163 @@ def train_bravais(
 
 def _start(recipe: BravaisRecipe, device: torch.device) -> _State:
     torch.manual_seed(recipe.seed)
-    networks = {
-        "accurate": BravaisNetwork(len(BRAVAIS_CLASSES), recipe.widths, recipe.depths),
-        "fast": BravaisNetwork(len(BRAVAIS_CLASSES), **FAST),
-    }
-    smooth = {
-        name: BravaisNetwork(len(BRAVAIS_CLASSES), **_options(recipe, name)) for name in networks
-    }
-    for name, network in networks.items():
-        network.to(device, memory_format=torch.channels_last)
-        smooth[name].load_state_dict(network.state_dict())
-        smooth[name].to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
-    decayed = [p for n in networks.values() for p in n.parameters() if p.ndim > 1]
-    free = [p for n in networks.values() for p in n.parameters() if p.ndim <= 1]
+    network, smooth = (
+        BravaisNetwork(len(BRAVAIS_CLASSES), recipe.widths, recipe.depths).to(
+            device, memory_format=torch.channels_last
+        )
+        for _ in range(2)
+    )
+    smooth.load_state_dict(network.state_dict())
+    smooth.eval().requires_grad_(False)
+    parameters = list(network.parameters())
     optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": free}],
+        [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1]},
+        ],
         lr=recipe.learning_rate,
         weight_decay=0.0,
         fused=True,
     )
-    return _State(networks, smooth, optimiser)
-
-
-def _options(recipe: BravaisRecipe, name: str) -> dict[str, Any]:
-    return dict(FAST) if name == "fast" else {"widths": recipe.widths, "depths": recipe.depths}
+    return _State(network, smooth, optimiser)
 
 
 def _fit(
-    recipe: BravaisRecipe,
-    state: _State,
-    coming: Any,
-    chunks: int,
-    device: torch.device,
-    checkpoint: Path,
+    recipe: BravaisRecipe, state: _State, batches: Iterator[Batch | None], checkpoint: Path
 ) -> Generator[Progress, None, None]:
     """Train until the patterns or the minutes are used up."""
-    on_card = device.type == "cuda"
-    pool = StructurePool(device, chunks * CHUNK)
-    while pool.count == 0:
-        _add_ready(pool, coming)
-        yield BravaisProgress(0, recipe.patterns, "Drawing structures")
-        time.sleep(0.2)
-    seed = recipe.seed * 1000 + state.step
-    maker = PatternMaker(pool, seed, compiled=on_card)
-    run = {
-        name: torch.compile(network) if on_card else network
-        for name, network in state.networks.items()
-    }
-    for network in state.networks.values():
-        network.train()
+    network = torch.compile(state.network) if state.on_card else state.network
+    state.network.train()
     began = time.monotonic() - state.seconds
-    said, kept, losses, score = time.monotonic(), time.monotonic(), [], math.nan
-    last = state.patterns
-    rng = np.random.default_rng([recipe.seed, state.step])
-    with ThreadPoolExecutor(2) as ahead:
-        drawn = [
-            ahead.submit(draw, recipe.batch_size, r, _hardness(recipe, state)) for r in rng.spawn(3)
-        ]
-        while (done := _done(recipe, state)) < 1:
-            numbers = drawn.pop(0).result()
-            drawn.append(_submit(ahead, recipe, state, rng))
-            for group in state.optimiser.param_groups:
-                group["lr"] = recipe.learning_rate * _schedule(done)
-            losses.append(_step(run, state, maker, numbers))
-            state.step += 1
-            state.patterns += recipe.batch_size
-            state.seconds = time.monotonic() - began
-            if state.step % 10 == 0:
-                _add_ready(pool, coming)
-            now = time.monotonic()
-            if now - said > 10:
-                loss = float(torch.stack(losses).mean())
-                if not math.isfinite(loss):
-                    raise InputError(
-                        f"The loss is no longer a number: lower learning_rate in the recipe (it "
-                        f"is {recipe.learning_rate:g})."
-                    )
-                rate = (state.patterns - last) / (now - said)
-                said, last = now, state.patterns
-                losses = []
-                yield BravaisProgress(
-                    round(done * recipe.patterns),
-                    recipe.patterns,
-                    f"{state.patterns:,} patterns of {pool.count:,} structures",
-                    loss,
-                    score,
-                    rate,
+    said, kept = time.monotonic(), time.monotonic()
+    losses: list[Tensor] = []
+    for batch in batches:
+        if batch is None:
+            yield BravaisProgress(0, recipe.patterns, "Drawing structures")
+            began = time.monotonic() - state.seconds
+            continue
+        done = _done(recipe, state)
+        if done >= 1:
+            break
+        for group in state.optimiser.param_groups:
+            group["lr"] = recipe.learning_rate * _schedule(done)
+        losses.append(_step(network, state, batch))
+        state.step += 1
+        state.patterns += len(batch[0])
+        state.seconds = time.monotonic() - began
+        now = time.monotonic()
+        if now - said > _REPORT:
+            loss = float(torch.stack(losses).mean())
+            if not math.isfinite(loss):
+                raise InputError(
+                    "The loss is no longer a number: lower learning_rate in the recipe (it is "
+                    f"{recipe.learning_rate:g})."
                 )
-            if now - kept > 120:
-                _keep(checkpoint, recipe, state)
-                kept = time.monotonic()
+            rate = len(losses) * recipe.batch_size / (now - said)
+            said, losses = now, []
+            yield BravaisProgress(
+                round(done * recipe.patterns), recipe.patterns, "Training", loss, rate
+            )
+        if now - kept > _KEEP:
+            _keep(checkpoint, recipe, state)
+            kept = now
     _keep(checkpoint, recipe, state)
 
 
-def _submit(
-    ahead: ThreadPoolExecutor, recipe: BravaisRecipe, state: _State, rng: np.random.Generator
-) -> Future[Draw]:
-    return ahead.submit(draw, recipe.batch_size, rng.spawn(1)[0], _hardness(recipe, state))
+@contextlib.contextmanager
+def _source(
+    recipe: BravaisRecipe, state: _State, folder: Path, device: torch.device, workers: int
+) -> Iterator[Iterator[Batch | None]]:
+    """Make batches: on a graphics card itself, or in processes beside that of the training."""
+    chunks = max(1, recipe.structures // CHUNK)
+    with growing(folder, recipe.seed * 1_000_000, chunks, workers) as coming:
+        if device.type == "cuda":
+            yield _on_card(recipe, state, coming, chunks, device)
+        else:
+            with multiprocessing.get_context("spawn").Pool(workers) as pool:
+                yield _from_processes(recipe, state, coming, pool, 2 * workers)
 
 
-def _add_ready(pool: StructurePool, coming: Any) -> None:
-    for path in coming:
-        if path is None:
-            return
-        pool.add(read_chunk(path))
+def _on_card(
+    recipe: BravaisRecipe,
+    state: _State,
+    coming: Iterator[str | None],
+    chunks: int,
+    device: torch.device,
+) -> Iterator[Batch | None]:
+    pool = StructurePool(device, chunks * CHUNK)
+    maker = PatternMaker(pool, recipe.seed * 1000 + state.step, compiled=True)
+    rng = np.random.default_rng([recipe.seed, state.step])
+
+    def drawn() -> Draw:
+        return draw(recipe.batch_size, rng.spawn(1)[0], _hardness(recipe, state))
+
+    with ThreadPoolExecutor(1) as ahead:
+        numbers = [ahead.submit(drawn) for _ in range(3)]
+        while True:
+            for path in coming:
+                if path is None:
+                    break
+                pool.add(read_chunk(path))
+            if pool.count == 0:
+                time.sleep(_WAIT)
+                yield None
+                continue
+            numbers.append(ahead.submit(drawn))
+            with torch.no_grad():
+                yield maker.batch(numbers.pop(0).result())
+
+
+def _from_processes(
+    recipe: BravaisRecipe,
+    state: _State,
+    coming: Iterator[str | None],
+    pool: Any,
+    ahead: int,
+) -> Iterator[Batch | None]:
+    ready: list[str] = []
+    waiting: list[Any] = []
+    for number in itertools.count(state.step):
+        for path in coming:
+            if path is None:
+                break
+            ready.append(path)
+        if not ready:
+            time.sleep(_WAIT)
+            yield None
+            continue
+        while len(waiting) < ahead:
+            seed = [recipe.seed, number, len(waiting)]
+            job = (tuple(ready), seed, recipe.batch_size, _hardness(recipe, state))
+            waiting.append(pool.apply_async(_make_batch, (job,)))
+        parts = waiting.pop(0).get()
+        yield tuple(torch.from_numpy(values) for values in parts)
+
+
+_POOLS: dict[str, StructurePool] = {}
+
+
+def _make_batch(job: tuple[tuple[str, ...], list[int], int, float]) -> tuple[NDArray[Any], ...]:
+    """Make one batch in a process of its own, from the structures of some chunks."""
+    import numba
+
+    paths, seed, size, hardness = job
+    torch.set_num_threads(1)
+    numba.set_num_threads(1)
+    for path in paths:
+        if path not in _POOLS:
+            _POOLS[path] = StructurePool(torch.device("cpu"), CHUNK)
+            _POOLS[path].add(read_chunk(path))
+    rng = np.random.default_rng(seed)
+    # One chunk serves a part of the batch: each holds as many structures of every lattice.
+    parts = []
+    for share in np.array_split(np.arange(size), 8):
+        pool = _POOLS[paths[int(rng.integers(len(paths)))]]
+        maker = PatternMaker(pool, int(rng.integers(2**62)))
+        parts.append(maker.batch(draw(len(share), rng, hardness)))
+    whole = [torch.cat(values) for values in zip(*parts, strict=True)]
+    whole[0] = whole[0].half()  # half the bytes between the processes
+    return tuple(values.numpy() for values in whole)
 
 
 def _done(recipe: BravaisRecipe, state: _State) -> float:
@@ -290,94 +311,64 @@ def _schedule(done: float) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (done - 0.02) / 0.98))
 
 
-def _step(run: dict[str, Any], state: _State, maker: PatternMaker, numbers: Draw) -> Tensor:
-    """One step of both networks on one batch; returns the accurate one's lattice loss."""
-    with torch.no_grad():
-        seen, label, laue, maps = maker.batch(numbers)
+def _step(network: Any, state: _State, batch: Batch) -> Tensor:
+    """One step on one batch; returns the loss of the lattice alone."""
+    seen, label, laue, maps = batch
     with torch.autocast(seen.device.type, torch.bfloat16):
-        out = {name: network(seen) for name, network in run.items()}
-    total = torch.zeros((), device=seen.device)
-    first = torch.zeros((), device=seen.device)
-    for name, one in out.items():
-        logits = one["lattice"].float()
-        hard = functional.cross_entropy(logits, label, label_smoothing=0.02)
-        loss = hard
-        if name == "fast":
-            teacher = torch.log_softmax(out["accurate"]["lattice"].float().detach() / _SOFT, 1)
-            soft = functional.kl_div(
-                torch.log_softmax(logits / _SOFT, 1),
-                teacher,
-                log_target=True,
-                reduction="batchmean",
-            )
-            loss = 0.5 * hard + _SOFT**2 * soft
-        else:
-            first = hard.detach()
-        loss = loss + _LAUE * functional.cross_entropy(one["laue"].float(), laue, ignore_index=-1)
-        loss = loss + _MAPS * functional.binary_cross_entropy_with_logits(one["maps"].float(), maps)
-        total = total + loss
+        out = network(seen)
+    first = functional.cross_entropy(out["lattice"].float(), label, label_smoothing=0.02)
+    loss = first + _LAUE * functional.cross_entropy(out["laue"].float(), laue, ignore_index=-1)
+    loss = loss + _MAPS * functional.binary_cross_entropy_with_logits(out["maps"].float(), maps)
     state.optimiser.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
-    for network in state.networks.values():
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 2.0)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(state.network.parameters(), 2.0)
     state.optimiser.step()
     _follow(state)
-    return first
+    return first.detach()
 
 
 @torch.no_grad()
 def _follow(state: _State) -> None:
     """Let the averaged weights follow (Polyak averaging), faster at the start."""
     share = 1 - min(_DECAY, (1 + state.step) / (20 + state.step))
-    for name, network in state.networks.items():
-        mine = list(state.smooth[name].state_dict().values())
-        theirs = list(network.state_dict().values())
-        floats = [i for i, value in enumerate(mine) if value.is_floating_point()]
-        torch._foreach_lerp_([mine[i] for i in floats], [theirs[i] for i in floats], share)
+    mine = list(state.smooth.state_dict().values())
+    theirs = list(state.network.state_dict().values())
+    floats = [i for i, value in enumerate(mine) if value.is_floating_point()]
+    torch._foreach_lerp_([mine[i] for i in floats], [theirs[i] for i in floats], share)
 
 
 def _finish(
     recipe: BravaisRecipe, state: _State, device: torch.device, work: Path, output: Path
 ) -> Generator[Progress, None, None]:
-    """Calibrate both networks on unseen structures and save them."""
+    """Calibrate on unseen structures and save."""
     yield BravaisProgress(1, 1, "Calibrating on unseen structures")
-    pool = StructurePool(device, 2 * CHUNK)
-    for k in range(2):
-        seed = _VALIDATION_SEED + recipe.seed * 100 + k
-        pool.add(read_chunk(make_chunk((str(work / f"validation-{seed}.npz"), seed))))
-    reached = dataclasses.replace(recipe, patterns=state.patterns)
-    for name, network in state.smooth.items():
-        network.load_state_dict({k: _as_shipped(v) for k, v in network.state_dict().items()})
-        logits, label = predict(
-            network, pool, recipe.seed + 17, repeats=4, mirror=name == "accurate"
-        )
-        scale, bias = calibrate(logits, label)
-        single = label < len(LATTICES)
-        score = float((logits[single].argmax(1) == label[single]).mean())
-        fast = name == "fast"
-        card = ModelCard(
-            name=recipe.name + ("-fast" if fast else ""),
-            title=recipe.title + (" (fast)" if fast else ""),
-            summary=recipe.summary,
-            network="bravais",
-            classes=BRAVAIS_CLASSES,
-            options=_options(recipe, name),
-            scale=scale,
-            bias=tuple(float(b) for b in bias),
-            shares=dict(
-                zip(
-                    BRAVAIS_CLASSES,
-                    (np.bincount(label, minlength=len(BRAVAIS_CLASSES)) / len(label)).tolist(),
-                    strict=True,
-                )
-            ),
-            recipe=asdict(reached) | {"seconds": round(state.seconds)},
-            preprocessing=PREPROCESSING | {"mirror": not fast},
-            figures={"single pattern, unseen random structures": round(score, 4)},
-        )
-        path = output.with_name(output.stem + "-fast.safetensors") if fast else output
-        save_classifier(network, card, path)
-        yield BravaisProgress(1, 1, f"{card.name}: {score:.3f} of unseen structures", score=score)
+    seed = _VALIDATION_SEED + recipe.seed * 100
+    pool = StructurePool(device, CHUNK)
+    pool.add(read_chunk(make_chunk((str(work / f"validation-{seed}.npz"), seed))))
+    network = state.smooth
+    network.load_state_dict({k: _as_shipped(v) for k, v in network.state_dict().items()})
+    logits, label = predict(network, pool, recipe.seed + 17, repeats=4)
+    scale, bias = calibrate(logits, label)
+    single = label < len(LATTICES)
+    score = float((logits[single].argmax(1) == label[single]).mean())
+    shares = np.bincount(label, minlength=len(BRAVAIS_CLASSES)) / len(label)
+    card = ModelCard(
+        name=recipe.name,
+        title=recipe.title,
+        summary=recipe.summary,
+        network="bravais",
+        classes=BRAVAIS_CLASSES,
+        options={"widths": recipe.widths, "depths": recipe.depths},
+        scale=scale,
+        bias=tuple(float(b) for b in bias),
+        shares=dict(zip(BRAVAIS_CLASSES, shares.tolist(), strict=True)),
+        recipe=dataclasses.replace(recipe, patterns=state.patterns).as_dict()
+        | {"seconds": round(state.seconds)},
+        preprocessing=PREPROCESSING | {"mirror": True},
+        figures={"single pattern, unseen random structures": round(score, 4)},
+    )
+    save_classifier(network, card, output)
+    yield BravaisProgress(1, 1, f"{score:.3f} of the patterns of unseen structures are right")
 
 
 def _as_shipped(values: Tensor) -> Tensor:
@@ -421,8 +412,8 @@ def predict(
 def _keep(path: Path, recipe: BravaisRecipe, state: _State) -> None:
     values = {
         "recipe": _plain(recipe),
-        "networks": {name: n.state_dict() for name, n in state.networks.items()},
-        "smooth": {name: n.state_dict() for name, n in state.smooth.items()},
+        "network": state.network.state_dict(),
+        "smooth": state.smooth.state_dict(),
         "optimiser": state.optimiser.state_dict(),
         "numbers": [state.step, state.patterns, state.seconds],
     }
@@ -432,7 +423,7 @@ def _keep(path: Path, recipe: BravaisRecipe, state: _State) -> None:
 
 def _plain(recipe: BravaisRecipe) -> dict[str, Any]:
     """The recipe without what may change when a training goes on."""
-    values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(recipe).items()}
+    values = recipe.as_dict()
     for name in ("patterns", "minutes", "structures"):
         del values[name]
     return values
@@ -442,9 +433,8 @@ def _take_up(path: Path, recipe: BravaisRecipe, state: _State) -> None:
     try:
         kept = torch.load(path, weights_only=True)
         if kept["recipe"] == _plain(recipe):
-            for name, network in state.networks.items():
-                network.load_state_dict(kept["networks"][name])
-                state.smooth[name].load_state_dict(kept["smooth"][name])
+            state.network.load_state_dict(kept["network"])
+            state.smooth.load_state_dict(kept["smooth"])
             state.optimiser.load_state_dict(kept["optimiser"])
             state.step, state.patterns, state.seconds = kept["numbers"]
             return

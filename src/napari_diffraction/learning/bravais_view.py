@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_diffraction.patterns.stack import PatternStack
 
 #: Height and width of the square that the network sees.
-SIDE = 96
+SIDE = 64
 #: Background and contrast are taken over this share of the side (standard deviation).
 _BACKGROUND = 0.11
 _CONTRAST = 0.16
@@ -30,7 +30,7 @@ PREPROCESSING: dict[str, Any] = {
     "clip": _CLIP,
 }
 #: Frames are averaged over blocks down to at least this before anything else.
-_ENOUGH = 192
+_ENOUGH = 128
 
 
 def standardise(frames: Tensor, lit: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ def standardise(frames: Tensor, lit: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor of float32, (n, 2, 96, 96)
+    Tensor of float32, (n, 2, 64, 64)
         The flattened pattern, 0 where nothing is lit, and the weight of each pixel.
     """
     return flatten(*shrink(frames, lit))
@@ -59,7 +59,7 @@ def shrink(frames: Tensor, lit: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns
     -------
-    x, weight : Tensor of float32, (n, 96, 96)
+    x, weight : Tensor of float32, (n, 64, 64)
     """
     frames = frames.float()
     weight = lit.float().expand_as(frames) * torch.isfinite(frames)
@@ -81,7 +81,7 @@ def flatten(x: Tensor, weight: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor of float32, (n, 2, 96, 96)
+    Tensor of float32, (n, 2, 64, 64)
     """
     # A camera's dome is steep beside the bands: a surface first, then the neighbourhood, as a mean
     # over the neighbourhood alone leaves a rim behind; specks of dust must not pull at it.
