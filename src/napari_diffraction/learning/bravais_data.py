@@ -71,36 +71,38 @@ def draw(n: int, rng: np.random.Generator, hardness: float = 1.0, empty: float =
     rng
         Source of randomness.
     hardness
-        1 is the full range; less narrows geometry and noise for the start of a training.
+        1 is the full range, within which some patterns are easier than others; less narrows
+        geometry, noise and all other effects, for the start of a training.
     empty
         Share of frames without a pattern.
     """
-    usual = rng.uniform(size=n) < 0.6
-    voltage = np.where(usual, rng.choice([10, 15, 20, 20, 20, 25, 30], n), rng.uniform(5, 30, n))
-    ones = np.ones(n)
+    hard = hardness * np.sqrt(rng.uniform(size=n))
+    usual = rng.uniform(size=n) > 0.4 * hard
+    voltage = np.where(usual, rng.choice([15, 20, 20, 20, 25, 30], n), rng.uniform(5, 30, n))
     # Most profiles lie around the one that fits dynamical patterns best, some far from it.
-    odd = rng.uniform(size=n) < 0.25
+    odd = rng.uniform(size=n) < 0.3 * hard
     profile = np.stack(
         [
             wavelength(torch.from_numpy(voltage)).numpy(),
-            np.where(odd, _log(rng, 0.3, 3.0, n), _log(rng, 0.5, 2.0, n)),
+            np.where(odd, _log(rng, 0.3, 3.0, n), _log(rng, 0.6, 1.8, n)),
             np.where(odd, _log(rng, 0.001, 0.012, n), _log(rng, 0.002, 0.007, n)),
             np.where(odd, rng.uniform(0.6, 1.9, n), rng.uniform(0.9, 1.6, n)),
             np.where(odd, rng.uniform(0.0, 0.8, n), np.maximum(rng.uniform(-0.2, 0.2, n), 0)),
-            rng.normal(0.0, 0.5, n) * (rng.uniform(size=n) < 0.7),
+            rng.normal(0.0, 0.6, n) * hard * (rng.uniform(size=n) < 0.7),
             np.where(odd, rng.uniform(0.0, 3.0, n), rng.uniform(1.0, 6.0, n)),
             np.where(odd, rng.uniform(0.0, 0.9, n), rng.uniform(0.2, 0.8, n)),
         ],
         axis=1,
     )
-    reach = 0.4 + 0.6 * hardness
-    pcz = np.exp(rng.uniform(np.log(0.62) - 0.57 * reach, np.log(0.62) + 0.74 * reach, n))
-    high = rng.uniform(size=n) < 0.85
-    pcy = np.where(high, rng.uniform(0.15, 0.6, n), rng.uniform(0.3, 0.85, n))
-    pc = np.stack([rng.normal(0.5, 0.07, n), pcy, pcz], axis=1)
+    pcz = np.clip(0.6 * np.exp(rng.normal(0, 0.1 + 0.25 * hard)), 0.33, 1.4)
+    low = rng.uniform(size=n) < 0.15 * hard
+    pcy = np.where(
+        low, rng.uniform(0.3, 0.85, n), 0.35 + (0.08 + 0.17 * hard) * rng.uniform(-1, 1, n)
+    )
+    pc = np.stack([0.5 + (0.02 + 0.06 * hard) * rng.normal(size=n), pcy, pcz], axis=1)
     tilt = np.radians(rng.normal(5, 10, n))
-    beam = np.stack([0 * ones, -np.cos(tilt), np.sin(tilt)], axis=1)
-    effects, without = realistic_rows(n, rng, hardness), rng.uniform(size=n) < empty
+    beam = np.stack([np.zeros(n), -np.cos(tilt), np.sin(tilt)], axis=1)
+    effects, without = realistic_rows(n, rng, hard), rng.uniform(size=n) < empty
     for name in ("overlap", "ghost"):  # or a neighbour's pattern would show on an empty frame
         effects[without, COLUMNS.index(name)] = 0
     return Draw(
@@ -110,7 +112,7 @@ def draw(n: int, rng: np.random.Generator, hardness: float = 1.0, empty: float =
         effects,
         _log(rng, 60, 161, n).astype(np.int64),
         without,
-        rng.uniform(size=n) < _UNKNOWN,
+        rng.uniform(size=n) < _UNKNOWN * hard,
     )
 
 

@@ -40,7 +40,7 @@ from napari_diffraction.learning.structure_pool import (
 from napari_diffraction.progress import Progress
 
 #: Weights of the auxiliary losses.
-_LAUE, _MAPS = 0.3, 1.0
+_LAUE, _MAPS = 0.3, 4.0
 _DECAY = 0.9995
 _VALIDATION_SEED = 80_000_000
 #: Seconds between reports, between checkpoints, and to wait for the first structures.
@@ -301,7 +301,7 @@ def _done(recipe: BravaisRecipe, state: _State) -> float:
 
 
 def _hardness(recipe: BravaisRecipe, state: _State) -> float:
-    return min(1.0, 0.2 + 0.8 * _done(recipe, state) / max(recipe.warm_up, 1e-6))
+    return min(1.0, 0.1 + 0.9 * _done(recipe, state) / max(recipe.warm_up, 1e-6))
 
 
 def _schedule(done: float) -> float:

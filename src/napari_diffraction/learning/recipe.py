@@ -98,7 +98,7 @@ class BravaisRecipe:
     weight_decay: float = 0.03
     widths: tuple[int, ...] = (24, 48, 96, 160)
     depths: tuple[int, ...] = (0, 1, 2, 2)
-    warm_up: float = 0.15
+    warm_up: float = 0.6
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe as plain values, for the model's card and for checkpoints."""

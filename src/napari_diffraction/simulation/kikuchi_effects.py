@@ -61,7 +61,9 @@ class KikuchiEffects:
 COLUMNS = tuple(item.name for item in fields(KikuchiEffects))
 
 
-def realistic_rows(n: int, rng: np.random.Generator, hardness: float = 1.0) -> NDArray[np.float32]:
+def realistic_rows(
+    n: int, rng: np.random.Generator, hardness: float | NDArray[np.floating] = 1.0
+) -> NDArray[np.float32]:
     """Draw the effects of ``n`` patterns from the range of real cameras.
 
     Parameters
@@ -71,13 +73,14 @@ def realistic_rows(n: int, rng: np.random.Generator, hardness: float = 1.0) -> N
     rng
         Source of randomness.
     hardness
-        1 is the full range of noise; less narrows it for the start of a training.
+        One number or one for each pattern: 1 is the full range, 0 a nearly perfect camera.
 
     Returns
     -------
     ndarray of float32, (n, n_effects)
         Rows for `napari_diffraction.simulation.kikuchi_torch.degrade`.
     """
+    hard = np.broadcast_to(np.asarray(hardness, dtype=float), n)
 
     def uniform(low: float, high: float) -> NDArray[Any]:
         return rng.uniform(low, high, n)
@@ -86,37 +89,37 @@ def realistic_rows(n: int, rng: np.random.Generator, hardness: float = 1.0) -> N
         return np.asarray(np.exp(rng.uniform(np.log(low), np.log(high), n)))
 
     def some(share: float, values: NDArray[Any], otherwise: float = 0.0) -> NDArray[Any]:
-        return np.where(rng.uniform(size=n) < share, values, otherwise)
+        return np.where(rng.uniform(size=n) < share * hard, values, otherwise)
 
     columns = {name: np.full(n, value) for name, value in zip(COLUMNS, OFF, strict=True)}
     contrast = log(0.025, 0.4)
     columns["contrast"] = contrast
     # What counts is the noise beside the bands: a third of their deviation is a good pattern.
-    columns["noise"] = contrast * log(0.05, 0.15 + 1.85 * hardness)
-    columns["grain"] = contrast * some(0.5, hardness * uniform(0.0, 0.8))
+    columns["noise"] = contrast * log(0.05, 1.0) * (0.2 + 1.4 * hard)
+    columns["grain"] = contrast * some(0.5, hard * uniform(0.0, 0.7))
     columns["grain_size"] = log(0.004, 0.04)
-    columns["gain"] = contrast * some(0.3, hardness * uniform(0.0, 0.4))
-    columns["blur"] = some(0.7, uniform(0.0, 0.006 + 0.008 * hardness))
+    columns["gain"] = contrast * some(0.3, hard * uniform(0.0, 0.4))
+    columns["blur"] = some(0.7, uniform(0.0, 0.014))
     columns["pixels"] = some(0.4, log(40, 96))
-    columns["dome"] = some(0.85, uniform(0.1, 0.95))
+    columns["dome"] = some(1.0, uniform(0.1, 0.95))
     columns["dome_x"], columns["dome_y"] = rng.normal(0, 0.25, n), rng.normal(0, 0.35, n)
     columns["dome_width"] = log(0.35, 1.5)
     columns["vignetting"] = some(0.4, uniform(0.0, 0.8))
-    columns["residual"] = contrast * some(0.4, hardness * uniform(0.0, 1.5))
-    columns["ghost"] = some(0.15, hardness * uniform(0.0, 0.35))
-    columns["overlap"] = some(0.12, hardness * uniform(0.0, 0.38))
+    columns["residual"] = contrast * some(0.4, hard * uniform(0.0, 1.5))
+    columns["ghost"] = some(0.15, hard * uniform(0.0, 0.35))
+    columns["overlap"] = some(0.12, hard * uniform(0.0, 0.38))
     columns["dead"] = some(0.2, log(1e-4, 4e-3))
     columns["dust"] = some(0.25, log(0.02, 0.5))
-    columns["stripes"] = contrast * some(0.1, hardness * uniform(0.0, 0.3))
-    columns["gamma"] = uniform(0.6, 1.4)
+    columns["stripes"] = contrast * some(0.1, hard * uniform(0.0, 0.3))
+    columns["gamma"] = 1 + 0.4 * hard * uniform(-1.0, 1.0)
     columns["step"] = contrast * some(0.3, log(0.02, 0.5))
     columns["ceiling"] = some(0.15, 1 + contrast * uniform(1.0, 3.0), 1e6)
-    round_mask = rng.uniform(size=n) < 0.35
+    round_mask = rng.uniform(size=n) < 0.45 * hard
     columns["mask_radius"] = np.where(round_mask, uniform(0.78, 1.25), 10.0)
     columns["mask_x"] = np.where(round_mask, rng.normal(0, 0.05, n), 0.0)
     columns["mask_y"] = np.where(round_mask, rng.normal(0, 0.05, n), 0.0)
     # Frames that are wider than high, or higher than wide, stand in a square.
-    aspect = some(0.45, rng.choice([3 / 4, 0.77, 0.82, 0.65, 1.0], n), 1.0)
+    aspect = some(0.55, rng.choice([3 / 4, 0.77, 0.82, 0.65, 1.0], n), 1.0)
     wide = rng.uniform(size=n) < 0.85
     columns["half_height"] = np.where(wide, aspect, 1.0)
     columns["half_width"] = np.where(wide, 1.0, aspect)
