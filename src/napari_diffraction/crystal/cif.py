@@ -6,7 +6,6 @@ from pathlib import Path
 
 import gemmi
 import numpy as np
-import spglib
 
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.structure import (
@@ -14,6 +13,7 @@ from napari_diffraction.crystal.structure import (
     Structure,
     cell_of,
     expand,
+    find_symmetry,
     operations,
 )
 from napari_diffraction.errors import InputError
@@ -94,9 +94,9 @@ def _cell(small: gemmi.SmallStructure, path: Path) -> UnitCell:
 def _space_group(small: gemmi.SmallStructure, path: Path) -> gemmi.SpaceGroup:
     """Find the group by the operations, or by its symbol or number where there are none."""
     symbol = small.spacegroup_hm or small.spacegroup_hall or str(small.spacegroup_number or "")
-    named = gemmi.find_spacegroup_by_name(
-        small.spacegroup_hm, small.cell.alpha, small.cell.gamma
-    ) or gemmi.find_spacegroup_by_number(small.spacegroup_number)
+    named = gemmi.find_spacegroup_by_name(small.spacegroup_hm, small.cell.alpha, small.cell.gamma)
+    if named is None and small.spacegroup_number > 0:  # gemmi takes 0 for 1
+        named = gemmi.find_spacegroup_by_number(small.spacegroup_number)
     if not small.symops:
         if named is None:
             raise InputError(
@@ -135,9 +135,9 @@ def _check_metric(cell: UnitCell, group: gemmi.SpaceGroup, path: Path) -> None:
             )
 
 
-def _sites(small: gemmi.SmallStructure, path: Path) -> list[tuple[str, float, float, ...]]:
+def _sites(small: gemmi.SmallStructure, path: Path) -> list[tuple[str | float, ...]]:
     """Rows of element, x, y, z, occupancy and B, as `expand` takes them."""
-    rows = []
+    rows: list[tuple[str | float, ...]] = []
     for site in small.sites:
         element = "H" if site.element.name == "D" else site.element.name
         point = site.fract.tolist()
@@ -162,16 +162,14 @@ def _standardised(structure: Structure) -> Structure:
     """Bring a structure into the standard setting of the group that spglib finds."""
     rows = list(zip(structure.species, structure.occupancy.round(3).tolist(), strict=True))
     kinds = sorted(set(rows))
-    numbers = [kinds.index(row) for row in rows]
-    dataset = spglib.get_symmetry_dataset(
-        (structure.cell.basis, structure.positions, numbers), symprec=_SYMPREC
-    )
+    numbers = np.array([kinds.index(row) for row in rows])
+    dataset = find_symmetry(structure.cell.basis, structure.positions, numbers, _SYMPREC)
     if dataset is None:
         raise InputError(
             f"{structure.source}: no symmetry could be found, do atoms lie on top of each other?"
         )
     types = dataset.std_types
-    b_iso = [structure.b_iso[numbers.index(kind)] for kind in types]
+    b_iso = [structure.b_iso[numbers == kind][0] for kind in types]
     return Structure(
         structure.name,
         cell_of(dataset.std_lattice),

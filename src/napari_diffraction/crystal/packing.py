@@ -103,7 +103,7 @@ def place(
     return Crowd.of(space_group, points, freedom).relaxed(cell, usual)
 
 
-@njit(cache=True)
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _makers(rotations: FloatArray, shifts: FloatArray, point: FloatArray) -> IntArray:
     """Indices of the operations that make the different images of a point."""
     images = np.empty((len(rotations), 3))
@@ -129,7 +129,7 @@ def _makers(rotations: FloatArray, shifts: FloatArray, point: FloatArray) -> Int
     return kept[:n]
 
 
-@njit(cache=True)
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _relax(
     points: FloatArray,
     freedom: FloatArray,
@@ -153,7 +153,7 @@ def _relax(
     return best, most
 
 
-@njit(cache=True)
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _push(
     points: FloatArray,
     rotations: FloatArray,

@@ -15,7 +15,7 @@ import spglib
 from numpy.typing import NDArray
 
 from napari_diffraction.crystal.cell import UnitCell
-from napari_diffraction.crystal.structure import cell_of, operations, orbit, pearson
+from napari_diffraction.crystal.structure import cell_of, find_symmetry, operations, orbit, pearson
 
 FloatArray = NDArray[np.float64]
 
@@ -85,7 +85,9 @@ def orderings() -> dict[str, tuple[Prototype, ...]]:
     seen = set()
     for _ in range(_ORDERINGS):
         cell, kinds = _ordering(rng)
-        dataset = spglib.get_symmetry_dataset((*cell, kinds), symprec=1e-3)
+        dataset = find_symmetry(*cell, kinds, 1e-3)
+        if dataset is None:
+            continue
         lattice = pearson(int(dataset.number))
         key = (int(dataset.number), len(dataset.std_types), tuple(dataset.wyckoffs), tuple(kinds))
         kept = found.setdefault(lattice, [])

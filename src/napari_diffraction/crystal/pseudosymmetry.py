@@ -12,7 +12,6 @@ from itertools import pairwise, product
 
 import gemmi
 import numpy as np
-import spglib
 from numba import njit
 from numpy.typing import NDArray
 
@@ -20,6 +19,7 @@ from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.crystal.reflectors import reflectors
 from napari_diffraction.crystal.structure import (
     Structure,
+    find_symmetry,
     operations,
     pearson,
     primitive_atoms,
@@ -127,8 +127,8 @@ def _lattice_with(translations: list[NDArray[np.int64]], basis: FloatArray) -> s
         if more <= points:
             break
         points |= more
-    atoms = (basis, np.array(sorted(points)) / _FINE, np.ones(len(points), dtype=int))
-    dataset = spglib.get_symmetry_dataset(atoms, symprec=_SYMPREC)
+    positions = np.array(sorted(points)) / _FINE
+    dataset = find_symmetry(basis, positions, np.ones(len(points), dtype=np.int64), _SYMPREC)
     return pearson(int(dataset.number)) if dataset is not None else ""
 
 
@@ -184,7 +184,7 @@ def _rarest_first(
     return positions[order], kinds[order]
 
 
-@njit(cache=True)
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _has_operation(
     rotation: FloatArray,
     basis: FloatArray,

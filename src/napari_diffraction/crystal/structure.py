@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import gemmi
 import numpy as np
@@ -189,7 +190,7 @@ def cell_of(basis: FloatArray) -> UnitCell:
     return UnitCell(*lengths.tolist(), *np.degrees(np.arccos(cosines)).round(6).tolist())
 
 
-@njit(cache=True)
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def orbit(
     rotations: FloatArray,
     shifts: FloatArray,
@@ -240,7 +241,7 @@ def orbit(
     return found[:n]
 
 
-@njit(cache=True)
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _length(delta: FloatArray, basis: FloatArray) -> float:
     """Length in A of a vector in fractional coordinates."""
     total = 0.0
@@ -270,7 +271,7 @@ def primitive_atoms(structure: Structure) -> tuple[FloatArray, FloatArray, NDArr
     return primitive @ structure.cell.basis, positions[kept] % 1.0, kinds[kept]
 
 
-@njit(cache=True)
+@njit(cache=True)  # type: ignore[untyped-decorator]
 def _unlike(positions: FloatArray, kinds: NDArray[np.int64]) -> NDArray[np.int64]:
     """Indices of the atoms that are no lattice translation of an earlier one."""
     kept = np.empty(len(positions), dtype=np.int64)
@@ -293,9 +294,21 @@ def _unlike(positions: FloatArray, kinds: NDArray[np.int64]) -> NDArray[np.int64
     return kept[:n]
 
 
+def find_symmetry(
+    basis: FloatArray, positions: FloatArray, kinds: NDArray[np.int64], symprec: float
+) -> spglib.SpglibDataset | None:
+    """Ask spglib for the symmetry of atoms; None where it finds none.
+
+    Rows of ``basis`` are the lattice vectors in A, ``positions`` are fractional, ``kinds`` are
+    numbers that tell unlike atoms apart, and symprec is in A.
+    """
+    cell: Any = (basis, positions, kinds)  # spglib takes arrays but says sequences
+    return spglib.get_symmetry_dataset(cell, symprec=symprec)
+
+
 def spglib_number(structure: Structure, symprec: float = 0.02) -> int:
     """Space group number that spglib finds, 0 where it finds none; symprec in A."""
-    dataset = spglib.get_symmetry_dataset(primitive_atoms(structure), symprec=symprec)
+    dataset = find_symmetry(*primitive_atoms(structure), symprec)
     return 0 if dataset is None else int(dataset.number)
 
 
