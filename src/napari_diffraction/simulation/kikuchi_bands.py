@@ -109,6 +109,51 @@ def bands(
     return frames
 
 
+def bands_at(
+    normal: NDArray[Any],
+    g: NDArray[Any],
+    u: NDArray[Any],
+    profile: NDArray[Any],
+    directions: NDArray[Any],
+) -> FloatArray:
+    """Sum the profiles of the bands of one crystal in given directions.
+
+    Parameters
+    ----------
+    normal, g, u
+        Reflectors of one crystal, as for `bands`, without the first axis.
+    profile : ndarray, (8,)
+        Numbers named in `PROFILE`; ``excess`` has to be 0.
+    directions : ndarray, (..., 3)
+        Unit vectors in the crystal's frame.
+
+    Returns
+    -------
+    ndarray of float32, (...)
+    """
+    flat = np.asarray(directions, dtype=np.float32).reshape(-1, 3)
+    room = -(-len(flat) // _TILE) * _TILE
+    rays = np.zeros((room, 3), dtype=np.float32)
+    rays[: len(flat)] = flat
+    rays = np.ascontiguousarray(rays.reshape(-1, _TILE, 3).transpose(0, 2, 1))
+    values = np.zeros((len(rays), _TILE), dtype=np.float32)
+    numbers = (np.ascontiguousarray(part, dtype=np.float32) for part in (normal, g, u, profile))
+    _render_at(*numbers, rays, values)
+    return values.ravel()[: len(flat)].reshape(directions.shape[:-1])
+
+
+@nb.njit(parallel=True, fastmath=True, cache=True, error_model="numpy")
+def _render_at(normal, g, u, profile, rays, values):  # type: ignore[no-untyped-def]
+    """Fill in the values of tiles of any directions."""
+    band, strength = _parameters(normal, g, u, profile, np.zeros(3, dtype=np.float32))
+    scale = profile[6] / strength
+    for i in nb.prange(len(rays)):
+        for k in range(band.shape[1]):
+            _add_near(band, k, rays[i], values[i])
+        for c in range(_TILE):
+            values[i, c] = values[i, c] / (np.float32(1) + scale * abs(values[i, c]))
+
+
 @nb.njit(parallel=True, fastmath=True, cache=True, error_model="numpy")
 def _render(mine, g, u, pc, profile, beam, frames):  # type: ignore[no-untyped-def]
     """Fill in the frames, tile by tile: near bands pixel by pixel, far ones as one parabola."""
