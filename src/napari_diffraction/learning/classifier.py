@@ -114,7 +114,7 @@ class Classifier:
 
         head = self.kind.head
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), _quickest(self.device or torch.device("cpu")):
                 inputs = [one.to(self.device) for one in self.kind.tensors(seen)]
                 out = self.network(*inputs)
                 if self.card.preprocessing.get("mirror"):
@@ -150,6 +150,15 @@ class Classifier:
             card.shares,
             shares,
         )
+
+
+def _quickest(device: torch.device) -> Any:
+    """Compute in bfloat16 on processors that multiply in it, which is twice as fast."""
+    import torch
+
+    can = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch
+    halves = device.type == "cpu" and bool(can.get("avx512_bf16") or can.get("amx_bf16"))
+    return torch.autocast("cpu", torch.bfloat16, enabled=halves)
 
 
 def save_classifier(network: Any, card: ModelCard, path: Path) -> None:
