@@ -204,6 +204,71 @@ def spots(
         print(f"  {label}  {count}  ({count / len(stack.labels):.1%})")
 
 
+@simulate.command()
+def kikuchi(
+    output: Annotated[
+        Path,
+        typer.Option(help="What to write: .h5 or .npz with labels, or .tif or .npy with a CSV."),
+    ],
+    structure: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME|FILE.cif", help="A built-in material or a CIF file; may be repeated."
+        ),
+    ],
+    patterns: Annotated[int, typer.Option(min=1, help="Patterns of each crystal.")] = 1000,
+    size: Annotated[int, typer.Option(min=8, max=4096, help="Frame size in pixels.")] = 128,
+    voltage: Annotated[
+        float | None, typer.Option(help="Acceleration voltage in kV.", show_default="20")
+    ] = None,
+    pc: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(
+            metavar="X Y Z", help="Pattern centre as Bruker gives it.", show_default="0.5 0.3 0.6"
+        ),
+    ] = None,
+    realistic: Annotated[
+        bool, typer.Option("--realistic", help="Draw camera and noise of every pattern.")
+    ] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any condition or effect, for instance blur=0.01; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Simulate EBSD patterns of crystals in random orientations, each with its label."""
+    from napari_diffraction.cli import simulation
+    from napari_diffraction.crystal.materials import load_structure
+    from napari_diffraction.simulation.kikuchi import simulate_kikuchi
+    from napari_diffraction.simulation.kikuchi_files import ENDINGS, save_kikuchi
+
+    output_file(output, ENDINGS)
+    structures = [load_structure(name) for name in structure]
+    conditions, effects = simulation.kikuchi_settings(
+        realistic=realistic,
+        given={
+            "voltage": voltage,
+            **dict(zip(("pc_x", "pc_y", "pc_z"), pc or (None,) * 3, strict=True)),
+        },
+        pairs=set_ or [],
+        patterns=patterns * len(structures),
+        seed=seed,
+    )
+    work = simulate_kikuchi(
+        structures, conditions, effects, patterns=patterns, size=size, seed=seed
+    )
+    stack = with_bar(work)
+    save_kikuchi(stack, output)
+    print(f"{output}: {len(stack)} patterns of {size} x {size} pixels.")
+    for crystal in structures:
+        print(f"  {crystal.lattice}  {crystal.name}  {patterns}")
+
+
 @app.command()
 def classify(
     inputs: Inputs,

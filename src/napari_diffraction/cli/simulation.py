@@ -1,4 +1,4 @@
-"""What ``simulate spots`` was asked for, as cells, conditions and effects."""
+"""What ``simulate`` was asked for, as crystals, conditions and effects."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import Field, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_diffraction.crystal.cell import UnitCell, random_cell
 from napari_diffraction.errors import InputError
@@ -16,8 +17,10 @@ from napari_diffraction.simulation.conditions import (
     realistic_conditions,
     realistic_effects,
 )
+from napari_diffraction.simulation.kikuchi import KikuchiConditions
+from napari_diffraction.simulation.kikuchi_effects import COLUMNS, KikuchiEffects, realistic_rows
 
-Settings = TypeVar("Settings", SpotConditions, DetectorEffects)
+Settings = TypeVar("Settings", SpotConditions, DetectorEffects, KikuchiConditions, KikuchiEffects)
 
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")
@@ -94,8 +97,58 @@ def settings(
     rng = np.random.default_rng(seed)
     conditions = realistic_conditions(rng) if realistic else SpotConditions()
     effects = realistic_effects(rng, size) if realistic else DetectorEffects()
-    wanted: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    known = {field.name: field for field in (*fields(conditions), *fields(effects))}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    wanted |= _pairs(pairs, (*fields(conditions), *fields(effects)))
+    return _with(conditions, wanted), _with(effects, wanted)
+
+
+def kikuchi_settings(
+    *,
+    realistic: bool,
+    given: Mapping[str, float | None],
+    pairs: Sequence[str],
+    patterns: int,
+    seed: int,
+) -> tuple[KikuchiConditions, KikuchiEffects | NDArray[np.float32]]:
+    """Return the conditions and effects of Kikuchi patterns.
+
+    Parameters
+    ----------
+    realistic
+        Draw the effects of each pattern from the range of real cameras, instead of showing clean
+        bands, and let the pattern centre scatter a little.
+    given
+        Conditions that have an option of their own; ``None``: not given.
+    pairs
+        Any condition or effect as ``NAME=VALUE``; an effect then is the same in every pattern.
+    patterns
+        Number of patterns in all.
+    seed
+        Seed of the drawn settings.
+
+    Raises
+    ------
+    InputError
+        A name is unknown, or a value is not of its kind or range.
+    """
+    conditions = KikuchiConditions(pc_spread=0.02 if realistic else 0.0)
+    effects = KikuchiEffects()
+    wanted = {name: value for name, value in given.items() if value is not None}
+    wanted |= _pairs(pairs, (*fields(conditions), *fields(effects)))
+    conditions, effects = _with(conditions, wanted), _with(effects, wanted)
+    if not realistic:
+        return conditions, effects
+    rows = realistic_rows(patterns, np.random.default_rng(seed))
+    for column, name in enumerate(COLUMNS):
+        if name in wanted:
+            rows[:, column] = getattr(effects, name)
+    return conditions, rows
+
+
+def _pairs(pairs: Sequence[str], settings: Sequence[Field[Any]]) -> dict[str, Any]:
+    """Read ``NAME=VALUE``, NAME being one of the settings."""
+    known = {field.name: field for field in settings}
+    wanted = {}
     for pair in pairs:
         name, equals, text = (part.strip() for part in pair.partition("="))
         if not equals or name not in known:
@@ -103,7 +156,7 @@ def settings(
                 f"--set {pair}: write --set NAME=VALUE, NAME being one of {', '.join(known)}."
             )
         wanted[name] = _value(known[name], text)
-    return _with(conditions, wanted), _with(effects, wanted)
+    return wanted
 
 
 def _with(settings: Settings, wanted: Mapping[str, Any]) -> Settings:
@@ -120,6 +173,6 @@ def _value(field: Field[Any], text: str) -> bool | float | str:
             raise InputError(f"--set {field.name}={text}: write true or false.")
         return text.lower() in _TRUE
     try:
-        return float(text)
+        return int(text) if isinstance(field.default, int) else float(text)
     except ValueError:
         raise InputError(f"--set {field.name}={text}: '{text}' is not a number.") from None
