@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
@@ -28,6 +27,14 @@ from napari_diffraction.learning.bravais_network import BravaisNetwork
 from napari_diffraction.learning.bravais_view import PREPROCESSING
 from napari_diffraction.learning.calibration import calibrate
 from napari_diffraction.learning.classifier import ModelCard, save_classifier
+from napari_diffraction.learning.kikuchi_loop import (
+    Batch,
+    State,
+    begin,
+    learn,
+    round_as_shipped,
+    schedule,
+)
 from napari_diffraction.learning.recipe import BravaisRecipe
 from napari_diffraction.learning.structure_pool import (
     CHUNK,
@@ -39,15 +46,9 @@ from napari_diffraction.learning.structure_pool import (
 )
 from napari_diffraction.progress import Progress
 
-#: Weights of the auxiliary losses.
-_LAUE, _MAPS = 0.3, 4.0
-_DECAY = 0.9995
 _VALIDATION_SEED = 80_000_000
 #: Seconds between reports, between checkpoints, and to wait for the first structures.
 _REPORT, _KEEP, _WAIT = 10.0, 120.0, 0.2
-
-#: What the network sees, the class, the Laue group and the maps of symmetry elements.
-Batch = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -64,22 +65,6 @@ class BravaisProgress(Progress):
 
     loss: float = math.nan
     rate: float = math.nan
-
-
-@dataclass
-class _State:
-    """All that a checkpoint holds."""
-
-    network: BravaisNetwork
-    smooth: BravaisNetwork
-    optimiser: torch.optim.Optimizer
-    step: int = 0
-    patterns: int = 0
-    seconds: float = 0.0
-
-    @property
-    def on_card(self) -> bool:
-        return next(self.network.parameters()).is_cuda
 
 
 def train_bravais(
@@ -133,31 +118,15 @@ def train_bravais(
     return output
 
 
-def _start(recipe: BravaisRecipe, device: torch.device) -> _State:
+def _start(recipe: BravaisRecipe, device: torch.device) -> State:
     torch.manual_seed(recipe.seed)
-    network, smooth = (
-        BravaisNetwork(len(BRAVAIS_CLASSES), recipe.widths, recipe.depths).to(
-            device, memory_format=torch.channels_last
-        )
-        for _ in range(2)
-    )
-    smooth.load_state_dict(network.state_dict())
-    smooth.eval().requires_grad_(False)
-    parameters = list(network.parameters())
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1]},
-        ],
-        lr=recipe.learning_rate,
-        weight_decay=0.0,
-        fused=True,
-    )
-    return _State(network, smooth, optimiser)
+    network = BravaisNetwork(len(BRAVAIS_CLASSES), recipe.widths, recipe.depths)
+    network = network.to(device, memory_format=torch.channels_last)
+    return begin(network, recipe.learning_rate, recipe.weight_decay)
 
 
 def _fit(
-    recipe: BravaisRecipe, state: _State, batches: Iterator[Batch | None], checkpoint: Path
+    recipe: BravaisRecipe, state: State, batches: Iterator[Batch | None], checkpoint: Path
 ) -> Generator[Progress, None, None]:
     """Train until the patterns or the minutes are used up."""
     network = torch.compile(state.network) if state.on_card else state.network
@@ -174,8 +143,8 @@ def _fit(
         if done >= 1:
             break
         for group in state.optimiser.param_groups:
-            group["lr"] = recipe.learning_rate * _schedule(done)
-        losses.append(_step(network, state, batch))
+            group["lr"] = recipe.learning_rate * schedule(done)
+        losses.append(learn(network, state, batch))
         state.step += 1
         state.patterns += len(batch[0])
         state.seconds = time.monotonic() - began
@@ -200,7 +169,7 @@ def _fit(
 
 @contextlib.contextmanager
 def _source(
-    recipe: BravaisRecipe, state: _State, folder: Path, device: torch.device, workers: int
+    recipe: BravaisRecipe, state: State, folder: Path, device: torch.device, workers: int
 ) -> Iterator[Iterator[Batch | None]]:
     """Make batches: on a graphics card itself, or in processes beside that of the training."""
     chunks = max(1, recipe.structures // CHUNK)
@@ -214,7 +183,7 @@ def _source(
 
 def _on_card(
     recipe: BravaisRecipe,
-    state: _State,
+    state: State,
     coming: Iterator[str | None],
     chunks: int,
     device: torch.device,
@@ -244,7 +213,7 @@ def _on_card(
 
 def _from_processes(
     recipe: BravaisRecipe,
-    state: _State,
+    state: State,
     coming: Iterator[str | None],
     pool: Any,
     ahead: int,
@@ -285,7 +254,7 @@ def _make_batch(job: tuple[tuple[str, ...], list[int], int, float]) -> tuple[NDA
     rng = np.random.default_rng(seed)
     # One chunk serves a part of the batch: each holds as many structures of every lattice.
     parts = []
-    for share in np.array_split(np.arange(size), 8):
+    for share in np.array_split(np.arange(size), -(-size // 64)):
         pool = _POOLS[paths[int(rng.integers(len(paths)))]]
         maker = PatternMaker(pool, int(rng.integers(2**62)))
         parts.append(maker.batch(draw(len(share), rng, hardness)))
@@ -294,51 +263,18 @@ def _make_batch(job: tuple[tuple[str, ...], list[int], int, float]) -> tuple[NDA
     return tuple(values.numpy() for values in whole)
 
 
-def _done(recipe: BravaisRecipe, state: _State) -> float:
+def _done(recipe: BravaisRecipe, state: State) -> float:
     """Share of the training that is done."""
     done = state.patterns / recipe.patterns
     return max(done, state.seconds / 60 / recipe.minutes) if recipe.minutes else done
 
 
-def _hardness(recipe: BravaisRecipe, state: _State) -> float:
+def _hardness(recipe: BravaisRecipe, state: State) -> float:
     return min(1.0, 0.1 + 0.9 * _done(recipe, state) / max(recipe.warm_up, 1e-6))
 
 
-def _schedule(done: float) -> float:
-    """Share of the greatest learning rate: a short warm-up, then a cosine to almost nothing."""
-    if done < 0.02:
-        return 0.05 + 0.95 * done / 0.02
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (done - 0.02) / 0.98))
-
-
-def _step(network: Any, state: _State, batch: Batch) -> Tensor:
-    """One step on one batch; returns the loss of the lattice alone."""
-    seen, label, laue, maps = batch
-    with torch.autocast(seen.device.type, torch.bfloat16):
-        out = network(seen)
-    first = functional.cross_entropy(out["lattice"].float(), label, label_smoothing=0.02)
-    loss = first + _LAUE * functional.cross_entropy(out["laue"].float(), laue, ignore_index=-1)
-    loss = loss + _MAPS * functional.binary_cross_entropy_with_logits(out["maps"].float(), maps)
-    state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(state.network.parameters(), 2.0)
-    state.optimiser.step()
-    _follow(state)
-    return first.detach()
-
-
-@torch.no_grad()
-def _follow(state: _State) -> None:
-    """Let the averaged weights follow (Polyak averaging), faster at the start."""
-    share = 1 - min(_DECAY, (1 + state.step) / (20 + state.step))
-    mine = list(state.smooth.state_dict().values())
-    theirs = list(state.network.state_dict().values())
-    floats = [i for i, value in enumerate(mine) if value.is_floating_point()]
-    torch._foreach_lerp_([mine[i] for i in floats], [theirs[i] for i in floats], share)
-
-
 def _finish(
-    recipe: BravaisRecipe, state: _State, device: torch.device, work: Path, output: Path
+    recipe: BravaisRecipe, state: State, device: torch.device, work: Path, output: Path
 ) -> Generator[Progress, None, None]:
     """Calibrate on unseen structures and save."""
     yield BravaisProgress(1, 1, "Calibrating on unseen structures")
@@ -346,7 +282,7 @@ def _finish(
     pool = StructurePool(device, CHUNK)
     pool.add(read_chunk(make_chunk((str(work / f"validation-{seed}.npz"), seed))))
     network = state.smooth
-    network.load_state_dict({k: _as_shipped(v) for k, v in network.state_dict().items()})
+    round_as_shipped(network)
     logits, label = predict(network, pool, recipe.seed + 17, repeats=4)
     scale, bias = calibrate(logits, label)
     single = label < len(LATTICES)
@@ -369,11 +305,6 @@ def _finish(
     )
     save_classifier(network, card, output)
     yield BravaisProgress(1, 1, f"{score:.3f} of the patterns of unseen structures are right")
-
-
-def _as_shipped(values: Tensor) -> Tensor:
-    """Round weights as the model file does, so that what is calibrated is what is shipped."""
-    return values.half().float() if values.is_floating_point() else values
 
 
 @torch.inference_mode()
@@ -409,7 +340,7 @@ def predict(
     return np.concatenate(logits), np.concatenate(labels)
 
 
-def _keep(path: Path, recipe: BravaisRecipe, state: _State) -> None:
+def _keep(path: Path, recipe: BravaisRecipe, state: State) -> None:
     values = {
         "recipe": _plain(recipe),
         "network": state.network.state_dict(),
@@ -429,7 +360,7 @@ def _plain(recipe: BravaisRecipe) -> dict[str, Any]:
     return values
 
 
-def _take_up(path: Path, recipe: BravaisRecipe, state: _State) -> None:
+def _take_up(path: Path, recipe: BravaisRecipe, state: State) -> None:
     try:
         kept = torch.load(path, weights_only=True)
         if kept["recipe"] == _plain(recipe):
