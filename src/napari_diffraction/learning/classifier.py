@@ -156,7 +156,7 @@ def _quickest(device: torch.device) -> Any:
     """Compute in bfloat16 on processors that multiply in it, which is twice as fast."""
     import torch
 
-    can = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch
+    can: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch
     halves = device.type == "cpu" and bool(can.get("avx512_bf16") or can.get("amx_bf16"))
     return torch.autocast("cpu", torch.bfloat16, enabled=halves)
 

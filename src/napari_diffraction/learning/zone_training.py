@@ -149,7 +149,8 @@ def fit(
     network = ZoneNetwork(training.features.shape[1], len(ZONE_CLASSES), recipe.width, True)
     if start is not None:
         _start_from(network, start)
-    network = network.to(device, memory_format=torch.channels_last)
+    network.to(device)
+    network.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
@@ -197,7 +198,8 @@ def fit(
         yield TrainProgress((epoch + 1) * steps, total, "Validated", mean, score)
         if checkpoint is not None:
             _keep(checkpoint, recipe, network, optimiser, schedule, epoch + 1)
-    return network.cpu()
+    network.cpu()
+    return network
 
 
 def _start_from(network: ZoneNetwork, start: Classifier) -> None:

@@ -124,7 +124,7 @@ def _smooth(signal: NDArray[np.float32], width: float) -> NDArray[np.float32]:
     # White noise of deviation 1 keeps 1 / (2 sqrt(pi) width) of it.
     out -= middle
     out *= np.float32(1 / max(noise, 0.5 / (np.sqrt(np.pi) * width)))
-    return out
+    return np.asarray(out)
 
 
 def _median(values: NDArray[np.float32]) -> np.float32:
