@@ -117,19 +117,20 @@ def test_the_map_lies_where_the_heat_is(opened, qtbot):
 
 def test_another_class_and_another_method_are_other_maps_in_the_same_layer(opened, qtbot):
     viewer, panel = opened()
+    panel.method.setCurrentText("HiResCAM")
     click(panel.button)
     maps = {}
     for label in (ZONE, LAUE):
         panel.label.setCurrentText(label)
         explained(qtbot, panel, 0)
-        maps[label] = np.asarray(viewer.layers[f"run42 - Grad-CAM++ ({label})"].data[0])
+        maps[label] = np.asarray(viewer.layers[f"run42 - HiResCAM ({label})"].data[0])
         assert label in panel.note.text()
     assert np.corrcoef(maps[ZONE].ravel(), maps[LAUE].ravel())[0, 1] < 0.95
-    panel.method.setCurrentText("HiResCAM")
+    panel.method.setCurrentText("Grad-CAM")
     explained(qtbot, panel, 0)
-    assert [layer.name for layer in viewer.layers] == ["run42", f"run42 - HiResCAM ({LAUE})"]
+    assert [layer.name for layer in viewer.layers] == ["run42", f"run42 - Grad-CAM ({LAUE})"]
     # What is known is not computed again.
-    panel.method.setCurrentText("Grad-CAM++")
+    panel.method.setCurrentText("HiResCAM")
     assert not panel._latest.running
     assert np.array_equal(panel.shown.layer._slice.image.raw, maps[LAUE])
 
