@@ -14,7 +14,7 @@ from napari_diffraction.patterns.readers.source import to_grey
 
 @dataclass(frozen=True)
 class MappedPatterns:
-    """Patterns that lie uncompressed in a file; the file is mapped for each call only.
+    """Patterns that lie uncompressed in a file, which is opened for each call only.
 
     Attributes
     ----------
@@ -46,21 +46,28 @@ class MappedPatterns:
 
     def __call__(self, start: int, stop: int) -> NDArray[Any]:
         """Read the patterns start, ..., stop - 1."""
+        inner = 3 if self.colours else 2
+        lead = self.shape[:-inner]
+        frames = self._scattered(start, stop, lead) if self.fortran else self._run(start, stop)
+        return to_grey(frames) if self.colours else frames
+
+    def _run(self, start: int, stop: int) -> NDArray[Any]:
+        # Reading is much quicker than mapping where the file is huge.
+        frame = self.shape[-3:] if self.colours else self.shape[-2:]
+        size = math.prod(frame)
+        with open(self.path, "rb") as file:
+            file.seek(self.offset + start * size * self.dtype.itemsize)
+            values = np.fromfile(file, self.dtype, (stop - start) * size)
+        return values.reshape(stop - start, *frame)
+
+    def _scattered(self, start: int, stop: int, lead: tuple[int, ...]) -> NDArray[Any]:
         data = np.memmap(
             self.path,
             self.dtype,
             mode="r",
             offset=self.offset,
             shape=self.shape,
-            order="F" if self.fortran else "C",
+            order="F",
         )
-        inner = 3 if self.colours else 2
-        lead = self.shape[:-inner]
-        if len(lead) == 0:
-            frames = np.array(data)[np.newaxis]
-        elif len(lead) == 1:
-            frames = np.array(data[start:stop])
-        else:
-            where = (np.unravel_index(index, lead) for index in range(start, stop))
-            frames = np.stack([data[position] for position in where])
-        return to_grey(frames) if self.colours else frames
+        where = (np.unravel_index(index, lead) for index in range(start, stop))
+        return np.stack([np.array(data[position]) for position in where])
