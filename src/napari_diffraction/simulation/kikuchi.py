@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from napari_diffraction.crystal.reflectors import reflectors
+from napari_diffraction.crystal.reflectors import Reflectors, reflectors
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import KikuchiGeometry
 from napari_diffraction.progress import Progress
@@ -153,7 +153,7 @@ def simulate_kikuchi(
         patterns = len(orientations)
     _check(structures, patterns, shape, seed)
     total = len(structures) * patterns
-    angles, centres = _draw(total, conditions, seed)
+    angles, centres = draw_geometry(total, conditions, seed)
     if orientations is not None:
         angles = np.tile(np.asarray(orientations, dtype=float), (len(structures), 1))
     crystals = [reflectors(s, conditions.reflectors, conditions.spacing) for s in structures]
@@ -165,15 +165,8 @@ def simulate_kikuchi(
     step = max(1, min(256, _BATCH_PIXELS // (shape[0] * shape[1])))
     for first in range(0, total, step):
         some = slice(first, min(first + step, total))
-        n = some.stop - first
-        frames = bands(
-            *padded([crystals[i] for i in which[some]]),
-            detector_to_crystal(angles[some], conditions.sample_tilt, conditions.camera_tilt),
-            centres[some],
-            np.tile(conditions.profile(), (n, 1)),
-            np.tile(beam_direction(conditions.camera_tilt), (n, 1)),
-            shape,
-        )
+        chosen = [crystals[i] for i in which[some]]
+        frames = _bands(chosen, angles[some], centres[some], conditions, shape)
         if not clean:
             frames = _degraded(frames, rows[some], seed + first)
         images[some] = to_grey(frames)
@@ -188,6 +181,73 @@ def simulate_kikuchi(
             conditions.pc, conditions.sample_tilt, conditions.camera_tilt, conditions.voltage
         ),
     )
+
+
+def simulate_one_kikuchi(
+    structure: Structure,
+    angles: ArrayLike,
+    conditions: KikuchiConditions | None = None,
+    effects: KikuchiEffects | None = None,
+    *,
+    pc: ArrayLike | None = None,
+    size: int | tuple[int, int] = 128,
+    seed: int = 0,
+) -> NDArray[np.uint8]:
+    """Simulate one pattern, fast enough for a live preview.
+
+    Parameters
+    ----------
+    structure
+        The crystal.
+    angles
+        Bunge's Euler angles in degrees.
+    conditions, effects, size, seed
+        As for `simulate_kikuchi`.
+    pc
+        Pattern centre in Bruker's convention, by default that of the conditions.
+
+    Returns
+    -------
+    ndarray of uint8, (h, w)
+    """
+    conditions = conditions or KikuchiConditions()
+    shape = (size, size) if isinstance(size, int) else size
+    _check([structure], 1, shape, seed)
+    crystal = reflectors(structure, conditions.reflectors, conditions.spacing)
+    turned = np.asarray(angles, dtype=float).reshape(1, 3)
+    centre = np.asarray(conditions.pc if pc is None else pc, dtype=float).reshape(1, 3)
+    frames = _bands([crystal], turned, centre, conditions, shape)
+    if effects is not None and effects != KikuchiEffects():
+        frames = _degraded(frames, effects.row()[None], seed)
+    return np.asarray(to_grey(frames)[0])
+
+
+def draw_geometry(
+    n: int, conditions: KikuchiConditions, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    """Draw the orientations and pattern centres that `simulate_kikuchi` uses.
+
+    Parameters
+    ----------
+    n
+        How many; fewer are the first of more.
+    conditions
+        Pattern centre and its spread.
+    seed
+        Seed of the simulation.
+
+    Returns
+    -------
+    angles : ndarray of float64, (n, 3)
+        Bunge's Euler angles in degrees.
+    centres : ndarray of float64, (n, 3)
+        Pattern centres in Bruker's convention.
+    """
+    angles = euler_angles(random_orientations(n, np.random.default_rng([seed, 0])))
+    offsets = np.random.default_rng([seed, 1]).normal(size=(n, 3))
+    centres = np.array(conditions.pc) + conditions.pc_spread * offsets
+    centres[:, 2] = np.maximum(centres[:, 2], 0.2)
+    return angles, centres
 
 
 def to_grey(frames: NDArray[np.float32], outliers: float = 0.002) -> NDArray[np.uint8]:
@@ -217,13 +277,21 @@ def _check(
         raise InputError("The seed is a whole number of at least 0.")
 
 
-def _draw(n: int, conditions: KikuchiConditions, seed: int) -> tuple[FloatArray, FloatArray]:
-    """Euler angles of random orientations in degrees and pattern centres, both (n, 3)."""
-    rng = np.random.default_rng(seed)
-    angles = euler_angles(random_orientations(n, rng))
-    centres = np.array(conditions.pc) + conditions.pc_spread * rng.normal(size=(n, 3))
-    centres[:, 2] = np.maximum(centres[:, 2], 0.2)
-    return angles, centres
+def _bands(
+    crystals: Sequence[Reflectors],
+    angles: FloatArray,
+    centres: FloatArray,
+    conditions: KikuchiConditions,
+    shape: tuple[int, int],
+) -> NDArray[np.float32]:
+    return bands(
+        *padded(crystals),
+        detector_to_crystal(angles, conditions.sample_tilt, conditions.camera_tilt),
+        centres,
+        np.tile(conditions.profile(), (len(angles), 1)),
+        np.tile(beam_direction(conditions.camera_tilt), (len(angles), 1)),
+        shape,
+    )
 
 
 def _degraded(
