@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import dask.array as da
 import numpy as np
@@ -20,6 +20,7 @@ CLASSES = (*BRAVAIS_LATTICES, "NoPattern")
 class Card:
     classes: tuple[str, ...] = CLASSES
     name: str = "bravais"
+    recipe: dict = field(default_factory=dict)
 
 
 def table_for(truth, classes=CLASSES, confidence=0.9):
@@ -60,6 +61,16 @@ def card():
 
 
 @pytest.fixture
+def my_phases():
+    """Return the card of a model of two named phases."""
+    return Card(
+        ("quartz", "rutile", "NoneOfThese", "NoPattern"),
+        "my-phases",
+        {"phases": ["quartz", "rutile"]},
+    )
+
+
+@pytest.fixture
 def make_table():
     return table_for
 
@@ -68,9 +79,9 @@ def make_table():
 def make_map(stack, truth):
     """Make the map of the scan, every point named with the given confidence."""
 
-    def make(confidence=0.9, names=truth, **more):
+    def make(confidence=0.9, names=truth):
         return PhaseMap.from_classification(
-            table_for(names, confidence=confidence), stack, Card(), {"model": "bravais"}, **more
+            table_for(names, confidence=confidence), stack, Card(), {"model": "bravais"}
         )
 
     return make

@@ -9,7 +9,7 @@ from PIL import Image
 from napari_diffraction.analysis.compare import compare
 from napari_diffraction.analysis.map_export import WRITERS, export_map
 from napari_diffraction.analysis.map_picture import map_colours, map_figure, round_length
-from napari_diffraction.analysis.phase_map import NOT_INDEXED
+from napari_diffraction.analysis.phase_map import NOT_INDEXED, PhaseMap
 from napari_diffraction.analysis.regions import vote
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.ebsd_maps import read_map
@@ -48,6 +48,22 @@ def test_orix_reads_the_map_back(made, expected, truth, tmp_path, suffix):
     assert (groups["cF"], groups["hP"]) in [("m-3m", "6/mmm"), ("432", "622")]
     if suffix == ".h5":
         assert read.prop["confidence"].reshape(truth.shape)[1, 1] == pytest.approx(0.9)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("suffix", [".h5", ".ctf"])
+def test_named_phases_are_written_with_their_crystals(
+    stack, my_phases, make_table, tmp_path, suffix
+):
+    orix = pytest.importorskip("orix.io", reason="orix is not installed")
+    names = np.full((6, 8), "quartz", object)
+    names[:, 4], names[:, 6] = "rutile", "NoneOfThese"
+    made = PhaseMap.from_classification(make_table(names, my_phases.classes), stack, my_phases)
+    read = orix.load(export_map(made, tmp_path / f"map{suffix}"))
+    quartz, rutile = read.phases["quartz"], read.phases["rutile"]
+    assert quartz.structure.lattice.abcABG() == pytest.approx((4.91, 4.91, 5.41, 90, 90, 120), 0.01)
+    assert rutile.space_group.number == 136
+    assert (read.phase_id.reshape(6, 8)[:, 6] == -1).all()
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".ang", ".ctf"])

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QApplication
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.layers import can_be_stack
-from napari_diffraction.ui.scan_navigation import ScanNavigation, link_when_added, mean_intensity
+from napari_diffraction.ui.scan_navigation import ScanNavigation, mean_intensity
 
 ROWS, COLUMNS = 6, 9
 
@@ -129,13 +129,31 @@ def test_a_list_of_patterns_has_no_map(qtbot):
 
 
 @pytest.mark.gui
+def test_a_scan_that_is_opened_has_its_map_beside_it(make_napari_viewer, data, tmp_path, qtbot):
+    viewer = make_napari_viewer(show=True)
+    np.save(tmp_path / "alloy.npy", data)
+    viewer.open(tmp_path / "alloy.npy", plugin="napari-diffraction")
+    qtbot.waitUntil(lambda: len(viewer.layers) == 3, timeout=10_000)
+    assert [layer.name for layer in viewer.layers] == [
+        "alloy",
+        "alloy - navigation",
+        "alloy - position",
+    ]
+    assert viewer.layers.selection.active.name == "alloy"
+    picture = viewer.layers["alloy - navigation"]
+    qtbot.waitUntil(lambda: picture.data[-1, -1] == 58, timeout=10_000)
+    np.save(tmp_path / "list.npy", data[0])
+    viewer.open(tmp_path / "list.npy", plugin="napari-diffraction")
+    qtbot.wait(200)
+    assert len(viewer.layers) == 4
+
+
+@pytest.mark.gui
 def test_a_click_on_the_map_shows_that_pattern(make_napari_viewer, stack, qtbot):
     viewer = make_napari_viewer(show=True)
-    link_when_added(stack)
-    add(viewer, stack)
-    navigation = ScanNavigation.of(viewer, viewer.layers["alloy"])
+    layer = add(viewer, stack)
+    navigation = ScanNavigation.of(viewer, layer)
     qtbot.waitUntil(lambda: navigation.image.data[-1, -1] == 58, timeout=10_000)
-    assert {"alloy - navigation", "alloy - position"} <= {layer.name for layer in viewer.layers}
     for place in ((4, 7), (0, 0), (5, 8)):
         click(viewer, *place, navigation, qtbot)
         assert navigation.current == place

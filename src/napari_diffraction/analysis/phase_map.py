@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.learning.phases_recipe import NO_PATTERN, NONE_OF_THESE, phases_of
 
 if TYPE_CHECKING:
     from napari_diffraction.crystal.structure import Structure
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 #: one half, the label is as likely wrong as right.
 DEFAULT_THRESHOLD = 0.5
 NOT_INDEXED = "not indexed"
-NO_PATTERN = "NoPattern"
-NONE_OF_THESE = "NoneOfThese"
 #: Answers of a classifier that are not phases.
 NO_PHASES = frozenset({NO_PATTERN, NONE_OF_THESE})
 
@@ -101,7 +100,6 @@ class PhaseMap:
         stack: PatternStack,
         card: Card,
         about: Mapping[str, Any] | None = None,
-        structures: Mapping[str, Structure] | None = None,
     ) -> PhaseMap:
         """Begin a map of a scan of which nothing is classified yet.
 
@@ -110,11 +108,9 @@ class PhaseMap:
         stack
             A scan.
         card
-            Card of the model.
+            Card of the model; for one of named phases, its recipe says which crystals they are.
         about
             Model, hash, settings and version.
-        structures
-            Crystal structures by name of the class.
 
         Raises
         ------
@@ -134,7 +130,7 @@ class PhaseMap:
             geometry=stack.geometry,
             sources=tuple(stack.sources),
             about=dict(about or {}),
-            structures=dict(structures or {}),
+            structures=phases_of(getattr(card, "recipe", {})),
         )
 
     @classmethod
@@ -144,7 +140,6 @@ class PhaseMap:
         stack: PatternStack,
         card: Card,
         about: Mapping[str, Any] | None = None,
-        structures: Mapping[str, Structure] | None = None,
     ) -> PhaseMap:
         """Make the map of a classified scan, of which some rows may be missing.
 
@@ -152,7 +147,7 @@ class PhaseMap:
         ----------
         table
             A classification: ``index`` and ``p_<class>`` of every pattern.
-        stack, card, about, structures
+        stack, card, about
             See `empty`.
 
         Raises
@@ -160,7 +155,7 @@ class PhaseMap:
         InputError
             The patterns are a list, not a scan; or the table belongs to another scan or model.
         """
-        made = cls.empty(stack, card, about, structures)
+        made = cls.empty(stack, card, about)
         made.add(table)
         return made
 

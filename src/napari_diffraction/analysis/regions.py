@@ -50,22 +50,20 @@ def small_pictures(stack: PatternStack) -> Generator[Progress, None, NDArray[np.
     Raises
     ------
     InputError
-        The patterns are a list, not a scan.
+        The patterns are a list, not a scan; or none of them can be read.
     """
     check_scan(stack)
     import torch
     from torch.nn import functional
 
-    from napari_diffraction.learning.bravais_view import SIDE, standardise
+    from napari_diffraction.learning.bravais_view import looker, tensors
 
     pictures = np.zeros((len(stack), _SIDE * _SIDE), np.float32)
-    lit = torch.from_numpy(_lit(stack))
+    look = looker(stack)
     for start in range(0, len(stack), _BATCH):
         indices = range(start, min(start + _BATCH, len(stack)))
-        frames = torch.from_numpy(np.stack([_frame(stack, index) for index in indices]))
-        seen = functional.avg_pool2d(standardise(frames, lit), SIDE // _SIDE)
-        small = seen[:, 0].flatten(1)
-        weight = seen[:, 1].flatten(1)
+        (seen,) = tensors([look(_frame(stack, index)) for index in indices])
+        small, weight = functional.adaptive_avg_pool2d(seen, _SIDE).flatten(2).unbind(1)
         mean = (small * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp_min(1)
         small = (small - mean) * weight
         length = small.norm(dim=1, keepdim=True)
@@ -75,20 +73,11 @@ def small_pictures(stack: PatternStack) -> Generator[Progress, None, NDArray[np.
     return pictures
 
 
-def _frame(stack: PatternStack, index: int) -> NDArray[np.float32]:
+def _frame(stack: PatternStack, index: int) -> NDArray[Any]:
     try:
-        return stack.frame(index).astype(np.float32)
+        return stack.frame(index)
     except InputError:
         return np.zeros(stack.frame_shape, np.float32)
-
-
-def _lit(stack: PatternStack, samples: int = 24) -> NDArray[np.float32]:
-    """Return 0 for pixels that are the same in all of some patterns over the scan: the mask."""
-    chosen = np.unique(np.linspace(0, len(stack) - 1, samples).astype(int))
-    spread = np.ptp(np.stack([_frame(stack, int(index)) for index in chosen]), axis=0)
-    if not spread.any():
-        return np.ones(spread.shape, np.float32)
-    return np.asarray(spread > 0.02 * np.median(spread[spread > 0]), np.float32)
 
 
 def find_regions(
@@ -129,13 +118,15 @@ def find_regions(
 
 
 def _between(alike: NDArray[np.float32]) -> float:
-    """Return the correlation that parts alike from different neighbours best (Otsu)."""
+    """Return the correlation half-way between those of alike and of different neighbours."""
     if len(alike) < 2 or np.ptp(alike) < 1e-6:
         return _LOWEST
     from skimage.filters import threshold_otsu
 
-    # Within a noisy grain most correlations lie about their middle: half the way down to chance.
-    best = min(float(threshold_otsu(alike)), 0.6 * float(np.quantile(alike, 0.75)))
+    split = float(threshold_otsu(alike))
+    best = float(alike[alike > split].mean() + alike[alike <= split].mean()) / 2
+    # Where all are alike, nothing must be parted: they spread about their middle by noise alone.
+    best = min(best, 0.6 * float(np.quantile(alike, 0.75)))
     return float(np.clip(best, _LOWEST, _HIGHEST))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,16 @@ def read_patterns(path: PathOrPaths) -> list[LayerTuple]:
     if stack is None:
         return _NOTHING
     show_info("\n".join([*stack.notes, *_earlier_review(stack)]))
+    _show_map(stack)
     return [as_layer(stack)]
+
+
+def _show_map(stack: PatternStack) -> None:
+    """Show the map of a scan beside its patterns, where there is a window."""
+    with suppress(ImportError):
+        from napari_diffraction.ui.scan_navigation import link_when_added
+
+        link_when_added(stack)
 
 
 def _earlier_review(stack: PatternStack) -> list[str]:

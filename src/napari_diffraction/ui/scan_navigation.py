@@ -14,6 +14,7 @@ from napari.layers import Image, Layer, Points
 from napari.qt.threading import create_worker
 from numpy.typing import NDArray
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import PatternStack
@@ -44,9 +45,15 @@ def link_when_added(stack: PatternStack) -> None:
     viewer = bare_viewer(window)
 
     def look(event: Any) -> None:
-        if event.value.metadata.get("pattern_stack") is stack:
+        layer = event.value
+        if layer.metadata.get("pattern_stack") is stack:
             viewer.layers.events.inserted.disconnect(look)
-            ScanNavigation.of(viewer, event.value)
+            # Other layers can be added only when napari is done with this one.
+            QTimer.singleShot(0, lambda: link(layer))
+
+    def link(layer: Image) -> None:
+        if layer in viewer.layers:
+            ScanNavigation.of(viewer, layer)
 
     viewer.layers.events.inserted.connect(look)
 
