@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.learning.phases_recipe import PhasesRecipe
 
 #: Least and greatest value; numbers that are not here are above 0.
 _RANGES = {
@@ -106,7 +107,11 @@ class BravaisRecipe:
 
 
 #: By the key ``kind`` of the file.
-RECIPES: dict[str, type[Any]] = {"zones": ZoneRecipe, "bravais": BravaisRecipe}
+RECIPES: dict[str, type[Any]] = {
+    "zones": ZoneRecipe,
+    "bravais": BravaisRecipe,
+    "phases": PhasesRecipe,
+}
 
 
 def read_recipe(path: str | Path) -> Any:
