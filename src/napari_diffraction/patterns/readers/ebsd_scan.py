@@ -13,7 +13,8 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.readers.source import ReadPatterns, Source
 from napari_diffraction.patterns.stack import KikuchiGeometry
 
-Pc = tuple[float, float, float]
+# A header that leaves more of the only row empty than this is not believed.
+_LONGEST_GAP = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +100,7 @@ def _grid(
         missing = int(np.count_nonzero(header.order < 0))
         notes = (f"{missing} points of the grid were not recorded.",) if missing else ()
         return (rows, columns), header.order, notes
-    if count > rows * columns:
+    if count > rows * columns or columns > _LONGEST_GAP * count:
         note = (
             f"The header promises {rows} x {columns} points but there are {count} patterns: they "
             "are shown as a list."
