@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import dask.array as da
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from torch import nn
 
 from napari_diffraction.errors import InputError
@@ -205,6 +208,23 @@ def test_the_network_itself_is_left_as_it_was(sides: Classifier) -> None:
     assert [p.requires_grad for p in sides.network.parameters()] == before
     assert not sides.network.explain_layer._forward_hooks
     assert all(p.grad is None for p in sides.network.parameters())
+
+
+def test_of_a_mirrored_kikuchi_pattern_the_map_is_mirrored() -> None:
+    torch.manual_seed(1)
+    network = BravaisNetwork(3, widths=(8, 8, 16, 16), depths=(0, 1, 1, 1))
+    card = ModelCard(
+        "small", "Small", "", "bravais", ("cF", "cI", "hP"), {}, 1.0, (0.0, 0.0, 0.0), {}, {}
+    )
+    card = replace(card, preprocessing={**bravais_view.PREPROCESSING, "mirror": True})
+    rng = np.random.default_rng(0)
+    frame = ndimage.gaussian_filter(rng.random((72, 96)), 2)
+    explainer = Explainer(Classifier(card, network.eval()), stack_of(frame[None]), "cpu")
+    heat = explainer.explain(frame, "cF").heat
+    assert heat.shape == (72, 96)
+    assert heat.max() == 1
+    assert not np.allclose(heat, heat[:, ::-1], atol=0.05)
+    assert np.allclose(explainer.explain(frame[:, ::-1], "cF").heat, heat[:, ::-1], atol=0.02)
 
 
 # -- the shipped model ---------------------------------------------------------------------------

@@ -114,11 +114,13 @@ class Classifier:
 
         head = self.kind.head
         try:
-            with torch.inference_mode(), _quickest(self.device or torch.device("cpu")):
+            with torch.inference_mode():
                 inputs = [one.to(self.device) for one in self.kind.tensors(seen)]
-                out = self.network(*inputs)
-                if self.card.preprocessing.get("mirror"):
-                    out[head] = (out[head] + self.network(*(x.flip(-1) for x in inputs))[head]) / 2
+                with _quickest(self.device or torch.device("cpu")):
+                    out = self.network(*inputs)
+                    if self.card.preprocessing.get("mirror"):
+                        mirrored = self.network(*(x.flip(-1) for x in inputs))
+                        out[head] = (out[head] + mirrored[head]) / 2
             return {name: values.float().cpu().numpy() for name, values in out.items()}
         except torch.cuda.OutOfMemoryError as error:
             raise InputError(
