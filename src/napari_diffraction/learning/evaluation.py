@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.files import replacing, writing_error
 from napari_diffraction.learning import metrics
 from napari_diffraction.learning.classes import NATURAL_SHARES, UNREADABLE
 
@@ -20,7 +20,7 @@ from napari_diffraction.learning.classes import NATURAL_SHARES, UNREADABLE
 def evaluate_table(
     table: pd.DataFrame,
     truth: Sequence[str] | pd.Series,
-    folder: str | os.PathLike[str],
+    folder: str | Path,
     *,
     shares: Mapping[str, float] | None = NATURAL_SHARES,
 ) -> dict[str, Any]:
@@ -183,15 +183,8 @@ def _write(
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, write in writers.items():
-            part = folder / f".{name}.part"
-            try:
-                write(part)
-                os.replace(part, folder / name)
-            finally:
-                part.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(
-            f"Cannot write the evaluation to {folder}: {error.strerror or error}; "
-            "choose a folder that can be written."
-        ) from error
+        raise writing_error(folder, error) from error
+    for name, write in writers.items():
+        with replacing(folder / name) as part:
+            write(part)
