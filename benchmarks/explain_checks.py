@@ -20,7 +20,7 @@ import torch
 from scipy import ndimage
 
 from napari_diffraction.learning.explain import METHODS, Explainer, Explanation
-from napari_diffraction.learning.registry import load_model
+from napari_diffraction.learning.registry import Classifier, load_model
 from napari_diffraction.patterns.peaks import find_peaks
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import finish
@@ -39,14 +39,16 @@ def main() -> None:
     parser.add_argument("--patterns", type=int, default=60)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    check = {"zones": spots, "bravais": bands}
     for name in arguments.models:
-        {"zones": spots, "bravais": bands}[name](name, arguments.patterns, arguments.methods)
+        classifier = load_model(name)
+        check[classifier.card.network](classifier, arguments.patterns, arguments.methods)
 
 
-def spots(model: str, n: int, methods: list[str]) -> None:
+def spots(classifier: Classifier, n: int, methods: list[str]) -> None:
     """Check the maps of spot patterns."""
     frames = finish(serial_experiment(seed=7, n=n)).images
-    explainer = Explainer(load_model(model), stack_of(frames), "cpu")
+    explainer = Explainer(classifier, stack_of(frames), "cpu")
     removed_by(explainer, frames, methods, without_spots)
     near = [near_spots(frame) for frame in frames]
     for method in methods:
@@ -57,12 +59,11 @@ def spots(model: str, n: int, methods: list[str]) -> None:
             if spot.any()
         ]
         print(f"  {METHODS[method]:<11} heat on spots over heat elsewhere {np.median(ratios):.2f}")
-    opinions(model, frames)
+    opinions(classifier, frames)
 
 
-def opinions(model: str, frames: Array) -> None:
+def opinions(classifier: Classifier, frames: Array) -> None:
     """Print what becomes of the class when one of the network's inputs is taken from it."""
-    classifier = load_model(model)
     kind = classifier.kind
     look = kind.looker(stack_of(frames))
     seen = [look(frame) for frame in frames]
@@ -82,7 +83,7 @@ def opinions(model: str, frames: Array) -> None:
             print(f"  without the {name}: another class in {(after != before).float().mean():.0%}")
 
 
-def bands(model: str, n: int, methods: list[str]) -> None:
+def bands(classifier: Classifier, n: int, methods: list[str]) -> None:
     """Check the maps of Kikuchi patterns: nickel and aluminium in the same orientations."""
     from napari_diffraction.crystal.materials import load_structure
     from napari_diffraction.simulation.kikuchi import KikuchiConditions, simulate_kikuchi
@@ -92,7 +93,6 @@ def bands(model: str, n: int, methods: list[str]) -> None:
     for name in ("Ni", "Al"):
         work = simulate_kikuchi([load_structure(name)], conditions, patterns=n, size=96, seed=3)
         images[name] = finish(work).images
-    classifier = load_model(model)
     explainer = {
         name: Explainer(classifier, stack_of(frames, KikuchiGeometry()), "cpu")
         for name, frames in images.items()
@@ -112,16 +112,16 @@ def bands(model: str, n: int, methods: list[str]) -> None:
             f"  {METHODS[method]:<11} Ni and Al of the same orientation: correlation "
             f"{np.median(same):.2f} (another orientation {np.median(other):.2f})"
         )
-    masked(explainer["Ni"].card.name, images["Ni"], methods)
+    masked(classifier, images["Ni"], methods)
 
 
-def masked(model: str, frames: Array, methods: list[str]) -> None:
+def masked(classifier: Classifier, frames: Array, methods: list[str]) -> None:
     """Print how much of the heat lies on the rim of a circular mask."""
     rows, columns = np.mgrid[: frames.shape[1], : frames.shape[2]]
     middle = (np.array(frames.shape[1:]) - 1) / 2
     radius = np.hypot(rows - middle[0], columns - middle[1]) / (frames.shape[1] / 2)
     seen = np.where(radius < 0.95, frames, 0)
-    explainer = Explainer(load_model(model), stack_of(seen, KikuchiGeometry()), "cpu")
+    explainer = Explainer(classifier, stack_of(seen, KikuchiGeometry()), "cpu")
     rim, inside = (radius > 0.87) & (radius < 0.95), radius <= 0.87
     for method in methods:
         heats = [explainer.explain(frame, None, method).heat for frame in seen]

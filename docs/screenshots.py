@@ -76,7 +76,24 @@ def take_all() -> None:
     for table in viewer.window._qt_window.findChildren(QTableView):
         table.hideColumn(2)  # a path on this computer
     take(viewer, "features_table")
+    viewer.layers.clear()
+    take_explanation(viewer)
     viewer.close()
+
+
+def take_explanation(viewer: object) -> None:
+    """Ask of a pattern of several crystals what counted for its class."""
+    from napari_diffraction.learning.classes import MULTIPLE
+
+    (layer, *_) = viewer.open_sample(PLUGIN, "serial_experiment")
+    _, explain = viewer.window.add_plugin_dock_widget(PLUGIN, "Explain")
+    explain.layer.choose(layer)
+    labels = layer.metadata["labels"]["label"]
+    viewer.dims.set_current_step(0, int(labels[labels == MULTIPLE].index[0]))
+    explain.explain()
+    wait(lambda: (explain.question, explain.shown.view.index()) in explain.shown.maps)
+    viewer.reset_view()
+    take(viewer, "explain")
 
 
 def wait(ready: Callable[[], bool], seconds: float = 300) -> None:
