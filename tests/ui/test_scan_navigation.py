@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QApplication
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.layers import can_be_stack
-from napari_diffraction.ui.scan_navigation import ScanNavigation, mean_intensity
+from napari_diffraction.ui.scan_navigation import ScanNavigation
 
 ROWS, COLUMNS = 6, 9
 
@@ -44,38 +44,6 @@ def click(viewer, row, column, navigation, qtbot):
     QApplication.processEvents()
     QTest.mouseClick(canvas.native, Qt.MouseButton.LeftButton, pos=place)
     QApplication.processEvents()
-
-
-def test_the_mean_intensity_is_drawn_coarsely_first_and_exactly_in_the_end(stack, data):
-    pictures = [picture.copy() for picture in mean_intensity(stack, (ROWS, COLUMNS))]
-    assert np.array_equal(pictures[-1], data[:, :, 0, 0])
-    long = PatternStack(da.zeros((1, 300, 4, 4), dtype=np.uint8), "line")
-    first = next(iter(mean_intensity(long, (1, 300))))
-    assert first.shape == (1, 300)
-
-
-def test_a_coarse_picture_has_a_value_everywhere_and_ends_with_patience():
-    read = []
-
-    def frame(index):
-        read.append(index)
-        if index == 0:
-            raise InputError("damaged")
-        return np.full((4, 4), 7, np.uint8)
-
-    stack = PatternStack(da.zeros((100, 100, 4, 4), dtype=np.uint8), "large", read=frame)
-    (picture,) = mean_intensity(stack, (100, 100), patience=0)
-    assert len(read) == 1
-    rounds = mean_intensity(stack, (100, 100))
-    for _ in range(13):  # the rows of the first round
-        picture = next(rounds)
-    assert len(read) < 400
-    assert (picture[:8, :8] == 0).all()  # the unreadable one stands for its surroundings
-    assert (picture[8:] == 7).all()
-    for _ in rounds:
-        pass
-    assert sorted(set(read)) == list(range(10_000))
-    assert len(read) == 10_001
 
 
 def test_the_map_lies_beside_the_patterns_in_its_true_shape(stack, qtbot):

@@ -17,13 +17,12 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.navigation import navigation_map
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.layers import StackView, bare_viewer, stack_of
 
-#: The first look at a scan reads at most so many patterns along each side.
-_COARSE = 16
-#: Seconds for which the whole scan is looked at, and between two updates of its map.
-_PATIENCE, _INTERVAL = 30.0, 0.25
+#: Seconds between two updates of the map.
+_INTERVAL = 0.25
 #: Between map and patterns, in parts of a pattern's width.
 _GAP = 0.05
 _MARKER = "#FFFFFF"
@@ -98,7 +97,6 @@ class ScanNavigation:
         create_worker(
             _looks,
             self.stack,
-            self.shape,
             self._is_over,
             _connect={"yielded": self._show_looks},
         )
@@ -240,60 +238,14 @@ class ScanNavigation:
 
 
 def _looks(
-    stack: PatternStack, shape: tuple[int, int], is_over: Callable[[], bool]
+    stack: PatternStack, is_over: Callable[[], bool]
 ) -> Generator[NDArray[np.float32], None, None]:
-    """Hand over the picture of `mean_intensity` now and then, for a worker."""
+    """Hand over the map of a scan now and then, for a worker."""
     sent = 0.0
-    for picture in mean_intensity(stack, shape):
+    for step in navigation_map(stack):
         if is_over():
             return
         if time.monotonic() - sent > _INTERVAL:
             sent = time.monotonic()
-            yield picture.copy()
-    yield picture
-
-
-def mean_intensity(
-    stack: PatternStack, shape: tuple[int, int], patience: float = _PATIENCE
-) -> Iterator[NDArray[np.float32]]:
-    """Draw the mean intensity of each pattern, first of few, then of ever more of them.
-
-    Parameters
-    ----------
-    stack
-        A scan.
-    shape
-        Rows and columns.
-    patience
-        Seconds after which the picture is left as coarse as it is.
-
-    Yields
-    ------
-    ndarray of float32, (rows, columns)
-        The same array each time; where nothing was read yet, the value of a neighbour.  Unreadable
-        patterns give 0.
-    """
-    rows, columns = shape
-    began = time.monotonic()
-    picture = np.zeros(shape, np.float32)
-    step = 1 << max(0, int(np.ceil(np.log2(max(shape) / _COARSE))))
-    first = True
-    while step >= 1:
-        for row in range(0, rows, step):
-            for column in range(0, columns, step):
-                if not first and row % (2 * step) == 0 and column % (2 * step) == 0:
-                    continue  # read in the round before
-                value = _mean(stack, row * columns + column)
-                picture[row : row + step, column : column + step] = value
-                if time.monotonic() - began > patience:
-                    yield picture
-                    return
-            yield picture
-        step, first = step // 2, False
-
-
-def _mean(stack: PatternStack, index: int) -> float:
-    try:
-        return float(np.mean(stack.frame(index)))
-    except InputError:
-        return 0.0
+            yield step.picture.copy()
+    yield step.picture
