@@ -39,7 +39,7 @@ damages = st.one_of(
     ),
 )
 quick = settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     derandomize=True,
     database=None,

@@ -280,6 +280,18 @@ def test_geometry_survives_another_process(tmp_path):
     assert again.geometry == stack.geometry
 
 
+def test_our_own_scans_keep_their_geometry(tmp_path):
+    geometry = KikuchiGeometry(PC, 70.0, 5.0, 20.0)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["entry/data/data"] = GRID
+        file.attrs.update(geometry.numbers() | {"step_rows": 0.25, "step_columns": 0.5})
+        file["pattern_centre"] = np.broadcast_to(PC, (ROWS, COLUMNS, 3))
+    stack = open_stack(tmp_path / "a.h5")
+    assert stack.geometry == geometry
+    assert stack.step == (0.25, 0.5)
+    assert (stack.geometry.pc_map == PC).all()
+
+
 # --- binary files
 
 

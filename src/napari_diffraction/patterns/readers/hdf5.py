@@ -19,7 +19,7 @@ from napari_diffraction.patterns.readers import hyperspy
 from napari_diffraction.patterns.readers.datasets import choose, stack_shape
 from napari_diffraction.patterns.readers.ebsd_hdf5 import scan_header
 from napari_diffraction.patterns.readers.ebsd_scan import as_scan
-from napari_diffraction.patterns.readers.hdf5_survey import Survey, geometry_of, survey
+from napari_diffraction.patterns.readers.hdf5_survey import Survey, geometry_of, step_of, survey
 from napari_diffraction.patterns.readers.source import (
     Source,
     check_frame_bytes,
@@ -63,6 +63,7 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         run = _run(path, first, colours)
         missing = _missing(path, [file[name] for name, _ in members])
         geometry = hyperspy.geometry_of(file, chosen.name) or geometry_of(file, found.scalars)
+        step = step_of(file) if len(shape) == 4 else None
         ebsd = scan_header(file, chosen.name, int(np.prod(shape[:-2])), (shape[-2], shape[-1]))
     reader = _Patterns(path, members, chosen.shape, colours, missing)
     if missing and sum(stop - start for start, stop, _ in missing) >= np.prod(shape[:-2]):
@@ -82,6 +83,7 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         dataset=chosen.name,
         geometry=geometry,
         notes=notes,
+        step=step,
     )
     return source if ebsd is None else as_scan(source, ebsd)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_diffraction.patterns.geometry import in_millimetres, reciprocal_pixel
 from napari_diffraction.patterns.readers.datasets import Candidate, stack_shape
@@ -206,7 +207,20 @@ def _own_kikuchi(file: h5py.File) -> KikuchiGeometry | None:
     pc = None if x is None or y is None or z is None else (x, y, z)
     if pc is None and sample is None and camera is None and voltage is None:
         return None
-    return KikuchiGeometry(pc, sample, camera, voltage)
+    return KikuchiGeometry(pc, sample, camera, voltage, _own_pc_map(file))
+
+
+def _own_pc_map(file: h5py.File) -> NDArray[np.float64] | None:
+    item = file.get("pattern_centre")
+    if not isinstance(item, h5py.Dataset) or item.dtype.kind != "f" or len(item.shape or ()) != 3:
+        return None
+    return np.asarray(item[()], np.float64) if item.shape[-1] == 3 else None
+
+
+def step_of(file: h5py.File) -> tuple[float, float] | None:
+    """Return the step of a scan in one of our own files: that of rows and that of columns."""
+    rows, columns = (_finite_attribute(file, f"step_{axis}") for axis in ("rows", "columns"))
+    return None if rows is None or columns is None else (rows, columns)
 
 
 def _finite_attribute(file: h5py.File, name: str) -> float | None:
