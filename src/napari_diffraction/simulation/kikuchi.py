@@ -258,7 +258,7 @@ def to_grey(frames: NDArray[np.float32], outliers: float = 0.002) -> NDArray[np.
     ordered = np.partition(flat, (low_at, high_at), axis=1)
     low, high = ordered[:, low_at, None], ordered[:, high_at, None]
     grey = 255 * (flat - low) / np.maximum(high - low, 1e-6)
-    return np.clip(np.rint(grey), 0, 255).astype(np.uint8).reshape(frames.shape)
+    return np.asarray(np.clip(np.rint(grey), 0, 255), dtype=np.uint8).reshape(frames.shape)
 
 
 def _check(

@@ -57,7 +57,7 @@ def save_kikuchi(stack: SimulatedKikuchi, path: str | Path) -> Path:
         return path
     with replacing(path) as images:
         if suffix == ".npz":
-            columns = {name: np.array(stack.labels[name].tolist()) for name in stack.labels}
+            columns = {str(name): np.array(stack.labels[name].tolist()) for name in stack.labels}
             np.savez_compressed(images, allow_pickle=False, data=stack.images, **columns)
             return path
         if suffix in _TIFF:

@@ -115,7 +115,8 @@ def euler_angles(matrices: ArrayLike) -> FloatArray:
         upright, np.arctan2(m[..., 0, 1], m[..., 0, 0]), np.arctan2(m[..., 2, 0], -m[..., 2, 1])
     )
     phi2 = np.where(upright, 0.0, np.arctan2(m[..., 0, 2], m[..., 1, 2]))
-    return np.degrees(np.stack([phi1 % (2 * np.pi), phi, phi2 % (2 * np.pi)], axis=-1))
+    turns = np.stack([phi1 % (2 * np.pi), phi, phi2 % (2 * np.pi)], axis=-1)
+    return np.asarray(np.degrees(turns))
 
 
 def quaternions(matrices: ArrayLike) -> FloatArray:

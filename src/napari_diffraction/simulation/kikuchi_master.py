@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_diffraction.crystal.reflectors import reflectors
 from napari_diffraction.errors import InputError
 from napari_diffraction.simulation.kikuchi import KikuchiConditions
-from napari_diffraction.simulation.kikuchi_bands import bands_at, padded
+from napari_diffraction.simulation.kikuchi_bands import bands_at
 
 if TYPE_CHECKING:
     from napari_diffraction.crystal.structure import Structure
@@ -92,7 +92,7 @@ def master_pattern(
     crystal = reflectors(structure, conditions.reflectors, conditions.spacing)
     profile = conditions.profile()
     profile[5] = 0
-    north = bands_at(*(part[0] for part in padded([crystal])), profile, directions)
+    north = bands_at(crystal.normal, crystal.g, crystal.u, profile, directions)
     # One of each pair g, -g is enough for both halves: without excess they mirror each other.
     south = north[::-1, ::-1]
     return MasterPattern(np.stack([north, south]), structure.name, conditions.voltage)

@@ -64,6 +64,7 @@ def zone_axes(
     pc: ArrayLike,
     shape: tuple[int, int],
     highest: int = 3,
+    count: int = 20,
 ) -> tuple[NDArray[np.int32], FloatArray]:
     """Find the zone axes of low indices within a frame.
 
@@ -73,6 +74,8 @@ def zone_axes(
         As for `band_lines`.
     highest
         Largest index.
+    count
+        At most so many: those of the shortest vectors.
 
     Returns
     -------
@@ -87,7 +90,9 @@ def zone_axes(
     uvw, directions = uvw[ahead], directions[ahead]
     position = _pixels(directions[:, :2] / directions[:, 2:], np.asarray(pc, dtype=float), shape)
     inside = np.all((position > -0.5) & (position < np.array(shape) - 0.5), axis=1)
-    return uvw[inside].astype(np.int32), position[inside]
+    length = np.where(inside, np.linalg.norm(directions, axis=1), np.inf)
+    chosen = np.argsort(length, kind="stable")[: min(count, int(inside.sum()))]
+    return uvw[chosen].astype(np.int32), position[chosen]
 
 
 def _pixels(gnomonic: FloatArray, pc: FloatArray, shape: tuple[int, int]) -> FloatArray:

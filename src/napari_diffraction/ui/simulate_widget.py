@@ -1,4 +1,4 @@
-"""The panel that simulates spot patterns: a live preview, then a stack with its truth."""
+"""The panel that simulates patterns: a live preview, then a stack with its truth."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QScrollArea,
     QSlider,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -41,6 +42,7 @@ from napari_diffraction.ui.panel import button, sentence
 from napari_diffraction.ui.simulate_crystal import CrystalForm, Plan
 from napari_diffraction.ui.simulate_fields import WholeBox, leave_the_wheel
 from napari_diffraction.ui.simulate_form import SettingsForm, form_layout, section
+from napari_diffraction.ui.simulate_kikuchi import KikuchiTab
 from napari_diffraction.ui.simulate_layers import add_simulated, describe
 from napari_diffraction.ui.simulate_preview import Newest, PreviewLayer, in_turn
 from napari_diffraction.ui.simulate_result import ResultBox
@@ -55,7 +57,7 @@ _GETTING_READY = "Getting ready (half a minute the first time after an installat
 
 
 class SimulateWidget(QWidget):
-    """Simulate spot patterns.
+    """Simulate spot patterns, and on another tab Kikuchi patterns.
 
     Parameters
     ----------
@@ -78,8 +80,17 @@ class SimulateWidget(QWidget):
 
     # -- the panel ------------------------------------------------------------------------------
     def _build(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
+        page = QWidget()
+        self.tabs = QTabWidget()
+        self.tabs.addTab(page, "Spots")
+        self.tabs.addTab(QWidget(), "Kikuchi")
+        self.tabs.currentChanged.connect(self._on_tab)
+        self.kikuchi: KikuchiTab | None = None
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(6, 6, 6, 6)
+        whole.addWidget(self.tabs)
+        layout = QVBoxLayout(page)
+        layout.setContentsMargins(0, 6, 0, 0)
         layout.addLayout(self._preset_row())
         self._area = self._scroll_area()
         layout.addWidget(self._area, 1)
@@ -94,6 +105,14 @@ class SimulateWidget(QWidget):
         layout.addWidget(self.run_button)
         self.result = ResultBox(self._viewer, self.work)
         layout.addWidget(self.result)
+
+    def _on_tab(self, index: int) -> None:
+        """Make the second tab when it is first looked at: few people need both."""
+        if index == 1 and self.kikuchi is None:
+            self.kikuchi = KikuchiTab(self._viewer, self.preview_layer)
+            QVBoxLayout(self.tabs.widget(1)).addWidget(self.kikuchi)
+        elif index == 0:
+            self.update_preview()
 
     def _preset_row(self) -> QHBoxLayout:
         self.paper_button = button(
