@@ -44,7 +44,7 @@ def standardise(frames: Tensor, lit: Tensor) -> Tensor:
     frames : Tensor, (n, h, w)
         Intensities on any scale, NaN and infinity counting as masked.
     lit : Tensor, (n, h, w) or (h, w)
-        1 where the screen is lit, 0 behind a mask.
+        1 where the screen is lit, 0 behind a mask; one for all frames is quicker.
 
     Returns
     -------
@@ -60,9 +60,15 @@ def shrink(frames: Tensor, lit: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     x, weight : Tensor of float32, (n, 64, 64)
+        The weight is (1, 64, 64) where one is for all frames.
     """
     frames = frames.float()
-    weight = lit.float().expand_as(frames) * torch.isfinite(frames)
+    weight = lit.float()
+    if weight.ndim == 2:
+        weight = weight[None]
+    finite = torch.isfinite(frames)
+    if len(weight) == len(frames) or not finite.all():
+        weight = weight * finite
     frames = torch.nan_to_num(frames, nan=0.0, posinf=0.0, neginf=0.0)
     area = weight.sum(dim=(1, 2), keepdim=True).clamp_min(1)
     mean = (frames * weight).sum(dim=(1, 2), keepdim=True) / area
@@ -91,7 +97,7 @@ def flatten(x: Tensor, weight: Tensor) -> Tensor:
     x = _clipped(x, weight)
     local = torch.sqrt(_blur(x * x, weight, _CONTRAST) + 1e-6)
     x = (x / local).clamp(-_CLIP, _CLIP) * weight
-    return torch.stack([x, weight], dim=1)
+    return torch.stack([x, weight.expand_as(x)], dim=1)
 
 
 def _letterboxed(pictures: Tensor) -> Tensor:
@@ -222,4 +228,5 @@ def square_places(shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[
 def tensors(seen: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, ...]:
     """Make the network's input from what the looker gave for several frames."""
     frames, lit = zip(*seen, strict=True)
-    return (standardise(torch.stack(frames), torch.stack(lit)),)
+    alike = all(one is lit[0] for one in lit)
+    return (standardise(torch.stack(frames), lit[0] if alike else torch.stack(lit)),)

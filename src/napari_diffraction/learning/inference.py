@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Generator, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +21,10 @@ from napari_diffraction.learning.classes import UNREADABLE
 from napari_diffraction.learning.classifier import Classifier
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
+
+Floats = NDArray[np.float64]
+
+_CORES = os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,8 @@ def classify(
 ) -> Generator[BatchDone, None, pd.DataFrame]:
     """Classify the patterns of a stack.
 
-    Frames are read, flattened and searched for spots by one thread per core while the network
-    judges the batch before.
+    One thread per core reads and prepares frames while the network judges the batch before; small
+    frames that need little preparation are read and judged a whole batch a thread.
 
     Parameters
     ----------
@@ -114,30 +120,31 @@ def classify(
     if todo and not kind.is_ready():
         yield BatchDone(0, len(todo), "Compiling, which takes up to a minute once on each machine")
     look = kind.looker(stack) if todo else None
+    judge = _Judge(stack, classifier, look, shares)
     tables: list[pd.DataFrame] = []
     done = 0
     with _pool() as pool:
-        ahead = [_submit(pool, stack, look, batch) for batch in batches[:2]]
+        ahead = deque(judge.submit(pool, batch) for batch in batches[: judge.ahead])
         for number, batch in enumerate(batches):
-            seen = [future.result() for future in ahead.pop(0)]
-            if number + 2 < len(batches):
-                ahead.append(_submit(pool, stack, look, batches[number + 2]))
-            rows = _rows(stack, batch, seen, classifier, shares)
+            finish_batch = ahead.popleft()
+            if number + judge.ahead < len(batches):
+                ahead.append(judge.submit(pool, batches[number + judge.ahead]))
+            rows = _rows(stack, batch, finish_batch(), classifier.card.classes)
             tables.append(rows)
             done += len(batch)
             yield BatchDone(done, len(todo), "Classifying patterns", rows)
     if not tables:
-        return _rows(stack, [], [], classifier, shares)
+        return _rows(stack, [], judge.probabilities([]), classifier.card.classes)
     return pd.concat(tables, ignore_index=True)
 
 
 @contextmanager
 def _pool() -> Iterator[ThreadPoolExecutor]:
     """A thread per core, whose waiting work is dropped when the caller stops early."""
-    pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="view")
     # The cores are busy with the frames to come: more threads for the network only fight them.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    pool = ThreadPoolExecutor(_CORES, "view", torch.set_num_threads, (1,))
     try:
         yield pool
     finally:
@@ -145,48 +152,69 @@ def _pool() -> Iterator[ThreadPoolExecutor]:
         torch.set_num_threads(threads)
 
 
-def _submit(
-    pool: ThreadPoolExecutor, stack: PatternStack, look: Any, batch: list[int]
-) -> list[Future[Any]]:
-    return [pool.submit(_look, stack, look, index) for index in batch]
+class _Judge:
+    """Has batches looked at and judged, ahead of the one that is asked for."""
 
+    def __init__(
+        self,
+        stack: PatternStack,
+        classifier: Classifier,
+        look: Any,
+        shares: Mapping[str, float] | None,
+    ) -> None:
+        self.stack, self.classifier, self.look, self.shares = stack, classifier, look, shares
+        self.in_blocks = classifier.kind.in_blocks
+        self.ahead = _CORES + 1 if self.in_blocks else 2
+        # Patterns that are stored together are read together: two threads at two places of a file
+        # would unpack everything many times.
+        self._reading = threading.Lock()
 
-def _look(stack: PatternStack, look: Any, index: int) -> Any:
-    """What the network needs of a pattern; None where it cannot be read."""
-    try:
-        frame = stack.frame(index)
-    except InputError:
-        return None
-    return look(frame)
+    def submit(self, pool: ThreadPoolExecutor, batch: list[int]) -> Callable[[], Floats]:
+        """Begin with a batch; return what waits for its probabilities."""
+        if self.in_blocks:
+            return pool.submit(self._block, batch).result
+        views = [pool.submit(self._view, index) for index in batch]
+        return lambda: self.probabilities([view.result() for view in views])
+
+    def _block(self, batch: list[int]) -> Floats:
+        with self._reading:
+            frames = self.stack.frames(batch)
+        return self.probabilities([None if one is None else self.look(one) for one in frames])
+
+    def _view(self, index: int) -> Any:
+        """What the network needs of a pattern; None where it cannot be read."""
+        try:
+            frame = self.stack.frame(index)
+        except InputError:
+            return None
+        return self.look(frame)
+
+    def probabilities(self, seen: list[Any]) -> Floats:
+        """Judge what was seen, (n, n_classes); NaN where nothing could be read."""
+        p = np.full((len(seen), len(self.classifier.card.classes)), np.nan)
+        good = [i for i, one in enumerate(seen) if one is not None]
+        if good:
+            p[good] = self.classifier.probabilities([seen[i] for i in good], self.shares)
+        return p
 
 
 def _rows(
-    stack: PatternStack,
-    batch: list[int],
-    seen: list[Any],
-    classifier: Classifier,
-    shares: Mapping[str, float] | None,
+    stack: PatternStack, batch: list[int], p: Floats, classes: tuple[str, ...]
 ) -> pd.DataFrame:
     """Make the rows of a batch."""
-    classes = classifier.card.classes
-    p: NDArray[np.float64] = np.full((len(batch), len(classes)), np.nan)
-    good = [i for i, one in enumerate(seen) if one is not None]
-    if good:
-        p[good] = classifier.probabilities([one for one in seen if one is not None], shares)
+    good = ~np.isnan(p).any(axis=1)
     label = np.full(len(batch), UNREADABLE, dtype=object)
     confidence = np.zeros(len(batch))
-    label[good] = np.array(classes, dtype=object)[p[good].argmax(axis=1)] if good else []
-    confidence[good] = p[good].max(axis=1) if good else []
-    rows = pd.DataFrame(
-        {
-            "index": batch,
-            "source": [stack.source(i) for i in batch],
-            "label": label,
-            "confidence": confidence,
-        }
-    )
-    for column, name in enumerate(classes):
-        rows[f"p_{name}"] = p[:, column]
+    label[good] = np.array(classes, dtype=object)[p[good].argmax(axis=1)]
+    confidence[good] = p[good].max(axis=1)
+    columns = {
+        "index": batch,
+        "source": [stack.source(i) for i in batch],
+        "label": label,
+        "confidence": confidence,
+    } | {f"p_{name}": p[:, number] for number, name in enumerate(classes)}
     if stack.is_scan:
-        rows["row"], rows["column"] = np.divmod(np.array(batch, dtype=int), stack.data.shape[1])
-    return rows
+        columns["row"], columns["column"] = np.divmod(
+            np.array(batch, dtype=int), stack.data.shape[1]
+        )
+    return pd.DataFrame(columns)

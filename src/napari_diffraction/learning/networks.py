@@ -40,6 +40,9 @@ class Kind:
         Whether nothing has to be compiled before the first frame.
     misfit
         Says what of a card does not fit to this version; an empty text where all does.
+    in_blocks
+        Whether a thread had better look at a whole batch and judge it, as looking at a frame takes
+        less time than handing it over.
     """
 
     build: Callable[..., nn.Module]
@@ -49,6 +52,7 @@ class Kind:
     shares: Mapping[str, float] | None
     is_ready: Callable[[], bool]
     misfit: Callable[[ModelCard], str]
+    in_blocks: bool = False
 
 
 def _zone_misfit(card: ModelCard) -> str:
@@ -84,5 +88,6 @@ NETWORKS = {
         None,
         lambda: True,
         _bravais_misfit,
+        in_blocks=True,
     ),
 }
