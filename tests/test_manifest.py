@@ -38,6 +38,7 @@ def test_every_widget_and_sample_stands_in_its_menu() -> None:
     assert [sample.display_name for sample in CONTRIBUTIONS.sample_data] == [
         "Serial experiment",
         "Hybrid patterns",
+        "Rutilated quartz (EBSD scan)",
     ]
     assert MANIFEST.display_name == "Diffraction"
 

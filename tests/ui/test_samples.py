@@ -20,6 +20,7 @@ from napari_diffraction.simulation.dataset import simulate_spots
 from napari_diffraction.simulation.files import load_labels
 from napari_diffraction.simulation.samples import FIGURE_1
 from napari_diffraction.ui import samples
+from napari_diffraction.ui.scan_navigation import ScanNavigation
 
 FILES = Path(__file__).parents[2] / "sample_data"
 
@@ -130,3 +131,26 @@ def test_the_files_in_sample_data_hold_their_truth(name, count):
     assert set(labels["label"]) <= set(ZONE_CLASSES)
     assert stack.geometry.wavelength == pytest.approx(0.0251)
     assert (FILES / name).stat().st_size < 3e6
+
+
+def test_the_scan_opens_with_its_geometry_and_its_truth_beside_it(monkeypatch):
+    whole = samples.simulated_scan.rutilated_quartz
+    monkeypatch.setattr(
+        samples.simulated_scan, "rutilated_quartz", lambda: whole(shape=(6, 8), size=16)
+    )
+    (data, options, kind), (truth, described, labels) = samples.rutilated_quartz()
+    assert (kind, labels) == ("image", "labels")
+    assert data.shape == (6, 8, 16, 16)
+    stack = options["metadata"]["pattern_stack"]
+    assert stack.geometry.voltage == 20
+    assert stack.step == (1, 1)
+    assert not described["visible"]
+    viewer = ViewerModel()
+    layer = viewer.add_image(data, **options)
+    shown = viewer.add_labels(truth, **described)
+    place = ScanNavigation.of(viewer, layer).as_map()
+    np.testing.assert_allclose(shown.scale[-2:], place["scale"])
+    np.testing.assert_allclose(shown.translate[-2:], place["translate"])
+    names = dict(zip(described["features"]["index"], described["features"]["phase"], strict=True))
+    table = options["metadata"]["labels"]
+    assert [names[value] for value in truth.ravel()] == list(table["phase"])

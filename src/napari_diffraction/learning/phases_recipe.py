@@ -17,6 +17,8 @@ NONE_OF_THESE = "NoneOfThese"
 NO_PATTERN = "NoPattern"
 #: Least and greatest number of phases.
 FEWEST, MOST = 2, 10
+#: Minutes that the usual training takes at most, all in all.
+LONGEST = 9
 #: Pattern centres in Bruker's convention that a camera can have.
 _CENTRES = ((-0.5, 1.5), (-0.5, 1.5), (0.2, 3.0))
 
@@ -70,7 +72,7 @@ class PhasesRecipe:
     seed: int = 1
     others: int = 1400
     patterns: int = 250_000
-    minutes: float = 7.0
+    minutes: float = 6.5
     checks: int = 3000
     batch_size: int = 128
     learning_rate: float = 2e-3

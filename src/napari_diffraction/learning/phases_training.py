@@ -47,6 +47,8 @@ _REPORT = 1.0
 #: Share of the training over which the noise grows to its full range.
 _WARM_UP = 0.1
 _CHECK_BATCH = 250
+#: Minutes that everything beside the training itself takes.
+_BESIDE = 2.5
 #: Added to the number of a batch for calibration and for the final check.
 _CALIBRATION, _TEST = 80_000_000, 90_000_000
 
@@ -80,7 +82,7 @@ def train_phases(
     if output.suffix != ".safetensors":
         raise InputError(f"{output}: a model is written as .safetensors; use this ending.")
     recipe.structures()
-    yield Progress(0, recipe.patterns, f"Takes {_minutes(recipe.minutes + 1.5)} at most")
+    yield Progress(0, recipe.patterns, f"Takes {_minutes(recipe.minutes + _BESIDE)} at most")
     cores = os.cpu_count() or 1
     workers = workers or max(1, cores // 2)
     threads = torch.get_num_threads()

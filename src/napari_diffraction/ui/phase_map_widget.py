@@ -23,6 +23,7 @@ from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR, class_colour
 from napari_diffraction.progress import Progress
 from napari_diffraction.ui.compare_box import CompareBox
 from napari_diffraction.ui.layers import LayerCombo, bare_viewer, can_be_scan
+from napari_diffraction.ui.my_phases_box import MyPhasesBox
 from napari_diffraction.ui.panel import Panel, button, form, group, named, sentence
 from napari_diffraction.ui.phase_map_layers import PhaseMapLayers
 from napari_diffraction.ui.phase_map_work import (
@@ -84,8 +85,10 @@ class PhaseMapWidget(Panel):
         self.bar.returned.connect(self._on_returned)
         self.bar.finished.connect(self._on_finished)
         self.note = sentence()
+        self.phases = MyPhasesBox()
+        self.phases.trained.connect(self._on_trained)
         self.content.addLayout(fields)
-        for part in (self.run_button, self.bar, self.note):
+        for part in (self.run_button, self.bar, self.note, self.phases):
             self.content.addWidget(part)
         self.content.addWidget(self._build_results())
         self.content.addWidget(self._build_point())
@@ -142,7 +145,15 @@ class PhaseMapWidget(Panel):
             self._navigation = navigation
             if navigation is not None:
                 self.listen(navigation.moved, self._show_point)
+        self.phases.show_scan(None if navigation is None else navigation.stack)
         self._refresh()
+
+    def _on_trained(self, name: str) -> None:
+        """Offer a model that has just been made, and choose it."""
+        self.model.clear()
+        fill_models(self.model)
+        cards = [self.model.itemData(k).name for k in range(self.model.count())]
+        self.model.setCurrentIndex(cards.index(name) if name in cards else 0)
 
     def _on_model(self) -> None:
         card = self.model.currentData()

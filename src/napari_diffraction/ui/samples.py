@@ -11,24 +11,30 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import platformdirs
+from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import QEventLoop, Qt, QThread, QTimer
 from qtpy.QtWidgets import QApplication, QMainWindow, QProgressDialog
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.learning.palette import class_colour
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress, finish
 from napari_diffraction.simulation import samples
-from napari_diffraction.simulation.dataset import SimulatedStack
+from napari_diffraction.simulation import scan as simulated_scan
 from napari_diffraction.simulation.files import load_labels, save_simulated
 from napari_diffraction.ui.reader import LayerTuple, as_layer
+from napari_diffraction.ui.scan_navigation import link_when_added
 from napari_diffraction.ui.simulate_layers import pattern_stack, truth_layer
 from napari_diffraction.ui.simulate_preview import in_turn
 
-Work = Generator[Progress, None, SimulatedStack]
+Work = Generator[Progress, None, Any]
 _POLL_MS = 50
+#: Between the map of a scan and its patterns, in parts of a pattern's width.
+_GAP = 0.05
 
 
 def serial_experiment() -> list[LayerTuple]:
@@ -39,6 +45,37 @@ def serial_experiment() -> list[LayerTuple]:
 def hybrids() -> list[LayerTuple]:
     """Return 60 clean patterns between a zone and a Laue pattern, and, hidden, their truth."""
     return _sample("Hybrid patterns", samples.hybrids)
+
+
+def rutilated_quartz() -> list[LayerTuple]:
+    """Return a simulated EBSD scan of rutile in quartz and, hidden, the map of its truth."""
+    title = "Rutilated quartz"
+    scan = _with_bar(lambda: in_turn(simulated_scan.rutilated_quartz()), title)
+    stack = scan.stack(title)
+    link_when_added(stack)
+    data, options, kind = as_layer(stack)
+    options["metadata"]["labels"] = scan.truth
+    return [(data, options, kind), _truth_map(scan, title)]
+
+
+def _truth_map(scan: simulated_scan.SimulatedScan, title: str) -> LayerTuple:
+    """Return the layer of the true phases, in the place where maps of the scan lie."""
+    names = (*simulated_scan.PHASES, simulated_scan.NO_PATTERN)
+    phases = pd.Categorical(scan.truth["phase"], names).codes + 1
+    rows, columns = scan.images.shape[:2]
+    height, width = scan.images.shape[2:]
+    side = min(height / rows, 1.5 * width / columns)
+    colours = {k: class_colour(name, names) for k, name in enumerate(names, 1)}
+    options = {
+        "name": f"{title} - truth",
+        "visible": False,
+        "colormap": DirectLabelColormap(color_dict={**colours, None: "transparent"}),
+        "features": pd.DataFrame({"index": list(colours), "phase": names}),
+        "scale": (side, side),
+        "translate": ((side - 1) / 2, (side - 1) / 2 - side * columns - _GAP * width),
+        "metadata": {"labels": scan.truth},
+    }
+    return phases.reshape(rows, columns).astype(np.uint8), options, "labels"
 
 
 def _sample(title: str, simulate: Callable[[], Work]) -> list[LayerTuple]:
@@ -79,7 +116,7 @@ def _layers(stack: PatternStack, labels: pd.DataFrame) -> list[LayerTuple]:
     return [(data, options, kind), truth.as_layer_data_tuple()]
 
 
-def _with_bar(make: Callable[[], Work], title: str) -> SimulatedStack:
+def _with_bar(make: Callable[[], Work], title: str) -> Any:
     """Run work to its end while the windows stay alive, with a bar and Cancel."""
     app = QApplication.instance()
     if app is None or QThread.currentThread() is not app.thread():
@@ -87,14 +124,13 @@ def _with_bar(make: Callable[[], Work], title: str) -> SimulatedStack:
     cancelled = Event()
     steps: list[Progress] = []
 
-    def run() -> SimulatedStack | None:
+    def run() -> Any:
         work = make()
         while not cancelled.is_set():
             try:
                 steps.append(next(work))
             except StopIteration as stop:
-                result: SimulatedStack = stop.value
-                return result
+                return stop.value
         return None
 
     with ThreadPoolExecutor(1) as thread:
