@@ -23,7 +23,7 @@ NICKEL = "Ni_EMsoft"
 SUPERALLOY = "ni"  # its key among the measured scans
 PEER = "Hough indexing"
 _KINDS = {"single": "single pattern", "top 3": "within the top 3", "vote": "vote over 20"}
-_SETS = ("same materials", "materials never seen")
+_SETS = ("same materials", "unseen materials")
 
 
 def asked(found: dict[str, Any], speed: dict[str, float]) -> Iterator[tuple[str, float, float]]:
@@ -161,7 +161,7 @@ def protocol(found: dict[str, Any]) -> str:
             name,
             one["training"]["epochs"],
             *(one[part][key] for part in _SETS for key in ("accuracy", "balanced accuracy")),
-            one["materials never seen"]["accuracy without the hidden"],
+            one["unseen materials"]["accuracy without the hidden"],
             one["paper"],
         ]
         for name, one in found["networks"].items()

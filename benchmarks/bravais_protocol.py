@@ -248,7 +248,7 @@ def report(found: dict[str, Any]) -> str:
         lines.append(
             f"\n== {name}: {did['epochs']} epochs, {did['minutes']} minutes; {did['ended']}"
         )
-        for part in ("same materials", "materials never seen"):
+        for part in ("same materials", "unseen materials"):
             figures = one[part]
             lines.append(
                 f"\n{part}, {figures['patterns']} fresh patterns: "
@@ -272,10 +272,10 @@ def write(found: dict[str, Any], text: str, folder: Path) -> None:
     with replacing(folder / "bravais_protocol.txt") as path:
         path.write_text(text + "\n")
     for name, one in found["networks"].items():
-        for part in ("same materials", "materials never seen"):
+        for part in ("same materials", "unseen materials"):
             picture = confusion_figure(one[part].pop("_matrix"))
             picture.suptitle(f"{name}, {part}, {found['about']['patterns']} patterns a material")
-            file = f"bravais_protocol_{name}_{part.split()[-1]}.png"
+            file = f"bravais_protocol_{name}_{part.split()[0]}.png"
             with replacing(folder / file) as path:
                 picture.savefig(path, dpi=70, format="png")
     with replacing(folder / "bravais_protocol.json") as path:
@@ -336,7 +336,7 @@ def main() -> None:
             "paper": PAPER[name],
             "training": asdict(did),
             "same materials": examine(network, sets[SAME], options.size),
-            "materials never seen": examine(network, sets[UNSEEN], options.size),
+            "unseen materials": examine(network, sets[UNSEEN], options.size),
         }
     text = report(found)
     print(text)

@@ -123,17 +123,16 @@ def peer_rate(signal: Any, frames: np.ndarray, count: int) -> Callable[[], float
     try:
         import kikuchipy
         import pyebsdindex  # noqa: F401
-        from orix.crystal_map import PhaseList
     except ImportError as error:
         print(f"{error.name} is not installed: no Hough indexing (pip install kikuchipy[all])")
         return None
     rows = max(1, count // COLUMNS)
-    patterns = kikuchipy.signals.EBSD(frames[:rows], detector=signal.detector.deepcopy())
-    # A scan's signal must not have the nine pattern centres of the small one.
-    patterns.detector.pc = signal.detector.pc_average
+    detector = signal.detector.deepcopy()
+    detector.pc = detector.pc_average  # nine centres do not go with a scan
+    patterns = kikuchipy.signals.EBSD(frames[:rows], detector=detector)
     patterns.remove_static_background(static_bg=signal.static_background, show_progressbar=False)
     patterns.remove_dynamic_background(show_progressbar=False)
-    phases = PhaseList(signal.xmap.phases)
+    phases = signal.xmap.phases
     indexer = patterns.detector.get_indexer(phases)
 
     def measure() -> float:
