@@ -68,6 +68,8 @@ def test_a_saved_scan_is_read_as_a_scan(scan: SimulatedScan, tmp_path: Path) -> 
     stack = open_stack(path)
     assert stack.is_scan
     assert stack.geometry.numbers() == scan.geometry.numbers()
+    assert stack.step == scan.step
+    np.testing.assert_array_equal(stack.geometry.pc_map, scan.geometry.pc_map)
     np.testing.assert_array_equal(stack.frame(33), scan.images[1, 13])
     labels = load_labels(path)
     assert labels is not None

@@ -55,10 +55,11 @@ class PhasesRecipe:
     batch_size, learning_rate, weight_decay
         Of AdamW, with a warm-up and a cosine.
     start
-        Model whose weights the training starts from, where there is one of this name or file;
-        empty: random ones.
+        Model whose weights the training starts from, as far as they fit, where there is one of
+        this name or file; empty: random ones.
     widths, depths
-        Of `napari_diffraction.learning.bravais_network.BravaisNetwork`, for random weights.
+        Of `napari_diffraction.learning.bravais_network.BravaisNetwork`; empty: those of the model
+        to start from.
     """
 
     name: str = "my-phases"
@@ -78,8 +79,8 @@ class PhasesRecipe:
     learning_rate: float = 2e-3
     weight_decay: float = 0.03
     start: str = "bravais"
-    widths: tuple[int, ...] = (24, 48, 96, 160)
-    depths: tuple[int, ...] = (0, 1, 2, 2)
+    widths: tuple[int, ...] = ()
+    depths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not all(isinstance(phase, str) for phase in self.phases):

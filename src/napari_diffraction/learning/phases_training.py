@@ -42,6 +42,8 @@ from napari_diffraction.progress import Progress
 
 __all__ = ["PhasesRecipe", "train_phases"]
 
+#: Of the network where neither the recipe nor a model to start from tells.
+_OPTIONS: dict[str, Any] = {"widths": (24, 48, 96, 160), "depths": (0, 1, 2, 2)}
 #: Seconds between reports.
 _REPORT = 1.0
 #: Share of the training over which the noise grows to its full range.
@@ -119,16 +121,25 @@ def _start(recipe: PhasesRecipe) -> tuple[State, dict[str, Any]]:
     """Make the network, with its options for the card."""
     torch.manual_seed(recipe.seed)
     before = _model_before(recipe)
-    options: dict[str, Any] = {"widths": recipe.widths, "depths": recipe.depths}
-    if before is not None:
-        options = before.card.options
+    options = dict(_OPTIONS if before is None else before.card.options)
+    options |= {"widths": recipe.widths} if recipe.widths else {}
+    options |= {"depths": recipe.depths} if recipe.depths else {}
     network = BravaisNetwork(len(recipe.classes), **options)
     if before is not None:
-        body = before.network.state_dict()
-        body = {name: values for name, values in body.items() if not name.startswith("head.")}
-        network.load_state_dict(body, strict=False)
+        _take_over(network, before.network)
     network = network.to(memory_format=torch.channels_last)
     return begin(network, recipe.learning_rate, recipe.weight_decay), options
+
+
+def _take_over(network: BravaisNetwork, before: BravaisNetwork) -> None:
+    """Take all weights that fit, but not those of the layer that names the classes."""
+    mine = network.state_dict()
+    theirs = {
+        name: values
+        for name, values in before.state_dict().items()
+        if not name.startswith("head.") and name in mine and values.shape == mine[name].shape
+    }
+    network.load_state_dict(theirs, strict=False)
 
 
 def _model_before(recipe: PhasesRecipe) -> Classifier | None:

@@ -169,6 +169,8 @@ def save_scan(scan: SimulatedScan, path: str | Path) -> Path:
         write_patterns(file, scan.images)
         for name, value in scan.geometry.numbers().items():
             file.attrs[name] = value
+        file.attrs["step_rows"], file.attrs["step_columns"] = scan.step
+        file.create_dataset("pattern_centre", data=scan.geometry.pc_map)
         write_table(file.create_group("labels"), scan.truth)
     return path
 
