@@ -122,8 +122,8 @@ def _log(rng: np.random.Generator, low: float, high: float, n: int) -> NDArray[A
 
 def _bands_in_numba(*arrays: Any) -> Tensor:
     """`napari_diffraction.simulation.kikuchi_torch.bands`, by its faster twin for processors."""
-    *values, shape = arrays
-    return torch.from_numpy(kikuchi_bands.bands(*(v.numpy() for v in values), shape))
+    values: list[Any] = [v.numpy() if isinstance(v, Tensor) else v for v in arrays]
+    return torch.from_numpy(kikuchi_bands.bands(*values))
 
 
 class PatternMaker:
@@ -142,7 +142,7 @@ class PatternMaker:
     def __init__(self, pool: StructurePool, seed: int, compiled: bool = False) -> None:
         self.pool = pool
         self.generator = torch.Generator(pool.device).manual_seed(seed)
-        self._bands = torch.compile(bands, dynamic=False) if compiled else bands
+        self._bands: Any = torch.compile(bands, dynamic=False) if compiled else bands
         if pool.device.type == "cpu":
             self._bands = _bands_in_numba
 

@@ -19,14 +19,15 @@ class _Block(nn.Module):
 
     def __init__(self, inside: int, outside: int, stride: int = 1, squeeze: bool = True) -> None:
         super().__init__()
+        last = nn.BatchNorm2d(outside)
+        nn.init.constant_(last.weight, 0.2)
         self.body = nn.Sequential(
             nn.Conv2d(inside, outside, 3, stride=stride, padding=1, bias=False),
             nn.BatchNorm2d(outside),
             nn.ReLU(inplace=True),
             nn.Conv2d(outside, outside, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outside),
+            last,
         )
-        nn.init.constant_(self.body[4].weight, 0.2)
         self.squeeze = (
             nn.Sequential(
                 nn.Linear(outside, outside // 8),

@@ -121,7 +121,7 @@ def train_bravais(
 def _start(recipe: BravaisRecipe, device: torch.device) -> State:
     torch.manual_seed(recipe.seed)
     network = BravaisNetwork(len(BRAVAIS_CLASSES), recipe.widths, recipe.depths)
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.to(device).to(memory_format=torch.channels_last)
     return begin(network, recipe.learning_rate, recipe.weight_decay)
 
 

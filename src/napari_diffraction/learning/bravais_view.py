@@ -140,10 +140,10 @@ def _surface(x: Tensor, weight: Tensor) -> Tensor:
     basis, products = _powers(x.device)
     k = len(basis)
     weights = weight.flatten(1)
-    normal = (weights @ products.T).unflatten(1, (k, k)) + torch.eye(k, device=x.device)
+    normal = (weights @ products.T).reshape(-1, k, k) + torch.eye(k, device=x.device)
     right = (x.flatten(1) * weights) @ basis.T
-    fitted = torch.linalg.solve_ex(normal, right[:, :, None]).result[:, :, 0]
-    return (fitted @ basis).unflatten(1, (SIDE, SIDE))
+    fitted: Tensor = torch.linalg.solve_ex(normal, right[:, :, None]).result[:, :, 0]
+    return (fitted @ basis).reshape(-1, SIDE, SIDE)
 
 
 def _eroded(lit: Tensor) -> Tensor:
@@ -178,7 +178,7 @@ def looker(stack: PatternStack) -> Callable[[NDArray[Any]], tuple[Tensor, Tensor
 
     background = static_background(stack)
     lit = background.mask.astype(np.float32)
-    gain = np.ones_like(background.mean)
+    gain: NDArray[Any] = np.ones_like(background.mean)
     if background.usable:
         floor = 0.02 * float(background.mean[background.mask].mean())
         gain = 1 / np.maximum(background.mean, max(floor, 1e-6))

@@ -55,11 +55,12 @@ def begin(network: BravaisNetwork, learning_rate: float, weight_decay: float) ->
     smooth = copy.deepcopy(network)
     smooth.eval().requires_grad_(False)
     parameters = list(network.parameters())
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1]},
+    ]
     optimiser = torch.optim.AdamW(
-        [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1]},
-        ],
+        groups,
         lr=learning_rate,
         weight_decay=0.0,
         fused=True,

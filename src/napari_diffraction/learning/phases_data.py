@@ -15,7 +15,11 @@ from napari_diffraction.crystal.materials import MATERIALS
 from napari_diffraction.files import replacing
 from napari_diffraction.learning.bravais_data import Draw, PatternMaker, draw
 from napari_diffraction.learning.phases_recipe import PhasesRecipe
-from napari_diffraction.learning.structure_pool import StructurePool, structure_arrays
+from napari_diffraction.learning.structure_pool import (
+    StructurePool,
+    save_arrays,
+    structure_arrays,
+)
 from napari_diffraction.simulation.kikuchi_effects import COLUMNS
 from napari_diffraction.simulation.kikuchi_geometry import wavelength
 
@@ -80,7 +84,7 @@ def write_crystals(recipe: PhasesRecipe, others: list[Arrays], path: Path) -> No
     whole = {name: np.concatenate([t[name] for t in tables]) for name in phases}
     whole["label"] = np.minimum(np.arange(len(whole["label"])), len(recipe.phases))
     with replacing(path) as partial:
-        np.savez(partial, **whole)
+        save_arrays(partial, whole)
 
 
 def likeness(some: Arrays, others: Arrays) -> NDArray[np.float64]:

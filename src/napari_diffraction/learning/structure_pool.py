@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,13 @@ def make_chunk(job: tuple[str, int]) -> str:
         rng = np.random.default_rng([seed, 11])
         drawn = [random_structure(lattice, rng) for lattice in LATTICES for _ in range(100)]
         with replacing(Path(path)) as partial:
-            np.savez(partial, **structure_arrays(drawn))
+            save_arrays(partial, structure_arrays(drawn))
     return path
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays by name as ``.npz``, which `read_chunk` reads."""
+    np.savez(path, **dict(arrays))  # type: ignore[arg-type]  # its stub takes names for options
 
 
 def read_chunk(path: str | Path) -> dict[str, NDArray[Any]]:

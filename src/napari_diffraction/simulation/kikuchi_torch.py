@@ -6,6 +6,7 @@ The numba twin of `bands` is `napari_diffraction.simulation.kikuchi_bands`.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -99,7 +100,7 @@ def bands(
     total = _sum_profiles(mine, direction, t, inverse, edge, hat, asymmetric, dip)
     scale = torch.sqrt((a * a).sum(dim=1, keepdim=True)).clamp_min(1e-6)
     total = total / (1 + saturation[:, None] * total.abs() / scale)
-    return total.unflatten(1, shape)
+    return total.reshape(-1, *shape)
 
 
 def _sum_profiles(
@@ -120,8 +121,9 @@ def _sum_profiles(
     step = max(1, budget // total.numel())
     for i in range(0, normal.shape[1], step):
         some = slice(i, i + step)
-        parts = (v[:, some] for v in (t, inverse, edge, hat, asymmetric))
-        total += _profiles(normal[:, some], direction, *parts, dip).sum(dim=1)
+        ours: list[Any] = [v[:, some] for v in (t, inverse, edge, hat, asymmetric)]
+        ours.append(dip)
+        total += _profiles(normal[:, some], direction, *ours).sum(dim=1)
     return total
 
 
@@ -162,7 +164,7 @@ def random_rotations(n: int, generator: torch.Generator, device: torch.device) -
         *(2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
         *(2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
     ]
-    return torch.stack(rows, dim=1).unflatten(1, (3, 3))
+    return torch.stack(rows, dim=1).reshape(-1, 3, 3)
 
 
 def degrade(
@@ -327,4 +329,4 @@ def axis_maps(
     maps = [torch.where(order == k, near, none).amax(dim=1) for k in (2, 3, 4, 6)]
     even = (order == 2) | (order == 4) | (order == 6)
     maps.append(torch.where(even, across, none).amax(dim=1))
-    return torch.stack(maps, dim=1).unflatten(2, (size, size))
+    return torch.stack(maps, dim=1).reshape(-1, len(maps), size, size)
