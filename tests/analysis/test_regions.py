@@ -1,4 +1,6 @@
+import importlib.util
 from dataclasses import replace
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from napari_diffraction.analysis.phase_map import NOT_INDEXED
 from napari_diffraction.analysis.regions import find_regions, small_pictures, vote, vote_by_regions
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish
 
@@ -36,6 +39,16 @@ def test_grains_are_found_and_boundaries_do_not_bridge_them(noise):
     middles = [np.bincount(regions[:, c]).argmax() for c in (1, 6, 10)]
     assert len(set(middles)) == 3
     assert regions[0, 0] == 0
+
+
+def test_grains_are_parted_where_all_patterns_share_the_response_of_the_camera():
+    rng = np.random.default_rng(8)
+    camera, first, second = unit(rng.normal(size=(3, 300)))
+    clean = np.where((np.arange(12) < 5)[:, None], 1.5 * camera + first, 1.5 * camera + second)
+    pictures = unit(clean + 0.3 * unit(rng.normal(size=(8, 12, 300)))).reshape(96, 300)
+    assert pictures[0] @ pictures[11] > 0.5
+    regions = find_regions(pictures, (8, 12)).reshape(8, 12)
+    assert (regions == (np.arange(12) >= 5)).all()
 
 
 def test_a_single_crystal_is_one_region_and_noise_is_none():
@@ -110,3 +123,13 @@ def test_real_frames_are_compared_behind_a_mask(make_map, truth):
     left = np.delete(regions[:, :5].ravel(), 1 * 5 + 1)
     assert len(np.unique(left)) == 1
     assert regions[0, 0] != regions[0, 7]
+
+
+def test_the_two_grains_of_a_measured_nickel_scan_are_found():
+    spec = importlib.util.find_spec("kikuchipy")
+    if spec is None:
+        pytest.skip("kikuchipy, which ships the scan, is not installed")
+    path = Path(spec.origin).parent / "data" / "kikuchipy_h5ebsd" / "patterns.h5"
+    stack = open_stack(path, dataset="Scan 1/EBSD/Data/patterns")
+    regions = find_regions(finish(small_pictures(stack)), (3, 3))
+    assert regions.tolist() == [0, 1, 1] * 3

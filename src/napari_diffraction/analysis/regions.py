@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 #: Side of the small pictures that are compared; fine enough for bands, coarse enough for noise.
 _SIDE = 24
 #: The threshold found is kept within these: unrelated patterns correlate by chance up to about
-#: 0.2, and two overlapping ones by half.
-_LOWEST, _HIGHEST = 0.2, 0.6
+#: 0.2, and more where the camera's own response could not be taken out.
+_LOWEST, _HIGHEST = 0.2, 0.85
+#: Neighbours are of two kinds if so much of the variance of their correlations lies between the
+#: kinds (0.64 for a normal distribution cut in half), and these lie so far apart.
+_PARTED, _APART = 0.75, 0.1
 _BATCH = 128
 #: A probability below this counts as this one, so that no single pattern can veto a class.
 _LEAST = 1e-4
@@ -118,15 +121,20 @@ def find_regions(
 
 
 def _between(alike: NDArray[np.float32]) -> float:
-    """Return the correlation half-way between those of alike and of different neighbours."""
+    """Return a correlation between those of alike and those of different neighbours."""
     if len(alike) < 2 or np.ptp(alike) < 1e-6:
         return _LOWEST
-    from skimage.filters import threshold_otsu
-
-    split = float(threshold_otsu(alike))
-    best = float(alike[alike > split].mean() + alike[alike <= split].mean()) / 2
-    # Where all are alike, nothing must be parted: they spread about their middle by noise alone.
-    best = min(best, 0.6 * float(np.quantile(alike, 0.75)))
+    # The cut with the largest variance between its two sides (Otsu), at the values themselves.
+    values = np.sort(alike.astype(np.float64))
+    count = np.arange(1, len(values))
+    total = np.cumsum(values)[:-1]
+    low, high = total / count, (values.sum() - total) / (len(values) - count)
+    between = count * (len(values) - count) * (high - low) ** 2 / len(values) ** 2
+    cut = int(between.argmax())
+    if between[cut] > _PARTED * values.var() and high[cut] - low[cut] > _APART:
+        best = float(high[cut] + low[cut]) / 2
+    else:  # one kind of neighbours: they spread about their middle by noise alone
+        best = 0.6 * float(np.median(alike))
     return float(np.clip(best, _LOWEST, _HIGHEST))
 
 
