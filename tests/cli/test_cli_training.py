@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from napari_diffraction.cli.app import run
-from napari_diffraction.learning import zone_training
+from napari_diffraction.learning import phases_training, zone_training
 from napari_diffraction.learning.zone_training import TrainProgress
 from napari_diffraction.progress import Progress
 
@@ -60,6 +60,34 @@ def test_a_training_that_is_stopped_says_how_to_go_on(
     assert run(["train", str(recipe), "--output", str(output)]) == 130
     (line,) = capsys.readouterr().err.splitlines()
     assert "--resume" in line
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_phases_are_told_how_long_it_takes_and_how_good_it_is(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    stops: bool,
+) -> None:
+    def train(recipe: Any, output: Path, workers: int | None) -> Generator[Progress, None, Path]:
+        yield Progress(0, 2, f"Takes {recipe.minutes:g} min at most")
+        if stops:
+            raise KeyboardInterrupt
+        yield Progress(2, 2, "98.7% of fresh simulated patterns are right")
+        return output
+
+    monkeypatch.setattr(phases_training, "train_phases", train)
+    recipe = tmp_path / "steel.toml"
+    recipe.write_text('kind = "phases"\nphases = ["ferrite", "austenite"]\n')
+    output = tmp_path / "steel.safetensors"
+    status = run(["train", str(recipe), "--output", str(output), "--minutes", "2"])
+    captured = capsys.readouterr()
+    assert captured.out.startswith("Takes 2 min at most.\n")
+    if stops:
+        assert (status, captured.err) == (130, "Stopped; nothing is kept.\n")
+    else:
+        assert (status, captured.err) == (0, "")
+        assert "98.7% of fresh simulated patterns are right.\n" in captured.out
 
 
 @pytest.mark.parametrize(

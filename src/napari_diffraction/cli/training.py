@@ -45,14 +45,20 @@ def train_model(
     """
     from tqdm import tqdm
 
+    from napari_diffraction.learning.phases_recipe import PhasesRecipe
     from napari_diffraction.learning.recipe import read_recipe
     from napari_diffraction.learning.training import train
     from napari_diffraction.learning.zone_training import TrainProgress
 
-    said = 0.0
+    made_by = read_recipe(recipe)
+    quick = isinstance(made_by, PhasesRecipe)
+    said, last = 0.0, ""
 
     def tell(step: Progress) -> None:
-        nonlocal said
+        nonlocal said, last
+        if quick and not last:  # how long it will take
+            tqdm.write(f"{step.message}.")
+        last = step.message
         # The score is new once an epoch.
         if isinstance(step, TrainProgress) and step.score == step.score != said:
             said = step.score
@@ -60,11 +66,17 @@ def train_model(
             tqdm.write(f"After {share}: loss {step.loss:.3f}, average precision {said:.3f}")
 
     try:
-        work = train(read_recipe(recipe), output, resume, workers, minutes)
+        work = train(made_by, output, resume, workers, minutes)
         with_bar(work, tell, unit="step")
     except KeyboardInterrupt as stop:
+        if quick:
+            raise Interrupted("Stopped; nothing is kept.") from stop
         raise Interrupted(
             f"Stopped. What was simulated and the last checkpoint are kept in {output}.work: the "
             "same command with --resume goes on from there."
         ) from stop
-    return f"{output}: the model; use it with classify --model {output}, check it with evaluate."
+    verdict = f"{last}.\n" if quick else ""
+    return (
+        f"{verdict}{output}: the model; use it with classify --model {output}, check it with "
+        "evaluate."
+    )
