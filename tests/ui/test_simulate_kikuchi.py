@@ -84,10 +84,14 @@ def test_bands_and_axes_are_layers_that_follow_the_slider(qtbot, tab):
     second = np.array(viewer.layers[AXES].data)
     assert first.shape != second.shape or np.abs(first - second).max() > 1
     assert viewer.layers[AXES].features["uvw"].str.match(r"\[-?\d -?\d -?\d\]").all()
+    tab.orientation.setValue(2)
+    settle(qtbot, tab)
+    assert [layer.name for layer in viewer.layers][-3:] == [LAYER_NAME, BANDS, AXES]
     tab.axes.setChecked(False)
     assert not viewer.layers[AXES].visible
     viewer.layers.remove(viewer.layers[BANDS])
-    viewer.dims.set_current_step(0, 1)
+    tab.orientation.setValue(1)
+    settle(qtbot, tab)
     assert len(viewer.layers[BANDS].data) >= 3
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -160,7 +160,7 @@ def simulate_kikuchi(
     which = np.repeat(np.arange(len(structures)), patterns)
     rows = effects.row() if isinstance(effects, KikuchiEffects) else np.asarray(effects)
     rows = np.broadcast_to(rows, (total, rows.shape[-1]))
-    clean = isinstance(effects, KikuchiEffects) and effects == KikuchiEffects()
+    clean = isinstance(effects, KikuchiEffects) and _is_clean(effects)
     images = np.empty((total, *shape), dtype=np.uint8)
     step = max(1, min(256, _BATCH_PIXELS // (shape[0] * shape[1])))
     for first in range(0, total, step):
@@ -217,7 +217,7 @@ def simulate_one_kikuchi(
     turned = np.asarray(angles, dtype=float).reshape(1, 3)
     centre = np.asarray(conditions.pc if pc is None else pc, dtype=float).reshape(1, 3)
     frames = _bands([crystal], turned, centre, conditions, shape)
-    if effects is not None and effects != KikuchiEffects():
+    if effects is not None and not _is_clean(effects):
         frames = _degraded(frames, effects.row()[None], seed)
     return np.asarray(to_grey(frames)[0])
 
@@ -292,6 +292,12 @@ def _bands(
         np.tile(beam_direction(conditions.camera_tilt), (len(angles), 1)),
         shape,
     )
+
+
+def _is_clean(effects: KikuchiEffects) -> bool:
+    """Whether nothing but the bands is seen; their contrast then is that of the grey levels."""
+    off = KikuchiEffects()
+    return replace(effects, contrast=off.contrast) == off
 
 
 def _degraded(

@@ -17,6 +17,7 @@ from napari_diffraction.simulation.kikuchi import KikuchiConditions, SimulatedKi
 from napari_diffraction.simulation.kikuchi_geometry import detector_to_crystal
 from napari_diffraction.simulation.kikuchi_overlay import band_lines, zone_axes
 from napari_diffraction.ui.reader import as_layer
+from napari_diffraction.ui.simulate_preview import is_overlay
 
 #: Where the patterns keep the simulation that made them.
 KIKUCHI = "kikuchi_simulation"
@@ -102,6 +103,7 @@ class Overlay:
             self._show_bands(*band_lines(structure, rotation, pc, shape))
         if AXES in names:
             self._show_axes(*zone_axes(structure, rotation, pc, shape))
+        self._raise()
 
     def _show_bands(self, hkl: Any, ends: Any) -> None:
         if not len(ends):
@@ -144,6 +146,16 @@ class Overlay:
         layer.data = position
         layer.features = {"uvw": [index_text(row, "[]") for row in uvw.tolist()]}
         layer.visible = True
+
+    def _raise(self) -> None:
+        """Bring the drawings above all pictures."""
+        layers = self._viewer.layers
+        for name in (BANDS, AXES):
+            layer = self._there(name)
+            if layer is not None and any(
+                not is_overlay(above) for above in layers[layers.index(layer) :]
+            ):
+                layers.move(layers.index(layer), -1)
 
     def _keep(self, layer: Layer) -> None:
         layer.metadata["napari_diffraction"] = {"overlay": True}

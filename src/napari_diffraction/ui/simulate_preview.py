@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Layer
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -93,6 +93,11 @@ def _alone(work: Callable[[], Any]) -> Any:
         return work()
 
 
+def is_overlay(layer: Layer) -> bool:
+    """Whether a layer is drawn over the preview and so may lie above it."""
+    return bool(layer.metadata.get("napari_diffraction", {}).get("overlay"))
+
+
 class PreviewLayer:
     """The image layer of the preview, made when first needed.
 
@@ -129,7 +134,8 @@ class PreviewLayer:
         if fit_contrast:
             self.layer.reset_contrast_limits_range()
             self.layer.contrast_limits = contrast_limits(image)
-        if layers[-1] is not self.layer:
+        pictures = [layer for layer in layers if not is_overlay(layer)]
+        if pictures[-1] is not self.layer:
             layers.move(layers.index(self.layer), -1)
         self.layer.visible = True
 
