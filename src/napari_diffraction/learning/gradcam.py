@@ -18,7 +18,10 @@ with without_triton():
 
 
 class _EigenCAM(pytorch_grad_cam.EigenCAM):  # type: ignore[misc]
-    """Eigen-CAM with the sign of the component chosen so that active places are hot."""
+    """Eigen-CAM of the activations as they are, as Muhammad and Yeasin (2020) define it.
+
+    The library takes their mean off first, which leaves the sign of the map to chance.
+    """
 
     def get_cam_image(
         self,
@@ -29,13 +32,13 @@ class _EigenCAM(pytorch_grad_cam.EigenCAM):  # type: ignore[misc]
         grads: NDArray[np.float32] | None,
         eigen_smooth: bool = False,
     ) -> NDArray[np.float32]:
-        maps = super().get_cam_image(
-            input_tensor, target_layer, targets, activations, grads, eigen_smooth
-        )
-        active = activations.sum(axis=1)
-        active -= active.mean(axis=(1, 2), keepdims=True)
-        sign = np.where((maps * active).sum(axis=(1, 2), keepdims=True) < 0, -1, 1)
-        return np.asarray(maps * sign, dtype=np.float32)
+        maps = []
+        for active in activations:
+            places = active.reshape(len(active), -1).T
+            _, _, components = np.linalg.svd(places, full_matrices=False)
+            seen = (places @ components[0]).reshape(active.shape[1:])
+            maps.append(seen if seen.sum() > 0 else -seen)
+        return np.stack(maps)
 
 
 _METHODS = {
