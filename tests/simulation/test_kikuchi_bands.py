@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.reflectors import reflectors
-from napari_diffraction.simulation.kikuchi_bands import PROFILE, bands, padded
+from napari_diffraction.simulation.kikuchi_bands import PIXEL, PROFILE, bands, padded
 
 
 def structures(n, seed=0):
@@ -36,7 +36,7 @@ def inputs(n=6, seed=0):
     return normal, g, u, rotation, pc, profile, beam
 
 
-def by_the_formula(normal, g, u, rotation, pc, profile, beam, shape):
+def by_the_formula(normal, g, u, rotation, pc, profile, beam, shape, pixel):
     """One pattern straight from the definition, in double precision."""
     h, w = shape
     length, width, floor, power, plate, excess, saturation, dip = profile
@@ -51,8 +51,9 @@ def by_the_formula(normal, g, u, rotation, pc, profile, beam, shape):
         if u_ == 0:
             continue
         x, t, d = s @ n, length * g_ / 2, floor + width * length * u_ / g_
-        p, m = (t - x) / d, (t + x) / d
-        edge = (p - dip) / (1 + p**2) + (m - dip) / (1 + m**2)
+        seen = d + pixel / (h * pc[2])
+        p, m = (t - x) / seen, (t + x) / seen
+        edge = ((p - dip) / (1 + p**2) + (m - dip) / (1 + m**2)) * d / seen
         hat = 0.5 * (p / np.sqrt(1 + p**2) + m / np.sqrt(1 + m**2))
         odd = (n @ rotation @ beam) * (x / t) * np.exp(-((x / t) ** 2))
         a = (u_ / u.max()) ** power
@@ -61,13 +62,13 @@ def by_the_formula(normal, g, u, rotation, pc, profile, beam, shape):
     return total / (1 + saturation * np.abs(total) / np.sqrt(squares))
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (50, 37)])
-def test_bands_follow_the_formula(shape):
+@pytest.mark.parametrize(("shape", "pixel"), [((64, 64), 0.0), ((50, 37), 0.0), ((64, 64), PIXEL)])
+def test_bands_follow_the_formula(shape, pixel):
     given = inputs()
-    frames = bands(*given, shape)
+    frames = bands(*given, shape, pixel)
     assert frames.dtype == np.float32
     for i, frame in enumerate(frames):
-        wanted = by_the_formula(*(part[i] for part in given), shape)
+        wanted = by_the_formula(*(part[i] for part in given), shape, pixel)
         assert np.sqrt(np.mean((frame - wanted) ** 2)) < 1e-3 * wanted.std()
 
 
@@ -77,9 +78,9 @@ def test_torch_gives_the_same():
 
     assert kikuchi_torch.PROFILE == PROFILE
     given = inputs(12, seed=4)
-    frames = bands(*given, (48, 64))
+    frames = bands(*given, (48, 64), PIXEL)
     tensors = (torch.from_numpy(np.asarray(part, dtype=np.float32)) for part in given)
-    twin = kikuchi_torch.bands(*tensors, (48, 64)).numpy()
+    twin = kikuchi_torch.bands(*tensors, (48, 64), PIXEL).numpy()
     error = np.sqrt(np.mean((frames - twin) ** 2, axis=(1, 2)))
     assert np.all(error < 1e-3 * twin.std(axis=(1, 2)))
 

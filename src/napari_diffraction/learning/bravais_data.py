@@ -15,6 +15,7 @@ from napari_diffraction.learning.bravais_network import MAP_SIDE
 from napari_diffraction.learning.bravais_view import SIDE, standardise
 from napari_diffraction.learning.structure_pool import LATTICES, StructurePool
 from napari_diffraction.simulation import kikuchi_bands
+from napari_diffraction.simulation.kikuchi_bands import PIXEL
 from napari_diffraction.simulation.kikuchi_effects import COLUMNS, realistic_rows
 from napari_diffraction.simulation.kikuchi_torch import (
     axis_maps,
@@ -178,7 +179,9 @@ class PatternMaker:
         rotation = random_rotations(n, self.generator, device)
         number = torch.arange(part["u"].shape[1], device=device)
         u = torch.where(number[None, :] < count[:, None], part["u"], torch.zeros_like(part["u"]))
-        clean = self._bands(part["normal"], part["g"], u, rotation, pc, profile, beam, (SIDE, SIDE))
+        clean = self._bands(
+            part["normal"], part["g"], u, rotation, pc, profile, beam, (SIDE, SIDE), PIXEL
+        )
         clean = torch.where(empty[:, None, None], self._clutter(n), clean)
         frames, lit = degrade(clean, effects, self.generator)
         lit = torch.where(unknown[:, None, None], torch.ones_like(lit), lit)

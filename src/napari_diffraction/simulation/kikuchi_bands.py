@@ -19,6 +19,8 @@ FloatArray = NDArray[np.float32]
 
 #: Columns of the rows of numbers that `bands` takes, in order.
 PROFILE = ("wavelength", "width", "floor", "power", "plate", "excess", "saturation", "dip")
+#: Half width at half height of a camera pixel's response, taken as a Lorentzian, in pixels.
+PIXEL = 0.4
 
 #: Side of the square tiles of pixels that are done together, and their pixels.
 _SIDE = 8
@@ -70,6 +72,7 @@ def bands(
     profile: NDArray[Any],
     beam: NDArray[Any],
     shape: tuple[int, int],
+    pixel: float = 0.0,
 ) -> FloatArray:
     """Sum the two-beam profiles of the bands of each pattern.
 
@@ -90,6 +93,8 @@ def bands(
         Unit direction in which the beam travels, in the detector's frame.
     shape
         Height and width in pixels.
+    pixel
+        Half width of a pixel's response in pixels, see `PIXEL`; 0 samples the middle of each.
 
     Returns
     -------
@@ -104,6 +109,7 @@ def bands(
         np.ascontiguousarray(pc, dtype=np.float32),
         np.ascontiguousarray(profile, dtype=np.float32),
         np.ascontiguousarray(beam, dtype=np.float32),
+        np.float32(pixel),
         frames,
     )
     return frames
@@ -145,7 +151,9 @@ def bands_at(
 @nb.njit(parallel=True, fastmath=True, cache=True, error_model="numpy")
 def _render_at(normal, g, u, profile, rays, values):  # type: ignore[no-untyped-def]
     """Fill in the values of tiles of any directions."""
-    band, strength = _parameters(normal, g, u, profile, np.zeros(3, dtype=np.float32))
+    band, strength = _parameters(
+        normal, g, u, profile, np.zeros(3, dtype=np.float32), np.float32(0)
+    )
     scale = profile[6] / strength
     for i in nb.prange(len(rays)):
         for k in range(band.shape[1]):
@@ -155,11 +163,13 @@ def _render_at(normal, g, u, profile, rays, values):  # type: ignore[no-untyped-
 
 
 @nb.njit(parallel=True, fastmath=True, cache=True, error_model="numpy")
-def _render(mine, g, u, pc, profile, beam, frames):  # type: ignore[no-untyped-def]
+def _render(mine, g, u, pc, profile, beam, pixel, frames):  # type: ignore[no-untyped-def]
     """Fill in the frames, tile by tile: near bands pixel by pixel, far ones as one parabola."""
     n, h, w = frames.shape
     for i in nb.prange(n):
-        band, strength = _parameters(mine[i], g[i], u[i], profile[i], beam[i])
+        band, strength = _parameters(
+            mine[i], g[i], u[i], profile[i], beam[i], pixel / (np.float32(h) * pc[i, 2])
+        )
         scale = profile[i, 6] / strength
         far = np.empty(band.shape[1], dtype=np.bool_)
         ray = np.empty((3, _TILE), dtype=np.float32)
@@ -178,12 +188,13 @@ def _render(mine, g, u, pc, profile, beam, frames):  # type: ignore[no-untyped-d
 
 
 @nb.njit(fastmath=True, error_model="numpy")
-def _parameters(normal, g, u, profile, beam):  # type: ignore[no-untyped-def]
+def _parameters(normal, g, u, profile, beam, pixel):  # type: ignore[no-untyped-def]
     """Numbers of every band, one row each, and the root of the sum of the squared strengths.
 
     Rows: normal x, y, z; Bragg angle t; inverse width; strength of edges, plate, asymmetry; reach
     beyond which the flanks are smooth; p0, p1, p2, q0, q1, q2 of the flanks, which are
-    (p0 - p1 x^2 + p2 x) / ((q0 - q1 x^2)^2 + q2) for x > 0; and the depth of the dips.
+    (p0 - p1 x^2 + p2 x) / ((q0 - q1 x^2)^2 + q2) for x > 0; and the depth of the dips.  ``pixel``
+    is the half width of a pixel's response in radians.
     """
     one, two = np.float32(1), np.float32(2)
     length, width, floor, power, plate, excess = profile[:6]
@@ -203,8 +214,10 @@ def _parameters(normal, g, u, profile, beam):  # type: ignore[no-untyped-def]
         a = (u[k] / strongest) ** power
         squares += a * a
         t = length * g[k] / two
-        inverse = one / (floor + width * length * u[k] / g[k])
-        edge, hat = a * (one - plate), a * plate / two
+        own = floor + width * length * u[k] / g[k]
+        # A Lorentzian pixel makes of such a line a wider and weaker one of the same form.
+        inverse = one / (own + pixel)
+        edge, hat = a * (one - plate) * own * inverse, a * plate / two
         for axis in range(3):
             band[axis, j] = normal[k, axis]
         tilt = normal[k, 0] * beam[0] + normal[k, 1] * beam[1] + normal[k, 2] * beam[2]

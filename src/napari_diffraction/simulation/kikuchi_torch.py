@@ -60,6 +60,7 @@ def bands(
     profile: Tensor,
     beam: Tensor,
     shape: tuple[int, int],
+    pixel: float = 0.0,
 ) -> Tensor:
     """Sum the two-beam profiles of the bands of each pattern.
 
@@ -83,6 +84,8 @@ def bands(
         Unit direction in which the beam travels, in the detector's frame.
     shape
         Height and width in pixels.
+    pixel
+        Half width of a pixel's response in pixels; 0 samples the middle of each.
 
     Returns
     -------
@@ -91,10 +94,12 @@ def bands(
     length, width, floor, power, plate, excess, saturation, dip = profile.unbind(1)
     mine = torch.einsum("nki,nij->nkj", normal, rotation)
     t = (0.5 * length[:, None] * g).clamp_min(1e-6)
-    inverse = 1 / (floor[:, None] + width[:, None] * length[:, None] * u / g.clamp_min(1e-6))
+    own = floor[:, None] + width[:, None] * length[:, None] * u / g.clamp_min(1e-6)
+    # A Lorentzian pixel makes of such a line a wider and weaker one of the same form.
+    inverse = 1 / (own + pixel / (shape[0] * pc[:, 2:]))
     strongest = u.amax(dim=1, keepdim=True).clamp_min(1e-12)
     a = torch.where(u > 0, (u / strongest) ** power[:, None], torch.zeros_like(u))
-    edge, hat = a * (1 - plate[:, None]), 0.5 * a * plate[:, None]
+    edge, hat = a * (1 - plate[:, None]) * own * inverse, 0.5 * a * plate[:, None]
     asymmetric = a * excess[:, None] * torch.einsum("nki,ni->nk", mine, beam)
     direction = pixel_directions(pc, shape)
     total = _sum_profiles(mine, direction, t, inverse, edge, hat, asymmetric, dip)
