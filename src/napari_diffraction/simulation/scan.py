@@ -262,9 +262,14 @@ def _frames(
     rows = np.tile(_CAMERA.row(), (len(first), 1))
     rows[:, COLUMNS.index("overlap")] = np.where(mixed, 1 - purity, 0)
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    seen, _ = degrade(*map(torch.from_numpy, (clean, rows)), generator, torch.from_numpy(other))
+    seen, _ = degrade(
+        torch.from_numpy(clean), torch.from_numpy(rows), generator, torch.from_numpy(other)
+    )
     light = np.append(np.array(_BRIGHTER)[layout.phase], 0.7)[first]  # the last one: no crystal
-    return np.clip(np.rint(_GREY * light[:, None, None] * seen.numpy()), 0, 255).astype(np.uint8)
+    grey: NDArray[np.uint8] = np.clip(
+        np.rint(_GREY * light[:, None, None] * seen.numpy()), 0, 255
+    ).astype(np.uint8)
+    return grey
 
 
 def _bands(
