@@ -10,12 +10,15 @@ from PIL import Image
 
 from napari_diffraction.cli import demo
 from napari_diffraction.cli.app import run
-from napari_diffraction.simulation import samples
+from napari_diffraction.simulation import samples, scan
 
 
 @pytest.fixture(autouse=True)
 def small_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(samples, "serial_experiment", partial(samples.serial_experiment, n=40))
+    small_scan = partial(scan.rutilated_quartz, shape=(8, 8), size=24)
+    monkeypatch.setattr(scan, "rutilated_quartz", small_scan)
+    monkeypatch.setattr(demo, "_PHASES", "zones")  # the only model of the stand-in
 
 
 def test_without_a_display_tables_and_pictures_are_written(
@@ -25,13 +28,22 @@ def test_without_a_display_tables_and_pictures_are_written(
     assert run(["demo", "--no-window", "--output", str(folder)]) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
-    for name in ("serial_experiment.h5", "classification.csv", "zones.png", "confidence.png"):
+    for name in (
+        "serial_experiment.h5",
+        "classification.csv",
+        "zones.png",
+        "confidence.png",
+        "rutilated_quartz.h5",
+        "phase_map.png",
+        "phase_map.csv",
+    ):
         assert (folder / name).stat().st_size > 1000
         assert str(folder / name) in captured.out
     # Twenty-four patterns on a white page: neither blank nor black.
     page = np.asarray(Image.open(folder / "zones.png").convert("L"))
     assert 0.2 < (page < 100).mean() < 0.95
     assert "2DZone  10" in captured.out
+    assert "64 points" in captured.out
 
 
 def test_a_demo_can_be_repeated(learning: Any, tmp_path: Path) -> None:
