@@ -29,6 +29,8 @@ napoleon_use_ivar = True
 napoleon_use_rtype = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+# "rows" and the like in the shape of an array are also the names of attributes.
+suppress_warnings = ["ref.python"]
 # A name is described where it is defined, not where it is offered again.
 autodoc_default_options = {"ignore-module-all": True}
 apidoc_modules = [
