@@ -85,8 +85,8 @@ def test_the_scan_gives_the_geometry_and_two_phases_are_enough(box, trained, qtb
     (recipe,) = trained
     assert recipe.phases == ("quartz", "rutile")
     assert (recipe.voltage, recipe.pc, recipe.shape) == (15, (0.5, 0.3, 0.6), (48, 60))
-    assert names == ["quartz-rutile"]
-    assert (tmp_path / "models" / "quartz-rutile.safetensors").exists()
+    assert names == ["my-quartz-rutile"]
+    assert (tmp_path / "models" / "my-quartz-rutile.safetensors").exists()
     assert "98.0%" in box.result.text()
 
 

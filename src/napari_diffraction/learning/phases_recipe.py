@@ -75,7 +75,7 @@ class PhasesRecipe:
     patterns: int = 250_000
     minutes: float = 6.5
     checks: int = 3000
-    batch_size: int = 128
+    batch_size: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.03
     start: str = "bravais"

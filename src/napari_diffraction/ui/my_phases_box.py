@@ -48,6 +48,15 @@ def train(recipe: PhasesRecipe, output: Path) -> Any:
     return train_phases(recipe, output)
 
 
+def _short(phase: str) -> str:
+    return Path(phase).stem if phase.lower().endswith(".cif") else phase
+
+
+def _usual_name(phases: tuple[str, ...]) -> str:
+    """Name a model that nobody has named: never like one of those that are shipped."""
+    return "-".join(["my", *map(_short, phases)])
+
+
 class MyPhasesBox(QWidget):
     """A button that opens the choice of phases and the training of a model for them.
 
@@ -192,7 +201,7 @@ class MyPhasesBox(QWidget):
     def _checked_name(self, phases: tuple[str, ...]) -> str:
         from napari_diffraction.learning.registry import list_models, user_folder
 
-        name = self.name.text().strip() or "-".join(Path(phase).stem for phase in phases)
+        name = self.name.text().strip() or _usual_name(phases)
         if not re.fullmatch(r"[\w][\w .+-]{0,79}", name):
             raise InputError(f"'{name}' is no name for a model: use letters, digits, - and _.")
         mine = user_folder() / f"{name}.safetensors"
@@ -224,11 +233,11 @@ class MyPhasesBox(QWidget):
 
     def _refresh(self) -> None:
         phases = self.phases
-        names = [Path(p).stem if p.lower().endswith(".cif") else p for p in phases]
+        names = [_short(phase) for phase in phases]
         self.chosen.setText(
             f"{len(names)} chosen: {', '.join(names)}" if names else "Tick the phases."
         )
-        self.name.setPlaceholderText("-".join(names))
+        self.name.setPlaceholderText(_usual_name(phases))
         enough = FEWEST <= len(phases) <= MOST
         self.train_button.setVisible(not self.bar.running)
         self.train_button.setEnabled(enough and self._stack is not None)
