@@ -16,7 +16,7 @@ from napari_diffraction.learning.classes import (
     ZONE,
     ZONE_CLASSES,
 )
-from napari_diffraction.learning.palette import CLASS_COLOURS
+from napari_diffraction.learning.palette import CLASS_COLOURS, GREY
 from napari_diffraction.ui.colours import rgba
 from napari_diffraction.ui.coordinator import Coordinator, first_stack
 from napari_diffraction.ui.layers import stack_of
@@ -79,7 +79,10 @@ def test_results_are_one_point_per_pattern_with_text_colour_and_features(work, t
 
 
 def test_every_class_has_its_own_colour():
-    assert len(set(CLASS_COLOURS.values())) == len(CLASS_COLOURS)
+    colours = [colour for colour in CLASS_COLOURS.values() if colour != GREY]
+    assert len(set(colours)) == len(colours)
+    grey = {name for name, colour in CLASS_COLOURS.items() if colour == GREY}
+    assert grey == {NO_HIT, "NoPattern", "NoneOfThese"}  # never in one picture
 
 
 def test_points_of_patterns_not_classified_yet_are_hidden(viewer, make_stack, table):

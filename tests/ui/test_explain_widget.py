@@ -108,11 +108,16 @@ def test_the_map_lies_where_the_heat_is(opened, qtbot):
     viewer.layers["run42"].opacity = 0
     QApplication.processEvents()
     picture = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(float).sum(-1)
-    bright = np.argwhere(picture > 0.9 * picture.max()).mean(axis=0)
-    rows, columns = np.nonzero(picture > 12)
-    shown = (bright - [rows.min(), columns.min()]) / [np.ptp(rows), np.ptp(columns)]
-    hot = np.argwhere(made.heat > 0.9).mean(axis=0) / made.heat.shape
-    assert np.allclose(shown, hot, atol=0.08)
+    colours = layer.colormap.map(made.heat.ravel())[:, :3].sum(axis=1).reshape(made.heat.shape)
+    wanted = layer.opacity * 255 * colours
+
+    def hottest(brightness):
+        """Where the brightest pixels lie within what is not black."""
+        bright = np.argwhere(brightness > 0.9 * brightness.max()).mean(axis=0)
+        rows, columns = np.nonzero(brightness > 12)
+        return (bright - [rows.min(), columns.min()]) / [np.ptp(rows), np.ptp(columns)]
+
+    assert np.allclose(hottest(picture), hottest(wanted), atol=0.08)
 
 
 def test_another_class_and_another_method_are_other_maps_in_the_same_layer(opened, qtbot):
