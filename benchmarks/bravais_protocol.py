@@ -167,6 +167,23 @@ def epoch(
         yield float(loss.detach())
 
 
+@torch.no_grad()
+def settle(network: nn.Module, patterns: Patterns, which: Tensor, size: int) -> None:
+    """Take the statistics of the normalisation anew, which lag behind in a short training."""
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # the plain mean
+    network.train()
+    for some in which[torch.randperm(len(which))[: 8 * BATCH]].split(BATCH):
+        if len(some) > 1:
+            with _halves(patterns.seen.device):
+                network(inputs(patterns.seen[some], size))
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+
+
 def train(network: nn.Module, patterns: Patterns, options: argparse.Namespace) -> Training:
     """Train until the validation loss no longer falls, or the epochs or the time are used up."""
     learn, held = split(patterns, options.seed)
@@ -180,6 +197,7 @@ def train(network: nn.Module, patterns: Patterns, options: argparse.Namespace) -
             losses.append(loss)
             if time.monotonic() - begin > limit:
                 break
+        settle(network, patterns, learn, options.size)
         found = logits(network, patterns, held, options.size)
         valid = float(functional.cross_entropy(found, patterns.label[held]))
         right = float((found.argmax(1) == patterns.label[held]).float().mean())
