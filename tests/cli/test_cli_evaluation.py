@@ -41,7 +41,7 @@ def test_a_model_is_compared_with_the_labels_beside_the_patterns(
     ("labels", "column", "words"),
     [
         (None, "", "column label"),
-        (["2DZone"] * 10, "class", "column label"),
+        (["2DZone"] * 10, "kind", "column label"),
         (["2DZone"] * 9, "label", "10 classified patterns but 9 true labels"),
         (["Kikuchi"] * 10, "label", "Kikuchi"),
     ],
@@ -79,3 +79,24 @@ def test_labels_of_hdf5_stand_beside_it_or_in_an_export(
     assert run(["evaluate", "zones", str(path), "--output", str(folder)]) == 0
     capsys.readouterr()
     assert json.loads((folder / "summary.json").read_text())["accuracy"] == 1.0
+
+
+def test_several_models_are_compared_and_what_is_left_out_is_said(
+    capsys: pytest.CaptureFixture[str], learning: Any, patterns: Path
+) -> None:
+    truth = [ZONE_CLASSES[i % 4] for i in range(10)]
+    truth[3], truth[5] = "Kikuchi", ""
+    label(patterns, truth)
+    folder = patterns.with_name("evaluation")
+    words = ["evaluate", "zones", str(patterns), "--output", str(folder), "--compare", "zones"]
+    assert run(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    said = "1 of 10 patterns are of Kikuchi, which the model does not know: left out of every"
+    assert len([line for line in lines if line.startswith(said)]) == 2
+    assert any(line.startswith("zones (2)") for line in lines)
+    table = pd.read_csv(folder / "comparison.csv", index_col="model")
+    assert table["patterns"].tolist() == [8, 8]
+    assert table.loc["zones (2)", "mcnemar_p"] == 1
+    page = (folder / "report.html").read_text()
+    assert "Comparison" in page
+    assert patterns.name in page

@@ -1,25 +1,14 @@
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning import metrics, plots
 from napari_diffraction.learning.classes import UNREADABLE
-from napari_diffraction.learning.evaluation import evaluate_table
+from napari_diffraction.learning.evaluation import evaluate
+from napari_diffraction.learning.truth import Truth
 
 Z, L, N, M = "2DZone", "3DLaueIntersections", "NoHit", "MultipleCrystals"
-FILES = [
-    "confusion.csv",
-    "confusion.png",
-    "per_class.csv",
-    "reliability.csv",
-    "reliability.png",
-    "summary.json",
-]
 
 
 def classification(labels: list[str], confidence: float = 0.7) -> pd.DataFrame:
@@ -41,16 +30,15 @@ def table() -> pd.DataFrame:
 
 
 @pytest.fixture
-def truth() -> list[str]:
-    return [Z] * 4 + [L] * 6 + [L]
+def truth() -> Truth:
+    return Truth.of([Z] * 4 + [L] * 6 + [L])
 
 
 def test_summary_holds_the_figures_and_counts_the_unreadable_apart(
-    table: pd.DataFrame, truth: list[str], tmp_path: Path
+    table: pd.DataFrame, truth: Truth
 ) -> None:
-    summary = evaluate_table(table, truth, tmp_path)
-    assert summary["patterns"] == 11
-    assert summary["unreadable"] == 1
+    summary = evaluate(table, truth).summary
+    assert (summary["patterns"], summary["unreadable"], summary["judged"]) == (11, 1, 10)
     assert summary["accuracy"] == pytest.approx(0.8)
     assert summary["balanced_accuracy"] == pytest.approx((3 / 4 + 5 / 6) / 2)
     assert summary["expected_calibration_error"] == pytest.approx(0.1)
@@ -59,6 +47,7 @@ def test_summary_holds_the_figures_and_counts_the_unreadable_apart(
     zone = summary["per_class"][Z]
     assert zone["recall"] == pytest.approx(0.75)
     assert zone["support"] == 4
+    assert zone["recall_low"] < 0.75 < zone["recall_high"]
     # found together: 3 of 4 called zones, then all 10 patterns
     assert zone["average_precision"] == pytest.approx(0.75 * 0.75 + 0.25 * 0.4)
     # shares 0.03 and 0.77 of the default
@@ -68,48 +57,98 @@ def test_summary_holds_the_figures_and_counts_the_unreadable_apart(
     assert summary["per_class"][N]["recall"] is None
 
 
-def test_files_agree_with_the_summary_and_nothing_else_is_left(
-    table: pd.DataFrame, truth: list[str], tmp_path: Path
-) -> None:
-    folder = tmp_path / "made" / "here"
-    summary = evaluate_table(table, truth, folder)
-    assert sorted(path.name for path in folder.iterdir()) == FILES
-    assert json.loads((folder / "summary.json").read_text()) == summary
-    confusion = pd.read_csv(folder / "confusion.csv", index_col="truth")
-    assert confusion.loc[Z, L] == 1
-    assert confusion.to_numpy().sum() == 10
-    classes = pd.read_csv(folder / "per_class.csv", index_col="class")
-    assert classes.loc[L, "precision"] == pytest.approx(5 / 6)
-    curve = pd.read_csv(folder / "reliability.csv")
-    assert curve["patterns"].sum() == 10
-    for name in ("confusion.png", "reliability.png"):
-        with Image.open(folder / name) as image:
-            # something is drawn on the white ground
-            assert len(np.unique(np.asarray(image.convert("L")))) > 10
+def test_figures_agree_with_the_plain_functions(table: pd.DataFrame, truth: Truth) -> None:
+    made = evaluate(table, truth)
+    plain = metrics.per_class(made.confusion)
+    for name in ("precision", "recall", "f1", "support"):
+        assert made.per_class[name].tolist() == pytest.approx(plain[name].tolist(), nan_ok=True)
+    error = metrics.expected_calibration_error(made.reliability)
+    assert made.summary["expected_calibration_error"] == pytest.approx(error)
+    assert made.summary["macro_f1"] == pytest.approx(plain["f1"].mean())
 
 
-def test_without_shares_there_are_no_figures_at_shares(
-    table: pd.DataFrame, truth: list[str], tmp_path: Path
-) -> None:
-    summary = evaluate_table(table, truth, tmp_path, shares=None)
+def test_the_true_class_is_looked_for_among_the_first_ones() -> None:
+    table = classification([Z, Z, Z, Z])
+    table["p_" + L] = 0.2
+    table["p_" + N] = 0.06
+    table["p_" + M] = 0.04
+    summary = evaluate(table, Truth.of([Z, L, N, M])).summary
+    assert summary["accuracy"] == 0.25
+    assert summary["top_2_accuracy"] == 0.5
+    assert summary["top_3_accuracy"] == 0.75
+    assert "top_4_accuracy" not in summary  # all four classes: always right
+
+
+def test_patterns_in_groups_make_wider_intervals(truth: Truth) -> None:
+    labels = [Z] * 40 + [L] * 40
+    table = classification([Z] * 30 + [L] * 50)
+    alone = evaluate(table, Truth.of(labels))
+    groups = np.repeat([f"cell {i}" for i in range(16)], 5)
+    grouped = evaluate(table, Truth(np.array(labels), groups, "unit cell"))
+    width = [
+        made.summary["accuracy_95"][1] - made.summary["accuracy_95"][0] for made in (alone, grouped)
+    ]
+    assert width[1] > 1.3 * width[0]
+    assert "by unit cell (16 of them)." in grouped.notes[-1]
+    assert "single patterns" in alone.notes[-1]
+    one = evaluate(table, Truth(np.array(labels), np.full(80, "a"), "unit cell"))
+    assert "all are of one unit cell" in one.notes[-1]
+    assert one.summary["accuracy_95"] == alone.summary["accuracy_95"]
+
+
+def test_where_all_are_right_the_interval_is_not_a_point() -> None:
+    made = evaluate(classification([Z] * 20 + [L] * 5), Truth.of([Z] * 20 + [L] * 5))
+    assert made.summary["accuracy_95"] == pytest.approx(
+        [float(end) for end in metrics.wilson_interval(1.0, 25)]
+    )
+    assert made.per_class.loc[L, "recall_low"] == pytest.approx(
+        float(metrics.wilson_interval(1.0, 5)[0])
+    )
+
+
+def test_what_is_left_out_is_said(table: pd.DataFrame) -> None:
+    labels = ["Powder", "Powder", "", *[L] * 8]
+    made = evaluate(table, Truth.of(labels))
+    assert made.summary["judged"] == 7
+    assert made.summary["unknown"] == {"Powder": 2}
+    assert made.notes[:3] == (
+        "1 of 11 patterns cannot be read: left out of every figure.",
+        "1 of 11 patterns bear no label: left out of every figure.",
+        "2 of 11 patterns are of Powder, which the model does not know: left out of every figure.",
+    )
+    assert made.unknown.loc["Powder", Z] == 2
+    assert "no pattern of 2DZone, NoHit, MultipleCrystals" in made.notes[3]
+
+
+def test_the_patterns_of_a_cell_and_the_worst_and_least_certain_ones() -> None:
+    table = classification([Z, L, L, Z, L])
+    table["index"] = [10, 11, 12, 13, 14]
+    table["confidence"] = [0.9, 0.6, 0.8, 0.5, 0.7]
+    made = evaluate(table, Truth.of([L, Z, Z, Z, L]))
+    assert made.cell(Z, L).tolist() == [12, 11]
+    assert made.cell(N, M).tolist() == []
+    assert made.worst().tolist() == [10, 12, 11]
+    assert made.least_certain(2).tolist() == [13, 11]
+
+
+def test_without_shares_there_are_no_figures_at_shares(table: pd.DataFrame, truth: Truth) -> None:
+    summary = evaluate(table, truth, shares=None).summary
     assert "shares" not in summary
     assert "precision_at_shares" not in summary["per_class"][Z]
 
 
-def test_rows_count_not_the_index_of_the_frame(
-    table: pd.DataFrame, truth: list[str], tmp_path: Path
-) -> None:
-    shuffled = table.iloc[::-1]
-    labels = pd.Series(truth[::-1], index=range(50, 61))
-    assert evaluate_table(shuffled, labels, tmp_path)["accuracy"] == pytest.approx(0.8)
+def test_rows_count_not_the_index_of_the_frame(table: pd.DataFrame, truth: Truth) -> None:
+    labels = pd.Series(truth.labels[::-1], index=range(50, 61))
+    made = evaluate(table.iloc[::-1], Truth.of(labels))
+    assert made.summary["accuracy"] == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda table, truth: (table, truth[:-1]), "11 classified patterns but 10 true labels"),
-        (lambda table, truth: (table, [None, *truth[1:]]), "1 of 11 patterns have no true label"),
-        (lambda table, truth: (table, ["Powder", *truth[1:]]), "truth names Powder"),
+        (lambda table, truth: (table, ["Powder"] * 11), "labels name Powder, of which the model"),
+        (lambda table, truth: (table, [None] * 11), "No pattern bears a label"),
         (lambda table, truth: (table.replace(Z, "cF"), truth), "classification names cF"),
         (lambda table, truth: (table.drop(columns="confidence"), truth), "lacks the column conf"),
         (lambda table, truth: (table[["label", "confidence"]], truth), "lacks the column p_"),
@@ -117,35 +156,11 @@ def test_rows_count_not_the_index_of_the_frame(
     ],
 )
 def test_what_does_not_fit_is_said_in_a_sentence(
-    change, message: str, table: pd.DataFrame, truth: list[str], tmp_path: Path
+    change, message: str, table: pd.DataFrame, truth: Truth
 ) -> None:
-    changed, labels = change(table, truth)
+    changed, labels = change(table, truth.labels)
     with pytest.raises(InputError, match=message):
-        evaluate_table(changed, labels, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_folder_that_cannot_be_made_is_an_input_error(
-    table: pd.DataFrame, truth: list[str], tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match="cannot be written"):
-        evaluate_table(table, truth, tmp_path / "file" / "folder")
-
-
-def test_a_failed_write_keeps_what_was_there(
-    table: pd.DataFrame, truth: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "summary.json").write_text("of before")
-
-    def full(self: Path, *_: object) -> int:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(InputError, match="the disk is full"):
-        evaluate_table(table, truth, tmp_path)
-    assert (tmp_path / "summary.json").read_text() == "of before"
-    assert not list(tmp_path.glob(".*"))
+        evaluate(changed, Truth.of(labels))
 
 
 def test_the_reliability_diagram_shows_how_sure_each_point_is() -> None:

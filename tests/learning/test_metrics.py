@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -122,26 +124,69 @@ def test_a_whole_weight_is_the_same_as_that_many_patterns(
     )
 
 
+def bootstrapped(values: np.ndarray, **options: Any) -> tuple[float, float]:
+    draws = metrics.bootstrap_draws(len(values), **options)
+    return metrics.percentile_interval([values[drawn].mean() for drawn in draws])
+
+
 def test_bootstrap_interval_of_a_mean_has_the_known_width() -> None:
     values = np.tile([0.0, 1.0], 200)
-    low, high = metrics.bootstrap_interval(lambda i: float(values[i].mean()), 400)
+    low, high = bootstrapped(values)
     # binomial: 1.96 * sqrt(0.25 / 400) = 0.049
     assert low == pytest.approx(0.451, abs=0.008)
     assert high == pytest.approx(0.549, abs=0.008)
-    again = metrics.bootstrap_interval(lambda i: float(values[i].mean()), 400)
-    assert again == (low, high)
+    assert bootstrapped(values) == (low, high)
 
 
 def test_bootstrap_draws_whole_groups() -> None:
     values = np.repeat([0.0, 1.0], 200)
-    whole = metrics.bootstrap_interval(
-        lambda i: float(values[i].mean()), 400, groups=np.repeat(["a", "b"], 200), resamples=200
-    )
-    assert whole == (0, 1)
+    groups = np.repeat(["a", "b"], 200)
+    assert bootstrapped(values, groups=groups, resamples=200) == (0, 1)
 
 
-def test_bootstrap_without_a_figure_is_nan() -> None:
-    assert np.isnan(metrics.bootstrap_interval(lambda _: float("nan"), 5, resamples=3)).all()
+def test_draws_without_a_figure_are_left_out() -> None:
+    nan = float("nan")
+    low, high = metrics.percentile_interval([[nan, nan], [nan, 2.0], [nan, 2.0]])
+    assert np.isnan(low[0])
+    assert (low[1], high[1]) == (2, 2)
+
+
+def test_wilson_interval_of_the_literature() -> None:
+    low, high = metrics.wilson_interval([0.8, 1.0, np.nan], [10, 10, 0])
+    assert low[:2] == pytest.approx([0.490, 0.722], abs=5e-4)
+    assert high[:2] == pytest.approx([0.943, 1.0], abs=5e-4)
+    assert np.isnan(low[2])
+
+
+def test_coverage_curve_by_hand() -> None:
+    curve = metrics.coverage_curve([0.9, 0.5, 0.9, 0.2], [1, 1, 0, 0])
+    assert curve["threshold"].tolist() == [0.9, 0.5, 0.2]
+    assert curve["patterns"].tolist() == [2, 3, 4]
+    assert curve["coverage"].tolist() == pytest.approx([0.5, 0.75, 1])
+    assert curve["accuracy"].tolist() == pytest.approx([0.5, 2 / 3, 0.5])
+    heavy = metrics.coverage_curve([0.9, 0.5], [1, 0], [3, 1])
+    assert heavy["coverage"].tolist() == pytest.approx([0.75, 1])
+
+
+def test_a_long_coverage_curve_keeps_its_ends_and_its_shape() -> None:
+    rng = np.random.default_rng(0)
+    confidence = rng.random(5000)
+    correct = rng.random(5000) < confidence
+    curve = metrics.coverage_curve(confidence, correct, rows=50)
+    assert len(curve) <= 50
+    assert curve["coverage"].iloc[-1] == 1
+    assert curve["accuracy"].iloc[-1] == correct.mean()
+    # at the threshold t the mean of t..1 is right
+    middle = curve.iloc[25]
+    assert middle["accuracy"] == pytest.approx((1 + middle["threshold"]) / 2, abs=0.03)
+
+
+def test_the_threshold_for_an_accuracy_keeps_most() -> None:
+    curve = metrics.coverage_curve([0.9, 0.8, 0.7, 0.6], [1, 0, 1, 0])
+    row = metrics.threshold_for(curve, 0.6)
+    assert row is not None
+    assert row["threshold"] == 0.7
+    assert metrics.threshold_for(curve.iloc[1:], 0.9) is None
 
 
 def test_binned_curve_by_hand() -> None:

@@ -355,14 +355,34 @@ def train(
 def evaluate(
     model: Annotated[str, typer.Argument(help="Name of a model, or a .safetensors file.")],
     data: Annotated[str, typer.Argument(help="Patterns with labels, as simulate writes them.")],
-    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for tables and plots.")],
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the report.")],
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="Another model for comparison; may be repeated."),
+    ] = None,
+    share: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLASS=SHARE",
+            help="Expected share of a class, as for classify; may be repeated.",
+            show_default="those of classify",
+        ),
+    ] = None,
     device: Device = "auto",
     batch_size: BatchSize = 64,
 ) -> None:
-    """Compare a model with known labels: confusion matrix, precision, recall, reliability."""
+    """Compare a model with known labels: confusion matrix, figures with intervals, reliability."""
+    from napari_diffraction.cli.classification import expected_shares
     from napari_diffraction.cli.evaluation import evaluate_file
 
-    for line in evaluate_file(model, data, output, device=device, batch_size=batch_size):
+    for line in evaluate_file(
+        [model, *(compare or [])],
+        data,
+        output,
+        device=device,
+        batch_size=batch_size,
+        shares=expected_shares(share or []),
+    ):
         print(line)
 
 

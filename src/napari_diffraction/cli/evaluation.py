@@ -1,7 +1,10 @@
-"""Compare a model with labels that are known."""
+"""Compare models with labels that are known."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,65 +12,103 @@ from napari_diffraction.cli.manners import with_bar
 from napari_diffraction.errors import InputError
 
 if TYPE_CHECKING:
-    from typing import Any
+    import pandas as pd
+
+    from napari_diffraction.learning.evaluation import Evaluation
+    from napari_diffraction.patterns.stack import PatternStack
 
 
 def evaluate_file(
-    model: str, data: str, folder: Path, *, device: str = "auto", batch_size: int = 64
+    models: Sequence[str],
+    data: str,
+    folder: Path,
+    *,
+    device: str = "auto",
+    batch_size: int = 64,
+    shares: Mapping[str, float] | None = None,
 ) -> list[str]:
-    """Classify labelled patterns and write tables and plots into a folder.
+    """Classify labelled patterns and write tables, figures and a page into a folder.
 
     Parameters
     ----------
-    model
-        Name of a model or its file.
+    models
+        Names of models or their files; the others are compared with the first.
     data
-        A labelled stack, as `napari_diffraction.simulation.files.save_simulated` writes it.
+        Labelled patterns.
     folder
-        Where tables and plots go.
-    device, batch_size
+        Where the report goes.
+    device, batch_size, shares
         See `napari_diffraction.learning.inference.classify`.
 
     Returns
     -------
     list of str
-        The chief figures, for a terminal.
+        What was left out and the chief figures, for a terminal.
 
     Raises
     ------
     InputError
         The patterns bear no labels, or cannot be read, or the folder cannot be written.
     """
-    from napari_diffraction.learning.evaluation import evaluate_table
-    from napari_diffraction.learning.inference import classify
-    from napari_diffraction.learning.registry import load_model
+    from napari_diffraction.learning.evaluation_run import evaluate_models
+    from napari_diffraction.learning.report import write_report
+    from napari_diffraction.learning.truth import truth_of
+
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: this is a file; name a folder.")
+    stack, labels = _open(data)
+    work = evaluate_models(
+        stack,
+        lambda classes: truth_of(labels, stack, classes),
+        models,
+        device=device,
+        batch_size=batch_size,
+        shares=shares,
+    )
+    made = with_bar(work)
+    facts = {
+        "Data": data,
+        **{f"Model {number}": model for number, model in enumerate(models, 1)},
+        "Device": device,
+        "Software": f"napari-diffraction {version('napari-diffraction')}",
+        "Time": datetime.now().astimezone().isoformat(" ", "seconds"),
+    }
+    page = with_bar(write_report(made, folder, stack, facts), unit="step")
+    lines = [line for evaluation in made for line in _lines(evaluation, several=len(made) > 1)]
+    if len(made) > 1:
+        lines += _comparison(made)
+    return [*lines, f"Tables and figures are in {folder}, all on one page in {page.name}."]
+
+
+def _open(data: str) -> tuple[PatternStack, pd.DataFrame]:
+    from napari_diffraction.learning.truth import label_column
     from napari_diffraction.patterns.readers import open_stack
     from napari_diffraction.simulation.files import load_labels
 
-    stack = open_stack(data)
-    labels = load_labels(data)
-    if labels is None or "label" not in labels:
+    stack, labels = open_stack(data), load_labels(data)
+    if labels is None or not label_column(labels, ()):
         raise InputError(
             f"{data}: no labels stand in this file, nor in a table {Path(data).name}.csv with a "
             "column label beside it; write such a table, or take patterns made by simulate."
         )
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: this is a file; name a folder.")
-    classifier = load_model(model)
-    table = with_bar(classify(stack, classifier, device=device, batch_size=batch_size))
-    table = table.sort_values("index", ignore_index=True)
-    return _lines(evaluate_table(table, labels["label"], folder), folder)
+    return stack, labels
 
 
-def _lines(summary: dict[str, Any], folder: Path) -> list[str]:
+def _lines(evaluation: Evaluation, *, several: bool) -> list[str]:
     def show(value: float | None) -> str:
         return "-" if value is None else f"{value:.3f}"
 
-    lines = [
-        f"Patterns                    {summary['patterns']}",
-        f"Balanced accuracy           {show(summary['balanced_accuracy'])}",
-        f"Expected calibration error  {show(summary['expected_calibration_error'])}",
-    ]
+    summary = evaluation.summary
+    lines = [f"Model {evaluation.name}"] if several else []
+    lines += evaluation.notes
+    lines.append(f"Patterns judged             {summary['judged']}")
+    for name, title in (
+        ("accuracy", "Accuracy"),
+        ("balanced_accuracy", "Balanced accuracy"),
+        ("expected_calibration_error", "Expected calibration error"),
+    ):
+        low, high = summary[f"{name}_95"]
+        lines.append(f"{title:<27} {show(summary[name])} ({show(low)} to {show(high)})")
     if "expected_calibration_error_at_shares" in summary:
         error = summary["expected_calibration_error_at_shares"]
         lines.append(f"At natural shares           {show(error)}")
@@ -76,4 +117,12 @@ def _lines(summary: dict[str, Any], folder: Path) -> list[str]:
         if "precision_at_shares" in row:
             line += f"  precision at natural shares {show(row['precision_at_shares'])}"
         lines.append(line)
-    return [*lines, f"Tables and plots are in {folder}."]
+    return lines
+
+
+def _comparison(made: Sequence[Evaluation]) -> list[str]:
+    from napari_diffraction.learning.comparison import compare
+    from napari_diffraction.learning.report_page import comparison_table
+
+    table = comparison_table(compare(made))
+    return ["Comparison", *table.to_string().splitlines()]

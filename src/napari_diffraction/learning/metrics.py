@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ Labels = NDArray[Any]
 CALIBRATION_BINS = 15
 
 
-def confusion_matrix(truth: Labels, predicted: Labels, classes: Sequence[str]) -> pd.DataFrame:
+def confusion_matrix(
+    truth: Labels, predicted: Labels, classes: Sequence[str], rows: Sequence[str] | None = None
+) -> pd.DataFrame:
     """Count patterns by true class (rows) and assigned class (columns).
 
     Parameters
@@ -27,8 +30,10 @@ def confusion_matrix(truth: Labels, predicted: Labels, classes: Sequence[str]) -
         Class names, shape (n,).
     classes
         Order of rows and columns.
+    rows
+        Order of the rows, where the true classes are others than the assigned ones.
     """
-    order = pd.Index(classes, name="truth")
+    order = pd.Index(classes if rows is None else rows, name="truth")
     counts = pd.crosstab(pd.Series(truth), pd.Series(predicted))
     counts = counts.reindex(index=order, columns=pd.Index(classes, name="label"), fill_value=0)
     return counts.astype(int)
@@ -161,6 +166,53 @@ def expected_calibration_error(curve: pd.DataFrame) -> float:
     return float((gap * curve["weight"]).sum())
 
 
+def coverage_curve(
+    confidence: ArrayLike, correct: ArrayLike, weights: ArrayLike | None = None, rows: int = 500
+) -> pd.DataFrame:
+    """Share of the patterns at or above each confidence, and how many of them are right.
+
+    Parameters
+    ----------
+    confidence
+        Largest probability of each pattern, shape (n,).
+    correct
+        Whether the assigned class is the true one, shape (n,).
+    weights
+        Weight of each pattern; ``None``: 1.
+    rows
+        Rows at most; the thresholds left are spread evenly over the coverage.
+
+    Returns
+    -------
+    DataFrame
+        Columns threshold (falling), patterns, coverage (rising to 1) and accuracy.
+    """
+    values = np.asarray(confidence, dtype=float)
+    weight = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=float)
+    order = np.argsort(-values, kind="stable")
+    kept = np.cumsum(weight[order])
+    right = np.cumsum(weight[order] * np.asarray(correct, dtype=float)[order])
+    # Patterns of equal confidence are kept together: the last of each run stands for it.
+    last = np.flatnonzero(np.append(np.diff(values[order]) != 0, True)[: len(order)] & (kept > 0))
+    if len(last) > rows:
+        wanted = np.linspace(0, kept[-1], rows)
+        last = np.unique(last[np.searchsorted(kept[last], wanted).clip(max=len(last) - 1)])
+    return pd.DataFrame(
+        {
+            "threshold": values[order][last],
+            "patterns": last + 1,
+            "coverage": kept[last] / kept[-1] if len(kept) else kept,
+            "accuracy": right[last] / kept[last],
+        }
+    )
+
+
+def threshold_for(curve: pd.DataFrame, accuracy: float) -> pd.Series | None:
+    """Find the row of a `coverage_curve` that keeps most at a wanted accuracy; ``None``: no row."""
+    good = curve[curve["accuracy"] >= accuracy - 1e-12]
+    return None if good.empty else good.iloc[-1]
+
+
 def precision_recall_curve(
     positive: ArrayLike, score: ArrayLike, weights: ArrayLike | None = None
 ) -> pd.DataFrame:
@@ -218,53 +270,85 @@ def average_precision(curve: pd.DataFrame) -> float:
     return float(np.sum(steps * curve["precision"].to_numpy()))
 
 
-def bootstrap_interval(
-    metric: Callable[[NDArray[np.int64]], float],
-    n: int,
-    *,
-    groups: ArrayLike | None = None,
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of a figure.
+def wilson_interval(share: ArrayLike, count: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """95 % interval of measured shares, sound for few patterns, too (Wilson 1927).
 
     Parameters
     ----------
-    metric
-        Computes the figure from the numbers of the drawn patterns; NaN draws are left out.
+    share
+        What was measured, 0 to 1.
+    count
+        Of how many; broadcasts with `share`.
+
+    Returns
+    -------
+    tuple of ndarray
+        Lower and upper ends; NaN where `count` is 0.
+    """
+    share, count = np.asarray(share, dtype=float), np.asarray(count, dtype=float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z2 = 1.96**2 / count
+        centre = (share + z2 / 2) / (1 + z2)
+        half = np.sqrt(z2 * share * (1 - share) + z2**2 / 4) / (1 + z2)
+    return np.asarray(centre - half), np.asarray(centre + half)
+
+
+def bootstrap_draws(
+    n: int, *, groups: ArrayLike | None = None, resamples: int = 1000, seed: int = 0
+) -> Iterator[NDArray[np.int64]]:
+    """Draw patterns, or whole groups of patterns, with replacement.
+
+    Parameters
+    ----------
     n
         Number of patterns.
     groups
         What to draw instead of single patterns, shape (n,): the unit cell of each pattern, say, as
         patterns of one cell are alike.
-    resamples, level, seed
-        Number of draws, coverage and seed.
+    resamples, seed
+        Number of draws and seed; the same seed draws the same patterns.
 
-    Returns
-    -------
-    tuple of float
-        Lower and upper end; NaN if no draw gave a figure.
+    Yields
+    ------
+    ndarray
+        Numbers of the drawn patterns.
     """
     rng = np.random.default_rng(seed)
     members = None
     if groups is not None:
         _, inverse = np.unique(np.asarray(groups), return_inverse=True)
         members = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
-    figures = []
     for _ in range(resamples):
         if members is None:
-            drawn = rng.integers(0, n, n)
+            yield rng.integers(0, n, n)
         else:
             picks = rng.integers(0, len(members), len(members))
-            drawn = np.concatenate([members[i] for i in picks])
-        figures.append(metric(drawn))
-    values = np.array(figures)
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return float("nan"), float("nan")
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+            yield np.concatenate([members[i] for i in picks])
+
+
+def percentile_interval(
+    figures: ArrayLike, level: float = 0.95
+) -> tuple[FloatArray | float, FloatArray | float]:
+    """Interval that holds the middle share of bootstrapped figures; NaN draws are left out.
+
+    Parameters
+    ----------
+    figures
+        Shape (draws,) or (draws, k).
+    level
+        Coverage.
+
+    Returns
+    -------
+    tuple
+        Lower and upper end, floats or shape (k,); NaN where no draw gave a figure.
+    """
+    values = np.asarray(figures, dtype=float)
+    values = np.where(np.isfinite(values), values, np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column without any figure
+        low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return low, high
 
 
 def binned_curve(values: ArrayLike, score: ArrayLike, edges: ArrayLike) -> pd.DataFrame:

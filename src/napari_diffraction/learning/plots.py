@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from napari_diffraction.learning.metrics import wilson_interval
+from napari_diffraction.learning.palette import OKABE_ITO
+from napari_diffraction.patterns.display import contrast_limits
 
 
 def confusion_figure(confusion: pd.DataFrame) -> Figure:
@@ -47,7 +56,7 @@ def reliability_figure(curve: pd.DataFrame) -> Figure:
     filled = curve[curve["patterns"] > 0]
     upper.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="perfect")
     upper.plot(filled["confidence"], filled["accuracy"], marker="o", label="measured")
-    upper.vlines(filled["confidence"], *_wilson(filled["accuracy"], filled["patterns"]))
+    upper.vlines(filled["confidence"], *wilson_interval(filled["accuracy"], filled["patterns"]))
     upper.set_ylabel("share that is right")
     upper.set_ylim(0, 1.02)
     upper.legend(loc="lower right", frameon=False)
@@ -60,9 +69,105 @@ def reliability_figure(curve: pd.DataFrame) -> Figure:
     return figure
 
 
-def _wilson(share: pd.Series, count: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """95 % interval of measured shares, sound for few patterns, too (Wilson 1927)."""
-    z2 = 1.96**2 / count
-    centre = (share + z2 / 2) / (1 + z2)
-    half = np.sqrt(z2 * share * (1 - share) + z2**2 / 4) / (1 + z2)
-    return centre - half, centre + half
+def coverage_figure(curves: Mapping[str, pd.DataFrame], thresholds: pd.DataFrame) -> Figure:
+    """Draw how many patterns are right among those that a threshold keeps.
+
+    Parameters
+    ----------
+    curves
+        Columns coverage and accuracy by model, see `metrics.coverage_curve`.
+    thresholds
+        Points of the first curve that are marked with their threshold: columns threshold,
+        coverage, accuracy.
+    """
+    figure = Figure(figsize=(4.6, 3.8), layout="constrained")
+    axes = figure.add_subplot()
+    for (name, curve), colour in zip(curves.items(), cycle(OKABE_ITO[4:] + OKABE_ITO[:4])):
+        axes.step(curve["coverage"], curve["accuracy"], where="post", color=colour, label=name)
+    for _, row in thresholds.iterrows():
+        axes.plot(row["coverage"], row["accuracy"], "o", color="black", markersize=4)
+        text = f"{row['threshold']:.3f}"
+        axes.annotate(
+            text, (row["coverage"], row["accuracy"]), xytext=(3, 5), textcoords="offset points"
+        )
+    axes.set_xlabel("share of the patterns that is kept")
+    axes.set_ylabel("share of these that is right")
+    axes.set_xlim(0, 1.02)
+    low = min(curve["accuracy"].iloc[len(curve) // 50 :].min() for curve in curves.values())
+    axes.set_ylim(max(0.0, low - 0.05), 1.005)
+    if len(curves) > 1:
+        axes.legend(loc="lower left", frameon=False)
+    return figure
+
+
+def per_class_figure(per_class: pd.DataFrame) -> Figure:
+    """Draw precision, recall and F1 of each class with their intervals.
+
+    Parameters
+    ----------
+    per_class
+        Columns precision, recall and f1, each with ``_low`` and ``_high``; indexed by class.
+    """
+    n = len(per_class)
+    figure = Figure(figsize=(5.2, 1.2 + 0.42 * n), layout="constrained")
+    axes = figure.add_subplot()
+    for place, (what, colour) in enumerate(
+        zip(("precision", "recall", "f1"), OKABE_ITO[4:], strict=True)
+    ):
+        y = np.arange(n) + 0.22 * (place - 1)
+        axes.hlines(y, per_class[f"{what}_low"], per_class[f"{what}_high"], color=colour)
+        axes.plot(per_class[what], y, "o", color=colour, mec="0.3", mew=0.5, label=what)
+    axes.set_yticks(range(n), per_class.index)
+    axes.invert_yaxis()
+    axes.set_xlim(-0.02, 1.02)
+    axes.grid(axis="x", color="0.9")
+    axes.set_axisbelow(True)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    return figure
+
+
+def comparison_figure(table: pd.DataFrame) -> Figure:
+    """Draw the balanced accuracy of several models with its intervals.
+
+    Parameters
+    ----------
+    table
+        See `napari_diffraction.learning.comparison.compare`.
+    """
+    figure = Figure(figsize=(5.2, 0.9 + 0.35 * len(table)), layout="constrained")
+    axes = figure.add_subplot()
+    y = np.arange(len(table))
+    axes.hlines(y, table["balanced_accuracy_low"], table["balanced_accuracy_high"])
+    axes.plot(table["balanced_accuracy"], y, "o")
+    axes.set_yticks(y, table.index)
+    axes.invert_yaxis()
+    axes.set_ylim(len(table) - 0.5, -0.5)
+    axes.set_xlabel("balanced accuracy")
+    axes.grid(axis="x", color="0.9")
+    return figure
+
+
+def patterns_figure(
+    frames: Sequence[NDArray[Any]], titles: Sequence[str], columns: int = 6
+) -> Figure:
+    """Draw patterns side by side.
+
+    Parameters
+    ----------
+    frames
+        Patterns, (h, w) each.
+    titles
+        Text above each of them.
+    columns
+        Patterns in a row.
+    """
+    rows = max(1, -(-len(frames) // columns))
+    figure = Figure(figsize=(1.7 * columns, 2.15 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.axis("off")
+    for axes, frame, title in zip(grid, frames, titles, strict=False):
+        low, high = contrast_limits(frame)
+        axes.imshow(frame, cmap="gray", vmin=low, vmax=high, interpolation="antialiased")
+        axes.set_title(title, fontsize=7)
+    return figure
