@@ -182,7 +182,7 @@ class PatternMaker:
         clean = self._bands(
             part["normal"], part["g"], u, rotation, pc, profile, beam, (SIDE, SIDE), PIXEL
         )
-        clean = torch.where(empty[:, None, None], self._clutter(n), clean)
+        clean[empty] = self._clutter(int(empty.sum()))
         frames, lit = degrade(clean, effects, self.generator)
         lit = torch.where(unknown[:, None, None], torch.ones_like(lit), lit)
         maps = axis_maps(part["axes"], rotation, pc, MAP_SIDE)
@@ -200,6 +200,8 @@ class PatternMaker:
         """Frames without a pattern: nothing, or smooth shapes of several sizes."""
         device = self.pool.device
         total = torch.zeros(n, SIDE, SIDE, device=device)
+        if n == 0:
+            return total
         for cells in (4, 9, 20):
             coarse = torch.randn(n, 1, cells, cells, generator=self.generator, device=device)
             fine = functional.interpolate(coarse, (SIDE, SIDE), mode="bicubic")[:, 0]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import itertools
 import math
 import multiprocessing
 import shutil
 import time
-from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +18,21 @@ from torch import Tensor
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
-from napari_diffraction.learning.bravais_data import BRAVAIS_CLASSES, Draw, PatternMaker, draw
-from napari_diffraction.learning.bravais_network import BravaisNetwork
-from napari_diffraction.learning.bravais_view import PREPROCESSING
+from napari_diffraction.learning.band_network import BandNetwork
+from napari_diffraction.learning.band_shards import (
+    INPUTS,
+    SHARD,
+    Arrays,
+    joined,
+    make_shard,
+    read_shards,
+    simulate,
+)
+from napari_diffraction.learning.band_view import PREPROCESSING
+from napari_diffraction.learning.bravais_data import BRAVAIS_CLASSES
 from napari_diffraction.learning.calibration import calibrate
 from napari_diffraction.learning.classifier import ModelCard, save_classifier
 from napari_diffraction.learning.kikuchi_loop import (
-    Batch,
     State,
     begin,
     learn,
@@ -40,15 +44,18 @@ from napari_diffraction.learning.structure_pool import (
     CHUNK,
     LATTICES,
     StructurePool,
-    growing,
     make_chunk,
     read_chunk,
 )
 from napari_diffraction.progress import Progress
 
 _VALIDATION_SEED = 80_000_000
-#: Seconds between reports, between checkpoints, and to wait for the first structures.
-_REPORT, _KEEP, _WAIT = 10.0, 120.0, 0.2
+#: Fresh patterns of each unseen structure for the calibration.
+_CHECKS = 4
+#: Seconds between reports, and to wait for a shard.
+_REPORT, _WAIT = 10.0, 0.5
+#: Deviation of the pattern centre from what is told, in shares of the frame: usual, and poor.
+_OFF, _FAR_OFF, _POOR = 0.008, 0.025, 0.1
 
 
 @dataclass(frozen=True)
@@ -68,15 +75,13 @@ class BravaisProgress(Progress):
 
 
 def train_bravais(
-    recipe: BravaisRecipe,
-    output: Path,
-    resume: bool = False,
-    workers: int = 1,
-    device: str | None = None,
+    recipe: BravaisRecipe, output: Path, resume: bool = False, workers: int = 1
 ) -> Generator[Progress, None, Path]:
-    """Draw structures, train, calibrate and save a Bravais classifier.
+    """Draw structures, simulate, train, calibrate and save a Bravais classifier.
 
-    Structures and a checkpoint stay in ``OUTPUT.work`` until the end; with ``resume`` a stopped
+    Processes beside the training draw structures and simulate patterns, of which the bands are kept
+    in shards; every round of the training takes the new ones and some older ones.  All this and a
+    checkpoint after each round stay in ``OUTPUT.work`` until the end; with ``resume`` a stopped
     training goes on from there.
 
     Parameters
@@ -88,9 +93,7 @@ def train_bravais(
     resume
         Go on where an earlier training with the same recipe and output stopped.
     workers
-        Processes that draw structures; on a processor, as many again make patterns.
-    device
-        By default the graphics card where there is one.
+        Processes that simulate.
 
     Raises
     ------
@@ -106,48 +109,97 @@ def train_bravais(
         raise InputError(
             f"{output} cannot be written ({error.strerror}): choose another."
         ) from error
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    state = _start(recipe, where)
+    state = _start(recipe)
     checkpoint = work / "checkpoint.pt"
     if resume and checkpoint.exists():
         _take_up(checkpoint, recipe, state)
-    with _source(recipe, state, work, where, workers) as batches:
-        yield from _fit(recipe, state, batches, checkpoint)
-    yield from _finish(recipe, state, where, work, output)
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        chunks = yield from _draw_structures(recipe, work, pool)
+        shards = _simulating(recipe, work, pool, chunks)
+        yield from _fit(recipe, state, shards, checkpoint)
+    yield from _finish(recipe, state, work, output)
     shutil.rmtree(work, ignore_errors=True)
     return output
 
 
-def _start(recipe: BravaisRecipe, device: torch.device) -> State:
+def _start(recipe: BravaisRecipe) -> State:
     torch.manual_seed(recipe.seed)
-    network = BravaisNetwork(len(BRAVAIS_CLASSES), recipe.widths, recipe.depths)
-    network = network.to(device).to(memory_format=torch.channels_last)
+    network = BandNetwork(len(BRAVAIS_CLASSES), **_options(recipe))
     return begin(network, recipe.learning_rate, recipe.weight_decay)
 
 
+def _options(recipe: BravaisRecipe) -> dict[str, int]:
+    return {"width": recipe.width, "depth": recipe.depth, "heads": recipe.heads}
+
+
+def _draw_structures(
+    recipe: BravaisRecipe, work: Path, pool: Any
+) -> Generator[Progress, None, tuple[str, ...]]:
+    """Draw the random structures, in chunks that are there already or are made now."""
+    count = max(1, recipe.structures // CHUNK)
+    seed = recipe.seed * 1_000_000
+    jobs = [(str(work / f"structures-{seed}-{k:05d}.npz"), seed + k) for k in range(count)]
+    for done, _ in enumerate(pool.imap(make_chunk, jobs), 1):
+        yield BravaisProgress(done, count, "Drawing structures")
+    return tuple(path for path, _ in jobs)
+
+
+def _simulating(
+    recipe: BravaisRecipe, work: Path, pool: Any, chunks: tuple[str, ...]
+) -> Callable[[int], bool]:
+    """Have all shards simulated in their order; return what tells whether so many are there."""
+    jobs = [(str(_shard(work, k)), chunks, 7 * recipe.seed, k) for k in range(_shards(recipe))]
+    pool.imap(make_shard, jobs)
+    return lambda count: all(_shard(work, k).exists() for k in range(count))
+
+
+def _shard(work: Path, number: int) -> Path:
+    return work / f"bands-{number:05d}.npz"
+
+
+def _shards(recipe: BravaisRecipe) -> int:
+    return recipe.rounds * recipe.fresh
+
+
 def _fit(
-    recipe: BravaisRecipe, state: State, batches: Iterator[Batch | None], checkpoint: Path
+    recipe: BravaisRecipe, state: State, ready: Callable[[int], bool], checkpoint: Path
 ) -> Generator[Progress, None, None]:
-    """Train until the patterns or the minutes are used up."""
-    network = torch.compile(state.network) if state.on_card else state.network
+    """Train round by round, each on new patterns and on some that were seen before."""
+    work = checkpoint.parent
+    total = recipe.rounds
+    while (number := state.step // _steps(recipe)) < total:
+        while not ready((number + 1) * recipe.fresh):
+            yield BravaisProgress(number, total, "Simulating patterns")
+            time.sleep(_WAIT)
+        rng = np.random.default_rng([recipe.seed, number, 5])
+        new = range(number * recipe.fresh, (number + 1) * recipe.fresh)
+        old = rng.permutation(number * recipe.fresh)[: recipe.again]
+        data = read_shards([_shard(work, int(k)) for k in (*new, *old)])
+        yield from _round(recipe, state, data, rng, number)
+        _keep(checkpoint, recipe, state)
+        yield BravaisProgress(number + 1, total, "Training")
+
+
+def _steps(recipe: BravaisRecipe) -> int:
+    """Steps that a round counts for, though the first ones have fewer old patterns to repeat."""
+    return (recipe.fresh + recipe.again) * SHARD // recipe.batch_size
+
+
+def _round(
+    recipe: BravaisRecipe, state: State, data: Arrays, rng: np.random.Generator, number: int
+) -> Generator[Progress, None, None]:
     state.network.train()
-    began = time.monotonic() - state.seconds
-    said, kept = time.monotonic(), time.monotonic()
+    steps = _steps(recipe)
+    began = said = time.monotonic()
     losses: list[Tensor] = []
-    for batch in batches:
-        if batch is None:
-            yield BravaisProgress(0, recipe.patterns, "Drawing structures")
-            began = time.monotonic() - state.seconds
-            continue
-        done = _done(recipe, state)
-        if done >= 1:
-            break
+    order = _endless(len(data["label"]), recipe.batch_size, rng)
+    for step in range(steps):
+        done = (number + step / steps) / recipe.rounds
         for group in state.optimiser.param_groups:
             group["lr"] = recipe.learning_rate * schedule(done)
-        losses.append(learn(network, state, batch))
-        state.step += 1
-        state.patterns += len(batch[0])
-        state.seconds = time.monotonic() - began
+        take = next(order)
+        losses.append(learn(state, *_batch(data, take, rng)))
+        state.patterns += len(take)
         now = time.monotonic()
         if now - said > _REPORT:
             loss = float(torch.stack(losses).mean())
@@ -158,132 +210,71 @@ def _fit(
                 )
             rate = len(losses) * recipe.batch_size / (now - said)
             said, losses = now, []
-            yield BravaisProgress(
-                round(done * recipe.patterns), recipe.patterns, "Training", loss, rate
-            )
-        if now - kept > _KEEP:
-            _keep(checkpoint, recipe, state)
-            kept = now
-    _keep(checkpoint, recipe, state)
+            yield BravaisProgress(number, recipe.rounds, "Training", loss, rate)
+    state.step += steps
+    state.seconds += time.monotonic() - began
 
 
-@contextlib.contextmanager
-def _source(
-    recipe: BravaisRecipe, state: State, folder: Path, device: torch.device, workers: int
-) -> Iterator[Iterator[Batch | None]]:
-    """Make batches: on a graphics card itself, or in processes beside that of the training."""
-    chunks = max(1, recipe.structures // CHUNK)
-    with growing(folder, recipe.seed * 1_000_000, chunks, workers) as coming:
-        if device.type == "cuda":
-            yield _on_card(recipe, state, coming, chunks, device)
-        else:
-            with multiprocessing.get_context("spawn").Pool(workers) as pool:
-                yield _from_processes(recipe, state, coming, pool, 2 * workers)
+def _endless(count: int, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
+    """Numbers in random order, every one before any comes again."""
+    while True:
+        order = rng.permutation(count)
+        for i in range(0, count - size + 1, size):
+            yield order[i : i + size]
 
 
-def _on_card(
-    recipe: BravaisRecipe,
-    state: State,
-    coming: Iterator[str | None],
-    chunks: int,
-    device: torch.device,
-) -> Iterator[Batch | None]:
-    pool = StructurePool(device, chunks * CHUNK)
-    maker = PatternMaker(pool, recipe.seed * 1000 + state.step, compiled=True)
-    rng = np.random.default_rng([recipe.seed, state.step])
-
-    def drawn() -> Draw:
-        return draw(recipe.batch_size, rng.spawn(1)[0], _hardness(recipe, state))
-
-    with ThreadPoolExecutor(1) as ahead:
-        numbers = [ahead.submit(drawn) for _ in range(3)]
-        while True:
-            for path in coming:
-                if path is None:
-                    break
-                pool.add(read_chunk(path))
-            if pool.count == 0:
-                time.sleep(_WAIT)
-                yield None
-                continue
-            numbers.append(ahead.submit(drawn))
-            with torch.no_grad():
-                yield maker.batch(numbers.pop(0).result())
+def _batch(
+    data: Arrays, take: NDArray[np.intp], rng: np.random.Generator
+) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+    """Take patterns out of a set, their pattern centre told with an error."""
+    part = {name: values[take] for name, values in data.items()}
+    part["normal"] = moved_centre(part["normal"], part["pc"], _errors(len(take), rng))
+    return _inputs(part), torch.from_numpy(part["label"]), torch.from_numpy(part["laue"])
 
 
-def _from_processes(
-    recipe: BravaisRecipe,
-    state: State,
-    coming: Iterator[str | None],
-    pool: Any,
-    ahead: int,
-) -> Iterator[Batch | None]:
-    ready: list[str] = []
-    waiting: list[Any] = []
-    for number in itertools.count(state.step):
-        for path in coming:
-            if path is None:
-                break
-            ready.append(path)
-        if not ready:
-            time.sleep(_WAIT)
-            yield None
-            continue
-        while len(waiting) < ahead:
-            seed = [recipe.seed, number, len(waiting)]
-            job = (tuple(ready), seed, recipe.batch_size, _hardness(recipe, state))
-            waiting.append(pool.apply_async(_make_batch, (job,)))
-        parts = waiting.pop(0).get()
-        yield tuple(torch.from_numpy(values) for values in parts)
+def _inputs(arrays: Arrays) -> tuple[Tensor, ...]:
+    values = (torch.from_numpy(arrays[name]) for name in INPUTS)
+    return tuple(v.float() if v.is_floating_point() else v for v in values)
 
 
-_POOLS: dict[str, StructurePool] = {}
+def _errors(n: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    size = np.where(rng.uniform(size=(n, 1)) < _POOR, _FAR_OFF, _OFF)
+    return np.asarray(size * rng.normal(size=(n, 3)), np.float32)
 
 
-def _make_batch(job: tuple[tuple[str, ...], list[int], int, float]) -> tuple[NDArray[Any], ...]:
-    """Make one batch in a process of its own, from the structures of some chunks."""
-    import numba
+def moved_centre(
+    normal: NDArray[np.float32], pc: NDArray[np.float32], shift: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Normals of the planes of the same lines on the screen, for another pattern centre.
 
-    paths, seed, size, hardness = job
-    torch.set_num_threads(1)
-    numba.set_num_threads(1)
-    for path in paths:
-        if path not in _POOLS:
-            _POOLS[path] = StructurePool(torch.device("cpu"), CHUNK)
-            _POOLS[path].add(read_chunk(path))
-    rng = np.random.default_rng(seed)
-    # One chunk serves a part of the batch: each holds as many structures of every lattice.
-    parts = []
-    for share in np.array_split(np.arange(size), -(-size // 64)):
-        pool = _POOLS[paths[int(rng.integers(len(paths)))]]
-        maker = PatternMaker(pool, int(rng.integers(2**62)))
-        parts.append(maker.batch(draw(len(share), rng, hardness)))
-    whole = [torch.cat(values) for values in zip(*parts, strict=True)]
-    whole[0] = whole[0].half()  # half the bytes between the processes
-    return tuple(values.numpy() for values in whole)
-
-
-def _done(recipe: BravaisRecipe, state: State) -> float:
-    """Share of the training that is done."""
-    done = state.patterns / recipe.patterns
-    return max(done, state.seconds / 60 / recipe.minutes) if recipe.minutes else done
-
-
-def _hardness(recipe: BravaisRecipe, state: State) -> float:
-    return min(1.0, 0.1 + 0.9 * _done(recipe, state) / max(recipe.warm_up, 1e-6))
+    Parameters
+    ----------
+    normal : ndarray, (n, k, 3)
+        In the detector's frame; zeros stay zeros.
+    pc, shift : ndarray, (n, 3)
+        Pattern centre in Bruker's convention, and what is added to it.
+    """
+    scale = 1 + shift[:, None, 2] / pc[:, None, 2]
+    x, y, z = normal[..., 0], normal[..., 1], normal[..., 2]
+    z = z + (x * shift[:, None, 0] - y * shift[:, None, 1]) / pc[:, None, 2]
+    moved = np.stack([x * scale, y * scale, z], axis=-1)
+    length = np.linalg.norm(moved, axis=-1, keepdims=True)
+    return np.asarray(moved / np.maximum(length, 1e-6), np.float32)
 
 
 def _finish(
-    recipe: BravaisRecipe, state: State, device: torch.device, work: Path, output: Path
+    recipe: BravaisRecipe, state: State, work: Path, output: Path
 ) -> Generator[Progress, None, None]:
     """Calibrate on unseen structures and save."""
     yield BravaisProgress(1, 1, "Calibrating on unseen structures")
     seed = _VALIDATION_SEED + recipe.seed * 100
-    pool = StructurePool(device, CHUNK)
-    pool.add(read_chunk(make_chunk((str(work / f"validation-{seed}.npz"), seed))))
+    arrays = read_chunk(make_chunk((str(work / f"validation-{seed}.npz"), seed)))
+    pool = StructurePool(torch.device("cpu"), CHUNK)
+    pool.add(arrays)
     network = state.smooth
     round_as_shipped(network)
-    logits, label = predict(network, pool, recipe.seed + 17, repeats=4)
+    rng = np.random.default_rng([recipe.seed, 17])
+    logits, label = predict(network, every_structure(pool, rng, _CHECKS))
     scale, bias = calibrate(logits, label)
     single = label < len(LATTICES)
     score = float((logits[single].argmax(1) == label[single]).mean())
@@ -292,57 +283,54 @@ def _finish(
         name=recipe.name,
         title=recipe.title,
         summary=recipe.summary,
-        network="bravais",
+        network="bands",
         classes=BRAVAIS_CLASSES,
-        options={"widths": recipe.widths, "depths": recipe.depths},
+        options=_options(recipe),
         scale=scale,
         bias=tuple(float(b) for b in bias),
         shares=dict(zip(BRAVAIS_CLASSES, shares.tolist(), strict=True)),
-        recipe=dataclasses.replace(recipe, patterns=state.patterns).as_dict()
-        | {"seconds": round(state.seconds)},
-        preprocessing=PREPROCESSING | {"mirror": True},
+        recipe=recipe.as_dict() | {"patterns": state.patterns, "seconds": round(state.seconds)},
+        preprocessing=PREPROCESSING,
         figures={"single pattern, unseen random structures": round(score, 4)},
     )
     save_classifier(network, card, output)
     yield BravaisProgress(1, 1, f"{score:.3f} of the patterns of unseen structures are right")
 
 
+def every_structure(
+    pool: StructurePool, rng: np.random.Generator, repeats: int = 1, batch: int = 70
+) -> Arrays:
+    """Simulate fresh patterns of every structure of a pool, in their order, again and again."""
+    parts = []
+    for _ in range(repeats):
+        for i in range(0, pool.count, batch):
+            which = torch.arange(i, min(i + batch, pool.count))
+            parts.append(simulate(pool, rng, len(which), which))
+    return joined(parts)
+
+
 @torch.inference_mode()
 def predict(
-    network: BravaisNetwork,
-    pool: StructurePool,
-    seed: int,
-    repeats: int = 1,
-    batch: int = 350,
-    mirror: bool = True,
+    network: BandNetwork, data: Arrays, batch: int = 256
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Judge fresh patterns of every structure of a pool.
+    """Judge simulated patterns.
 
     Returns
     -------
-    logits : ndarray of float32, (repeats * n, n_classes)
-        With ``mirror`` the mean over the pattern and its mirror image.
-    label : ndarray of int64, (repeats * n,)
+    logits : ndarray of float32, (n, n_classes)
+    label : ndarray of int64, (n,)
     """
     network.eval()
-    maker = PatternMaker(pool, seed)
-    rng = np.random.default_rng([seed, 3])
-    logits, labels = [], []
-    for _ in range(repeats):
-        for i in range(0, pool.count, batch):
-            which = torch.arange(i, min(i + batch, pool.count), device=pool.device)
-            seen, label, _, _ = maker.batch(draw(len(which), rng), which)
-            out = network(seen)["lattice"]
-            if mirror:
-                out = (out + network(seen.flip(-1))["lattice"]) / 2
-            logits.append(out.float().cpu().numpy())
-            labels.append(label.cpu().numpy())
-    return np.concatenate(logits), np.concatenate(labels)
+    logits = []
+    for i in range(0, len(data["label"]), batch):
+        part = {name: data[name][i : i + batch] for name in INPUTS}
+        logits.append(network(*_inputs(part))["lattice"].float().numpy())
+    return np.concatenate(logits), data["label"]
 
 
 def _keep(path: Path, recipe: BravaisRecipe, state: State) -> None:
     values = {
-        "recipe": _plain(recipe),
+        "recipe": recipe.as_dict(),
         "network": state.network.state_dict(),
         "smooth": state.smooth.state_dict(),
         "optimiser": state.optimiser.state_dict(),
@@ -352,18 +340,10 @@ def _keep(path: Path, recipe: BravaisRecipe, state: State) -> None:
         torch.save(values, partial)
 
 
-def _plain(recipe: BravaisRecipe) -> dict[str, Any]:
-    """The recipe without what may change when a training goes on."""
-    values = recipe.as_dict()
-    for name in ("patterns", "minutes", "structures"):
-        del values[name]
-    return values
-
-
 def _take_up(path: Path, recipe: BravaisRecipe, state: State) -> None:
     try:
         kept = torch.load(path, weights_only=True)
-        if kept["recipe"] == _plain(recipe):
+        if kept["recipe"] == recipe.as_dict():
             state.network.load_state_dict(kept["network"])
             state.smooth.load_state_dict(kept["smooth"])
             state.optimiser.load_state_dict(kept["optimiser"])

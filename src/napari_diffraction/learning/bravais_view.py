@@ -89,15 +89,20 @@ def flatten(x: Tensor, weight: Tensor) -> Tensor:
     -------
     Tensor of float32, (n, 2, 64, 64)
     """
+    x = even(x, weight)
+    local = torch.sqrt(_blur(x * x, weight, _CONTRAST) + 1e-6)
+    x = (x / local).clamp(-_CLIP, _CLIP) * weight
+    return torch.stack([x, weight.expand_as(x)], dim=1)
+
+
+def even(x: Tensor, weight: Tensor) -> Tensor:
+    """Take the background out of pictures, (n, 64, 64), that `shrink` made."""
     # A camera's dome is steep beside the bands: a surface first, then the neighbourhood, as a mean
     # over the neighbourhood alone leaves a rim behind; specks of dust must not pull at it.
     x = _clipped(x - _surface(x, weight), weight)
     for _ in range(2):
         x = (x - _blur(x, weight, _BACKGROUND)) * weight
-    x = _clipped(x, weight)
-    local = torch.sqrt(_blur(x * x, weight, _CONTRAST) + 1e-6)
-    x = (x / local).clamp(-_CLIP, _CLIP) * weight
-    return torch.stack([x, weight.expand_as(x)], dim=1)
+    return _clipped(x, weight)
 
 
 def _letterboxed(pictures: Tensor) -> Tensor:
@@ -199,6 +204,14 @@ def _binned(frame: NDArray[Any], bins: int) -> NDArray[Any]:
     h, w = (n // bins * bins for n in frame.shape)
     blocks = frame[:h, :w].reshape(h // bins, bins, w // bins, bins)
     return np.asarray(blocks.mean(axis=(1, 3)))
+
+
+def shown_part(shape: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Where a frame stands in the square: top, left, height and width as shares of its side."""
+    bins = max(1, max(shape) // _ENOUGH)
+    binned = [size // bins for size in shape]
+    h, w = (max(1, round(size * SIDE / max(binned))) for size in binned)
+    return (SIDE - h) // 2 / SIDE, (SIDE - w) // 2 / SIDE, h / SIDE, w / SIDE
 
 
 def square_places(shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -8,17 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
-
-from napari_diffraction.learning.bravais_network import BravaisNetwork
 
 #: Weights of the auxiliary losses.
 _LAUE, _MAPS = 0.3, 4.0
 _DECAY = 0.9995
-
-#: What the network sees, the class, the Laue group and the maps of symmetry elements.
-Batch = tuple[Tensor, ...]
 
 
 @dataclass
@@ -37,20 +32,15 @@ class State:
         How far it is.
     """
 
-    network: BravaisNetwork
-    smooth: BravaisNetwork
+    network: nn.Module
+    smooth: nn.Module
     optimiser: torch.optim.Optimizer
     step: int = 0
     patterns: int = 0
     seconds: float = 0.0
 
-    @property
-    def on_card(self) -> bool:
-        """Whether a graphics card trains."""
-        return next(self.network.parameters()).is_cuda
 
-
-def begin(network: BravaisNetwork, learning_rate: float, weight_decay: float) -> State:
+def begin(network: nn.Module, learning_rate: float, weight_decay: float) -> State:
     """Make a training ready to start from the weights that the network has."""
     smooth = copy.deepcopy(network)
     smooth.eval().requires_grad_(False)
@@ -75,24 +65,32 @@ def schedule(done: float) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (done - 0.02) / 0.98))
 
 
-def learn(network: Any, state: State, batch: Batch) -> Tensor:
+def learn(
+    state: State,
+    inputs: tuple[Tensor, ...],
+    label: Tensor,
+    laue: Tensor,
+    maps: Tensor | None = None,
+) -> Tensor:
     """Make one step on one batch; return the loss of the class alone.
 
     Parameters
     ----------
-    network
-        That of the state, or what the compiler made of it.
     state
         The training.
-    batch
-        What the network sees, the class, the Laue group and the maps.
+    inputs
+        What the network sees.
+    label, laue : Tensor of int64, (n,)
+        The class, and the Laue group, -1 where there is no pattern.
+    maps
+        Maps of symmetry elements, for a network that draws them.
     """
-    seen, label, laue, maps = batch
-    with torch.autocast(seen.device.type, torch.bfloat16):
-        out = network(seen)
+    with torch.autocast(label.device.type, torch.bfloat16):
+        out = state.network(*inputs)
     first = functional.cross_entropy(out["lattice"].float(), label, label_smoothing=0.02)
     loss = first + _LAUE * functional.cross_entropy(out["laue"].float(), laue, ignore_index=-1)
-    loss = loss + _MAPS * functional.binary_cross_entropy_with_logits(out["maps"].float(), maps)
+    if maps is not None:
+        loss = loss + _MAPS * functional.binary_cross_entropy_with_logits(out["maps"].float(), maps)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), 2.0)
@@ -111,7 +109,7 @@ def _follow(state: State) -> None:
     torch._foreach_lerp_([mine[i] for i in floats], [theirs[i] for i in floats], share)
 
 
-def round_as_shipped(network: BravaisNetwork) -> None:
+def round_as_shipped(network: nn.Module) -> None:
     """Round weights as the model file does, so that what is calibrated is what is shipped."""
     network.load_state_dict(
         {

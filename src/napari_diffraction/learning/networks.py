@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from napari_diffraction.learning import bravais_view, views
+from napari_diffraction.learning import (
+    band_view,
+    bravais_view,
+    picture_networks,
+    picture_view,
+    views,
+)
+from napari_diffraction.learning.band_network import BandNetwork
 from napari_diffraction.learning.bravais_network import BravaisNetwork
 from napari_diffraction.learning.classes import NATURAL_SHARES
 from napari_diffraction.learning.zone_network import ZoneNetwork
+from napari_diffraction.patterns import band_finder
 
 if TYPE_CHECKING:
     from napari_diffraction.learning.classifier import ModelCard
     from napari_diffraction.patterns.stack import PatternStack
+
+    Looker = Callable[[PatternStack], Callable[[NDArray[Any]], Any]]
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,8 @@ class Kind:
         Whether nothing has to be compiled before the first frame.
     misfit
         Says what of a card does not fit to this version; an empty text where all does.
+    looker_of
+        Gives the looker of a model, where its card says how it looks; ``None``: all look alike.
     in_blocks
         Whether a thread had better look at a whole batch and judge it, as looking at a frame takes
         less time than handing it over.
@@ -53,6 +65,11 @@ class Kind:
     is_ready: Callable[[], bool]
     misfit: Callable[[ModelCard], str]
     in_blocks: bool = False
+    looker_of: Callable[[ModelCard], Looker] | None = None
+
+    def of(self, card: ModelCard) -> Kind:
+        """Return this kind as it looks at patterns for one model."""
+        return self if self.looker_of is None else replace(self, looker=self.looker_of(card))
 
 
 def _zone_misfit(card: ModelCard) -> str:
@@ -64,9 +81,18 @@ def _zone_misfit(card: ModelCard) -> str:
     )
 
 
-def _bravais_misfit(card: ModelCard) -> str:
-    prepared = {name: card.preprocessing.get(name) for name in bravais_view.PREPROCESSING}
-    return "" if prepared == bravais_view.PREPROCESSING else "which prepared patterns otherwise"
+def _misfit(preprocessing: Mapping[str, Any]) -> Callable[[ModelCard], str]:
+    """Tell of a card whose network saw patterns that were prepared otherwise."""
+
+    def misfit(card: ModelCard) -> str:
+        prepared = {name: card.preprocessing.get(name) for name in preprocessing}
+        return "" if prepared == preprocessing else "which prepared patterns otherwise"
+
+    return misfit
+
+
+def _never(stack: PatternStack) -> Callable[[NDArray[Any]], Any]:
+    raise NotImplementedError("how pictures are made stands on the card")
 
 
 #: By the name on the card.
@@ -87,7 +113,28 @@ NETWORKS = {
         "lattice",
         None,
         lambda: True,
-        _bravais_misfit,
+        _misfit(bravais_view.PREPROCESSING),
         in_blocks=True,
+    ),
+    "bands": Kind(
+        BandNetwork,
+        band_view.looker,
+        band_view.tensors,
+        "lattice",
+        None,
+        band_finder.is_ready,
+        _misfit(band_view.PREPROCESSING),
+        in_blocks=True,
+    ),
+    "pictures": Kind(
+        picture_networks.build,
+        _never,
+        picture_view.tensors,
+        "class",
+        None,
+        lambda: True,
+        picture_view.misfit,
+        in_blocks=True,
+        looker_of=picture_view.looker,
     ),
 }

@@ -180,7 +180,8 @@ def _fit(
             return
         for group in state.optimiser.param_groups:
             group["lr"] = recipe.learning_rate * schedule(done)
-        losses.append(learn(state.network, state, batch))
+        seen, *truth = batch
+        losses.append(learn(state, (seen,), *truth))
         state.step += 1
         state.patterns += len(batch[0])
         now = time.monotonic()

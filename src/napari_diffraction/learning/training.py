@@ -7,7 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from napari_diffraction.errors import InputError
+from napari_diffraction.learning.labelled import Reviewed
 from napari_diffraction.learning.phases_recipe import PhasesRecipe
+from napari_diffraction.learning.picture_recipe import PicturesRecipe
 from napari_diffraction.learning.recipe import BravaisRecipe
 from napari_diffraction.progress import Progress
 
@@ -18,6 +21,7 @@ def train(
     resume: bool = False,
     workers: int | None = None,
     minutes: float | None = None,
+    reviewed: Reviewed | None = None,
 ) -> Generator[Progress, None, Path]:
     """Simulate, train, calibrate and save.
 
@@ -33,19 +37,30 @@ def train(
     workers
         Processes that simulate; by default as many as the cores allow.
     minutes
-        Greatest time of a zone classifier's simulation, or of another's training.
+        Greatest time of a zone classifier's simulation, or of the training of a few phases.
+    reviewed
+        Finds what was decided in the review of a stack, for recipes that name one.
 
     Raises
     ------
     InputError
-        The output cannot be written, or the checkpoint is of another recipe.
+        The output cannot be written, the checkpoint is of another recipe, or training is not by
+        the clock.
     """
-    if minutes and isinstance(recipe, BravaisRecipe | PhasesRecipe):
+    if minutes and isinstance(recipe, BravaisRecipe):
+        raise InputError(
+            f"The recipe {recipe.name} is not trained by the clock: lower rounds in it instead."
+        )
+    if minutes and isinstance(recipe, PhasesRecipe | PicturesRecipe):
         recipe = replace(recipe, minutes=minutes)
     if isinstance(recipe, PhasesRecipe):
         from napari_diffraction.learning.phases_training import train_phases
 
         return train_phases(recipe, output, workers)
+    if isinstance(recipe, PicturesRecipe):
+        from napari_diffraction.learning.picture_training import train_pictures
+
+        return train_pictures(recipe, output, resume, reviewed)
     if isinstance(recipe, BravaisRecipe):
         from napari_diffraction.learning.bravais_training import train_bravais
 

@@ -6,6 +6,7 @@ The numba twin of `bands` is `napari_diffraction.simulation.kikuchi_bands`.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -212,9 +213,7 @@ def degrade(
     bin_y, bin_x = _binning(of["pixels"] * h / side, h), _binning(of["pixels"] * w / side, w)
     soft_y, soft_x = _blurring(of["blur"] * side, h), _blurring(of["blur"] * side, w)
     signal = (bin_y @ soft_y) @ signal @ (bin_x @ soft_x).mT
-    dome = torch.exp(
-        -((x - of["dome_x"]) ** 2 + (y - of["dome_y"]) ** 2) / (2 * of["dome_width"] ** 2)
-    )
+    dome = _bell(y - of["dome_y"], of["dome_width"]) * _bell(x - of["dome_x"], of["dome_width"])
     light = (1 - of["dome"]) + of["dome"] * dome
     light = light * (1 - of["vignetting"] * (x * x + y * y) / 2).clamp_min(0.02)
     light = light + of["residual"] * _smooth_field(n, h, w, generator, device)
@@ -263,10 +262,14 @@ def _unit(picture: Tensor) -> Tensor:
 
 def _blurring(sigma: Tensor, size: int) -> Tensor:
     """Matrices (n, size, size) that blur a line; deviation (n, 1, 1) in pixels."""
-    at = torch.arange(size, device=sigma.device, dtype=torch.float32)
-    apart = at[None, :, None] - at[None, None, :]
-    weight = torch.exp(-(apart**2) / (2 * sigma.clamp_min(1e-3) ** 2))
+    at = torch.arange(size, device=sigma.device)
+    weight = _bell(at.float(), sigma.clamp_min(1e-3)[:, 0])[:, (at[:, None] - at[None, :]).abs()]
     return weight / weight.sum(dim=2, keepdim=True)
+
+
+def _bell(apart: Tensor, deviation: Tensor) -> Tensor:
+    """Gaussian of height 1."""
+    return torch.exp(-(apart**2) / (2 * deviation**2))
 
 
 def _binning(pixels: Tensor, size: int) -> Tensor:
@@ -285,20 +288,26 @@ def _smooth_field(
     n: int, h: int, w: int, generator: torch.Generator, device: torch.device
 ) -> Tensor:
     """Smooth random fields of about unit deviation."""
-    coarse = torch.randn(n, 1, 5, 5, generator=generator, device=device)
-    fine = functional.interpolate(coarse, (h, w), mode="bicubic", align_corners=True)
-    return _unit(fine[:, 0])
+    coarse = torch.randn(n, 5, 5, generator=generator, device=device)
+    return _unit(_spread(5, h, device) @ coarse @ _spread(5, w, device).mT)
+
+
+@lru_cache(maxsize=8)
+def _spread(coarse: int, fine: int, device: torch.device) -> Tensor:
+    """Matrix (fine, coarse) of the bicubic interpolation of a line."""
+    lines = torch.eye(coarse, device=device)[None, :, :, None]
+    wide = functional.interpolate(lines, (fine, 1), mode="bicubic", align_corners=True)
+    return wide[0, :, :, 0].mT
 
 
 def _spots(n: int, h: int, w: int, generator: torch.Generator, device: torch.device) -> Tensor:
     """Up to three round specks of dust of random size on each picture."""
-    x = torch.linspace(-1, 1, w, device=device)[None, None, None, :]
-    y = torch.linspace(-1, 1, h, device=device)[None, None, :, None]
-    numbers = torch.rand(n, 3, 4, 1, generator=generator, device=device)
-    cx, cy, size, there = (numbers[:, :, i, :, None] for i in range(4))
+    x = torch.linspace(-1, 1, w, device=device)
+    y = torch.linspace(-1, 1, h, device=device)
+    cx, cy, size, there = torch.rand(n, 3, 4, 1, generator=generator, device=device).unbind(2)
     size = 0.02 + 0.08 * size
-    specks = torch.exp(-((x - 2 * cx + 1) ** 2 + (y - 2 * cy + 1) ** 2) / (2 * size**2))
-    return (specks * (there > 0.4)).sum(dim=1)
+    rows = _bell(y - 2 * cy + 1, size) * (there > 0.4)
+    return rows.mT @ _bell(x - 2 * cx + 1, size)
 
 
 def axis_maps(
