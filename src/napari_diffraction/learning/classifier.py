@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
 from napari_diffraction.learning.calibration import probabilities
+from napari_diffraction.learning.leak import HASHES
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 #: Version of the card; files of a later one are refused.
 CARD_VERSION = 1
 #: A heading larger than this is not one of ours.
-_MOST_HEADING = 1 << 20
+_MOST_HEADING = 1 << 23
 #: What reading the heading of another kind of file may raise.
 _NOT_OURS = (ValueError, KeyError, TypeError, RecursionError)
 
@@ -94,7 +95,7 @@ class Classifier:
         """How networks of this kind look at patterns."""
         from napari_diffraction.learning.networks import NETWORKS
 
-        return NETWORKS[self.card.network]
+        return NETWORKS[self.card.network].of(self.card)
 
     def logits(self, seen: Sequence[Any]) -> dict[str, NDArray[np.float32]]:
         """Judge what the looker of this kind of network gave; return the logits of every head.
@@ -163,8 +164,19 @@ def _quickest(device: torch.device) -> Any:
     return torch.autocast("cpu", torch.bfloat16, enabled=halves)
 
 
-def save_classifier(network: Any, card: ModelCard, path: Path) -> None:
+def save_classifier(
+    network: Any, card: ModelCard, path: Path, training_hashes: Sequence[str] = ()
+) -> None:
     """Write a model, its weights in half precision and its card as JSON in the heading.
+
+    Parameters
+    ----------
+    network, card
+        The model.
+    path
+        The file, ``.safetensors``.
+    training_hashes
+        Digests of the patterns that it was trained on, see `napari_diffraction.learning.leak`.
 
     Raises
     ------
@@ -180,10 +192,20 @@ def save_classifier(network: Any, card: ModelCard, path: Path) -> None:
     values = asdict(card)
     del values["path"]
     values["sha256"] = _digest(values, tensors)
-    # One entry alone: with more, their order in the file would change from run to run.
-    data = save(tensors, metadata={"card": json.dumps(values)})
+    entries = {"card": json.dumps(values)}
+    if training_hashes:
+        entries[HASHES] = "".join(training_hashes)
+    data = _in_order(save(tensors, metadata=entries))
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def _in_order(data: bytes) -> bytes:
+    """Sort the heading of a file, whose order would change from run to run."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    heading = json.dumps(json.loads(data[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    heading += b" " * (-len(heading) % 8)
+    return len(heading).to_bytes(8, "little") + heading + data[end:]
 
 
 def _digest(card: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> str:

@@ -40,6 +40,20 @@ def _down(inside: int, outside: int, kernel: int = 3) -> nn.Sequential:
     )
 
 
+def residual_stages(planes: int, width: int) -> nn.Sequential:
+    """Make what reads pictures: from `planes` to 8 `width` channels at a 16th of the size."""
+    w = width
+    return nn.Sequential(
+        _down(planes, w, 5),
+        _down(w, 2 * w),
+        _Block(2 * w),
+        _down(2 * w, 4 * w),
+        _Block(4 * w),
+        _down(4 * w, 8 * w),
+        _Block(8 * w),
+    )
+
+
 def given(features: Tensor) -> Tensor:
     """Measures by which patterns are calibrated apart, (n, 5), from their features.
 
@@ -82,16 +96,9 @@ class ZoneNetwork(nn.Module):
         if calibrated:
             self.register_buffer("log_scale", torch.zeros(GIVEN))
             self.register_buffer("bias", torch.zeros(GIVEN, n_classes))
+        self.n_features = n_features
         w = width
-        self.picture = nn.Sequential(
-            _down(2, w, 5),
-            _down(w, 2 * w),
-            _Block(2 * w),
-            _down(2 * w, 4 * w),
-            _Block(4 * w),
-            _down(4 * w, 8 * w),
-            _Block(8 * w),
-        )
+        self.picture = residual_stages(2, w)
         self.vectors = nn.Sequential(_down(1, w, 5), _down(w, 2 * w), _down(2 * w, 4 * w))
         self.fit = nn.Sequential(
             nn.BatchNorm1d(n_features),
@@ -129,11 +136,19 @@ class ZoneNetwork(nn.Module):
             Logits: ``joint``, ``network`` (pictures alone), ``fit`` (net alone), each
             (n, n_classes), and ``ordinal`` (n, 4) for the thresholds `FRACTIONS`.
         """
+        return self.judge(self.look(picture, vectors, features))
+
+    def look(self, picture: Tensor, vectors: Tensor, features: Tensor) -> Tensor:
+        """Look at patterns with both eyes: what `judge` goes by, (n, 20 width + n_features)."""
         x = self.picture((picture.float() / 64).to(memory_format=torch.channels_last))
         v = self.vectors((vectors.float() / 64).unsqueeze(1).to(memory_format=torch.channels_last))
-        seen = self.seen(
-            torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3)), v.mean(dim=(2, 3))], dim=1)
-        )
+        pooled = (x.mean(dim=(2, 3)), x.amax(dim=(2, 3)), v.mean(dim=(2, 3)))
+        return torch.cat([*pooled, features], dim=1)
+
+    def judge(self, looked: Tensor) -> dict[str, Tensor]:
+        """Judge patterns by what `look` gave, as in `forward`."""
+        features = looked[:, -self.n_features :]
+        seen = self.seen(looked[:, : -self.n_features])
         fit = self.fit(features)
         joint = self.join(torch.cat([seen, fit], dim=1))
         verdict = self.head(joint)
