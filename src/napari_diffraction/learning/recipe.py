@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import Field, asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.phases_recipe import PhasesRecipe
+from napari_diffraction.learning.picture_recipe import PicturesRecipe
 
 #: Least and greatest value; numbers that are not here are above 0.
 _RANGES = {
@@ -18,6 +19,7 @@ _RANGES = {
     "batch_size": (2, 1_000_000),
     "minutes": (0, 100_000),
     "depths": (0, 50),
+    "again": (0, 1000),
 }
 
 
@@ -74,17 +76,15 @@ class BravaisRecipe:
         Seed of structures, patterns and weights.
     structures
         Number of random structures to train on.
-    patterns
-        Number of patterns to train on, each made once and thrown away.
-    minutes
-        Where above 0, training ends after this time at the latest, and the learning rate falls
-        accordingly; the card tells the number of patterns reached.
+    rounds
+        Rounds of the training; the learning rate falls over them all.
+    fresh, again
+        Shards of 16,384 patterns that are new in a round, and those of earlier rounds that are
+        taken again.
     batch_size, learning_rate, weight_decay
         Of AdamW, with a warm-up and a cosine.
-    widths, depths
-        Of `napari_diffraction.learning.bravais_network.BravaisNetwork`.
-    warm_up
-        Share of the training over which noise and geometry widen to their full range.
+    width, depth, heads
+        Of `napari_diffraction.learning.band_network.BandNetwork`.
     """
 
     name: str = "bravais"
@@ -92,18 +92,19 @@ class BravaisRecipe:
     summary: str = "Names the Bravais lattice of a Kikuchi pattern without a phase list."
     seed: int = 1
     structures: int = 98_000
-    patterns: int = 3_000_000
-    minutes: float = 0.0
-    batch_size: int = 256
-    learning_rate: float = 2.5e-3
-    weight_decay: float = 0.03
-    widths: tuple[int, ...] = (24, 48, 96, 160)
-    depths: tuple[int, ...] = (0, 1, 2, 2)
-    warm_up: float = 0.6
+    rounds: int = 42
+    fresh: int = 3
+    again: int = 5
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    width: int = 96
+    depth: int = 3
+    heads: int = 6
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe as plain values, for the model's card and for checkpoints."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return asdict(self)
 
 
 #: By the key ``kind`` of the file.
@@ -111,6 +112,7 @@ RECIPES: dict[str, type[Any]] = {
     "zones": ZoneRecipe,
     "bravais": BravaisRecipe,
     "phases": PhasesRecipe,
+    "pictures": PicturesRecipe,
 }
 
 
@@ -141,32 +143,65 @@ def read_recipe(path: str | Path) -> Any:
     kind = values.pop("kind", "zones")
     if kind not in RECIPES:
         raise InputError(f"{path}: unknown kind {kind!r}; the kinds are {', '.join(RECIPES)}.")
-    recipe = RECIPES[kind]
-    known = {item.name: item for item in fields(recipe)}
+    recipe = _built(path, RECIPES[kind], values)
+    return replace(recipe, folder=str(path.parent)) if hasattr(recipe, "folder") else recipe
+
+
+def _built(path: Path, kind: type[Any], values: dict[str, Any], where: str = "") -> Any:
+    """Make a recipe, or a part of it that is a table of its own, from the values of the file."""
+    known = {item.name: item for item in fields(kind) if not item.metadata.get("hidden")}
+    checked = {}
     for key, value in values.items():
         if key not in known:
-            raise InputError(f"{path}: unknown key '{key}'; the keys are {', '.join(known)}.")
-        values[key] = _checked(path, key, value, known[key].default)
-    return recipe(**values)
+            inside = f" in {where}" if where else ""
+            raise InputError(
+                f"{path}: unknown key '{key}'{inside}; the keys are {', '.join(known)}."
+            )
+        checked[key] = _value(path, known[key], value)
+    try:
+        return kind(**checked)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
-def _checked(path: Path, key: str, value: Any, default: Any) -> Any:
+def _value(path: Path, item: Field[Any], value: Any) -> Any:
+    """Return the value of a field: a table, a list of tables, or plain values."""
+    rows, table = item.metadata.get("of"), item.default
+    if rows is not None:
+        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+            raise InputError(f"{path}: write {item.name} as tables, [[{item.name}]].")
+        return tuple(_built(path, rows, one, f"[[{item.name}]]") for one in value)
+    if is_dataclass(table) and not isinstance(table, type):
+        if not isinstance(value, dict):
+            raise InputError(f"{path}: write {item.name} as a table, [{item.name}].")
+        return _built(path, type(table), value, f"[{item.name}]")
+    choices = item.metadata.get("choices", ())
+    if choices and value not in choices:
+        raise InputError(f"{path}: {item.name} is {value!r}; it must be {' or '.join(choices)}.")
+    return _checked(path, item.name, value, item.default, item.metadata.get("range"))
+
+
+def _checked(
+    path: Path, key: str, value: Any, default: Any, limits: tuple[float, float] | None = None
+) -> Any:
     """Return a value in the type of its default; raise `InputError` for one that cannot be."""
     kind = type(default)
     if kind is tuple and isinstance(value, list):
-        if len(value) != len(default) and default:
+        if len(default) > 1 and len(value) != len(default):
             raise InputError(f"{path}: {key} must hold {len(default)} values.")
         if not default:
             return tuple(value)
-        return tuple(_checked(path, key, v, d) for v, d in zip(value, default, strict=True))
+        of = default if len(default) > 1 else default * len(value)
+        return tuple(_checked(path, key, v, d, limits) for v, d in zip(value, of, strict=True))
     if kind is float and type(value) is int:
         value = float(value)
     elif type(value) is not kind:
         raise InputError(
             f"{path}: {key} is {value!r} where a value of type {kind.__name__} is needed."
         )
-    if key in _RANGES:
-        low, high = _RANGES[key]
+    limits = limits or _RANGES.get(key)
+    if limits is not None:
+        low, high = limits
         if not low <= value <= high:
             raise InputError(f"{path}: {key} is {value}; it must be from {low} to {high}.")
     elif kind in (int, float) and not 0 < value < math.inf:
