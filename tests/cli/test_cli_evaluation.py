@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from napari_diffraction.cli.app import run
 from napari_diffraction.learning.classes import ZONE_CLASSES
@@ -42,7 +43,7 @@ def test_a_model_is_compared_with_the_labels_beside_the_patterns(
     [
         (None, "", "column label"),
         (["2DZone"] * 10, "kind", "column label"),
-        (["2DZone"] * 9, "label", "10 classified patterns but 9 true labels"),
+        (["2DZone"] * 11, "label", "names patterns that are not there"),
         (["Kikuchi"] * 10, "label", "Kikuchi"),
     ],
 )
@@ -100,3 +101,22 @@ def test_several_models_are_compared_and_what_is_left_out_is_said(
     page = (folder / "report.html").read_text()
     assert "Comparison" in page
     assert patterns.name in page
+
+
+def test_folders_named_after_classes_are_labels(
+    capsys: pytest.CaptureFixture[str], learning: Any, tmp_path: Path
+) -> None:
+    # The stand-in calls the patterns by turns 2DZone, 3DLaueIntersections, NoHit, ...
+    for name, number in (("2DZone", 1), ("3DLaueIntersections", 4)):
+        folder = tmp_path / "sorted" / name
+        folder.mkdir(parents=True)
+        for i in range(number):
+            Image.fromarray(np.full((8, 8), 40 * i, np.uint8)).save(folder / f"{i}.png")
+    words = ["evaluate", "zones", str(tmp_path / "sorted"), "--output", str(tmp_path / "out")]
+    assert run(words) == 0
+    assert "each class is of one" in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "out" / "patterns.csv")
+    assert table["truth"].tolist() == ["2DZone", *["3DLaueIntersections"] * 4]
+    assert table["correct"].tolist() == [True, True, False, False, False]
+    assert table["source"].str.endswith("3.png").tolist() == [False] * 4 + [True]
+    assert (tmp_path / "out" / "worst.png").exists()

@@ -11,9 +11,9 @@ TRUTH = np.repeat(["a", "b"], 100)
 
 
 def model(name: str, wrong: list[int], truth: np.ndarray = TRUTH) -> Evaluation:
-    called = truth.copy()
-    called[wrong] = np.where(truth[wrong] == "a", "b", "a")
-    table = pd.DataFrame({"index": np.arange(len(truth)), "label": called, "confidence": 0.8})
+    called = TRUTH.copy()
+    called[wrong] = np.where(TRUTH[wrong] == "a", "b", "a")
+    table = pd.DataFrame({"index": np.arange(200), "label": called, "confidence": 0.8})
     for one in ("a", "b"):
         table[f"p_{one}"] = np.where(called == one, 0.8, 0.2)
     return evaluate(table, Truth.of(truth), name=name)

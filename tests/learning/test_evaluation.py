@@ -94,6 +94,9 @@ def test_patterns_in_groups_make_wider_intervals(truth: Truth) -> None:
     one = evaluate(table, Truth(np.array(labels), np.full(80, "a"), "unit cell"))
     assert "all are of one unit cell" in one.notes[-1]
     assert one.summary["accuracy_95"] == alone.summary["accuracy_95"]
+    each = evaluate(table, Truth(np.array(labels), np.array(labels), "crystal structure"))
+    assert "each class is of one crystal structure only" in each.notes[-1]
+    assert each.summary["accuracy_95"] == alone.summary["accuracy_95"]
 
 
 def test_where_all_are_right_the_interval_is_not_a_point() -> None:
@@ -148,7 +151,7 @@ def test_rows_count_not_the_index_of_the_frame(table: pd.DataFrame, truth: Truth
     [
         (lambda table, truth: (table, truth[:-1]), "11 classified patterns but 10 true labels"),
         (lambda table, truth: (table, ["Powder"] * 11), "labels name Powder, of which the model"),
-        (lambda table, truth: (table, [None] * 11), "No pattern bears a label"),
+        (lambda table, truth: (table, [None] * 11), "No pattern that can be read bears"),
         (lambda table, truth: (table.replace(Z, "cF"), truth), "classification names cF"),
         (lambda table, truth: (table.drop(columns="confidence"), truth), "lacks the column conf"),
         (lambda table, truth: (table[["label", "confidence"]], truth), "lacks the column p_"),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +10,7 @@ from napari_diffraction.cli.manners import with_bar
 from napari_diffraction.errors import InputError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from napari_diffraction.learning.evaluation import Evaluation
-    from napari_diffraction.patterns.stack import PatternStack
 
 
 def evaluate_file(
@@ -50,13 +45,14 @@ def evaluate_file(
     InputError
         The patterns bear no labels, or cannot be read, or the folder cannot be written.
     """
+    from napari_diffraction.learning.evaluation_data import open_judged
     from napari_diffraction.learning.evaluation_run import evaluate_models
-    from napari_diffraction.learning.report import write_report
+    from napari_diffraction.learning.report import origin, write_report
     from napari_diffraction.learning.truth import truth_of
 
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: this is a file; name a folder.")
-    stack, labels = _open(data)
+    stack, labels = open_judged(data)
     work = evaluate_models(
         stack,
         lambda classes: truth_of(labels, stack, classes),
@@ -66,32 +62,12 @@ def evaluate_file(
         shares=shares,
     )
     made = with_bar(work)
-    facts = {
-        "Data": data,
-        **{f"Model {number}": model for number, model in enumerate(models, 1)},
-        "Device": device,
-        "Software": f"napari-diffraction {version('napari-diffraction')}",
-        "Time": datetime.now().astimezone().isoformat(" ", "seconds"),
-    }
+    facts = origin(data, models, Device=device)
     page = with_bar(write_report(made, folder, stack, facts), unit="step")
     lines = [line for evaluation in made for line in _lines(evaluation, several=len(made) > 1)]
     if len(made) > 1:
         lines += _comparison(made)
     return [*lines, f"Tables and figures are in {folder}, all on one page in {page.name}."]
-
-
-def _open(data: str) -> tuple[PatternStack, pd.DataFrame]:
-    from napari_diffraction.learning.truth import label_column
-    from napari_diffraction.patterns.readers import open_stack
-    from napari_diffraction.simulation.files import load_labels
-
-    stack, labels = open_stack(data), load_labels(data)
-    if labels is None or not label_column(labels, ()):
-        raise InputError(
-            f"{data}: no labels stand in this file, nor in a table {Path(data).name}.csv with a "
-            "column label beside it; write such a table, or take patterns made by simulate."
-        )
-    return stack, labels
 
 
 def _lines(evaluation: Evaluation, *, several: bool) -> list[str]:

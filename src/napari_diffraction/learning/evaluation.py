@@ -218,6 +218,11 @@ def _drawn_by(judged: Judged, grouped_by: str) -> tuple[Judged, str]:
         return replace(judged, groups=None), (
             f"{start}single patterns, as all are of one {grouped_by}: they say nothing of another."
         )
+    if max(len(np.unique(judged.groups[judged.truth == k])) for k in set(judged.truth)) == 1:
+        return replace(judged, groups=None), (
+            f"{start}single patterns, as each class is of one {grouped_by} only: they say nothing "
+            "of another."
+        )
     rough = "; so few give a rough estimate only" if number < _FEW_GROUPS else ""
     return judged, f"{start}{grouped_by} ({number} of them){rough}."
 

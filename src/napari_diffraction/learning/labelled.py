@@ -172,7 +172,9 @@ def open_labelled(
         than two patterns.
     """
     parts = [
-        part for source in sources for part in _open(source, classes, folder or Path(), reviewed)
+        part
+        for source in sources
+        for part in open_parts(source, classes, folder or Path(), reviewed)
     ]
     data = _joined(parts)
     _refuse_contradictions(data)
@@ -203,19 +205,21 @@ def check_classes(labels: NDArray[np.str_], classes: Sequence[str]) -> None:
         )
 
 
-def _open(
-    source: LabelledSource, classes: Sequence[str], folder: Path, reviewed: Reviewed | None
+def open_parts(
+    source: LabelledSource,
+    classes: Sequence[str] = (),
+    folder: Path = Path(),
+    reviewed: Reviewed | None = None,
 ) -> Iterator[LabelledData]:
+    """Open the stacks of one source one by one, see `open_labelled`, however few they hold."""
     path = folder / source.path
-    if not source.labels and path.is_dir() and not is_folder_input(str(path)):
-        inside = sorted(one for one in path.iterdir() if _is_class_folder(one))
-        if inside:
-            for one in inside:
-                yield from _class_folder(one)
-            return
+    if not source.labels and (inside := class_folders(path)):
+        for one in inside:
+            yield from _class_folder(one)
+        return
     stack = open_stack(path, source.dataset or None)
     table = _table(source, path, folder, stack, reviewed)
-    table = _aligned(table, len(stack), source.labels or path)
+    table = aligned(table, len(stack), source.labels or path)
     for column in filter(None, (source.column, source.group)):
         if column not in table:
             raise InputError(
@@ -231,13 +235,20 @@ def _open(
     yield LabelledData.of(stack, truth, str(path))
 
 
+def class_folders(path: Path) -> list[Path]:
+    """Return the folders within a folder that are named after classes."""
+    if not path.is_dir() or is_folder_input(str(path)):
+        return []
+    return sorted(one for one in path.iterdir() if _is_class_folder(one))
+
+
 def _is_class_folder(path: Path) -> bool:
     return path.is_dir() and not path.name.startswith(".") and not is_folder_input(str(path))
 
 
 def _class_folder(path: Path) -> Iterator[LabelledData]:
     """Open the patterns of one class: those of the folder itself, or of each folder within."""
-    for inside in sorted(one for one in path.iterdir() if _is_class_folder(one)) or [path]:
+    for inside in class_folders(path) or [path]:
         stack = open_stack(inside)
         files = Counter(stack.sources)
         by_file = len(files) > 1 and max(files.values()) > 1
@@ -277,8 +288,14 @@ def _table(
     return found
 
 
-def _aligned(table: pd.DataFrame, n: int, name: object) -> pd.DataFrame:
-    """Return a table with a row for each pattern, in their order."""
+def aligned(table: pd.DataFrame, n: int, name: object) -> pd.DataFrame:
+    """Return a table of labels with a row for each of n patterns, in their order.
+
+    Raises
+    ------
+    InputError
+        It names patterns that are not there, or one of them twice with different classes.
+    """
     if "index" not in table:
         if len(table) == n:
             return table.reset_index(drop=True)

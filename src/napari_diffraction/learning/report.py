@@ -8,6 +8,8 @@ from base64 import b64encode
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +89,7 @@ def write_report(
     stack
         The patterns, for the examples.
     facts
-        What else the page says at its end: data, files, settings, version.
+        What the page says at its end, see `origin`.
 
     Returns
     -------
@@ -118,6 +120,17 @@ def write_report(
     _write(folder, {path.name: lambda part: part.write_text(text, encoding="utf-8")}, {})
     yield Progress(steps, steps, "Writing the report")
     return path
+
+
+def origin(data: str, models: Sequence[str], **settings: str) -> dict[str, str]:
+    """Return what a report says of where it comes from: data, models, settings, version, time."""
+    return {
+        "Data": data,
+        **{f"Model {number}": model for number, model in enumerate(models, 1)},
+        **settings,
+        "Software": f"napari-diffraction {version('napari-diffraction')}",
+        "Time": datetime.now().astimezone().isoformat(" ", "seconds"),
+    }
 
 
 def _draw(evaluation: Evaluation, stack: PatternStack | None) -> dict[str, Drawn]:

@@ -43,7 +43,8 @@ $body
 </html>
 """
 )
-_NAMES = {
+#: Figures of the whole that are shown, and what to call them.
+FIGURES = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
     "macro_f1": "Macro F1",
@@ -148,7 +149,7 @@ def headline(evaluation: Evaluation) -> str:
         for name in summary
         if name.startswith("top_") and not name.endswith("_95")
     }
-    for name, title in {**_NAMES, **tops}.items():
+    for name, title in {**FIGURES, **tops}.items():
         low, high = summary[f"{name}_95"]
         rows.append((title, number(summary[name]), f"{number(low)} to {number(high)}"))
     if "expected_calibration_error_at_shares" in summary:
@@ -209,7 +210,7 @@ def _comparison(comparison: pd.DataFrame, both: Mapping[str, Drawn]) -> list[str
 def comparison_table(comparison: pd.DataFrame) -> pd.DataFrame:
     """Return a comparison as text for people: one row a model, intervals in brackets."""
     table = pd.DataFrame(index=pd.Index(comparison.index, name=None))
-    columns = {name: title for name, title in _NAMES.items() if name in comparison}
+    columns = {name: title for name, title in FIGURES.items() if name in comparison}
     columns["balanced_accuracy_difference"] = "Difference in balanced accuracy"
     for name, title in columns.items():
         table[title] = [

@@ -139,7 +139,7 @@ def leave_out(table: pd.DataFrame, truth: Truth, classes: Sequence[str]) -> Left
     good = ~(unreadable | unlabelled | strange)
     names = Counter(truth.labels[strange].tolist())
     if not good.any():
-        raise InputError(_nothing_left(unreadable, unlabelled, sorted(names), classes))
+        raise InputError(_nothing_left(unreadable, sorted(names), classes))
     reasons = (
         (unreadable, "cannot be read"),
         (unlabelled, "bear no label"),
@@ -169,16 +169,13 @@ def leave_out(table: pd.DataFrame, truth: Truth, classes: Sequence[str]) -> Left
 
 
 def _nothing_left(
-    unreadable: NDArray[np.bool_],
-    unlabelled: NDArray[np.bool_],
-    names: list[str],
-    classes: Sequence[str],
+    unreadable: NDArray[np.bool_], names: Sequence[str], classes: Sequence[str]
 ) -> str:
     if unreadable.all():
         return "Every pattern is unreadable: there is nothing to evaluate."
-    if unlabelled.all():
-        return "No pattern bears a label: label some of them, or give other data."
+    if not names:
+        return "No pattern that can be read bears a label: label some, or give other data."
     return (
-        f"The labels name {', '.join(names) or 'nothing'}, of which the model knows none: "
-        f"use its classes {', '.join(classes)}, or another model."
+        f"The labels name {', '.join(names)}, of which the model knows none: use its classes "
+        f"{', '.join(classes)}, or another model."
     )
