@@ -73,7 +73,7 @@ def test_a_model_comes_out_that_classifies(
     from napari_diffraction.learning.registry import load_model
     from napari_diffraction.patterns.readers import open_stack
 
-    path, said = trained
+    path, _said = trained
     model = load_model(str(path))
     assert model.card.classes == ("across", "upright")
     assert model.card.figures["patterns learned from"] + model.card.figures["patterns judged"] == 48
@@ -198,7 +198,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     output = tmp_path / "full.safetensors"
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", full)
-        with pytest.raises(InputError, match="disk is full.*--resume"):
+        with pytest.raises(InputError, match=r"disk is full.*--resume"):
             finish(train_pictures(recipe_of(patterns), output))
     assert [path.name for path in tmp_path.glob("*.work/.*")] == []
     finish(train_pictures(recipe_of(patterns), output, resume=True))

@@ -286,6 +286,14 @@ def classify(
             show_default="that of an ordinary serial experiment",
         ),
     ] = None,
+    preprocess: Annotated[
+        str | None,
+        typer.Option(
+            help="What is done to the patterns before: redraw finds their peaks and draws them as "
+            "clean patterns.",
+            show_default="nothing",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from what an interrupted run kept.")
     ] = False,
@@ -313,11 +321,29 @@ def classify(
         device=device,
         batch_size=batch_size,
         shares=shares,
+        preprocess=preprocess,
         resume=resume,
     )
     print(f"{output}: {len(table)} patterns in {time.perf_counter() - start:.1f} s.")
     for label, count in table["label"].value_counts().items():
         print(f"  {label}  {count}  ({count / len(table):.1%})")
+
+
+@app.command()
+def peaks(
+    inputs: Inputs,
+    output: Annotated[Path, typer.Option(metavar="OUT.csv", help="The table to write.")],
+    threshold: Annotated[
+        float,
+        typer.Option(min=0, help="Least height of a spot over the noise of a pixel."),
+    ] = 2.5,
+    dataset: Dataset = None,
+) -> None:
+    """Find the spots of every pattern: place, intensity, and whether they lie on its main net."""
+    from napari_diffraction.cli.peaks import peaks_to_csv
+
+    output_file(output, (".csv",))
+    print(peaks_to_csv(_open(inputs, dataset), output, threshold))
 
 
 @app.command()
@@ -336,19 +362,20 @@ def train(
     minutes: Annotated[
         float | None,
         typer.Option(
-            min=0, help="Time to simulate in, at most.", show_default="until there are enough"
+            min=0, help="Time that it takes, at most.", show_default="that of the recipe"
         ),
     ] = None,
 ) -> None:
-    """Train a model of your own on simulated patterns.
+    """Train a model of your own on simulated patterns, on your own labels, or on both.
 
-    Until the model is written, patterns and a checkpoint after each epoch are kept in
-    MODEL.safetensors.work.
+    RECIPE.toml may also be the name of a recipe that comes with the program.  Until the model is
+    finished, patterns and a checkpoint are kept in MODEL.safetensors.work.
     """
     from napari_diffraction.cli.training import train_model
 
     output = output_file(output, (".safetensors",))
-    print(train_model(recipe, output, resume=resume, workers=workers, minutes=minutes))
+    if said := train_model(recipe, output, resume=resume, workers=workers, minutes=minutes):
+        print(said)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_diffraction.cli.manners import Interrupted, with_bar
-from napari_diffraction.progress import Progress
+from napari_diffraction.progress import Progress, finish
 
 
 def train_model(
@@ -29,7 +29,7 @@ def train_model(
     workers
         Processes that simulate; by default one per core.
     minutes
-        Greatest time of a zone classifier's simulation, or of a Bravais classifier's training.
+        Greatest time of a zone classifier's simulation, or of another's training.
 
     Returns
     -------
@@ -43,40 +43,76 @@ def train_model(
     Interrupted
         Ctrl-C was pressed.
     """
-    from tqdm import tqdm
-
     from napari_diffraction.learning.phases_recipe import PhasesRecipe
+    from napari_diffraction.learning.ranks import is_first
     from napari_diffraction.learning.recipe import read_recipe
     from napari_diffraction.learning.training import train
-    from napari_diffraction.learning.zone_training import TrainProgress
+    from napari_diffraction.review.given_labels import given_labels
 
     made_by = read_recipe(recipe)
     quick = isinstance(made_by, PhasesRecipe)
-    said, last = 0.0, ""
-
-    def tell(step: Progress) -> None:
-        nonlocal said, last
-        if quick and not last:  # how long it will take
-            tqdm.write(f"{step.message}.")
-        last = step.message
-        # The score is new once an epoch.
-        if isinstance(step, TrainProgress) and step.score == step.score != said:
-            said = step.score
-            share = f"{step.done / step.total:.0%} of the training"
-            tqdm.write(f"After {share}: loss {step.loss:.3f}, average precision {said:.3f}")
-
+    said = _Said(quick)
     try:
-        work = train(made_by, output, resume, workers, minutes)
-        with_bar(work, tell, unit="step")
+        work = train(made_by, output, resume, workers, minutes, given_labels)
+        if not is_first():  # of the processes that torchrun started, one speaks
+            finish(work)
+            return ""
+        with_bar(work, said.tell, unit="step")
     except KeyboardInterrupt as stop:
         if quick:
             raise Interrupted("Stopped; nothing is kept.") from stop
+        best = f"The best model so far, of epoch {said.best}, is {output}. " if said.best else ""
         raise Interrupted(
-            f"Stopped. What was simulated and the last checkpoint are kept in {output}.work: the "
+            f"Stopped. {best}Patterns and the last checkpoint are kept in {output}.work: the "
             "same command with --resume goes on from there."
         ) from stop
-    verdict = f"{last}.\n" if quick else ""
+    verdict = f"{said.last}.\n" if quick else ""
     return (
         f"{verdict}{output}: the model; use it with classify --model {output}, check it with "
         "evaluate."
     )
+
+
+class _Said:
+    """Says what is new in the progress of a training, above the bar."""
+
+    def __init__(self, quick: bool) -> None:
+        self.quick = quick
+        self.last = ""
+        self.best = 0
+        self._epoch: tuple[int, int] = (0, 0)
+        self._score = 0.0
+
+    def tell(self, step: Progress) -> None:
+        """Say how long it will take, how good the model is after each epoch, and any note."""
+        from tqdm import tqdm
+
+        from napari_diffraction.learning.zone_training import TrainProgress
+
+        if self.quick and not self.last:
+            tqdm.write(f"{step.message}.")
+        self.last = step.message
+        # The score is new once an epoch.
+        if isinstance(step, TrainProgress) and step.score == step.score != self._score:
+            self._score = step.score
+            share = f"{step.done / step.total:.0%} of the training"
+            tqdm.write(f"After {share}: loss {step.loss:.3f}, average precision {step.score:.3f}")
+        self._tell_epoch(step)
+
+    def _tell_epoch(self, step: Progress) -> None:
+        from tqdm import tqdm
+
+        from napari_diffraction.learning.picture_training import Epoch
+
+        if not isinstance(step, Epoch):
+            return
+        if step.note:
+            tqdm.write(step.note)
+        self.best = step.best_epoch
+        if step.epoch and (step.fold, step.epoch) != self._epoch:
+            self._epoch = (step.fold, step.epoch)
+            fold = f"fold {step.fold + 1}, " if step.fold else ""
+            tqdm.write(
+                f"After {fold}epoch {step.epoch}: loss {step.loss:.3f}, on patterns held back "
+                f"{step.validation_loss:.3f}, balanced accuracy {step.balanced_accuracy:.3f}"
+            )

@@ -42,13 +42,20 @@ class PictureNetwork(nn.Module):
         Layer whose activations a class-activation map weighs.
     channels
         3 for networks for colours, to which grey is given three times.
+    first_cell
+        Where the first cell of `explain_layer` looks, in pixels of the picture.
     """
 
     def __init__(
-        self, body: nn.Module, last_layer: nn.Module, explain_layer: nn.Module, channels: int = 3
+        self,
+        body: nn.Module,
+        last_layer: nn.Module,
+        explain_layer: nn.Module,
+        channels: int = 3,
+        first_cell: float = 0.0,
     ) -> None:
         super().__init__()
-        self.body, self.channels = body, channels
+        self.body, self.channels, self.first_cell = body, channels, first_cell
         # Known by name in the body already, so not to be kept twice.
         self._layers = (last_layer, explain_layer)
 
@@ -67,7 +74,7 @@ class PictureNetwork(nn.Module):
         import copy
 
         parts = copy.deepcopy((self.body, *self._layers), memo)
-        return PictureNetwork(*parts, self.channels).train(self.training)
+        return PictureNetwork(*parts, self.channels, self.first_cell).train(self.training)
 
     def forward(self, picture: Tensor, label: Tensor | None = None) -> dict[str, Tensor]:
         """Judge pictures, or with labels return the loss.
@@ -109,7 +116,8 @@ def convnext_tiny(n_classes: int, pretrained: bool) -> nn.Module:
     """Liu et al. (2022), the smallest of them."""
     body = _torchvision("convnext_tiny", pretrained)
     body.classifier[-1] = nn.Linear(body.classifier[-1].in_features, n_classes)
-    return PictureNetwork(body, body.classifier[-1], body.features)
+    # It cuts the picture into squares of 32 pixels.
+    return PictureNetwork(body, body.classifier[-1], body.features, first_cell=15.5)
 
 
 def xception(n_classes: int, pretrained: bool) -> nn.Module:
@@ -127,7 +135,7 @@ def xception(n_classes: int, pretrained: bool) -> nn.Module:
         if pretrained:
             raise NotFetchedError(type(error).__name__) from error
         raise
-    return PictureNetwork(body, body.get_classifier(), body.act4)
+    return PictureNetwork(body, body.get_classifier(), body.act4, first_cell=3.0)
 
 
 def compact(n_classes: int, pretrained: bool) -> nn.Module:

@@ -340,7 +340,7 @@ class _Training:
         """Add the gradients of a part of a batch; return its part of the loss."""
         assert self.model is not None
         is_last = first + self.chunk >= whole
-        alone = nullcontext() if is_last or self.ranks.count == 1 else self.model.no_sync()  # type: ignore[operator]
+        alone = nullcontext() if is_last or self.ranks.count == 1 else self.model.no_sync()
         with alone:
             with torch.autocast(seen.device.type, torch.bfloat16, enabled=self.halves):
                 loss = self.model(seen, label)["loss"].float()
@@ -466,7 +466,8 @@ def _started(recipe: PicturesRecipe, classes: tuple[str, ...]) -> nn.Module:
     own, theirs = network.state_dict(), before.network.state_dict()
     # Weights of the last layer mean something only for the same classes.
     same = before.card.classes == classes
-    last = {id(one) for one in network.last_layer.state_dict(keep_vars=True).values()}
+    last_layer: Any = network.last_layer
+    last = {id(one) for one in last_layer.state_dict(keep_vars=True).values()}
     kept = network.state_dict(keep_vars=True)
     network.load_state_dict(
         {name: theirs[name] if same or id(kept[name]) not in last else own[name] for name in own}
@@ -490,7 +491,7 @@ def _is_quicker_in_halves(precision: str, device: torch.device) -> bool:
     if precision != "auto":
         return precision == "bfloat16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     can: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch
     return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
 

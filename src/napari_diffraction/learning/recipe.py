@@ -116,8 +116,17 @@ RECIPES: dict[str, type[Any]] = {
 }
 
 
+#: Recipes that come with the program, by their name.
+_SHIPPED = Path(__file__).parent / "recipes"
+
+
 def read_recipe(path: str | Path) -> Any:
     """Read a recipe.
+
+    Parameters
+    ----------
+    path
+        The file, or the name of a recipe that comes with the program.
 
     Returns
     -------
@@ -131,6 +140,8 @@ def read_recipe(path: str | Path) -> Any:
         or out of range.
     """
     path = Path(path)
+    if not path.exists() and (_SHIPPED / f"{path}.toml").is_file():
+        path = _SHIPPED / f"{path}.toml"
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
