@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +235,66 @@ def test_a_model_to_start_from_must_have_the_same_network(
     other = dataclasses.replace(recipe, preprocessing=Preprocessing(size=48))
     with pytest.raises(InputError, match="other pictures"):
         finish(train_pictures(other, tmp_path / "x.safetensors"))
+
+
+RECIPE = """
+kind = "pictures"
+name = "stripes"
+batch_size = 8
+epochs = 4
+patience = 0
+learning_rate = 3e-3
+precision = "float32"
+[[labelled]]
+path = "stripes.h5"
+[preprocessing]
+size = 32
+[augmentation]
+quarters = false
+shift = 0.1
+noise = 0.05
+"""
+
+
+def start(*arguments: str) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-m", *arguments], env=environment)
+
+
+@pytest.mark.timeout(600)
+def test_a_training_that_was_killed_goes_on_exactly(
+    patterns: Path, trained: tuple[Path, list[Progress]], tmp_path: Path
+) -> None:
+    from napari_diffraction.learning.recipe import read_recipe
+    from napari_diffraction.learning.registry import load_model
+
+    recipe, output = patterns.with_name("stripes.toml"), tmp_path / "killed.safetensors"
+    recipe.write_text(RECIPE)
+    process = start("napari_diffraction.cli", "train", str(recipe), "--output", str(output))
+    checkpoint = tmp_path / "killed.safetensors.work/checkpoint.pt"
+    while not checkpoint.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()  # between two bytes of whatever it did
+    process.wait()
+    finish(train_pictures(read_recipe(recipe), output, resume=True))
+    killed, whole = (load_model(str(path)).network.state_dict() for path in (output, trained[0]))
+    for name, values in whole.items():
+        np.testing.assert_array_equal(killed[name], values, err_msg=name)
+
+
+@pytest.mark.timeout(600)
+def test_two_processes_train_as_one(
+    patterns: Path, trained: tuple[Path, list[Progress]], tmp_path: Path
+) -> None:
+    from napari_diffraction.learning.registry import load_model
+
+    recipe, output = patterns.with_name("stripes.toml"), tmp_path / "two.safetensors"
+    recipe.write_text(RECIPE)
+    train = ("napari_diffraction.cli", "train", str(recipe), "--output", str(output))
+    several = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
+    assert start(*several, *train).wait() == 0
+    together, alone = (load_model(str(path)).card.figures for path in (output, trained[0]))
+    assert abs(together["balanced accuracy"] - alone["balanced accuracy"]) < 0.2
+    assert together["patterns judged"] == alone["patterns judged"]
+    assert not output.with_name(output.name + ".work").exists()

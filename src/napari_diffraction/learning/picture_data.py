@@ -118,7 +118,7 @@ def load(recipe: PicturesRecipe, work: Path) -> Pictures:
     Raises
     ------
     InputError
-        They are damaged, or a class has fewer than two.
+        They are damaged or of another recipe, or a class has fewer than two.
     """
     try:
         with np.load(work / _TABLE, allow_pickle=False) as file:
@@ -132,6 +132,11 @@ def load(recipe: PicturesRecipe, work: Path) -> Pictures:
             pictures = np.empty(shape, np.uint8)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{work / _TABLE} is damaged: train without --resume.") from error
+    if str(table["recipe"]) != recipe.identity():
+        raise InputError(
+            f"{work} holds the pictures of another recipe: train without --resume, or take the "
+            "recipe it began with."
+        )
     classes = recipe.classes or tuple(sorted(set(labels.tolist())))
     check_classes(labels, classes)
     return Pictures(
@@ -181,6 +186,7 @@ class _Made:
         with replacing(path) as temporary:
             np.savez(
                 temporary,
+                recipe=np.array(self.recipe.identity()),
                 labels=np.array(self.labels, dtype=str),
                 groups=np.array(self.groups, dtype=str),
                 hashes=np.array(self.hashes, dtype=str),

@@ -244,6 +244,10 @@ class PicturesRecipe:
         del values["folder"]
         return {"kind": "pictures"} | values
 
+    def identity(self) -> str:
+        """Return all that a training which goes on must not differ in; its time may."""
+        return json.dumps(self.as_dict() | {"minutes": 0})
+
 
 def _are_names(values: tuple[Any, ...]) -> bool:
     return all(isinstance(value, str) and value for value in values)

@@ -85,7 +85,7 @@ def keep(path: Path, recipe: PicturesRecipe, state: State) -> None:
         The disk is full, or cannot be written.
     """
     values: dict[str, Any] = {name: getattr(state, name) for name in _PLAIN}
-    values["recipe"] = recipe.as_dict()
+    values["recipe"] = recipe.identity()
     values["network"] = state.network.state_dict()
     values["optimiser"] = state.optimiser.state_dict()
     try:
@@ -108,7 +108,7 @@ def take_up(path: Path, recipe: PicturesRecipe, state: State) -> None:
     """
     try:
         kept = torch.load(path, weights_only=True, map_location="cpu")
-        same = kept["recipe"] == recipe.as_dict()
+        same = kept["recipe"] == recipe.identity()
         if same:
             state.network.load_state_dict(kept["network"])
             state.optimiser.load_state_dict(kept["optimiser"])

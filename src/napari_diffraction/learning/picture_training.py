@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Generator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +20,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.calibration import calibrate
-from napari_diffraction.learning.classifier import ModelCard, load_classifier, save_classifier
 from napari_diffraction.learning.kikuchi_loop import round_as_shipped, schedule
 from napari_diffraction.learning.labelled import Indices, Reviewed, kfold, split
 from napari_diffraction.learning.picture_augment import augmented
 from napari_diffraction.learning.picture_data import Pictures, load, prepare
-from napari_diffraction.learning.picture_networks import build, build_pretrained
+from napari_diffraction.learning.picture_model import (
+    figures_of,
+    first_network,
+    is_quicker_in_halves,
+    let_learn,
+    write_mean,
+    write_model,
+)
 from napari_diffraction.learning.picture_recipe import PicturesRecipe
 from napari_diffraction.learning.picture_state import State, keep, make_optimiser, take_up
-from napari_diffraction.learning.picture_view import on_card
 from napari_diffraction.learning.ranks import Ranks, joined
-from napari_diffraction.learning.registry import load_model
 from napari_diffraction.progress import Progress
 
-#: Digests of so many patterns are kept with the model.
-_MOST_HASHES = 200_000
 #: Seconds between two checkpoints within a long epoch.
 _KEEP = 300.0
 _NAN = float("nan")
@@ -147,14 +147,14 @@ class _Training:
         self.recipe, self.pictures, self.output = recipe, pictures, output
         self.checkpoint, self.ranks = checkpoint, ranks
         self.codes = torch.from_numpy(pictures.codes)
-        self.folds, self.warning = _folds(recipe, pictures)
+        self.folds, warning = _folds(recipe, pictures)
         self.learned, self.judged = self.folds[0]
         self.chunk = math.ceil(recipe.batch_size / ranks.count)
-        self.note = " ".join([*pictures.notes, self.warning])
+        self.note = " ".join([*pictures.notes, warning])
         self.state = self._begin()
-        self.model: nn.Module | None = None
+        self.model: Any = None
         self._together_for: tuple[int, bool] | None = None
-        self.halves = _is_quicker_in_halves(recipe.precision, ranks.device)
+        self.halves = is_quicker_in_halves(recipe.precision, ranks.device)
         self.began = self.kept = time.monotonic()
 
     # -- begin and end ------------------------------------------------------------------------
@@ -163,22 +163,13 @@ class _Training:
         recipe = self.recipe
         torch.manual_seed(recipe.seed)
         resumed = self.checkpoint.exists()
-        network, note = self._network(fetch=not resumed)
+        network, note = first_network(recipe, self.pictures.classes, fetch=not resumed)
         self._say(note)
         state = State(network.to(self.ranks.device), make_optimiser(network, recipe))
         if resumed:
             take_up(self.checkpoint, recipe, state)
             self.learned, self.judged = self.folds[min(state.fold, len(self.folds) - 1)]
         return state
-
-    def _network(self, fetch: bool) -> tuple[nn.Module, str]:
-        """Make the network with the weights that the recipe says."""
-        recipe, n_classes = self.recipe, len(self.pictures.classes)
-        if recipe.start and fetch:
-            return _started(recipe, self.pictures.classes), ""
-        if recipe.pretrained and fetch:
-            return build_pretrained(n_classes, recipe.network)
-        return build(n_classes, recipe.network), ""
 
     def _next_fold(self) -> None:
         """Begin anew with the next part of the patterns to judge by."""
@@ -189,7 +180,7 @@ class _Training:
             self.state.history,
         )
         torch.manual_seed(self.recipe.seed + fold)
-        network, _ = self._network(fetch=True)
+        network, _ = first_network(self.recipe, self.pictures.classes)
         network.to(self.ranks.device)
         self.state = State(network, make_optimiser(network, self.recipe), fold, best=best)
         self.state.best_epoch, self.state.history = best_epoch, history
@@ -205,17 +196,21 @@ class _Training:
                 break
             self._next_fold()
         if len(self.folds) > 1 and self.ranks.is_first:
-            self._save_mean()
+            write_mean(self.pictures, self.state.history, self.output)
 
     def _told(self) -> Generator[Epoch, None, None]:
         """Say what is to be said, and the figures of the epochs before the checkpoint."""
-        state, note = self.state, self.note.strip()
-        yield self._progress(0, note)
-        for number in range(1, len(state.history) + 1):
+        yield self._progress(0, self._new())
+        for number in range(1, len(self.state.history) + 1):
             yield self._progress(number)
 
     def _say(self, note: str) -> None:
         self.note = f"{self.note} {note}"
+
+    def _new(self) -> str:
+        """What there is to say and was not said before."""
+        note, self.note = self.note.strip(), ""
+        return note
 
     def _progress(self, number: int, note: str = "") -> Epoch:
         """Progress with the figures of the epoch of that number in the history."""
@@ -272,7 +267,7 @@ class _Training:
         state, batch = self.state, self.recipe.batch_size
         order = self._order()
         last_layer_only = state.epoch < self.recipe.frozen
-        _set_learning(state.network, last_layer_only)
+        let_learn(state.network, last_layer_only)
         if self._together_for != (state.fold, last_layer_only):
             self.model = self.ranks.together(state.network)  # which weights learn is settled there
             self._together_for = (state.fold, last_layer_only)
@@ -280,8 +275,7 @@ class _Training:
             loss = self._learn(order[state.step * batch : (state.step + 1) * batch])
             state.running += loss
             state.step += 1
-            yield self._progress(len(state.history), self.note.strip())
-            self.note = ""
+            yield self._progress(len(state.history), self._new())
             if time.monotonic() - self.kept > _KEEP:
                 self._keep()
             if self._is_late():
@@ -338,7 +332,6 @@ class _Training:
 
     def _piece(self, seen: Tensor, label: Tensor, whole: int, first: int) -> float:
         """Add the gradients of a part of a batch; return its part of the loss."""
-        assert self.model is not None
         is_last = first + self.chunk >= whole
         alone = nullcontext() if is_last or self.ranks.count == 1 else self.model.no_sync()
         with alone:
@@ -359,7 +352,7 @@ class _Training:
         shipped = copy.deepcopy(state.network).eval()
         round_as_shipped(shipped)
         logits, label = self._logits(shipped), self.pictures.codes[self.judged]
-        found = _figures(logits, label)
+        found = figures_of(logits, label)
         state.history.append([state.fold, loss, *found])
         better = found[0] < state.fold_best - recipe.min_delta
         state.waited = 0 if better else state.waited + 1
@@ -367,7 +360,14 @@ class _Training:
         if found[0] < state.best:
             state.best, state.best_epoch = found[0], state.epoch + 1
             if self.ranks.is_first:
-                self._save(shipped, logits, label)
+                groups = self.pictures.groups
+                mixed = np.isin(groups[self.judged], groups[self.learned]).any()
+                figures = {
+                    "patterns learned from": len(self.learned),
+                    "held back by": "pattern" if mixed else self.pictures.grouped_by,
+                    "best epoch": state.best_epoch,
+                }
+                write_model(recipe, self.pictures, shipped, (logits, label), figures, self.output)
 
     def _logits(self, network: nn.Module) -> NDArray[np.float64]:
         """Logits of the patterns to judge by, (n, n_classes), by a network at rest."""
@@ -385,61 +385,6 @@ class _Training:
         if self.ranks.is_first:
             keep(self.checkpoint, self.recipe, self.state)
 
-    def _save(
-        self, network: nn.Module, logits: NDArray[np.float64], label: NDArray[np.int64]
-    ) -> None:
-        """Write the model with its calibration."""
-        recipe, classes, state = self.recipe, self.pictures.classes, self.state
-        scale, bias = calibrate(logits, label)
-        shares = np.bincount(label, minlength=len(classes)) / len(label)
-        _, _, _, balanced, accuracy = state.history[-1]
-        card = ModelCard(
-            name=recipe.name,
-            title=recipe.title or f"{', '.join(classes)}",
-            summary=recipe.summary or f"Tells {', '.join(classes)} apart, by {recipe.network}.",
-            network="pictures",
-            classes=classes,
-            options={"name": recipe.network},
-            scale=scale,
-            bias=tuple(float(b) for b in bias),
-            shares=dict(zip(classes, shares.tolist(), strict=True)),
-            recipe=recipe.as_dict(),
-            figures={
-                "balanced accuracy": round(balanced, 4),
-                "accuracy": round(accuracy, 4),
-                "patterns judged": len(label),
-                "patterns learned from": len(self.learned),
-                "held back by": "pattern" if "one by one" in self.warning else self._grouped_by,
-                "best epoch": state.best_epoch,
-            },
-            preprocessing=on_card(recipe.preprocessing),
-        )
-        # What the model was calibrated on had its say in it, too.
-        save_classifier(network, card, self.output, self.pictures.hashes[:_MOST_HASHES].tolist())
-
-    @property
-    def _grouped_by(self) -> str:
-        return self.pictures.grouped_by or "pattern"
-
-    def _save_mean(self) -> None:
-        """Put the mean of the folds' best epochs on the card, which the best model cannot know."""
-        best = [
-            min((row for row in self.state.history if row[0] == fold), key=lambda row: row[2])
-            for fold in range(self.state.fold + 1)
-        ]
-        model = load_classifier(self.output)
-        means = np.mean(best, axis=0)
-        figures = model.card.figures | {
-            "balanced accuracy": round(float(means[3]), 4),
-            "accuracy": round(float(means[4]), 4),
-            "spread of the balanced accuracy": round(float(np.std(best, axis=0)[3]), 4),
-            "folds": len(best),
-            "patterns judged": sum(len(judged) for _, judged in self.folds[: len(best)]),
-        }
-        card = replace(model.card, figures=figures)
-        hashes = self.pictures.hashes[:_MOST_HASHES].tolist()
-        save_classifier(model.network, card, self.output, hashes)
-
 
 def _folds(recipe: PicturesRecipe, pictures: Pictures) -> tuple[list[tuple[Indices, Indices]], str]:
     """Split the patterns; one pair where there are no folds."""
@@ -447,63 +392,3 @@ def _folds(recipe: PicturesRecipe, pictures: Pictures) -> tuple[list[tuple[Indic
         return kfold(pictures, recipe.folds, recipe.seed)
     learned, judged, warning = split(pictures, recipe.validation, recipe.seed)
     return [(learned, judged)], warning
-
-
-def _started(recipe: PicturesRecipe, classes: tuple[str, ...]) -> nn.Module:
-    """Return the network of the model that a recipe starts from."""
-    before = load_model(recipe.start)
-    if before.card.options.get("name") != recipe.network:
-        raise InputError(
-            f"{before.card.path} holds another network than {recipe.network}: name its network in "
-            "the recipe, or leave start out."
-        )
-    if before.card.preprocessing != on_card(recipe.preprocessing):
-        raise InputError(
-            f"{before.card.path} saw other pictures: take the preprocessing of its recipe, or "
-            "leave start out."
-        )
-    network = build(len(classes), recipe.network)
-    own, theirs = network.state_dict(), before.network.state_dict()
-    # Weights of the last layer mean something only for the same classes.
-    same = before.card.classes == classes
-    last_layer: Any = network.last_layer
-    last = {id(one) for one in last_layer.state_dict(keep_vars=True).values()}
-    kept = network.state_dict(keep_vars=True)
-    network.load_state_dict(
-        {name: theirs[name] if same or id(kept[name]) not in last else own[name] for name in own}
-    )
-    return network
-
-
-def _set_learning(network: Any, last_layer_only: bool) -> None:
-    """Let all weights learn, or those of the last layer."""
-    network.train()
-    network.requires_grad_(not last_layer_only)
-    if last_layer_only:
-        network.last_layer.requires_grad_(True)
-        for module in network.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
-
-
-def _is_quicker_in_halves(precision: str, device: torch.device) -> bool:
-    """Whether to multiply in bfloat16."""
-    if precision != "auto":
-        return precision == "bfloat16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    can: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch
-    return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
-
-
-def _figures(logits: NDArray[np.float64], label: NDArray[np.int64]) -> tuple[float, float, float]:
-    """Mean loss of the classes, mean recall of the classes, and accuracy."""
-    z, truth = torch.from_numpy(logits), torch.from_numpy(label)
-    loss = functional.cross_entropy(z, truth, reduction="none").numpy()
-    right = logits.argmax(axis=1) == label
-    there = np.unique(label)
-    return (
-        float(np.mean([loss[label == one].mean() for one in there])),
-        float(np.mean([right[label == one].mean() for one in there])),
-        float(right.mean()),
-    )
