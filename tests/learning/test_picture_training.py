@@ -174,7 +174,7 @@ def test_when_the_memory_of_the_card_runs_out_the_batch_is_halved(
     limit, said = 3, []
     recipe = recipe_of(patterns, epochs=1)
     finish(train_pictures(recipe, tmp_path / "x.safetensors"), said.append)
-    notes = [step.note for step in said if isinstance(step, Epoch) and step.note]
+    notes = [step.note for step in said if isinstance(step, Epoch) and "memory" in step.note]
     assert len(notes) == 1
     assert "pieces of 2" in notes[0]
     limit = 0

@@ -92,7 +92,7 @@ class BravaisRecipe:
     summary: str = "Names the Bravais lattice of a Kikuchi pattern without a phase list."
     seed: int = 1
     structures: int = 98_000
-    rounds: int = 42
+    rounds: int = 30
     fresh: int = 3
     again: int = 5
     batch_size: int = 128
@@ -140,7 +140,7 @@ def read_recipe(path: str | Path) -> Any:
         or out of range.
     """
     path = Path(path)
-    if not path.exists() and (_SHIPPED / f"{path}.toml").is_file():
+    if not path.is_file() and (_SHIPPED / f"{path}.toml").is_file():
         path = _SHIPPED / f"{path}.toml"
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
