@@ -32,7 +32,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
 def test_a_command_of_the_documentation_exists_with_its_options(
     capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
-    verb = words[:2] if words[0] == "simulate" else words[:1]
+    verb = words[:2] if words[0] in ("simulate", "models") else words[:1]
     assert run([*verb, "--help"]) == 0
     options = re.findall(r"^ +(--[a-z-]+)", capsys.readouterr().out, re.MULTILINE)
     assert {word for word in words if word.startswith("--")} <= set(options)

@@ -15,6 +15,7 @@ from napari_diffraction.cli.manners import (
     output_file,
     with_bar,
 )
+from napari_diffraction.cli.models import app as models
 from napari_diffraction.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 simulate = typer.Typer(help="Simulate labelled patterns.", no_args_is_help=True)
 app.add_typer(simulate, name="simulate")
+app.add_typer(models, name="models")
 
 Input = Annotated[str, typer.Argument(metavar="INPUT", help="File, folder of images or glob.")]
 Inputs = Annotated[
@@ -493,20 +495,6 @@ def explain(
             stack, load_model(model), index, output, label=class_, method=method, device=device
         )
     )
-
-
-@app.command()
-def models() -> None:
-    """List the models that can be used, with the figures measured for them."""
-    from napari_diffraction.cli.info import describe_model
-    from napari_diffraction.learning.registry import list_models
-
-    cards = list_models()
-    for card in cards:
-        for line in describe_model(card):
-            print(line)
-    if not cards:
-        print("No model is installed; train makes one.")
 
 
 @app.command()
