@@ -16,7 +16,6 @@ from napari_diffraction.crystal.structure import (
     primitive_basis,
     spglib_lattice,
     spglib_number,
-    symmetry_axes,
 )
 from napari_diffraction.errors import InputError
 
@@ -83,41 +82,6 @@ def test_one_atom_in_a_primitive_group_is_body_centred_for_spglib():
     structure = expand(CUBE, 224, [("Fe", 0, 0, 0)])  # P n -3 m
     assert structure.lattice == "cP"
     assert spglib_lattice(structure) == "cI"
-
-
-@pytest.mark.parametrize(
-    ("number", "cell", "orders"),
-    [
-        (2, UnitCell(4, 5, 6, 80, 95, 100), []),
-        (14, UnitCell(4, 5, 6, beta=105), [2]),
-        (62, UnitCell(4, 5, 6), [2, 2, 2]),
-        (136, UnitCell(4, 4, 3), [4, 2, 2, 2, 2]),
-        (88, UnitCell(4, 4, 3), [4]),
-        (148, HEXAGONAL, [3]),
-        (167, HEXAGONAL, [3, 2, 2, 2]),
-        (187, HEXAGONAL, [6, 2, 2, 2, 2, 2, 2]),
-        (205, CUBE, [3, 3, 3, 3, 2, 2, 2]),
-        (216, CUBE, [4, 4, 4, 3, 3, 3, 3, 2, 2, 2, 2, 2, 2]),
-    ],
-)
-def test_symmetry_axes_are_those_of_the_laue_group(number, cell, orders):
-    axes = symmetry_axes(expand(cell, number, [("Fe", 0.1, 0.22, 0.37)]))
-    assert axes.dtype == np.float32
-    assert axes.shape == (len(orders), 4)
-    assert axes[:, 3].tolist() == orders
-    assert np.linalg.norm(axes[:, :3], axis=1) == pytest.approx(1)
-
-
-def test_the_axis_of_a_monoclinic_crystal_is_b_and_that_of_a_hexagonal_one_c():
-    monoclinic = symmetry_axes(expand(UnitCell(4, 5, 6, beta=105), 14, [("Fe", 0.1, 0.2, 0.3)]))
-    assert np.abs(monoclinic[0, :3]) == pytest.approx([0, 1, 0], abs=1e-6)
-    hexagonal = symmetry_axes(expand(HEXAGONAL, 194, [("Fe", 0.1, 0.2, 0.3)]))
-    assert np.abs(hexagonal[0, :3]) == pytest.approx([0, 0, 1], abs=1e-6)
-    # the crystal's own lattice comes to itself when it is turned about an axis
-    x, y, z = hexagonal[1, :3].astype(float)
-    turn = 2 * np.outer([x, y, z], [x, y, z]) - np.eye(3)
-    turned = HEXAGONAL.basis @ turn.T @ np.linalg.inv(HEXAGONAL.basis)
-    assert turned == pytest.approx(np.rint(turned), abs=1e-6)
 
 
 def test_a_cell_is_recovered_from_its_basis():

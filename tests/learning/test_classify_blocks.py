@@ -10,44 +10,45 @@ import pytest
 import torch
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning import bravais_view
+from napari_diffraction.learning import band_view, bravais_view
+from napari_diffraction.learning.band_network import BandNetwork
 from napari_diffraction.learning.bravais_data import BRAVAIS_CLASSES
-from napari_diffraction.learning.bravais_network import BravaisNetwork
 from napari_diffraction.learning.classes import UNREADABLE
 from napari_diffraction.learning.classifier import Classifier, ModelCard
 from napari_diffraction.learning.inference import classify
-from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import finish
 
 RNG = np.random.default_rng(5)
 FRAMES = RNG.integers(0, 255, (3, 4, 40, 48)).astype(np.uint8)
 P = [f"p_{name}" for name in BRAVAIS_CLASSES]
+GEOMETRY = KikuchiGeometry(pc=(0.5, 0.3, 0.6))
 
 
 @pytest.fixture(scope="module")
 def small() -> Classifier:
     torch.manual_seed(1)
-    options = {"widths": [8, 8, 8, 8], "depths": [0, 1, 1, 1]}
+    options = {"width": 16, "depth": 1, "heads": 2}
     card = ModelCard(
         name="small",
         title="",
         summary="",
-        network="bravais",
+        network="bands",
         classes=BRAVAIS_CLASSES,
         options=options,
         scale=1.0,
         bias=(0.0,) * len(BRAVAIS_CLASSES),
         shares=dict.fromkeys(BRAVAIS_CLASSES, 1 / len(BRAVAIS_CLASSES)),
         recipe={},
-        preprocessing=bravais_view.PREPROCESSING | {"mirror": True},
+        preprocessing=band_view.PREPROCESSING,
     )
-    return Classifier(card, BravaisNetwork(len(BRAVAIS_CLASSES), **options).eval())
+    return Classifier(card, BandNetwork(len(BRAVAIS_CLASSES), **options).eval())
 
 
 def test_a_scan_is_judged_as_pattern_by_pattern(small: Classifier) -> None:
-    stack = PatternStack(da.from_array(FRAMES, chunks=(2, 3, -1, -1)), "scan")
+    stack = PatternStack(da.from_array(FRAMES, chunks=(2, 3, -1, -1)), "scan", geometry=GEOMETRY)
     table = finish(classify(stack, small, device="cpu", batch_size=5))
-    look = bravais_view.looker(stack)
+    look = band_view.looker(stack)
     single = [small.probabilities([look(frame)])[0] for frame in FRAMES.reshape(-1, 40, 48)]
     np.testing.assert_allclose(table[P], single, atol=1e-2)
     assert table["row"].tolist() == np.repeat(range(3), 4).tolist()
@@ -63,7 +64,7 @@ def test_a_pattern_that_cannot_be_read_does_not_take_its_batch_along(small: Clas
             raise InputError("It is damaged.")
         return FRAMES.reshape(-1, 40, 48)[index]
 
-    stack = PatternStack(da.from_array(FRAMES), "scan", read=read)
+    stack = PatternStack(da.from_array(FRAMES), "scan", read=read, geometry=GEOMETRY)
     table = finish(classify(stack, small, device="cpu", batch_size=4))
     assert table.index[table["label"] == UNREADABLE].tolist() == [2]
     assert table.loc[2, P].isna().all()
@@ -79,7 +80,8 @@ def test_batches_are_read_one_after_the_other(small: Classifier) -> None:
             order.append(index)
         return flat[index]
 
-    finish(classify(PatternStack(da.from_array(FRAMES), "scan", read=read), small, batch_size=3))
+    stack = PatternStack(da.from_array(FRAMES), "scan", read=read, geometry=GEOMETRY)
+    finish(classify(stack, small, batch_size=3))
     assert order == list(range(12))
 
 

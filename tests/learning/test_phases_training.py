@@ -116,6 +116,7 @@ def test_what_is_known_of_the_camera_is_kept(few: dict[str, Any]) -> None:
 
 
 def test_a_batch_holds_phases_others_and_empty_frames(tmp_path: Path, few: dict[str, Any]) -> None:
+    from napari_diffraction.learning.band_view import BANDS
     from napari_diffraction.learning.phases_data import make_batch, write_crystals
 
     recipe = PhasesRecipe(phases=("Fe", "rutile"))
@@ -124,13 +125,13 @@ def test_a_batch_holds_phases_others_and_empty_frames(tmp_path: Path, few: dict[
     with np.load(path) as file:
         assert list(file["label"]) == [0, 1, 2, 2]  # Cr looks like a phase and is left out
     job = (str(path), recipe, [3, 1], 120, 0.2, False)
-    seen, label, _, maps = make_batch(job)
-    assert seen.shape == (120, 2, 64, 64)
-    assert maps.shape == (120, 5, 8, 8)
+    batch = make_batch(job)
+    label = batch["label"]
+    assert batch["normal"].shape == (120, BANDS, 3)
     assert set(label) == {0, 1, 2, 3}
     assert (label < 2).mean() > 0.5
-    assert not maps[label == 3].any()
-    np.testing.assert_array_equal(make_batch(job)[0], seen)
+    assert (batch["laue"][label == 3] == -1).all()
+    np.testing.assert_array_equal(make_batch(job)["profile"], batch["profile"])
 
 
 def test_a_model_comes_out_with_its_accuracy(tmp_path: Path) -> None:
@@ -147,8 +148,6 @@ def test_a_model_comes_out_with_its_accuracy(tmp_path: Path) -> None:
         checks=40,
         batch_size=32,
         start="",
-        widths=(8, 8, 8, 16),
-        depths=(0, 1, 1, 1),
     )
     said: list[Progress] = []
     path = finish(train_phases(recipe, tmp_path / "tiny.safetensors", 1), said.append)
@@ -156,7 +155,7 @@ def test_a_model_comes_out_with_its_accuracy(tmp_path: Path) -> None:
     model = load_model(str(path))
     card = model.card
     assert card.classes == ("Ni", "rutile", "NoneOfThese", "NoPattern")
-    assert card.network == "bravais"
+    assert card.network == "bands"
     assert 0 <= card.figures[ACCURACY] <= 1
     assert f"{card.figures[ACCURACY]:.1%}" in said[-1].message
     assert card.recipe["patterns"] == 96

@@ -324,32 +324,3 @@ def spglib_lattice(structure: Structure, symprec: float = 0.02) -> str:
     """
     number = spglib_number(structure, symprec)
     return pearson(number) if number else ""
-
-
-def symmetry_axes(structure: Structure) -> NDArray[np.float32]:
-    """Rotation axes of the Laue group in the cartesian frame of the cell.
-
-    Returns
-    -------
-    ndarray of float32, (m, 4)
-        Unit vector and order (2, 3, 4 or 6) of each axis, highest order first; m is 0 to 13.
-    """
-    to_cartesian = structure.cell.basis.T
-    axes: list[FloatArray] = []
-    for rotation in np.unique(operations(structure.space_group)[0], axis=0):
-        proper = rotation * np.linalg.det(rotation)
-        order = {-1: 2, 0: 3, 1: 4, 2: 6}.get(round(float(np.trace(proper))))
-        if order is None:  # the identity
-            continue
-        # I + R + R^2 + ... projects on the axis
-        powers = [np.linalg.matrix_power(proper, k) for k in range(order)]
-        projector = to_cartesian @ np.sum(powers, axis=0) @ np.linalg.inv(to_cartesian)
-        axis = projector[:, np.argmax(np.linalg.norm(projector, axis=0))]
-        axis = axis / np.linalg.norm(axis)
-        same = [i for i, old in enumerate(axes) if abs(old[:3] @ axis) > 0.999]
-        if not same:
-            axes.append(np.append(axis, order))
-        elif axes[same[0]][3] < order:
-            axes[same[0]][3] = order
-    axes.sort(key=lambda axis: -axis[3])
-    return np.array(axes, dtype=np.float32).reshape(-1, 4)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_diffraction.files import replacing
 from napari_diffraction.learning.band_view import BANDS, as_inputs, measure
-from napari_diffraction.learning.bravais_data import PatternMaker, draw
+from napari_diffraction.learning.bravais_data import Draw, PatternMaker, draw
 from napari_diffraction.learning.structure_pool import StructurePool, read_chunk, save_arrays
 
 #: Patterns in a shard.
@@ -32,7 +33,7 @@ def simulate(
     pool: StructurePool,
     rng: np.random.Generator,
     count: int,
-    which: torch.Tensor | None = None,
+    which: Tensor | None = None,
     hardness: float = 1.0,
 ) -> Arrays:
     """Simulate patterns of some structures of a pool and measure their bands.
@@ -55,12 +56,43 @@ def simulate(
     dict
         Inputs of the network by name, ``label``, ``laue`` and ``pc``.
     """
-    maker = PatternMaker(pool, int(rng.integers(2**62)))
-    drawn = draw(count, rng, hardness)
-    frames, lit, label, laue, _ = maker.frames(drawn, which)
-    values = [value.numpy() for value in as_inputs(measure(frames, lit, drawn.pc))]
+    seed = int(rng.integers(2**62))
+    return patterns_of(pool, seed, draw(count, rng, hardness), which)
+
+
+def patterns_of(
+    pool: StructurePool,
+    seed: int,
+    drawn: Draw,
+    which: Tensor | None = None,
+    told: NDArray[np.float32] | None = None,
+) -> Arrays:
+    """Make the patterns that were drawn and measure their bands.
+
+    Parameters
+    ----------
+    pool
+        The structures, on a processor.
+    seed
+        Of orientations and noise.
+    drawn
+        Geometry, diffraction and camera of ``n`` patterns.
+    which : Tensor of int64, (n,), optional
+        Numbers of the structures; by default any of the pool.
+    told : ndarray, (n, 3) or (1, 3), optional
+        Pattern centres that are taken to measure with; by default the true ones.
+
+    Returns
+    -------
+    dict
+        As `simulate`.
+    """
+    frames, lit, label, laue = PatternMaker(pool, seed).frames(drawn, which)
+    pc = drawn.pc if told is None else told
+    values = [value.numpy() for value in as_inputs(measure(frames, lit, pc))]
     arrays = dict(zip(INPUTS, values, strict=True))
-    return arrays | {"label": label.numpy(), "laue": laue.numpy(), "pc": drawn.pc}
+    truth = {"label": label.numpy(), "laue": laue.numpy()}
+    return arrays | truth | {"pc": np.broadcast_to(pc, (len(label), 3))}
 
 
 def make_shard(job: tuple[str, tuple[str, ...], int, int]) -> str:
@@ -74,7 +106,7 @@ def make_shard(job: tuple[str, tuple[str, ...], int, int]) -> str:
     path, chunks, seed, number = job
     if os.path.exists(path):
         return path
-    _alone()
+    alone()
     for chunk in chunks:
         if chunk not in _POOLS:
             arrays = read_chunk(chunk)
@@ -100,6 +132,13 @@ def read_shards(paths: Sequence[str | Path]) -> Arrays:
     return joined(parts)
 
 
+def as_batch(arrays: Arrays) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+    """Make the network's inputs, the class and the Laue group of a set of patterns."""
+    values = (torch.from_numpy(arrays[name]) for name in INPUTS)
+    inputs = tuple(v.float() if v.is_floating_point() else v for v in values)
+    return inputs, torch.from_numpy(arrays["label"]), torch.from_numpy(arrays["laue"])
+
+
 def joined(parts: Sequence[Arrays]) -> Arrays:
     """Put arrays of several sets of patterns behind each other."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -110,7 +149,7 @@ def _compact(arrays: Arrays) -> Arrays:
     return arrays | half
 
 
-def _alone() -> None:
+def alone() -> None:
     """One thread, since there is a process for every core."""
     import numba
 

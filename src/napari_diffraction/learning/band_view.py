@@ -28,9 +28,11 @@ BANDS = 16
 _COARSE = 4
 #: Taken where nothing is known of the pattern centre, in Bruker's convention.
 USUAL_CENTRE = (0.5, 0.35, 0.6)
+#: Sine of the angle to its plane to which a band is drawn (standard deviation).
+_HALF_WIDTH = 0.025
 #: What the card of a model keeps, so that it is never used with other preprocessing.
 PREPROCESSING: dict[str, Any] = {
-    **{key: bravais_view.PREPROCESSING[key] for key in ("side", "surface", "background", "clip")},
+    **bravais_view.PREPROCESSING,
     "bands": BANDS,
     "profile": PROFILE_BINS,
     "span": PROFILE_SPAN,
@@ -38,7 +40,7 @@ PREPROCESSING: dict[str, Any] = {
 
 
 def measure(frames: Tensor, lit: Tensor, pc: NDArray[np.float32]) -> Bands:
-    """Scale frames to a square, take out the background and find the bands.
+    """Scale frames to a square, even background and contrast out, and find the bands.
 
     Parameters
     ----------
@@ -49,11 +51,16 @@ def measure(frames: Tensor, lit: Tensor, pc: NDArray[np.float32]) -> Bands:
     pc : ndarray, (n, 3) or (1, 3)
         Pattern centre as fractions of the square's side.
     """
+    return find_bands(*flat(frames, lit), np.asarray(pc, np.float32), BANDS)
+
+
+def flat(frames: Tensor, lit: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """First part of `measure`: pictures (n, 64, 64) of even contrast, and weights."""
     x, weight = bravais_view.shrink(frames, lit)
-    x = bravais_view.even(x, weight)
+    x = bravais_view.flatten(x, weight)[:, 0]
     area = weight.sum(dim=(1, 2), keepdim=True).clamp_min(1)
     x = x / torch.sqrt((x * x).sum(dim=(1, 2), keepdim=True) / area).clamp_min(1e-6)
-    return find_bands(x.numpy(), weight.numpy(), np.asarray(pc, np.float32), BANDS)
+    return x.numpy(), weight.numpy()
 
 
 def as_inputs(bands: Bands) -> tuple[Tensor, ...]:
@@ -97,3 +104,29 @@ def tensors(
     one_centre = all(one == centres[0] for one in centres)
     pc = np.array(centres[:1] if one_centre else centres, np.float32)
     return as_inputs(measure(torch.stack(frames), lit[0] if one_mask else torch.stack(lit), pc))
+
+
+def drawn(seen: tuple[Tensor, Tensor, tuple[float, float, float]]) -> Tensor:
+    """Where the bands of a frame lie in the square, the sum over each being 1.
+
+    Parameters
+    ----------
+    seen
+        What the looker gave.
+
+    Returns
+    -------
+    Tensor of float32, (1, 16, 64, 64)
+        Zeros beyond the last band.
+    """
+    frame, lit, pc = seen
+    pictures, weights = flat(frame[None], lit)
+    found = find_bands(pictures, weights, np.array([pc], np.float32), BANDS)
+    at = (np.arange(pictures.shape[-1]) + 0.5) / pictures.shape[-1]
+    x, y = np.meshgrid((at - pc[0]) / pc[2], (pc[1] - at) / pc[2])
+    direction = np.stack([x, y, np.ones_like(x)]) / np.sqrt(x * x + y * y + 1)
+    sine = np.einsum("kj,jhw->khw", found.normal[0], direction)
+    place = np.exp(-0.5 * (sine / _HALF_WIDTH) ** 2) * weights[0]
+    place[found.count[0] :] = 0
+    place /= np.maximum(place.sum(axis=(1, 2), keepdims=True), 1e-6)
+    return torch.from_numpy(place[None].astype(np.float32))

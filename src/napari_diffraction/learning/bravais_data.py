@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from napari_diffraction.learning.bravais_network import MAP_SIDE
-from napari_diffraction.learning.bravais_view import SIDE, standardise
+from napari_diffraction.learning.bravais_view import SIDE
 from napari_diffraction.learning.structure_pool import LATTICES, StructurePool
 from napari_diffraction.simulation import kikuchi_bands
 from napari_diffraction.simulation.kikuchi_bands import PIXEL
 from napari_diffraction.simulation.kikuchi_effects import COLUMNS, realistic_rows
 from napari_diffraction.simulation.kikuchi_torch import (
-    axis_maps,
     bands,
     degrade,
     random_rotations,
@@ -162,8 +160,6 @@ class PatternMaker:
         frames, lit : Tensor, (n, 64, 64)
         label, laue : Tensor of int64, (n,)
             The number of the class, and that of the Laue group, -1 where there is no pattern.
-        maps : Tensor, (n, 5, 8, 8)
-            See `napari_diffraction.simulation.kikuchi_torch.axis_maps`.
         """
         device, n = self.pool.device, len(drawn.pc)
         if which is None:
@@ -185,16 +181,9 @@ class PatternMaker:
         clean[empty] = self._clutter(int(empty.sum()))
         frames, lit = degrade(clean, effects, self.generator)
         lit = torch.where(unknown[:, None, None], torch.ones_like(lit), lit)
-        maps = axis_maps(part["axes"], rotation, pc, MAP_SIDE)
-        maps = maps * (~empty)[:, None, None, None]
         label = torch.where(empty, len(LATTICES), part["label"])
         laue = torch.where(empty, -1, part["laue"])
-        return frames, lit, label, laue, maps
-
-    def batch(self, drawn: Draw, which: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Make a batch as the network sees it: ``seen, label, laue, maps``."""
-        frames, lit, label, laue, maps = self.frames(drawn, which)
-        return standardise(frames, lit), label, laue, maps
+        return frames, lit, label, laue
 
     def _clutter(self, n: int) -> Tensor:
         """Frames without a pattern: nothing, or smooth shapes of several sizes."""

@@ -20,9 +20,9 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
 from napari_diffraction.learning.band_network import BandNetwork
 from napari_diffraction.learning.band_shards import (
-    INPUTS,
     SHARD,
     Arrays,
+    as_batch,
     joined,
     make_shard,
     read_shards,
@@ -36,6 +36,7 @@ from napari_diffraction.learning.kikuchi_loop import (
     State,
     begin,
     learn,
+    predict,
     round_as_shipped,
     schedule,
 )
@@ -229,12 +230,7 @@ def _batch(
     """Take patterns out of a set, their pattern centre told with an error."""
     part = {name: values[take] for name, values in data.items()}
     part["normal"] = moved_centre(part["normal"], part["pc"], _errors(len(take), rng))
-    return _inputs(part), torch.from_numpy(part["label"]), torch.from_numpy(part["laue"])
-
-
-def _inputs(arrays: Arrays) -> tuple[Tensor, ...]:
-    values = (torch.from_numpy(arrays[name]) for name in INPUTS)
-    return tuple(v.float() if v.is_floating_point() else v for v in values)
+    return as_batch(part)
 
 
 def _errors(n: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -307,25 +303,6 @@ def every_structure(
             which = torch.arange(i, min(i + batch, pool.count))
             parts.append(simulate(pool, rng, len(which), which))
     return joined(parts)
-
-
-@torch.inference_mode()
-def predict(
-    network: BandNetwork, data: Arrays, batch: int = 256
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Judge simulated patterns.
-
-    Returns
-    -------
-    logits : ndarray of float32, (n, n_classes)
-    label : ndarray of int64, (n,)
-    """
-    network.eval()
-    logits = []
-    for i in range(0, len(data["label"]), batch):
-        part = {name: data[name][i : i + batch] for name in INPUTS}
-        logits.append(network(*_inputs(part))["lattice"].float().numpy())
-    return np.concatenate(logits), data["label"]
 
 
 def _keep(path: Path, recipe: BravaisRecipe, state: State) -> None:

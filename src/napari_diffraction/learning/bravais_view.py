@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SIDE = 64
 #: Background and contrast are taken over this share of the side (standard deviation).
 _BACKGROUND = 0.11
-_CONTRAST = 0.16
+_CONTRAST = 0.1
 _CLIP = 4.0
 #: What the card of a model keeps, so that it is never used with other preprocessing.
 PREPROCESSING: dict[str, Any] = {
@@ -89,20 +89,15 @@ def flatten(x: Tensor, weight: Tensor) -> Tensor:
     -------
     Tensor of float32, (n, 2, 64, 64)
     """
-    x = even(x, weight)
-    local = torch.sqrt(_blur(x * x, weight, _CONTRAST) + 1e-6)
-    x = (x / local).clamp(-_CLIP, _CLIP) * weight
-    return torch.stack([x, weight.expand_as(x)], dim=1)
-
-
-def even(x: Tensor, weight: Tensor) -> Tensor:
-    """Take the background out of pictures, (n, 64, 64), that `shrink` made."""
     # A camera's dome is steep beside the bands: a surface first, then the neighbourhood, as a mean
     # over the neighbourhood alone leaves a rim behind; specks of dust must not pull at it.
     x = _clipped(x - _surface(x, weight), weight)
     for _ in range(2):
         x = (x - _blur(x, weight, _BACKGROUND)) * weight
-    return _clipped(x, weight)
+    x = _clipped(x, weight)
+    local = torch.sqrt(_blur(x * x, weight, _CONTRAST) + 1e-6)
+    x = (x / local).clamp(-_CLIP, _CLIP) * weight
+    return torch.stack([x, weight.expand_as(x)], dim=1)
 
 
 def _letterboxed(pictures: Tensor) -> Tensor:

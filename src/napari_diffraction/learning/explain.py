@@ -73,13 +73,16 @@ class Way:
     method
         The method whose maps say most about networks of this kind.
     geometry
-        Of the patterns that these networks judge.
+        Of the patterns that these networks judge; ``None``: any.
+    drawn
+        For networks that see no picture: given what the looker saw, the input that draws.
     """
 
     places: Callable[[Any, tuple[int, int]], tuple[FloatArray, FloatArray]]
     first_cell: float
     method: str
-    geometry: type[Geometry]
+    geometry: type[Geometry] | None
+    drawn: Callable[[Any], torch.Tensor] | None = None
 
 
 def _from_picture(seen: Any, shape: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
@@ -94,10 +97,23 @@ def _from_square(seen: Any, shape: tuple[int, int]) -> tuple[FloatArray, FloatAr
     return square_places(shape)
 
 
+def _bands_drawn(seen: Any) -> torch.Tensor:
+    from napari_diffraction.learning.band_view import drawn
+
+    return drawn(seen)
+
+
+def _from_whole(seen: Any, shape: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+    from napari_diffraction.learning.picture_view import picture_places
+
+    return picture_places(seen, shape)
+
+
 #: By the name of the network on the card.
 WAYS = {
     "zones": Way(_from_picture, 0.0, "gradcam++", SpotGeometry),
-    "bravais": Way(_from_square, 2.0, "gradcam", KikuchiGeometry),
+    "bands": Way(_from_square, 0.0, "gradcam", KikuchiGeometry, _bands_drawn),
+    "pictures": Way(_from_whole, 0.0, "gradcam", None),
 }
 
 
@@ -161,10 +177,15 @@ class Explainer:
                 "update napari-diffraction."
             )
         self.card, self.way = card, WAYS[card.network]
+        # Networks for pictures differ in it.
+        self._first_cell = getattr(classifier.network, "first_cell", self.way.first_cell)
         network = copy.deepcopy(classifier.network).requires_grad_(False).eval()
         self._classifier = replace(classifier, network=network).to(choose_device(device))
-        self._model = OneInput(network, classifier.kind.head)
-        self._look = classifier.kind.looker(stack)
+        self._model = OneInput(network, classifier.kind.head, last=self.way.drawn is not None)
+        complete = classifier.kind.complete
+        self._look = classifier.kind.looker(
+            stack if complete is None else complete(stack, self._classifier)
+        )
 
     def explain(
         self, frame: NDArray[Any], label: str | None = None, method: str | None = None
@@ -199,7 +220,10 @@ class Explainer:
         p = self._classifier.probabilities([seen], kind.shares)[0]
         predicted = classes[int(p.argmax())]
         wanted = predicted if label is None else label
-        inputs = tuple(values.to(self._classifier.device) for values in kind.tensors([seen]))
+        inputs = kind.tensors([seen])
+        if self.way.drawn is not None:
+            inputs = (self.way.drawn(seen), *inputs)
+        inputs = tuple(values.to(self._classifier.device) for values in inputs)
         heat = self._map(inputs, classes.index(wanted), method)
         heat = sampled(heat, *self.way.places(seen, (frame.shape[0], frame.shape[1])))
         top = float(heat.max())
@@ -212,9 +236,9 @@ class Explainer:
 
     def _map(self, inputs: tuple[torch.Tensor, ...], column: int, method: str) -> Heat:
         """Make the map in the pixels of the first input, over both mirror images if these count."""
-        heat = aligned(*self._model.class_map(inputs, column, method), self.way.first_cell)
+        heat = aligned(*self._model.class_map(inputs, column, method), self._first_cell)
         if not self.card.preprocessing.get("mirror"):
             return heat
         mirrored = tuple(values.flip(-1) for values in inputs)
-        other = aligned(*self._model.class_map(mirrored, column, method), self.way.first_cell)
+        other = aligned(*self._model.class_map(mirrored, column, method), self._first_cell)
         return np.asarray((heat + other[:, ::-1]) / 2)

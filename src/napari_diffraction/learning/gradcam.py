@@ -58,16 +58,19 @@ class OneInput(nn.Module):
         Takes one or several tensors and returns a dictionary of logits; has an `explain_layer`.
     head
         Which of the logits give the class.
+    last
+        Whether the network takes the picture after all other inputs.
     """
 
-    def __init__(self, network: nn.Module, head: str) -> None:
+    def __init__(self, network: nn.Module, head: str, last: bool = False) -> None:
         super().__init__()
-        self.network, self.head = network, head
+        self.network, self.head, self.last = network, head, last
         self.others: tuple[Tensor, ...] = ()
 
     def forward(self, first: Tensor) -> Tensor:
         """Judge the first input, the others being those of the last `class_map`."""
-        logits: Tensor = self.network(first, *self.others)[self.head]
+        inputs = (*self.others, first) if self.last else (first, *self.others)
+        logits: Tensor = self.network(*inputs)[self.head]
         return logits
 
     def class_map(

@@ -119,6 +119,11 @@ def classify(
     batches = [todo[i : i + batch_size] for i in range(0, len(todo), batch_size)]
     if todo and not kind.is_ready():
         yield BatchDone(0, len(todo), "Compiling, which takes up to a minute once on each machine")
+    if todo and kind.complete is not None:
+        told = stack
+        stack = kind.complete(stack, classifier)
+        if stack is not told:
+            yield BatchDone(0, len(todo), stack.notes[-1])
     look = kind.looker(stack) if todo else None
     judge = _Judge(stack, classifier, look, shares)
     tables: list[pd.DataFrame] = []

@@ -7,12 +7,16 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-#: Weights of the auxiliary losses.
-_LAUE, _MAPS = 0.3, 4.0
+from napari_diffraction.learning.band_shards import Arrays, as_batch
+
+#: Weight of the loss of the Laue group.
+_LAUE = 0.3
 _DECAY = 0.9995
 
 
@@ -70,7 +74,6 @@ def learn(
     inputs: tuple[Tensor, ...],
     label: Tensor,
     laue: Tensor,
-    maps: Tensor | None = None,
 ) -> Tensor:
     """Make one step on one batch; return the loss of the class alone.
 
@@ -82,15 +85,11 @@ def learn(
         What the network sees.
     label, laue : Tensor of int64, (n,)
         The class, and the Laue group, -1 where there is no pattern.
-    maps
-        Maps of symmetry elements, for a network that draws them.
     """
     with torch.autocast(label.device.type, torch.bfloat16):
         out = state.network(*inputs)
     first = functional.cross_entropy(out["lattice"].float(), label, label_smoothing=0.02)
     loss = first + _LAUE * functional.cross_entropy(out["laue"].float(), laue, ignore_index=-1)
-    if maps is not None:
-        loss = loss + _MAPS * functional.binary_cross_entropy_with_logits(out["maps"].float(), maps)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), 2.0)
@@ -117,3 +116,22 @@ def round_as_shipped(network: nn.Module) -> None:
             for name, values in network.state_dict().items()
         }
     )
+
+
+@torch.inference_mode()
+def predict(
+    network: nn.Module, data: Arrays, batch: int = 256
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Judge simulated patterns.
+
+    Returns
+    -------
+    logits : ndarray of float32, (n, n_classes)
+    label : ndarray of int64, (n,)
+    """
+    network.eval()
+    logits = []
+    for i in range(0, len(data["label"]), batch):
+        inputs, _, _ = as_batch({name: values[i : i + batch] for name, values in data.items()})
+        logits.append(network(*inputs)["lattice"].float().numpy())
+    return np.concatenate(logits), data["label"]

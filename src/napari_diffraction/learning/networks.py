@@ -12,19 +12,18 @@ from torch import nn
 
 from napari_diffraction.learning import (
     band_view,
-    bravais_view,
     picture_networks,
     picture_view,
     views,
 )
 from napari_diffraction.learning.band_network import BandNetwork
-from napari_diffraction.learning.bravais_network import BravaisNetwork
 from napari_diffraction.learning.classes import NATURAL_SHARES
+from napari_diffraction.learning.pattern_centre import with_centre
 from napari_diffraction.learning.zone_network import ZoneNetwork
 from napari_diffraction.patterns import band_finder
 
 if TYPE_CHECKING:
-    from napari_diffraction.learning.classifier import ModelCard
+    from napari_diffraction.learning.classifier import Classifier, ModelCard
     from napari_diffraction.patterns.stack import PatternStack
 
     Looker = Callable[[PatternStack], Callable[[NDArray[Any]], Any]]
@@ -52,6 +51,8 @@ class Kind:
         Says what of a card does not fit to this version; an empty text where all does.
     looker_of
         Gives the looker of a model, where its card says how it looks; ``None``: all look alike.
+    complete
+        Finds by a model what it needs to know of a stack and the stack's file does not tell.
     in_blocks
         Whether a thread had better look at a whole batch and judge it, as looking at a frame takes
         less time than handing it over.
@@ -66,6 +67,7 @@ class Kind:
     misfit: Callable[[ModelCard], str]
     in_blocks: bool = False
     looker_of: Callable[[ModelCard], Looker] | None = None
+    complete: Callable[[PatternStack, Classifier], PatternStack] | None = None
 
     def of(self, card: ModelCard) -> Kind:
         """Return this kind as it looks at patterns for one model."""
@@ -106,16 +108,6 @@ NETWORKS = {
         views.is_ready,
         _zone_misfit,
     ),
-    "bravais": Kind(
-        BravaisNetwork,
-        bravais_view.looker,
-        bravais_view.tensors,
-        "lattice",
-        None,
-        lambda: True,
-        _misfit(bravais_view.PREPROCESSING),
-        in_blocks=True,
-    ),
     "bands": Kind(
         BandNetwork,
         band_view.looker,
@@ -125,6 +117,7 @@ NETWORKS = {
         band_finder.is_ready,
         _misfit(band_view.PREPROCESSING),
         in_blocks=True,
+        complete=with_centre,
     ),
     "pictures": Kind(
         picture_networks.build,

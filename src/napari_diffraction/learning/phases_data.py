@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.crystal.materials import MATERIALS
 from napari_diffraction.files import replacing
-from napari_diffraction.learning.bravais_data import Draw, PatternMaker, draw
+from napari_diffraction.learning.band_shards import Arrays, alone, patterns_of
+from napari_diffraction.learning.bravais_data import Draw, draw
 from napari_diffraction.learning.phases_recipe import PhasesRecipe
 from napari_diffraction.learning.structure_pool import (
     StructurePool,
@@ -22,8 +23,6 @@ from napari_diffraction.learning.structure_pool import (
 )
 from napari_diffraction.simulation.kikuchi_effects import COLUMNS
 from napari_diffraction.simulation.kikuchi_geometry import wavelength
-
-Arrays = dict[str, NDArray[Any]]
 
 #: Share of other crystals, and of empty frames, to train on and to calibrate on.
 TRAINING_SHARES = (0.22, 0.06)
@@ -144,26 +143,44 @@ def narrow(drawn: Draw, recipe: PhasesRecipe, rng: np.random.Generator) -> Draw:
     profile, pc, effects = drawn.profile.copy(), drawn.pc.copy(), drawn.effects.copy()
     if recipe.voltage:
         profile[:, 0] = wavelength(recipe.voltage)
-    h, w = recipe.shape or (1, 1)
-    side = max(h, w)
     if recipe.pc:
-        x, y, z = (np.array(recipe.pc) + recipe.pc_spread * rng.normal(size=pc.shape)).T
-        z = np.maximum(z, 0.1)
-        centred = ((side - w) / 2 + x * w, (side - h) / 2 + y * h, z * h)
-        pc = (np.stack(centred, axis=1) / side).astype(np.float32)
+        pc = np.array(recipe.pc) + recipe.pc_spread * rng.normal(size=pc.shape)
+        pc[:, 2] = np.maximum(pc[:, 2], 0.1)
+        pc = _in_square(pc, recipe)
     if recipe.shape:
+        h, w = recipe.shape
+        side = max(h, w)
         effects[:, COLUMNS.index("half_width")] = w / side
         effects[:, COLUMNS.index("half_height")] = h / side
         effects[:, COLUMNS.index("pixels")] = side if side < _WIDE else 0
     return dataclasses.replace(drawn, profile=profile, pc=pc, effects=effects)
 
 
+def told_centre(drawn: Draw, recipe: PhasesRecipe) -> NDArray[np.float32]:
+    """Pattern centres as the microscope tells them, in the square: the usual one where it is fixed.
+
+    Parameters
+    ----------
+    drawn
+        From `narrow`.
+    recipe
+        What is known.
+    """
+    return _in_square(np.array([recipe.pc]), recipe) if recipe.pc else drawn.pc
+
+
+def _in_square(pc: NDArray[Any], recipe: PhasesRecipe) -> NDArray[np.float32]:
+    h, w = recipe.shape or (1, 1)
+    side = max(h, w)
+    x, y, z = pc.T
+    centred = ((side - w) / 2 + x * w, (side - h) / 2 + y * h, z * h)
+    return np.asarray(np.stack(centred, axis=1) / side, np.float32)
+
+
 _POOLS: dict[str, StructurePool] = {}
 
 
-def make_batch(
-    job: tuple[str, PhasesRecipe, list[int], int, float, bool],
-) -> tuple[NDArray[Any], ...]:
+def make_batch(job: tuple[str, PhasesRecipe, list[int], int, float, bool]) -> Arrays:
     """Make one batch, in a process of its own.
 
     Parameters
@@ -174,15 +191,11 @@ def make_batch(
 
     Returns
     -------
-    seen : ndarray of float16, (n, 2, 64, 64)
-    label, laue : ndarray of int64, (n,)
-    maps : ndarray of float32, (n, 5, 8, 8)
+    dict
+        See `napari_diffraction.learning.band_shards.simulate`.
     """
-    import numba
-
     path, recipe, seed, size, hardness, check = job
-    torch.set_num_threads(1)
-    numba.set_num_threads(1)
+    alone()
     pool = _pool(path)
     rng = np.random.default_rng(seed)
     none, empty = NATURAL_SHARES if check else TRAINING_SHARES
@@ -196,12 +209,11 @@ def make_batch(
             rng.uniform(size=size) < none / (1 - empty), rng.choice(others, size), which
         )
     drawn = narrow(draw(size, rng, hardness, empty), recipe, rng)
-    maker = PatternMaker(pool, int(rng.integers(2**62)))
-    with torch.inference_mode():
-        seen, label, laue, maps = maker.batch(drawn, torch.from_numpy(which))
-    label = torch.where(torch.from_numpy(drawn.empty), n + 1, label)
-    # half the bytes between the processes
-    return tuple(values.numpy() for values in (seen.half(), label, laue, maps))
+    noise = int(rng.integers(2**62))
+    told = told_centre(drawn, recipe)
+    arrays = patterns_of(pool, noise, drawn, torch.from_numpy(which), told)
+    arrays["label"] = np.where(drawn.empty, n + 1, arrays["label"])
+    return arrays
 
 
 def _pool(path: str) -> StructurePool:

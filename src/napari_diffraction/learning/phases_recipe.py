@@ -47,7 +47,7 @@ class PhasesRecipe:
         Number of random crystals that teach what is none of the phases, beside the other known
         materials.
     patterns
-        Number of patterns to train on, each made once and thrown away.
+        Number of patterns to train on; each is shown a few times.
     minutes
         Training ends after this time at the latest, and the learning rate falls accordingly.
     checks
@@ -57,9 +57,6 @@ class PhasesRecipe:
     start
         Model whose weights the training starts from, as far as they fit, where there is one of
         this name or file; empty: random ones.
-    widths, depths
-        Of `napari_diffraction.learning.bravais_network.BravaisNetwork`; empty: those of the model
-        to start from.
     """
 
     name: str = "my-phases"
@@ -75,12 +72,10 @@ class PhasesRecipe:
     patterns: int = 250_000
     minutes: float = 6.5
     checks: int = 3000
-    batch_size: int = 64
+    batch_size: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 0.03
     start: str = "bravais"
-    widths: tuple[int, ...] = ()
-    depths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not all(isinstance(phase, str) for phase in self.phases):

@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.bravais_network import BravaisNetwork
-from napari_diffraction.learning.bravais_view import PREPROCESSING
+from napari_diffraction.learning.band_network import BandNetwork
+from napari_diffraction.learning.band_shards import Arrays, as_batch, joined
+from napari_diffraction.learning.band_view import PREPROCESSING
 from napari_diffraction.learning.calibration import calibrate
 from napari_diffraction.learning.classifier import Classifier, ModelCard, save_classifier
 from napari_diffraction.learning.kikuchi_loop import (
     State,
     begin,
     learn,
+    predict,
     round_as_shipped,
     schedule,
 )
@@ -42,8 +44,8 @@ from napari_diffraction.progress import Progress
 
 __all__ = ["PhasesRecipe", "train_phases"]
 
-#: Of the network where neither the recipe nor a model to start from tells.
-_OPTIONS: dict[str, Any] = {"widths": (24, 48, 96, 160), "depths": (0, 1, 2, 2)}
+#: Batches that were seen before and are taken again after each new one.
+_AGAIN = 2
 #: Seconds between reports.
 _REPORT = 1.0
 #: Share of the training over which the noise grows to its full range.
@@ -121,17 +123,14 @@ def _start(recipe: PhasesRecipe) -> tuple[State, dict[str, Any]]:
     """Make the network, with its options for the card."""
     torch.manual_seed(recipe.seed)
     before = _model_before(recipe)
-    options = dict(_OPTIONS if before is None else before.card.options)
-    options |= {"widths": recipe.widths} if recipe.widths else {}
-    options |= {"depths": recipe.depths} if recipe.depths else {}
-    network = BravaisNetwork(len(recipe.classes), **options)
+    options = {} if before is None else dict(before.card.options)
+    network = BandNetwork(len(recipe.classes), **options)
     if before is not None:
         _take_over(network, before.network)
-    network = network.to(memory_format=torch.channels_last)
     return begin(network, recipe.learning_rate, recipe.weight_decay), options
 
 
-def _take_over(network: BravaisNetwork, before: BravaisNetwork) -> None:
+def _take_over(network: BandNetwork, before: BandNetwork) -> None:
     """Take all weights that fit, but not those of the layer that names the classes."""
     mine = network.state_dict()
     theirs = {
@@ -152,7 +151,7 @@ def _model_before(recipe: PhasesRecipe) -> Classifier | None:
         if recipe.start == PhasesRecipe.start:
             return None
         raise
-    if before.card.network != "bravais":
+    if before.card.network != "bands":
         raise InputError(
             f"{recipe.start} is no model of Kikuchi patterns: start from bravais, or from none."
         )
@@ -174,16 +173,21 @@ def _fit(
     state.network.train()
     began = said = time.monotonic()
     losses: list[Tensor] = []
+    rng = np.random.default_rng([recipe.seed, 7])
+    seen: list[Arrays] = []
     for batch in _made(pool, jobs(), ahead):
         done = _done(recipe, state)
         if done >= 1:
             return
         for group in state.optimiser.param_groups:
             group["lr"] = recipe.learning_rate * schedule(done)
-        seen, *truth = batch
-        losses.append(learn(state, (seen,), *truth))
+        # To simulate takes longer than to learn, and once is not enough to learn.
+        for number in rng.integers(len(seen), size=_AGAIN) if seen else ():
+            losses.append(learn(state, *as_batch(seen[int(number)])))
+        losses.append(learn(state, *as_batch(batch)))
+        seen.append(batch)
         state.step += 1
-        state.patterns += len(batch[0])
+        state.patterns += len(batch["label"])
         now = time.monotonic()
         state.seconds = now - began
         if now - said > _REPORT or state.step == 1:
@@ -204,36 +208,25 @@ def _done(recipe: PhasesRecipe, state: State) -> float:
     return max(done, state.seconds / 60 / recipe.minutes) if recipe.minutes else done
 
 
-def _made(pool: Any, jobs: Iterable[tuple[Any, ...]], ahead: int) -> Iterator[tuple[Tensor, ...]]:
+def _made(pool: Any, jobs: Iterable[tuple[Any, ...]], ahead: int) -> Iterator[Arrays]:
     """Let batches be made ahead of their use, in order."""
     waiting: list[Any] = []
     for job in jobs:
         waiting.append(pool.apply_async(make_batch, (job,)))
         if len(waiting) > ahead:
-            yield _tensors(waiting.pop(0).get())
+            yield waiting.pop(0).get()
     while waiting:
-        yield _tensors(waiting.pop(0).get())
-
-
-def _tensors(arrays: Iterable[NDArray[Any]]) -> tuple[Tensor, ...]:
-    seen, *truth = (torch.from_numpy(values) for values in arrays)
-    return seen.float(), *truth
+        yield waiting.pop(0).get()
 
 
 def _judge(
     recipe: PhasesRecipe, state: State, pool: Any, crystals: str, first: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Logits, the mean over pattern and mirror image, and true classes of fresh patterns."""
+    """Logits and true classes of fresh patterns."""
     count = max(1, recipe.checks // _CHECK_BATCH)
     size = min(recipe.checks, _CHECK_BATCH)
     jobs = [(crystals, recipe, [recipe.seed, first + i], size, 1.0, True) for i in range(count)]
-    logits, labels = [], []
-    with torch.inference_mode():
-        for seen, label, _, _ in _made(pool, jobs, 4):
-            out = state.smooth(seen)["lattice"] + state.smooth(seen.flip(-1))["lattice"]
-            logits.append((out / 2).numpy())
-            labels.append(label.numpy())
-    return np.concatenate(logits), np.concatenate(labels)
+    return predict(state.smooth, joined(list(_made(pool, jobs, 4))))
 
 
 def _finish(
@@ -256,7 +249,7 @@ def _finish(
         name=recipe.name,
         title=recipe.title or f"My phases: {', '.join(recipe.phase_names)}",
         summary=recipe.summary or _summary(recipe),
-        network="bravais",
+        network="bands",
         classes=recipe.classes,
         options=options,
         scale=scale,
@@ -264,7 +257,7 @@ def _finish(
         shares=dict(zip(recipe.classes, shares.tolist(), strict=True)),
         recipe=dataclasses.replace(recipe, patterns=state.patterns).as_dict()
         | {"seconds": round(state.seconds)},
-        preprocessing=PREPROCESSING | {"mirror": True},
+        preprocessing=PREPROCESSING,
         figures=figures,
     )
     save_classifier(state.smooth, card, output)

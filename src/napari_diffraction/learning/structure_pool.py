@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
-from napari_diffraction.crystal.structure import LAUE_GROUPS, Structure, laue_group, symmetry_axes
+from napari_diffraction.crystal.structure import LAUE_GROUPS, Structure, laue_group
 from napari_diffraction.files import replacing
 
 LATTICES = tuple(BRAVAIS_LATTICES)
@@ -22,8 +20,7 @@ LATTICES = tuple(BRAVAIS_LATTICES)
 CHUNK = 100 * len(LATTICES)
 #: Reflections of a structure, the strongest ones; +g and -g count once.
 REFLECTIONS = 160
-_AXES = 13
-_PARTS = ("normal", "g", "u", "axes", "label", "laue")
+_PARTS = ("normal", "g", "u", "label", "laue")
 
 
 def structure_arrays(structures: list[Structure]) -> dict[str, NDArray[Any]]:
@@ -32,7 +29,7 @@ def structure_arrays(structures: list[Structure]) -> dict[str, NDArray[Any]]:
     Returns
     -------
     dict
-        ``normal`` (n, 160, 3), ``g`` and ``u`` (n, 160), ``axes`` (n, 13, 4), all float32, filled
+        ``normal`` (n, 160, 3), ``g`` and ``u`` (n, 160), all float32, filled
         up with zeros; ``label``, the number of the lattice, and ``laue``, that of the Laue group.
     """
     from napari_diffraction.crystal.reflectors import reflectors
@@ -42,7 +39,6 @@ def structure_arrays(structures: list[Structure]) -> dict[str, NDArray[Any]]:
         "normal": np.zeros((n, REFLECTIONS, 3), np.float32),
         "g": np.zeros((n, REFLECTIONS), np.float32),
         "u": np.zeros((n, REFLECTIONS), np.float32),
-        "axes": np.zeros((n, _AXES, 4), np.float32),
         "label": np.zeros(n, np.int64),
         "laue": np.zeros(n, np.int64),
     }
@@ -50,8 +46,6 @@ def structure_arrays(structures: list[Structure]) -> dict[str, NDArray[Any]]:
         strong = reflectors(structure, REFLECTIONS)
         k = len(strong.g)
         out["normal"][i, :k], out["g"][i, :k], out["u"][i, :k] = strong.normal, strong.g, strong.u
-        axes = symmetry_axes(structure)
-        out["axes"][i, : len(axes)] = axes
         out["label"][i] = LATTICES.index(structure.lattice)
         out["laue"][i] = LAUE_GROUPS.index(laue_group(structure.space_group))
     return out
@@ -112,36 +106,3 @@ class StructurePool:
     def take(self, which: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the arrays of some structures by number."""
         return {name: values[which] for name, values in self._parts.items()}
-
-
-@contextlib.contextmanager
-def growing(folder: Path, seed: int, chunks: int, workers: int) -> Iterator[Iterator[str | None]]:
-    """Make chunks beside the training.
-
-    Yields
-    ------
-    iterator
-        Names of chunks in the order in which they are finished; ``None`` where the next one is not
-        ready yet.  It ends after the last.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(str(folder / f"structures-{seed}-{k:05d}.npz"), seed + k) for k in range(chunks)]
-    with multiprocessing.get_context("spawn").Pool(workers, _modest) as pool:
-        yield _as_they_come(pool.imap_unordered(make_chunk, jobs))
-
-
-def _as_they_come(finished: Any) -> Iterator[str | None]:
-    while True:
-        try:
-            yield str(finished.next(timeout=0))
-        except multiprocessing.TimeoutError:
-            yield None
-        except StopIteration:
-            return
-
-
-def _modest() -> None:
-    """One thread each, and behind the training where cores are short."""
-    with contextlib.suppress(OSError):
-        os.nice(5)
-    torch.set_num_threads(1)

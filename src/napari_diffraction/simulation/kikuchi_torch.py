@@ -5,7 +5,6 @@ The numba twin of `bands` is `napari_diffraction.simulation.kikuchi_bands`.
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import Any
 
@@ -308,39 +307,3 @@ def _spots(n: int, h: int, w: int, generator: torch.Generator, device: torch.dev
     size = 0.02 + 0.08 * size
     rows = _bell(y - 2 * cy + 1, size) * (there > 0.4)
     return rows.mT @ _bell(x - 2 * cx + 1, size)
-
-
-def axis_maps(
-    axes: Tensor, rotation: Tensor, pc: Tensor, size: int, sharpness: float = math.radians(5)
-) -> Tensor:
-    """Where symmetry axes and mirror lines lie on the screen, as a coarse dense target.
-
-    Parameters
-    ----------
-    axes : Tensor, (n, m, 4)
-        Unit vectors in the crystal's frame and orders 2, 3, 4, 6 of the rotation axes; order 0
-        fills up short lists.
-    rotation, pc
-        As for `bands`.
-    size
-        Height and width of the maps.
-    sharpness
-        Angular radius of an axis in radians.
-
-    Returns
-    -------
-    Tensor, (n, 5, size, size)
-        Nearness, 0 to 1, to axes of order 2, 3, 4, 6 and to mirror lines: in a Laue group a mirror
-        plane lies across every axis of even order.
-    """
-    direction = pixel_directions(pc, (size, size))
-    mine = torch.einsum("nmi,nij->nmj", axes[..., :3], rotation)
-    cosine = torch.einsum("npj,nmj->nmp", direction, mine).abs().clamp(max=1)
-    order = axes[..., 3, None]
-    near = torch.exp(-2 * (1 - cosine) / sharpness**2)
-    across = torch.exp(-((cosine / sharpness) ** 2))
-    none = torch.zeros_like(near)
-    maps = [torch.where(order == k, near, none).amax(dim=1) for k in (2, 3, 4, 6)]
-    even = (order == 2) | (order == 4) | (order == 6)
-    maps.append(torch.where(even, across, none).amax(dim=1))
-    return torch.stack(maps, dim=1).reshape(-1, len(maps), size, size)

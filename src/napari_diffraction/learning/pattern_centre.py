@@ -1,0 +1,118 @@
+"""Find the pattern centre where a file does not tell it: with it the bands make most sense."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.learning import band_view
+from napari_diffraction.learning.bravais_data import NO_PATTERN
+from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
+
+if TYPE_CHECKING:
+    from napari_diffraction.learning.classifier import Classifier
+
+Centre = tuple[float, float, float]
+
+#: Patterns that are looked at, evenly spread over the stack.
+_SAMPLE = 48
+#: First grid: from the top and the distance; x is near the middle of any camera.
+_DOWN = [0.1 + 0.075 * step for step in range(9)]
+_DISTANCES = [0.6 * 1.17**step for step in range(-3, 6)]
+#: Steps around the best centre so far, sideways and down, and of the logarithm of the distance.
+_STEPS = ((0.06, 0.0375, 0.08), (0.03, 0.02, 0.04), (0.015, 0.01, 0.02))
+#: Usual deviation of cameras from `band_view.USUAL_CENTRE`; the last one of the logarithm.
+_USUAL = np.array([0.04, 0.12, 0.3])
+
+
+def known_centre(stack: PatternStack) -> Centre | None:
+    """Return the pattern centre that the file told, in Bruker's convention."""
+    return stack.geometry.pc if isinstance(stack.geometry, KikuchiGeometry) else None
+
+
+def with_centre(stack: PatternStack, classifier: Classifier) -> PatternStack:
+    """Return a stack whose pattern centre is known, or else found by the classifier.
+
+    The centre is searched on a grid, then around the best one, such that the classifier is most
+    sure of the patterns' classes, which only the right angles between the bands allow; where it can
+    tell little, the centre stays near that of usual cameras.  One centre serves the whole stack.
+
+    Parameters
+    ----------
+    stack
+        Any.
+    classifier
+        One whose network judges bands.
+    """
+    if known_centre(stack) is not None:
+        return stack
+    frames = list(_sample(stack))
+    if not frames:
+        return stack
+    centre = find_centre(stack, frames, classifier)
+    geometry = stack.geometry if isinstance(stack.geometry, KikuchiGeometry) else KikuchiGeometry()
+    note = (
+        "The pattern centre is not in the file: ({:.3f}, {:.3f}, {:.3f}) in Bruker's convention "
+        "was found, with which the bands fit a lattice best."
+    ).format(*centre)
+    return replace(stack, geometry=replace(geometry, pc=centre), notes=(*stack.notes, note))
+
+
+def find_centre(
+    stack: PatternStack, frames: list[NDArray[np.generic]], classifier: Classifier
+) -> Centre:
+    """Find the pattern centre of some frames of a stack, in Bruker's convention."""
+    look = band_view.looker(stack)
+    seen = [look(frame) for frame in frames]
+    pictures = band_view.flat(
+        torch.stack([one[0] for one in seen]), torch.stack([one[1] for one in seen])
+    )
+
+    def best(centres: Iterable[Centre]) -> Centre:
+        return max(centres, key=lambda centre: _merit(classifier, pictures, stack, centre))
+
+    found = best((band_view.USUAL_CENTRE[0], y, z) for y, z in product(_DOWN, _DISTANCES))
+    for right, down, away in _STEPS:
+        found = best(
+            (found[0] + i * right, found[1] + j * down, found[2] * math.exp(k * away))
+            for i, j, k in product((-1, 0, 1), repeat=3)
+        )
+    return found
+
+
+def _sample(stack: PatternStack) -> Iterator[NDArray[np.generic]]:
+    for index in np.unique(np.linspace(0, len(stack) - 1, _SAMPLE).astype(int)):
+        try:
+            yield stack.frame(int(index))
+        except InputError:
+            continue
+
+
+def _merit(
+    classifier: Classifier,
+    pictures: tuple[NDArray[np.float32], NDArray[np.float32]],
+    stack: PatternStack,
+    centre: Centre,
+) -> float:
+    """Logarithm of how sure the classifier is, and of how usual the centre is."""
+    card = classifier.card
+    square = np.array([band_view.centre_in_square(centre, stack.frame_shape)], np.float32)
+    with torch.inference_mode():
+        inputs = band_view.as_inputs(band_view.find_bands(*pictures, square, band_view.BANDS))
+        out = classifier.network(*(one.to(classifier.device) for one in inputs))
+    logits = card.scale * out[classifier.kind.head].float().cpu().numpy() + np.array(card.bias)
+    # No centre makes a pattern more of a pattern: only what kind it is counts.
+    logits = logits[:, [name != NO_PATTERN for name in card.classes]]
+    logits = logits - logits.max(axis=1, keepdims=True)
+    sure = -np.log(np.exp(logits).sum(axis=1))
+    usual = np.array(band_view.USUAL_CENTRE)
+    off = np.array([centre[0] - usual[0], centre[1] - usual[1], np.log(centre[2] / usual[2])])
+    return float(sure.sum() - 0.5 * ((off / _USUAL) ** 2).sum())
