@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.learning.epoch import Epoch
 from napari_diffraction.learning.labelled import LabelledSource
 from napari_diffraction.learning.picture_recipe import Augmentation, PicturesRecipe, Preprocessing
-from napari_diffraction.learning.picture_training import Epoch, train_pictures
+from napari_diffraction.learning.picture_training import train_pictures
 from napari_diffraction.progress import Progress, finish
 
 

@@ -102,7 +102,7 @@ class _Said:
     def _tell_epoch(self, step: Progress) -> None:
         from tqdm import tqdm
 
-        from napari_diffraction.learning.picture_training import Epoch
+        from napari_diffraction.learning.epoch import Epoch
 
         if not isinstance(step, Epoch):
             return

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.learning.epoch import Epoch
 from napari_diffraction.progress import Progress
 
 #: Seconds after which the last step is said again, so that the work can be cancelled meanwhile, and
@@ -70,6 +71,13 @@ def in_own_process(
         atexit.unregister(process.terminate)
 
 
+def _light(step: Progress) -> Progress:
+    """Return a step whose class imports nothing heavy where the step arrives."""
+    if isinstance(step, Epoch):
+        return step
+    return Progress(step.done, step.total, step.message)
+
+
 def _run(
     pipe: Connection[Any, Any],
     make: Callable[..., Generator[Progress, None, Any]],
@@ -88,7 +96,7 @@ def _run(
                     except StopIteration as stop:
                         pipe.send(("result", stop.value))
                         return
-                    pipe.send(("step", Progress(step.done, step.total, step.message)))
+                    pipe.send(("step", _light(step)))
         except InputError as error:
             pipe.send(("error", error))
         except (BrokenPipeError, EOFError, ConnectionError):

@@ -12,7 +12,6 @@ import shutil
 import time
 from collections.abc import Generator
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.learning.epoch import Epoch
 from napari_diffraction.learning.kikuchi_loop import round_as_shipped, schedule
 from napari_diffraction.learning.labelled import Indices, Reviewed, kfold, split
 from napari_diffraction.learning.picture_augment import augmented
@@ -41,36 +41,6 @@ from napari_diffraction.progress import Progress
 
 #: Seconds between two checkpoints within a long epoch.
 _KEEP = 300.0
-_NAN = float("nan")
-
-
-@dataclass(frozen=True)
-class Epoch(Progress):
-    """A step of the training, with the figures of the last epoch that is finished.
-
-    Attributes
-    ----------
-    epoch
-        Number of the epoch that was finished last; 0 before the first.
-    fold
-        Number of the fold, counted from 0.
-    loss, validation_loss
-        Mean over the patterns learned from, and over the classes of those to judge by.
-    balanced_accuracy
-        Mean recall of the classes on the patterns to judge by.
-    best_epoch
-        The epoch whose model is kept; 0 before the first.
-    note
-        A sentence for a person, where there is something new to say.
-    """
-
-    epoch: int = 0
-    fold: int = 0
-    loss: float = _NAN
-    validation_loss: float = _NAN
-    balanced_accuracy: float = _NAN
-    best_epoch: int = 0
-    note: str = ""
 
 
 def train_pictures(
