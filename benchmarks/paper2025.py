@@ -27,10 +27,11 @@ import numpy as np
 import pandas as pd
 
 from napari_diffraction.crystal.cell import UnitCell, random_cell
+from napari_diffraction.learning.epoch import Epoch
 from napari_diffraction.learning.inference import classify
 from napari_diffraction.learning.judged import Figures, Judged
 from napari_diffraction.learning.picture_recipe import PicturesRecipe
-from napari_diffraction.learning.picture_training import Epoch, train_pictures
+from napari_diffraction.learning.picture_training import train_pictures
 from napari_diffraction.learning.recipe import read_recipe
 from napari_diffraction.learning.registry import load_model
 from napari_diffraction.patterns.readers import open_stack
@@ -157,10 +158,11 @@ def main() -> None:
     )
     path, labels = test_stack(options.folder, options.asked, spots.size)
     output = options.folder / f"{options.only}.safetensors"
-    rows = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-    rows[options.only] = train(recipe, output) | judge(str(output), path, labels, recipe.classes)
+    made = train(recipe, output) | judge(str(output), path, labels, recipe.classes)
     shipped = {"network": "zones (shipped)", "side": 128, "learned from": "-", "epochs": "-"}
-    rows["zones"] = shipped | judge("zones", path, labels, recipe.classes)
+    shipped |= judge("zones", path, labels, recipe.classes)
+    rows = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    rows |= {options.only: made, "zones": shipped}
     FIGURES.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     write_table(rows)
     print(TABLE.read_text())
