@@ -34,6 +34,8 @@ def test_every_widget_and_sample_stands_in_its_menu() -> None:
         "Review patterns",
         "Phase map",
         "Explain",
+        "Peaks",
+        "Evaluate",
     ]
     assert [sample.display_name for sample in CONTRIBUTIONS.sample_data] == [
         "Serial experiment",
@@ -47,7 +49,8 @@ def test_the_reader_is_asked_about_every_format_that_can_be_read() -> None:
     (reader,) = CONTRIBUTIONS.readers
     assert reader.accepts_directories
     assert set(reader.filename_patterns) == {
-        f"*{suffix}" for row in FORMATS for suffix in row.suffixes
+        "*.safetensors",  # a model
+        *(f"*{suffix}" for row in FORMATS for suffix in row.suffixes),
     }
 
 

@@ -152,6 +152,7 @@ def classify_to_csv(
     device: str = "auto",
     batch_size: int = 64,
     shares: Mapping[str, float] | None = None,
+    preprocess: str | None = None,
     resume: bool = False,
     say: Callable[[str], None] = print,
 ) -> pd.DataFrame:
@@ -168,6 +169,8 @@ def classify_to_csv(
         ``OUT.csv.json`` holds model, its hash, settings and version.
     device, batch_size, shares
         See `napari_diffraction.learning.inference.classify`.
+    preprocess
+        See `napari_diffraction.simulation.redraw.preprocessed`.
     resume
         Go on from what an interrupted run kept.
     say
@@ -181,15 +184,18 @@ def classify_to_csv(
     Raises
     ------
     InputError
-        The output cannot be written, or what is kept belongs to another run.
+        The output cannot be written, what is kept belongs to another run, or the preprocessing is
+        unknown or not meant for such patterns.
     Interrupted
         Ctrl-C was pressed.
     """
     from napari_diffraction.learning.inference import classify
+    from napari_diffraction.simulation.redraw import preprocessed
 
     output_file(output, (".csv",))
     shares = NATURAL_SHARES if shares is None else shares
-    run = _identity(stack, classifier, shares)
+    run = _identity(stack, classifier, shares) | {"preprocess": preprocess}
+    stack = preprocessed(stack, preprocess)
     if resume and _is_done(output, run):
         say(f"{output}: all {len(stack)} patterns were done already.")
         return _read_table(output)

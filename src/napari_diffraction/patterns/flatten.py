@@ -63,30 +63,40 @@ def flatten(frame: NDArray[Any]) -> FlatFrame:
     valid = np.isfinite(image)
     if not valid.all():
         image = np.where(valid, image, np.float32(np.nan))
-    background, noise, tail = _block_statistics(image, _block_size(image.shape))
+    background, noise, tail = block_statistics(image, block_size(image.shape))
     if not np.isfinite(background).any():
         return FlatFrame(np.zeros(image.shape, np.float32), binning, False, True, 0.0)
     inverted = _is_inverted(background, noise, tail)
-    background, noise = _smooth_blocks(background), _smooth_blocks(noise)
+    background, noise = smooth_blocks(background), smooth_blocks(noise)
     low, contrast, quantum = _contrast(image)
     if not contrast > 0:
         return FlatFrame(np.zeros(image.shape, np.float32), binning, inverted, True, 0.0)
     middle = float(np.median(noise))
     # Where nothing was counted the noise is not nought but one quantum; and a frame without any
     # noise needs a unit, too.
-    least = max(0.3 * middle, min(quantum, 0.05 * contrast), 1e-4 * contrast)
+    least = max(0.3 * middle, _unit(contrast, quantum))
     sign = -1.0 if inverted else 1.0
-    signal = _normalise(image, background, np.maximum(noise, np.float32(least)), sign)
+    signal = normalise(image, background, np.maximum(noise, np.float32(least)), sign)
     shadow = _shadow(image, signal, background, low)
     if inverted or middle < 3e-4 * contrast or not 0.001 < shadow.mean() < 0.25:
         return FlatFrame(signal, binning, inverted, False, middle / contrast)
     # What a beam stop or a gap hides must not count as background of what lies beside it.
     shadow = _grown(shadow)
     image = np.where(shadow, np.float32(np.nan), image)
-    background, noise, _ = _block_statistics(image, _block_size(image.shape))
-    background, noise = _smooth_blocks(background), _smooth_blocks(noise)
-    signal = _normalise(image, background, np.maximum(noise, np.float32(least)), sign)
+    background, noise, _ = block_statistics(image, block_size(image.shape))
+    background, noise = smooth_blocks(background), smooth_blocks(noise)
+    signal = normalise(image, background, np.maximum(noise, np.float32(least)), sign)
     return FlatFrame(signal, binning, inverted, False, middle / contrast, shadow)
+
+
+def least_noise(image: NDArray[np.float32]) -> float:
+    """Noise to be taken where none is seen: one quantum, or some unit on a frame without noise."""
+    _, contrast, quantum = _contrast(image)
+    return _unit(contrast, quantum)
+
+
+def _unit(contrast: float, quantum: float) -> float:
+    return max(min(quantum, 0.05 * contrast), 1e-4 * contrast)
 
 
 def _shadow(
@@ -164,7 +174,8 @@ def _bin(frame, factor):  # type: ignore[no-untyped-def]
     return out
 
 
-def _block_size(shape: tuple[int, ...]) -> int:
+def block_size(shape: tuple[int, ...]) -> int:
+    """Side of the blocks in which background and noise are measured, in pixels."""
     return int(np.clip(min(shape) // _BLOCKS, 6, 32))
 
 
@@ -181,7 +192,7 @@ def _insertion_sort(values, n):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
-def _sorted_deviations(values, n, out):  # type: ignore[no-untyped-def]
+def sorted_deviations(values, n, out):  # type: ignore[no-untyped-def]
     """Deviations of the first n values, which are sorted, from their median, smallest first."""
     middle = values[n // 2]
     below, above = n // 2 - 1, n // 2 + 1
@@ -227,7 +238,7 @@ def _third_highest(columns, left, right):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
-def _block_statistics(image, block):  # type: ignore[no-untyped-def]
+def block_statistics(image, block):  # type: ignore[no-untyped-def]
     """Background, noise, and whether the bright or the dark tail is longer, of each block."""
     rows, columns = max(1, image.shape[0] // block), max(1, image.shape[1] // block)
     background = np.full((rows, columns), np.nan, dtype=np.float32)
@@ -263,7 +274,7 @@ def _block_statistics(image, block):  # type: ignore[no-untyped-def]
                 continue
             _insertion_sort(values, n)
             middle = values[n // 2]
-            _sorted_deviations(values, n, deviations)
+            sorted_deviations(values, n, deviations)
             spread = deviations[n // 2] * np.float32(1.4826)
             # Low counts: the median is a whole number, the clipped mean is not.
             reach = 3 * spread + np.float32(1e-6) * abs(middle)
@@ -289,7 +300,7 @@ def _block_statistics(image, block):  # type: ignore[no-untyped-def]
     return background, noise, tail
 
 
-def _smooth_blocks(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def smooth_blocks(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Fill blocks without a value and take the median over 3 x 3 blocks."""
     if np.isnan(values).any():
         values = np.where(np.isnan(values), np.float32(np.nanmedian(values)), values)
@@ -319,7 +330,7 @@ def _nine(values):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "arcp", "reassoc"})
-def _normalise(image, background, noise, sign):  # type: ignore[no-untyped-def]
+def normalise(image, background, noise, sign):  # type: ignore[no-untyped-def]
     """(image - background) / noise, both interpolated between the middles of the blocks."""
     h, w = image.shape
     rows, columns = background.shape

@@ -73,11 +73,11 @@ def find_peaks(frame: NDArray[Any], threshold: float = THRESHOLD) -> Peaks:
         nothing = np.zeros((0, 2), np.float32)
         return Peaks(nothing, nothing[:, 0], 1.0, middle, 0.0, flat, flat.signal)
     sample = np.sort(flat.signal.ravel()[:: max(1, flat.signal.size // 16384) | 1])
-    width = _first_width(flat.signal, max(8.0, 0.1 * float(sample[int(0.999 * len(sample))])))
+    width = first_width(flat.signal, max(8.0, 0.1 * float(sample[int(0.999 * len(sample))])))
     for _ in range(3):
-        smooth = _smooth(flat.signal, width)
-        least = max(threshold, _noise_top(smooth))
-        x, y, height, size, single = _maxima(flat.signal, smooth, width, least)
+        smooth = smoothed(flat.signal, width)
+        least = max(threshold, noise_top(smooth))
+        x, y, height, size, single = maxima(flat.signal, smooth, width, least)
         if len(x) < 3:
             break
         strong = np.argsort(height)[::-1][:40]
@@ -85,7 +85,7 @@ def find_peaks(frame: NDArray[Any], threshold: float = THRESHOLD) -> Peaks:
         if abs(found - width) < 0.3 * width + 0.1:
             break
         width = found
-    cx, cy, beam = _direct_beam(flat.signal, width)
+    cx, cy, beam = direct_beam(flat.signal, width)
     # Spots of a single pixel are believed where the frame has no noise or most spots are such.
     tiny = len(single) > 0 and single.mean() > 0.6 and (flat.noise < 1e-3 or len(single) >= 80)
     keep = (~single | tiny) & (np.hypot(x - cx, y - cy) > beam)
@@ -110,7 +110,7 @@ def find_peaks(frame: NDArray[Any], threshold: float = THRESHOLD) -> Peaks:
     )
 
 
-def _smooth(signal: NDArray[np.float32], width: float) -> NDArray[np.float32]:
+def smoothed(signal: NDArray[np.float32], width: float) -> NDArray[np.float32]:
     """Smooth by a Gaussian, take off the surroundings and divide by the noise that is left."""
     reach = max(1, int(np.ceil(2.5 * width)))
     taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2).astype(np.float32)
@@ -183,7 +183,7 @@ def _running_mean_down(image, reach, share, out):  # type: ignore[no-untyped-def
 
 
 @nb.njit(cache=True, nogil=True)
-def _noise_top(smooth):  # type: ignore[no-untyped-def]
+def noise_top(smooth):  # type: ignore[no-untyped-def]
     """Height that hardly any maximum of the noise reaches, from the heights of all maxima.
 
     Sparse counts have a longer tail than normal noise; where there is no noise it is 0.
@@ -211,7 +211,7 @@ def _noise_top(smooth):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _first_width(signal, level):  # type: ignore[no-untyped-def]
+def first_width(signal, level):  # type: ignore[no-untyped-def]
     """Guess the width of the spots from the length of bright runs along the rows.
 
     The lower third is taken rather than the median: the direct beam gives many long runs.
@@ -260,7 +260,7 @@ def _convolve(image, taps):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
-def _maxima(signal, smooth, width, threshold):  # type: ignore[no-untyped-def]
+def maxima(signal, smooth, width, threshold):  # type: ignore[no-untyped-def]
     """Local maxima with sub-pixel position, height, size, and whether they are one pixel alone."""
     h, w = smooth.shape
     reach = max(1, int(np.floor(width + 0.5)))
@@ -369,7 +369,7 @@ def _size(signal, x, y, reach):  # type: ignore[no-untyped-def]
     return np.sqrt(area / np.pi) / 1.1774
 
 
-def _direct_beam(signal: NDArray[np.float32], width: float) -> tuple[float, float, float]:
+def direct_beam(signal: NDArray[np.float32], width: float) -> tuple[float, float, float]:
     """Position and radius of the direct beam: the greatest blob near the middle of the frame."""
     h, w = signal.shape
     step = max(1, min(h, w) // 64)

@@ -194,7 +194,7 @@ def _hidden(e, x, y, cx, cy, size):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, error_model="numpy")
-def _disc(image, x, y, radius, value):  # type: ignore[no-untyped-def]
+def fill_disc(image, x, y, radius, value):  # type: ignore[no-untyped-def]
     """Fill a disc; always at least the nearest pixel."""
     size = image.shape[0]
     for i in range(max(0, int(np.ceil(y - radius))), min(size - 1, int(y + radius)) + 1):
@@ -225,13 +225,13 @@ def _render_binary(  # type: ignore[no-untyped-def]
                 continue
             # what lies wholly within the direct beam cannot be told from it
             visible[j] = np.sqrt((x - cx) ** 2 + (y - cy) ** 2) + e[_RADIUS] > e[_C_RADIUS]
-            _disc(images[p], x, y, e[_RADIUS], 255)
+            fill_disc(images[p], x, y, e[_RADIUS], 255)
         for _ in range(int(np.floor(e[_FALSE] * n + noise.uniform(state)))):
             x, y = _false_place(e, limits[p], size, cx, cy, state)
             if not _hidden(e, x, y, cx, cy, size):
-                _disc(images[p], x, y, e[_RADIUS], 255)
+                fill_disc(images[p], x, y, e[_RADIUS], 255)
         if e[_C_RADIUS] > 0 and not _hidden(e, cx, cy, cx, cy, size):
-            _disc(images[p], cx, cy, e[_C_RADIUS], 255)
+            fill_disc(images[p], cx, cy, e[_C_RADIUS], 255)
 
 
 @nb.njit(cache=True, error_model="numpy")

@@ -20,6 +20,7 @@ from napari_diffraction.ui.class_buttons import ClassButtons
 from napari_diffraction.ui.coordinator import Coordinator, first_stack
 from napari_diffraction.ui.histogram import ConfidenceHistogram
 from napari_diffraction.ui.layers import LayerCombo
+from napari_diffraction.ui.model_list import ModelCombo
 from napari_diffraction.ui.panel import Panel, button, form, group, named, sentence
 from napari_diffraction.ui.preferences import preference
 from napari_diffraction.ui.resume import ResumeQuestion
@@ -29,6 +30,8 @@ from napari_diffraction.ui.work import WorkBar
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 #: Expected shares of the classes, to which the probabilities are corrected.
 _SHARES = ("usual: 3 % zones", "all classes alike")
+#: What is done to the patterns before, by what stands in the list.
+_PREPARED = {"as they are": None, "redrawn from their peaks": "redraw"}
 _REVIEW = ("napari-diffraction", "Review patterns")
 
 
@@ -60,7 +63,7 @@ class ClassifyWidget(Panel):
         self.layer = named(
             LayerCombo(self._coordinator.viewer), "Stack of patterns", CLASSIFY["layer"]
         )
-        self.model = named(_model_combo(), "Model", CLASSIFY["model"])
+        self.model = named(ModelCombo(), "Model", CLASSIFY["model"])
         self.summary = sentence()
         self.device = named(QComboBox(), "Device", CLASSIFY["device"])
         self.device.addItems(_DEVICES)
@@ -71,6 +74,9 @@ class ClassifyWidget(Panel):
         self.batch_size.setSuffix(" patterns")
         self.shares = named(QComboBox(), "Expected shares of the classes", CLASSIFY["shares"])
         self.shares.addItems(_SHARES)
+        self.prepared = named(QComboBox(), "Patterns are", CLASSIFY["preprocess"])
+        for text, name in _PREPARED.items():
+            self.prepared.addItem(text, name)
         self.threshold = threshold_box(self._coordinator)
         fields = form()
         fields.addRow("Layer", self.layer)
@@ -79,6 +85,7 @@ class ClassifyWidget(Panel):
         fields.addRow("Device", self.device)
         fields.addRow("Batch size", self.batch_size)
         fields.addRow("Shares", self.shares)
+        fields.addRow("Patterns", self.prepared)
         fields.addRow("Threshold", self.threshold)
         self.question = ResumeQuestion(self._coordinator)
         self.run_button = button("Run", CLASSIFY["run"], self.run)
@@ -97,6 +104,7 @@ class ClassifyWidget(Panel):
         self.layer.currentIndexChanged.connect(self._on_layer)
         self.model.currentIndexChanged.connect(self._on_model)
         self.shares.currentIndexChanged.connect(self._refresh)
+        self.prepared.currentIndexChanged.connect(self._refresh)
 
     def _build_results(self) -> QWidget:
         self.results, column = group("Results")
@@ -159,7 +167,7 @@ class ClassifyWidget(Panel):
         self._begun = goes_on
         self._rows, self._flushed, self._cost = [], 0.0, 0.0
         name = str(card.path or card.name)
-        self.bar.start(lambda: _classification(stack, name, settings, skip), "Classification")
+        self.bar.start(lambda: classification(stack, name, settings, skip), "Classification")
         self._refresh()
 
     def _settings(self, card: Any) -> dict[str, Any]:
@@ -168,6 +176,7 @@ class ClassifyWidget(Panel):
             "device": self.device.currentText(),
             "batch_size": self.batch_size.value(),
             "shares": self.shares.currentText(),
+            "preprocess": self.prepared.currentData(),
         }
 
     def _goes_on(self, card: Any) -> bool:
@@ -176,7 +185,8 @@ class ClassifyWidget(Panel):
         if session is None or stack is None or not 0 < len(session) < len(stack):
             return False
         about, settings = session.about, self._settings(card)
-        same = about.get("settings", {}).get("shares") == settings["shares"]
+        earlier = about.get("settings", {})
+        same = all(earlier.get(name) == settings[name] for name in ("shares", "preprocess"))
         return same and about.get("model") == card.name and about.get("model_sha256") == self._hash
 
     def _on_steps(self, steps: list[Progress]) -> None:
@@ -222,7 +232,8 @@ class ClassifyWidget(Panel):
         coordinator = self._coordinator
         stack, session, running = coordinator.stack, coordinator.session, self.bar.running
         card = self.model.currentData()
-        for part in (self.layer, self.model, self.device, self.batch_size, self.shares):
+        choices = (self.layer, self.model, self.device, self.batch_size, self.shares, self.prepared)
+        for part in choices:
             part.setEnabled(not running)
         self.run_button.setVisible(not running)
         self.run_button.setEnabled(stack is not None and card is not None)
@@ -261,15 +272,17 @@ class ClassifyWidget(Panel):
         self.review_button.setText(text)
 
 
-def _classification(
+def classification(
     stack: PatternStack, model: str, settings: dict[str, Any], skip: frozenset[int]
 ) -> Generator[Progress, None, Any]:
     """Load a model and classify; runs in another thread, where importing torch freezes nothing."""
     yield Progress(0, len(stack), "Loading the model")
     from napari_diffraction.learning.inference import classify
     from napari_diffraction.learning.registry import load_model
+    from napari_diffraction.simulation.redraw import preprocessed
 
     classifier = load_model(model)
+    stack = preprocessed(stack, settings.get("preprocess"))
     alike = dict.fromkeys(classifier.card.classes, 1 / len(classifier.card.classes))
     return (
         yield from classify(
@@ -281,17 +294,6 @@ def _classification(
             skip=skip,
         )
     )
-
-
-def _model_combo() -> QComboBox:
-    from napari_diffraction.learning.registry import list_models
-
-    combo = QComboBox()
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(12)
-    for card in list_models():
-        combo.addItem(card.title or card.name, card)
-    return combo
 
 
 def threshold_box(coordinator: Coordinator) -> QDoubleSpinBox:

@@ -17,6 +17,10 @@ CLASSIFY = {
         "How often each class is expected. In an ordinary serial experiment about 3 % of the "
         "patterns are zones; choose 'all classes alike' for data sorted by hand."
     ),
+    "preprocess": (
+        "Whether the model sees the patterns, or clean ones that are drawn from the peaks found in "
+        "them. Redraw for models trained on clean patterns only; 'zones' knows cameras."
+    ),
     "threshold": (
         "Confidence, from 0 to 1, below which a pattern counts as doubtful "
         "and is put forward for review."
@@ -53,6 +57,18 @@ REVIEW = {
     "continue": "Take up the saved review with all its decisions.",
     "anew": "Begin without the saved decisions. They are set aside on the disk, not deleted.",
     "classify": "Open the panel that sorts the patterns of a stack.",
+}
+
+LEARN = {
+    "name": "What the new model is called in the lists of models. One of this name is replaced.",
+    "learn": (
+        "Fine-tune the model that sorted these patterns by the classes you gave one by one, sort "
+        "the stack anew, and put forward the patterns that would teach most next."
+    ),
+    "cancel": (
+        "Stop after the step at work. Labels and results stay as they are; a model that has "
+        "learned already is kept."
+    ),
 }
 
 PHASE_MAP = {
@@ -100,4 +116,62 @@ EXPLAIN = {
     "filtered": "Only patterns within the confidences chosen in the panel Classify patterns.",
     "several": "Make the maps of all these patterns, to be looked at without waiting.",
     "cancel": "Stop after the pattern at work. The maps made so far are kept.",
+}
+
+EVALUATE = {
+    "layer": "The patterns whose true classes are known. Open a file if it is not in the list.",
+    "labels": (
+        "Where the true classes are taken from. Patterns without one are left out of every figure."
+    ),
+    "model": "The model to be judged. What it was made for stands below.",
+    "other": "A second model, judged by the same patterns, to see which of the two is better.",
+    "run": "Have the model sort the patterns, and compare the results with the true classes.",
+    "cancel": "Stop after the batch at work. No figure is shown for a part of the patterns.",
+    "shown": "The model whose figures and confusion matrix are shown below.",
+    "comparison": (
+        "Difference to the first model with its 95 % interval, from the same draws of patterns for "
+        "both: one that does not hold 0 is real. McNemar's p is the probability of so uneven a "
+        "split of the patterns between equally good models."
+    ),
+    "classes": (
+        "Precision: share of the patterns called so that truly are. Recall: share of those that "
+        "truly are so that were found. F1: their harmonic mean. Point at a figure for its interval."
+    ),
+    "cells": "Numbers of patterns, or shares of the true class in percent.",
+    "matrix": (
+        "True classes in rows, assigned ones in columns; right ones blue, wrong ones orange. "
+        "Click on a cell to see its patterns, those first of which the model is surest."
+    ),
+    "worst": "See the wrong patterns, those first of which the model is surest (at most 100).",
+    "least": "See the patterns of which the model is least certain, right or wrong (at most 100).",
+    "all": "Go back to the whole stack.",
+    "chart_kind": "What the chart below shows.",
+    "chart": (
+        "By threshold: share of the patterns that it keeps, and how many of these are right; click "
+        "to try one. Reliability: how often the model is right at each confidence (bars: 95 %)."
+    ),
+    "threshold": "Confidence, from 0 to 1, that a pattern must have to be kept.",
+    "use": "Make this the confidence threshold of the panels that sort and review.",
+    "report": "Write all figures and tables, and a page that shows them, into a folder.",
+}
+
+PEAKS = {
+    "layer": "The spot patterns. Open a file or a folder if it is not in the list.",
+    "threshold": (
+        "Least height of a spot over the noise of a single pixel (a ratio). Lower finds weaker "
+        "spots, and more that are none."
+    ),
+    "find": (
+        "Find the peaks of the pattern on view. Its spots become a Points layer, to which spots "
+        "can be added, and in which they can be moved and deleted."
+    ),
+    "all": "Find the peaks of all patterns. What was corrected by hand stays.",
+    "follow": "Find the peaks of each new pattern as it comes into view.",
+    "cancel": "Stop after the patterns at work. The peaks found so far are kept.",
+    "redraw": (
+        "Draw all patterns anew from their peaks, as clean patterns like those on which models are "
+        "trained. Corrections show at once."
+    ),
+    "classify": "Open the panel Classify patterns with the redrawn patterns.",
+    "save": "Write the peaks found so far into a table, one row a spot.",
 }

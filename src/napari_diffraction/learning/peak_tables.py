@@ -1,0 +1,127 @@
+"""The spots of the patterns of a stack as tables, each spot marked whether it is zonal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.learning.zonal import mark_zonal
+from napari_diffraction.patterns.spots import THRESHOLD, Spots, find_spots
+from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.progress import Progress
+
+#: One row a spot.
+COLUMNS = ("index", "x", "y", "intensity", "snr", "zonal", "h", "k")
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of the spots of one pattern.
+
+    Attributes
+    ----------
+    table
+        One row a spot, strongest first: ``index`` (number of the pattern), ``x`` and ``y`` in
+        pixels, ``intensity``, ``snr``, and on the dominant net ``zonal``, ``h``, ``k``.
+    centre
+        x and y of the direct beam in pixels.
+    """
+
+    table: pd.DataFrame
+    centre: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class PeaksFound(Progress):
+    """The spots of some patterns are found.
+
+    Attributes
+    ----------
+    found
+        By the number of the pattern; one that cannot be read is left out.
+    """
+
+    found: dict[int, Found] = field(default_factory=dict)
+
+
+def tabulate(index: int, spots: Spots, centre: tuple[float, float] | None = None) -> Found:
+    """Make the table of the spots of a pattern, and mark those on its dominant net.
+
+    Parameters
+    ----------
+    index
+        Number of the pattern.
+    spots
+        Its spots.
+    centre
+        x and y of the direct beam, if it is known better than from the pattern.
+    """
+    centre = spots.centre if centre is None else centre
+    order = np.argsort(-spots.intensity, kind="stable")  # the net is sought among the strongest
+    zonal = mark_zonal(spots.position[order], centre, spots.radius)
+    place = np.argsort(order, kind="stable")
+    table = pd.DataFrame(
+        {
+            "index": np.full(len(spots), index),
+            "x": spots.position[:, 0],
+            "y": spots.position[:, 1],
+            "intensity": spots.intensity,
+            "snr": spots.snr,
+            "zonal": zonal.zonal[place],
+            "h": zonal.h[place],
+            "k": zonal.k[place],
+        }
+    )
+    return Found(table, centre)
+
+
+def find_in_stack(
+    stack: PatternStack, threshold: float = THRESHOLD, indices: Sequence[int] | None = None
+) -> Generator[PeaksFound, None, pd.DataFrame]:
+    """Find the spots of the patterns of a stack, with one thread a core.
+
+    Parameters
+    ----------
+    stack
+        Spot patterns.
+    threshold
+        See `napari_diffraction.patterns.spots.find_spots`.
+    indices
+        Flat numbers of the patterns; ``None``: all.
+
+    Yields
+    ------
+    PeaksFound
+        After each batch; closing the generator keeps what was yielded.
+
+    Returns
+    -------
+    DataFrame
+        The tables of all patterns, see `Found`.
+    """
+    todo = list(range(len(stack))) if indices is None else list(indices)
+    tables = [pd.DataFrame(columns=list(COLUMNS))] if not todo else []
+
+    def look(index: int) -> tuple[int, Found | None]:
+        try:
+            frame = stack.frame(index)
+        except InputError:
+            return index, None
+        return index, tabulate(index, find_spots(frame, threshold))
+
+    yield PeaksFound(0, len(todo), "Finding peaks")
+    with ThreadPoolExecutor(os.cpu_count() or 1, "peaks") as pool:
+        for first in range(0, len(todo), _BATCH):
+            batch = todo[first : first + _BATCH]
+            found = {i: one for i, one in pool.map(look, batch) if one is not None}
+            tables += [one.table for one in found.values()]
+            yield PeaksFound(first + len(batch), len(todo), "Finding peaks", found)
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled or tables[:1], ignore_index=True) if tables else pd.DataFrame()
