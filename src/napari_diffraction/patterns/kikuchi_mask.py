@@ -27,6 +27,8 @@ _AREA = (0.004, 0.7)
 _CORNERS = (np.array([0, 0, -1, -1]), np.array([0, -1, 0, -1]))
 _FEWEST = 20
 _SAMPLE_BYTES = 2**28
+# Least correlation of the patterns' mean with a background that was not taken off yet.
+_HELD = 0.5
 # Variance of the sharp structure of the mean over that of single patterns: about one over the
 # number of orientations.
 _LEFT_OVER = 0.12
@@ -159,7 +161,7 @@ class StaticBackground:
     Attributes
     ----------
     mean : ndarray of float32, (h, w)
-        Mean of a sample of the patterns.
+        The one in the file, or the mean of a sample of the patterns.
     mask : ndarray of bool, (h, w)
         Where the screen is lit.
     usable
@@ -197,6 +199,9 @@ def static_background(stack: PatternStack, most: int = 200, seed: int = 0) -> St
     frames = np.stack(list(_sample(stack, most, seed)) or [_first(stack)])
     mean = frames.mean(0, dtype=np.float64).astype(np.float32)
     mask = find_mask(frames)
+    if stack.background is not None and _is_in(mean, stack.background, mask):
+        reason = "Static background: the one in the file."
+        return StaticBackground(stack.background, mask, True, reason)
     if len(frames) < _FEWEST:
         reason = f"Only {len(frames)} patterns: too few for a static background."
         return StaticBackground(mean, mask, False, reason)
@@ -209,6 +214,11 @@ def static_background(stack: PatternStack, most: int = 200, seed: int = 0) -> St
         return StaticBackground(mean, mask, False, reason)
     reason = f"Static background: the mean of {len(frames)} patterns."
     return StaticBackground(mean, mask, True, reason)
+
+
+def _is_in(mean: Floats, background: Floats, mask: Mask) -> bool:
+    """Whether patterns still hold a background: their mean looks like it."""
+    return bool(np.corrcoef(mean[mask], background[mask])[0, 1] > _HELD)
 
 
 def _first(stack: PatternStack) -> NDArray[Any]:

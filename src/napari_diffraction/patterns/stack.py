@@ -107,6 +107,8 @@ class PatternStack:
         Sentences for a person: what was read and what is assumed.
     metadata
         Anything else worth keeping from the file, as plain JSON values.
+    background : ndarray of float32, (h, w), or None
+        Static background of the camera, where the file holds one.
     read
         Reads one pattern by its flat number and raises `InputError` where it is unreadable, while
         `data` shows an unreadable pattern as zeros.  ``None``: computed from `data`.
@@ -121,6 +123,7 @@ class PatternStack:
     notes: tuple[str, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
     step: tuple[float, float] | None = None
+    background: NDArray[np.float32] | None = None
     read: Callable[[int], NDArray[Any]] | None = None
 
     def __len__(self) -> int:

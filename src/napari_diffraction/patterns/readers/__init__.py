@@ -77,6 +77,7 @@ def open_stack(
         ),
         metadata=source.metadata,
         step=source.step,
+        background=source.background,
         read=patterns.frame,
     )
 

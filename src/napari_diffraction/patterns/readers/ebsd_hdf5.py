@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -55,8 +56,19 @@ def scan_header(
         ("n_rows", _kikuchipy),
     ):
         if key in header:
-            return vendor(_Scan(file, ebsd, header, count, frame_shape))
+            known = vendor(_Scan(file, ebsd, header, count, frame_shape))
+            return replace(known, background=_background(header, frame_shape))
     return ScanHeader()
+
+
+def _background(header: Values, frame_shape: tuple[int, int]) -> NDArray[np.float32] | None:
+    """Read the static background, if it is one of these patterns and not empty."""
+    values = header.array("static_background", "StaticBackground", "Static Background")
+    if values is None or values.size != math.prod(frame_shape):
+        return None
+    background = values.reshape(frame_shape).astype(np.float32)
+    usable = np.isfinite(background).all() and background.min() >= 0 and np.ptp(background) > 0
+    return background if usable else None
 
 
 class Values:

@@ -36,6 +36,8 @@ class ScanHeader:
         As in `KikuchiGeometry`.
     step
         Distance of rows and of columns in um.
+    background : ndarray of float32, (h, w), or None
+        Static background that was recorded beside the scan.
     """
 
     rows: int = 0
@@ -47,6 +49,7 @@ class ScanHeader:
     camera_tilt: float | None = None
     voltage: float | None = None
     step: tuple[float, float] | None = None
+    background: NDArray[np.float32] | None = None
 
 
 def as_scan(source: Source, header: ScanHeader) -> Source:
@@ -78,6 +81,7 @@ def as_scan(source: Source, header: ScanHeader) -> Source:
         # patterns out of order are not worth being read in runs
         run=1 if isinstance(read, Ordered) and header.order is not None else source.run,
         geometry=_geometry(header, grid, order, source.count),
+        background=header.background,
         step=header.step if grid is not None and _positive(header.step) else None,
         notes=(*source.notes, *notes),
     )

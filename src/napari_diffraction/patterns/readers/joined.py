@@ -66,6 +66,7 @@ def join(inputs: Inputs, dataset: str | None = None) -> Source:
         run=1 if single else first.run,
         geometry=geometry,
         step=None,
+        background=None,
         sources=sources,
         events=events,
     )

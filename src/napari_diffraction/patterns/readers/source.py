@@ -48,7 +48,7 @@ class Source:
         How many neighbouring patterns are stored together and so are best read together.
     dataset
         Name of the data set inside the file, where there is one.
-    geometry, step, notes, metadata
+    geometry, step, background, notes, metadata
         As in `PatternStack`.
     sources, events
         Source file of every pattern and its number therein; empty: `path` holds them in order.
@@ -66,6 +66,7 @@ class Source:
     sources: tuple[str, ...] = ()
     events: tuple[int, ...] = ()
     step: tuple[float, float] | None = None
+    background: NDArray[np.float32] | None = None
 
     @property
     def count(self) -> int:
