@@ -57,7 +57,7 @@ def test_table_as_csv(session, tmp_path):
     assert finish(export.export_table(session, path)) == path
     out = pd.read_csv(path, keep_default_na=False)
     assert list(out.columns[:4]) == ["index", "source", "label", "confidence"]
-    assert list(out.columns[-3:]) == ["reviewed_label", "reviewer", "time"]
+    assert list(out.columns[-5:]) == ["reviewed_label", "reviewer", "time", "said_label", "said_by"]
     assert out["label"].tolist() == [ZONE, ZONE, NO_HIT, LAUE, ZONE, LAUE]
     assert out["reviewer"].tolist() == ["", "ann", "ann", "", "", ""]
     facts = json.loads((tmp_path / "out.csv.json").read_text())

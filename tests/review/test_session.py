@@ -131,11 +131,54 @@ def test_table_has_the_columns_of_the_classification_first(session):
     out = session.table()
     assert list(out.columns) == [
         "index", "source", "label", "confidence", *(f"p_{name}" for name in ZONE_CLASSES),
-        "reviewed_label", "reviewer", "time",
+        "model_label", "reviewed_label", "reviewer", "time", "said_label", "said_by",
     ]  # fmt: skip
     assert out.loc[1, ["label", "reviewed_label", "reviewer"]].tolist() == [ZONE, ZONE, "ann"]
     assert out.loc[1, "confidence"] == 0.5
     assert out.loc[0, ["reviewed_label", "reviewer", "time"]].tolist() == ["", "", ""]
+
+
+def test_what_the_model_had_said_outlasts_another_model(tmp_path):
+    first = ReviewSession(
+        table([ZONE, LAUE, NO_HIT], [0.5, 0.6, 0.99]),
+        "key",
+        tmp_path,
+        person="ann",
+        about={"model": "zones"},
+    )
+    first.save()
+    first.decide(0, LAUE)
+    first.decide(1, LAUE)
+    first.accept()
+    first.note_lesson({"labels": 2, "parent": "zones"})
+    assert first.disagreements() == {"zones": 1}
+    again = ReviewSession(
+        table([LAUE, LAUE, ZONE], [0.9, 0.9, 0.9]), "key", tmp_path, about={"model": "mine"}
+    )
+    again.take_up()
+    out = again.table()
+    assert out["model_label"].tolist() == [LAUE, LAUE, ZONE]
+    assert out["said_label"].tolist() == [ZONE, LAUE, NO_HIT]
+    assert out["said_by"].tolist() == ["zones"] * 3
+    assert again.disagreements() == {"zones": 1}
+    assert again.lessons == [{"labels": 2, "parent": "zones"}]
+    # Only what was decided one by one is there to learn from.
+    indices, labels = again.given()
+    assert indices.tolist() == [0, 1]
+    assert labels.tolist() == [LAUE, LAUE]
+    again.undo()
+    again.undo()
+    assert again.given()[0].tolist() == [0]
+    assert again.table()["said_by"].tolist() == ["zones", "", ""]
+
+
+def test_decisions_of_an_older_version_have_nothing_to_say_of_models(tmp_path):
+    SessionStore(tmp_path).append({"do": "label", "labels": {ZONE: [1]}, "person": "ann"})
+    session = ReviewSession(table([LAUE, LAUE], [0.5, 0.6]), "key", tmp_path)
+    session.take_up()
+    assert session.table()["said_label"].tolist() == ["", ""]
+    assert session.disagreements() == {}
+    assert session.given()[0].tolist() == [1]
 
 
 def test_patterns_are_named_by_index_whatever_the_order_of_rows():

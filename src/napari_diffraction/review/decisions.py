@@ -18,16 +18,15 @@ class _Step:
     """What undoing one step needs: the patterns and what had been decided before."""
 
     indices: Indices
-    labels: NDArray[np.int16]
-    reviewers: NDArray[np.int16]
-    times: NDArray[np.object_]
+    before: tuple[NDArray[Any], ...]
 
 
 class Decisions:
     """The label, the person and the time of every decision, by flat number of the pattern.
 
     A step is a record as the journal keeps it: ``{"do": "label", "labels": {"2DZone": [12]},
-    "person": ..., "time": ...}``, or ``{"do": "undo", ...}``.
+    "person": ..., "time": ..., "said": "NoHit", "model": "zones"}``, where a model had said what
+    the pattern shows, or ``{"do": "undo", ...}``.
 
     Attributes
     ----------
@@ -39,14 +38,24 @@ class Decisions:
     reviewers : ndarray, (m,), int16
     times : ndarray, (m,), object
         ISO 8601, UTC; empty texts where nobody decided.
+    models
+        Names of models; `sayers` holds places in this list.
+    said, sayers : ndarray, (m,), int16
+        What a model had said of the pattern when the person decided, and which one.
+    singly : ndarray, (m,), bool
+        Whether the pattern was decided on by itself, not accepted among many.
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self.names = list(names)
         self.people: list[str] = []
+        self.models: list[str] = []
         self.labels: NDArray[np.int16] = np.empty(0, np.int16)
         self.reviewers: NDArray[np.int16] = np.empty(0, np.int16)
         self.times: NDArray[np.object_] = np.empty(0, object)
+        self.said: NDArray[np.int16] = np.empty(0, np.int16)
+        self.sayers: NDArray[np.int16] = np.empty(0, np.int16)
+        self.singly: NDArray[np.bool_] = np.empty(0, bool)
         self._steps: list[_Step] = []
 
     def __len__(self) -> int:
@@ -61,9 +70,13 @@ class Decisions:
         """Let the arrays hold patterns up to a number, not included."""
         extra = size - len(self.labels)
         if extra > 0:
-            self.labels = np.append(self.labels, np.full(extra, NOBODY, np.int16))
-            self.reviewers = np.append(self.reviewers, np.full(extra, NOBODY, np.int16))
+            nobody = np.full(extra, NOBODY, np.int16)
+            self.labels = np.append(self.labels, nobody)
+            self.reviewers = np.append(self.reviewers, nobody)
             self.times = np.append(self.times, np.full(extra, "", object))
+            self.said = np.append(self.said, nobody)
+            self.sayers = np.append(self.sayers, nobody)
+            self.singly = np.append(self.singly, np.zeros(extra, bool))
 
     def name(self, index: int) -> str | None:
         """Return the label somebody gave a pattern, or ``None``."""
@@ -73,13 +86,19 @@ class Decisions:
 
     def names_of(self, indices: Indices) -> NDArray[np.str_]:
         """Return the labels given to patterns, empty texts where nobody decided; (n,) str."""
-        names: NDArray[np.str_] = np.array([*self.names, ""])[self.labels[indices]]
-        return names
+        return _named(self.names, self.labels[indices])
 
     def reviewers_of(self, indices: Indices) -> NDArray[np.str_]:
         """Return who decided on patterns, empty texts where nobody did; (n,) str."""
-        people: NDArray[np.str_] = np.array([*self.people, ""])[self.reviewers[indices]]
-        return people
+        return _named(self.people, self.reviewers[indices])
+
+    def said_of(self, indices: Indices) -> NDArray[np.str_]:
+        """Return what a model had said when somebody decided, or empty texts; (n,) str."""
+        return _named(self.names, self.said[indices])
+
+    def sayers_of(self, indices: Indices) -> NDArray[np.str_]:
+        """Return which model had said it, or empty texts; (n,) str."""
+        return _named(self.models, self.sayers[indices])
 
     def apply(self, record: Mapping[str, Any]) -> Indices:
         """Take a step, and return the patterns that it concerns.
@@ -99,13 +118,21 @@ class Decisions:
         if not len(indices) or indices.min() < 0:
             return np.empty(0, np.int64)
         self.make_room(int(indices.max()) + 1)
-        before = (self.labels[indices], self.reviewers[indices], self.times[indices])
-        self._steps.append(_Step(indices, *before))
+        self._steps.append(_Step(indices, tuple(column[indices] for column in self._columns())))
+        accepted = record.get("do") == "accept"
+        said = str(record.get("said", ""))
         for name, numbers in given.items():
             self.labels[numbers] = self.code(name)
+            heard = name if accepted else said
+            self.said[numbers] = self.code(heard) if heard else NOBODY
         self.reviewers[indices] = _place(self.people, str(record.get("person", "")))
         self.times[indices] = str(record.get("time", ""))
+        self.sayers[indices] = _place(self.models, str(record.get("model", "")))
+        self.singly[indices] = not accepted
         return indices
+
+    def _columns(self) -> tuple[NDArray[Any], ...]:
+        return self.labels, self.reviewers, self.times, self.said, self.sayers, self.singly
 
     @property
     def last(self) -> Indices | None:
@@ -116,10 +143,15 @@ class Decisions:
         if not self._steps:
             return np.empty(0, np.int64)
         last = self._steps.pop()
-        self.labels[last.indices] = last.labels
-        self.reviewers[last.indices] = last.reviewers
-        self.times[last.indices] = last.times
+        for column, values in zip(self._columns(), last.before, strict=True):
+            column[last.indices] = values
         return last.indices
+
+
+def _named(names: list[str], places: NDArray[np.int16]) -> NDArray[np.str_]:
+    """Names at places of a list, an empty text for the place -1."""
+    found: NDArray[np.str_] = np.array([*names, ""])[places]
+    return found
 
 
 def _place(items: list[str], item: str) -> int:

@@ -14,7 +14,11 @@ from napari_diffraction.review.store import now
 
 
 def provenance(session: ReviewSession) -> dict[str, Any]:
-    """Return the model, its hash and settings, the software and who reviewed, as JSON values."""
+    """Return the model, its hash and settings, the software and who reviewed, as JSON values.
+
+    ``disagreements`` counts the decisions against what each model had said, ``lessons`` names the
+    models that have learned from the labels.
+    """
     table = session.table()
     people = sorted(set(table["reviewer"]) - {""}) if len(table) else []
     facts = {
@@ -24,6 +28,8 @@ def provenance(session: ReviewSession) -> dict[str, Any]:
         "patterns": len(session),
         "reviewed": session.counts().reviewed,
         "reviewers": people,
+        "disagreements": session.disagreements(),
+        "lessons": session.lessons,
         "fingerprint": session.key,
     }
     # Paths and numpy numbers become text here rather than an error at the end of a long export.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,40 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_diffraction.learning.classes import UNREADABLE, ZONE_CLASSES
+from napari_diffraction.review.counts import Counts, count
 from napari_diffraction.review.decisions import NOBODY, Decisions, Indices
 from napari_diffraction.review.queue import DoubtQueue
 from napari_diffraction.review.store import SessionStore, now
 
 #: Below this confidence a pattern is looked at by a person.
 THRESHOLD = 0.95
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Where a review stands.
-
-    Attributes
-    ----------
-    patterns
-        Patterns classified.
-    reviewed
-        Patterns that a person decided on.
-    doubtful
-        Readable patterns below the threshold, decided on or not.
-    left
-        Doubtful patterns that wait for a decision.
-    acceptable
-        Patterns at or above the threshold that nobody decided on.
-    classes
-        Number of patterns of each class, the person's label counting before the model's.
-    """
-
-    patterns: int
-    reviewed: int
-    doubtful: int
-    left: int
-    acceptable: int
-    classes: dict[str, int]
 
 
 class ReviewSession:
@@ -83,6 +55,8 @@ class ReviewSession:
         Whether the pattern could be read.
     threshold
         Confidence below which a pattern is doubtful.
+    lessons
+        What the cards say of the models that have learned from the labels, oldest first.
     """
 
     def __init__(
@@ -102,6 +76,7 @@ class ReviewSession:
         self.threshold = THRESHOLD
         self._table = pd.DataFrame() if table is None else table.reset_index(drop=True)
         self.classes = tuple(classes) if classes is not None else _classes_of(self._table)
+        self.lessons: list[dict[str, Any]] = []
         # Decisions may concern patterns that are not classified yet.
         self._decisions = Decisions([*self.classes, UNREADABLE])
         # Whether the table on disk is that of this session, and whether it is complete.
@@ -133,8 +108,10 @@ class ReviewSession:
     def take_up(self) -> None:
         """Take over the decisions saved for this stack, whatever the model."""
         if self.store is not None:
-            for record in self.store.journal():
+            records = self.store.journal()
+            for record in records:
                 self._decisions.apply(record)
+            self.lessons = [r["card"] for r in records if isinstance(r.get("card"), dict)]
 
     def start_anew(self) -> None:
         """Forget all decisions; a saved journal is set aside, not deleted."""
@@ -292,20 +269,7 @@ class ReviewSession:
 
     def counts(self) -> Counts:
         """Count what is done and what is left."""
-        decided, doubtful, names = self.decided, self.doubtful(), self._decisions.names
-        numbers = np.bincount(self.codes, minlength=len(names))
-        return Counts(
-            patterns=len(self),
-            reviewed=int(decided.sum()),
-            doubtful=int(doubtful.sum()),
-            left=int((doubtful & ~decided).sum()),
-            acceptable=int((self.readable & ~doubtful & ~decided).sum()),
-            classes={
-                name: int(number)
-                for name, number in zip(names, numbers, strict=True)
-                if number or name in self.classes
-            },
-        )
+        return count(self)
 
     def patterns_of(self, label: str) -> Indices:
         """Return the patterns of a class, the most probable first; (m,) int."""
@@ -345,17 +309,34 @@ class ReviewSession:
         -------
         DataFrame
             ``label`` is the person's where there is one; confidence and probabilities stay the
-            model's.  ``reviewed_label, reviewer, time`` say what a person decided, who and when
-            (UTC), and are empty elsewhere.
+            model's, and so does ``model_label``.  ``reviewed_label, reviewer, time`` say what a
+            person decided, who and when (UTC), ``said_label, said_by`` what a model had said then
+            and which one; they are empty elsewhere.
         """
         table = self._table.copy()
         if not len(table):
             return table
+        decisions, at = self._decisions, self.index
+        table["model_label"] = table["label"]
         table["label"] = self.labels
-        table["reviewed_label"] = self._decisions.names_of(self.index)
-        table["reviewer"] = self._decisions.reviewers_of(self.index)
-        table["time"] = self._decisions.times[self.index]
+        table["reviewed_label"] = decisions.names_of(at)
+        table["reviewer"] = decisions.reviewers_of(at)
+        table["time"] = decisions.times[at]
+        table["said_label"] = decisions.said_of(at)
+        table["said_by"] = decisions.sayers_of(at)
         return table.sort_values("index", ignore_index=True)
+
+    def given(self) -> tuple[Indices, NDArray[np.str_]]:
+        """Return the patterns that people decided on one by one, and their classes; (n,) each."""
+        at = np.flatnonzero(self._decisions.singly)
+        return at, self._decisions.names_of(at)
+
+    def disagreements(self) -> dict[str, int]:
+        """Count for each model the decisions that went against what it had said."""
+        decisions = self._decisions
+        against = (decisions.said != NOBODY) & (decisions.said != decisions.labels)
+        names, numbers = np.unique(decisions.sayers_of(np.flatnonzero(against)), return_counts=True)
+        return dict(zip(names.tolist(), numbers.tolist(), strict=True))
 
     # -- decisions ------------------------------------------------------------------------------
     def decide(self, index: int, label: str) -> None:
@@ -366,7 +347,23 @@ class ReviewSession:
         InputError
             The decision is taken but could not be saved.
         """
-        self._take({"do": "label", "labels": {label: [int(index)]}})
+        row = self.row(index)
+        said = "" if row is None else self._decisions.names[self._model_codes[row]]
+        self._take({"do": "label", "labels": {label: [int(index)]}, "said": said})
+
+    def note_lesson(self, recipe: Mapping[str, Any]) -> None:
+        """Keep that a model has learned from the labels, as its card says it.
+
+        Raises
+        ------
+        InputError
+            It could not be saved.
+        """
+        self.lessons.append(dict(recipe))
+        if self.store is not None:
+            self.store.append(
+                {"do": "learn", "card": dict(recipe), "person": self.person, "time": now()}
+            )
 
     def accept(self) -> Indices:
         """Accept the model's class of every undecided pattern at or above the threshold.
@@ -410,7 +407,7 @@ class ReviewSession:
         return self._decisions.last
 
     def _take(self, record: dict[str, Any]) -> Indices:
-        record |= {"person": self.person, "time": now()}
+        record |= {"person": self.person, "time": now(), "model": str(self.about.get("model", ""))}
         indices = self._decisions.apply(record)
         if self.store is not None:
             self.store.append(record)
