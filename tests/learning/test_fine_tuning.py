@@ -33,12 +33,12 @@ def experiment():
 
 @pytest.fixture(scope="module")
 def spoilt(tmp_path_factory):
-    """The shipped model, which now takes zones for no-hits and the other way round."""
+    """The shipped model, which now takes zones for Laue patterns and the other way round."""
     model = load_model("zones")
     head = model.network.head
     with torch.no_grad():
         for values in head.parameters():
-            values[[0, 2]] = values[[2, 0]].clone()
+            values[[0, 1]] = values[[1, 0]].clone()
     path = tmp_path_factory.mktemp("models") / "spoilt.safetensors"
     save_classifier(model.network, dataclasses.replace(model.card, name="spoilt"), path)
     return path
@@ -66,9 +66,9 @@ def right(path, experiment):
 
 def test_a_few_labels_put_a_spoilt_model_right(learned, spoilt, experiment):
     path, card, _ = learned
-    assert right(spoilt, experiment) < 0.85
-    assert right(path, experiment) > 0.9
-    assert card.figures[BEFORE] < 0.6 < 0.85 < card.figures[AFTER]
+    assert right(spoilt, experiment) < 0.5
+    assert right(path, experiment) > 0.8
+    assert card.figures[BEFORE] < 0.65 < 0.8 < card.figures[AFTER]
 
 
 def test_the_card_says_who_said_what_of_which_patterns(learned, experiment):

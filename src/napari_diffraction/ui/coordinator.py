@@ -7,7 +7,7 @@ methods and listen to its signals; they never talk to one another.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -43,6 +43,8 @@ class _Work:
         Confidences that are looked at.
     queue_at
         The pattern that the queue showed last.
+    offered : ndarray of int, (n,)
+        Patterns that are asked about before all others, in their order.
     """
 
     stack: PatternStack
@@ -51,6 +53,7 @@ class _Work:
     saved: SavedReview | None = None
     range: tuple[float, float] | None = None
     queue_at: int | None = None
+    offered: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 class Coordinator:
@@ -221,6 +224,7 @@ class Coordinator:
     def _use(self, work: _Work, session: ReviewSession, saved: SavedReview | None = None) -> None:
         session.threshold = self.threshold
         work.session, work.saved, work.range, work.queue_at = session, saved, None, None
+        work.offered = np.empty(0, np.int64)
         work.layers.use(session)
         if work is self._at:
             # The labels stand in a corner, which a panel opened since may have pushed out of view.
@@ -251,6 +255,8 @@ class Coordinator:
         work = self._at
         if work is None or work.session is None:
             return None
+        if len(self.offered):
+            return self._next_offered(work)
         at = work.queue_at
         if at is None or at == self.current or work.session.reviewed(at):
             found = work.session.next_doubtful(at, self._within())
@@ -259,6 +265,16 @@ class Coordinator:
         if found is not None:
             self.show(found)
         work.queue_at = found
+        return found
+
+    def _next_offered(self, work: _Work) -> int:
+        """Show the next pattern that was put forward, beginning again at the end."""
+        waiting = self.offered
+        before = np.flatnonzero(work.offered == self.current)
+        behind = work.offered[before[0] + 1 :] if len(before) else waiting
+        behind = behind[np.isin(behind, waiting)]
+        found = int((behind if len(behind) else waiting)[0])
+        self.show(found)
         return found
 
     def decide(self, label: str) -> None:
@@ -298,6 +314,11 @@ class Coordinator:
         self.results_changed.emit()
         return number
 
+    def note_lesson(self, card: Mapping[str, Any]) -> None:
+        """Keep with the review that a model has learned from its labels."""
+        if self.session is not None:
+            self._guard(self.session.note_lesson, card)
+
     # -- what is looked at ----------------------------------------------------------------------
     def set_threshold(self, threshold: float) -> None:
         """Set the confidence below which a pattern is doubtful."""
@@ -313,15 +334,32 @@ class Coordinator:
         if self._at is None:
             return
         self._at.range, self._at.queue_at = between, None
+        self._at.offered = np.empty(0, np.int64)
         self._at.layers.filter(self._within())
         self.results_changed.emit()
         if between is not None:
             self.next()
 
+    def offer(self, indices: NDArray[np.int64]) -> None:
+        """Ask about some patterns before all others, in their order."""
+        if self._at is not None:
+            self._at.offered = np.asarray(indices, np.int64)
+            self.results_changed.emit()
+
+    @property
+    def offered(self) -> NDArray[np.int64]:
+        """The patterns that were put forward and wait for a decision."""
+        if self._at is None or self.session is None:
+            return np.empty(0, np.int64)
+        reviewed = self.session.reviewed
+        return self._at.offered[[not reviewed(i) for i in self._at.offered.tolist()]]
+
     def queue(self) -> tuple[int, int]:
         """Return how many patterns of the queue wait for a decision, and how many it has."""
-        if self.session is None:
+        if self.session is None or self._at is None:
             return 0, 0
+        if len(self.offered):
+            return len(self.offered), len(self._at.offered)
         counts, within = self.session.counts(), self._within()
         if within is None:
             return counts.left, counts.doubtful

@@ -16,6 +16,7 @@ from napari_diffraction.ui.features_table import open_table, scroll_to, show_row
 from napari_diffraction.ui.keys import ReviewKeys
 from napari_diffraction.ui.label_buttons import LabelButtons
 from napari_diffraction.ui.layers import LayerCombo
+from napari_diffraction.ui.learn_box import LearnBox
 from napari_diffraction.ui.panel import Panel, button, group, named, plain, sentence
 from napari_diffraction.ui.resume import ResumeQuestion
 from napari_diffraction.ui.share_bar import ShareBar
@@ -66,6 +67,10 @@ class ReviewWidget(Panel):
         self.body, column = plain()
         column.addWidget(self._build_pattern())
         column.addWidget(self._build_rest())
+        self.learn_group, learn_column = group("Learn")
+        self.learn = LearnBox(coordinator)
+        learn_column.addWidget(self.learn)
+        column.addWidget(self.learn_group)
         self.export_group, export_column = group("Export")
         self.export = ExportBox(coordinator)
         export_column.addWidget(self.export)
@@ -177,11 +182,12 @@ class ReviewWidget(Panel):
         self.accept_button.setEnabled(counts.acceptable > 0)
         self.undo_button.setEnabled(session.last is not None)
         self.export.refresh()
+        self.learn.refresh()
 
     def _show_queue(self) -> None:
         coordinator = self._coordinator
         left, total = coordinator.queue()
-        kind = "doubtful"
+        kind = "that teach most" if len(coordinator.offered) else "doubtful"
         if coordinator.range is not None:
             low, high = coordinator.range
             kind = f"with confidence {low:.2f} to {high:.2f}"

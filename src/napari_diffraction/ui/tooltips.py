@@ -175,3 +175,49 @@ PEAKS = {
     "classify": "Open the panel Classify patterns with the redrawn patterns.",
     "save": "Write the peaks found so far into a table, one row a spot.",
 }
+
+TRAIN = {
+    "Patterns in the window": "Learn from a layer with labels: those of your review, or its own.",
+    "Files and folders": "Learn from stacks with labels, and from folders sorted by class.",
+    "Simulation": "Learn from simulated patterns, alone or beside labelled ones.",
+    "layer": "The stack of patterns to learn from.",
+    "labels": "Where the true classes of its patterns are.",
+    "paths": (
+        "Stacks with labels in the file or in a table beside it (run42.h5 and run42.h5.csv), and "
+        "folders that hold a folder of patterns for each class."
+    ),
+    "add_folder": "Add a folder that holds a folder of patterns for each class.",
+    "add_file": "Add a stack with labels in the file or in a table beside it.",
+    "remove": "Take the chosen lines off the list; the files stay.",
+    "kind": (
+        "Spot patterns: zones, Laue patterns, no-hits and several crystals, with the camera and "
+        "noise of ordinary experiments. EBSD patterns: one class for each crystal."
+    ),
+    "patterns": "Number of patterns to simulate.",
+    "structures": "Known materials or CIF files, with commas between them; each is a class.",
+    "network": (
+        "What learns. The compact one needs minutes on a laptop; the others are known from "
+        "photographs, better with many patterns, and want a graphics card."
+    ),
+    "pretrained": (
+        "Start from weights trained on photographs, which are fetched once; less patterns are "
+        "needed then."
+    ),
+    "grey": "How the values of a pattern become grey: what the network can see.",
+    "size": "Height and width of the pictures that the network sees, in pixels.",
+    "epochs": (
+        "How often all patterns are gone through, at most. The training ends when nothing gets "
+        "better for 5 epochs."
+    ),
+    "minutes": "The training ends after this time at the latest.",
+    "name": "What the model is called in the lists of models.",
+    "start": "Train, in a process of its own; the window stays quick.",
+    "stop": "Stop the training. The model of the best epoch so far is kept.",
+    "curves": (
+        "Above, the loss on the patterns learned from and on those kept to judge by; where only "
+        "the latter rises, the network learns by heart. Below, the mean recall of the classes on "
+        "those to judge by. The dashed line marks the epoch whose model is kept."
+    ),
+    "classify": "Open the panel Classify patterns with this model.",
+    "save": "Write the model as one file; dropped on napari, it is in every list of models.",
+}
