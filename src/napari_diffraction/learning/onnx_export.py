@@ -13,6 +13,7 @@ import dask.array as da
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
@@ -121,7 +122,8 @@ def _recorded(judgement: nn.Module, inputs: tuple[Tensor, ...], name: str) -> An
     """Follow the network on an example, for any number of patterns."""
     number = torch.export.Dim("n")
     try:
-        with warnings.catch_warnings():
+        # Other kernels of attention leave their result in an order that ONNX does not have.
+        with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
             warnings.simplefilter("ignore")
             return torch.onnx.export(
                 judgement,
