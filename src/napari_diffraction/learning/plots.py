@@ -84,11 +84,11 @@ def coverage_figure(curves: Mapping[str, pd.DataFrame], thresholds: pd.DataFrame
     axes = figure.add_subplot()
     for (name, curve), colour in zip(curves.items(), cycle(OKABE_ITO[4:] + OKABE_ITO[:4])):
         axes.step(curve["coverage"], curve["accuracy"], where="post", color=colour, label=name)
-    for _, row in thresholds.iterrows():
-        axes.plot(row["coverage"], row["accuracy"], "o", color="black", markersize=4)
-        text = f"{row['threshold']:.3f}"
+    columns = ["threshold", "coverage", "accuracy"]
+    for threshold, *point in thresholds.reindex(columns=columns).drop_duplicates().to_numpy():
+        axes.plot(*point, "o", color="black", markersize=4)
         axes.annotate(
-            text, (row["coverage"], row["accuracy"]), xytext=(3, 5), textcoords="offset points"
+            f"{threshold:.3f}", point, xytext=(-4, 5), textcoords="offset points", ha="right"
         )
     axes.set_xlabel("share of the patterns that is kept")
     axes.set_ylabel("share of these that is right")
@@ -111,12 +111,12 @@ def per_class_figure(per_class: pd.DataFrame) -> Figure:
     n = len(per_class)
     figure = Figure(figsize=(5.2, 1.2 + 0.42 * n), layout="constrained")
     axes = figure.add_subplot()
-    for place, (what, colour) in enumerate(
-        zip(("precision", "recall", "f1"), OKABE_ITO[4:], strict=True)
-    ):
+    shown = {"precision": OKABE_ITO[4], "recall": OKABE_ITO[5], "f1": OKABE_ITO[2]}
+    for place, (what, colour) in enumerate(shown.items()):
         y = np.arange(n) + 0.22 * (place - 1)
         axes.hlines(y, per_class[f"{what}_low"], per_class[f"{what}_high"], color=colour)
-        axes.plot(per_class[what], y, "o", color=colour, mec="0.3", mew=0.5, label=what)
+        name = what.replace("f1", "F1")
+        axes.plot(per_class[what], y, "o", color=colour, mec="0.3", mew=0.5, label=name)
     axes.set_yticks(range(n), per_class.index)
     axes.invert_yaxis()
     axes.set_xlim(-0.02, 1.02)

@@ -128,13 +128,15 @@ class StackLayers:
         """Return the flat number of the pattern on view, ``None`` where there is none."""
         shown = self._shown()
         if shown is None:
-            return self._view.index()
+            # Where something else is shown instead of the stack, no pattern of it is on view.
+            return self._view.index() if self.image.visible else None
         place = shown.view.index()
         return None if place is None else int(shown.members[place])
 
     def show(self, index: int) -> None:
         """Show a pattern in the whole stack."""
         self.show_all()
+        self.image.visible = True
         self.make_points()
         self._view.show(index)
 
