@@ -223,7 +223,7 @@ def test_a_click_on_the_chart_tries_a_threshold_and_it_can_be_used(opened, qtbot
 
 def test_two_models_are_compared_and_the_report_is_written(opened, qtbot, tmp_path):
     _, panel = opened()
-    panel.other.setCurrentIndex(1)
+    panel.compare.setChecked(True)
     evaluate(qtbot, panel)
     assert panel.results.comparison.isVisible()
     assert "difference 0.000 (0.000 to 0.000)" in panel.results.comparison.text()
@@ -263,9 +263,13 @@ def test_labels_of_other_classes_are_one_sentence(opened, qtbot, monkeypatch, la
     assert text.startswith("The labels name cF, of which the model knows none")
 
 
-def test_cancel_and_nothing_is_cut_off_on_a_laptop(opened, qtbot, learning):
+def test_cancel_and_nothing_is_cut_off_on_a_laptop(opened, qtbot, learning, monkeypatch):
     _, panel = opened()
     learning.delay = 0.3
+    monkeypatch.setattr(
+        "napari_diffraction.ui.evaluate_widget.preference",
+        lambda name, default: 4 if name == "batch_size" else default,
+    )
     panel.bar.stepped.connect(lambda steps: panel.bar.cancel())
     with qtbot.waitSignal(panel.bar.finished, timeout=60_000):
         click(panel.run_button)

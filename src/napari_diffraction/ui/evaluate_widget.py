@@ -10,19 +10,18 @@ from napari.layers import Image
 from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QComboBox, QFileDialog
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog
 
 from napari_diffraction.ui.coordinator import Coordinator, first_stack
 from napari_diffraction.ui.evaluate_layers import ChosenLayers
 from napari_diffraction.ui.evaluate_results import EvaluationBox
 from napari_diffraction.ui.evaluate_work import Evaluated, judging, places_of, writing
 from napari_diffraction.ui.layers import LayerCombo, stack_of
+from napari_diffraction.ui.model_list import ModelCombo
 from napari_diffraction.ui.panel import Panel, button, form, named, sentence
 from napari_diffraction.ui.preferences import preference
 from napari_diffraction.ui.tooltips import EVALUATE
 from napari_diffraction.ui.work import WorkBar
-
-_NO_OTHER = "no other model"
 
 
 class EvaluateWidget(Panel):
@@ -50,22 +49,20 @@ class EvaluateWidget(Panel):
     def _build(self) -> None:
         self.layer = named(LayerCombo(self._viewer), "Patterns", EVALUATE["layer"])
         self.labels = named(QComboBox(), "True classes", EVALUATE["labels"])
-        self.model = named(QComboBox(), "Model", EVALUATE["model"])
-        self.other = named(QComboBox(), "Model to compare with", EVALUATE["other"])
+        self.labels.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.labels.setMinimumContentsLength(12)
+        self.model = named(ModelCombo(), "Model", EVALUATE["model"])
+        self.compare = named(QCheckBox("Compare"), "Compare with", EVALUATE["other"])
+        self.other = named(ModelCombo(), "Model to compare with", EVALUATE["other"])
         self.summary = sentence()
         fields = form()
-        for title, combo in (
-            ("Layer", self.layer),
-            ("Labels", self.labels),
-            ("Model", self.model),
-            ("Compare", self.other),
-        ):
-            combo.setSizeAdjustPolicy(
-                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-            )
-            combo.setMinimumContentsLength(12)
-            fields.addRow(title, combo)
+        fields.addRow("Layer", self.layer)
+        fields.addRow("Labels", self.labels)
+        fields.addRow("Model", self.model)
         fields.addRow(self.summary)
+        fields.addRow(self.compare, self.other)
         self.run_button = button("Evaluate", EVALUATE["run"], self.run)
         self.bar = WorkBar("patterns", EVALUATE["cancel"])
         self.bar.returned.connect(self._on_returned)
@@ -80,35 +77,17 @@ class EvaluateWidget(Panel):
         for part in (self.run_button, self.bar, self.note, self.results, self.report_button):
             self.content.addWidget(part)
         self.content.addStretch(1)
-        self._fill_models()
         self.layer.currentIndexChanged.connect(self._on_layer)
         self.model.currentIndexChanged.connect(self._refresh)
+        self.compare.toggled.connect(self._refresh)
         self.labels.currentIndexChanged.connect(self._refresh)
 
     # -- choosing -------------------------------------------------------------------------------
-    def _fill_models(self) -> None:
-        """Offer the models there are now; the choices stay where they can."""
-        from napari_diffraction.learning.registry import list_models
-
-        cards = [(card.title or card.name, card) for card in list_models()]
-        for combo, choices in ((self.model, cards), (self.other, [(_NO_OTHER, None), *cards])):
-            if [title for title, _ in choices] == [
-                combo.itemText(place) for place in range(combo.count())
-            ]:
-                continue
-            before = combo.currentText()
-            combo.blockSignals(True)
-            combo.clear()
-            for title, card in choices:
-                combo.addItem(title, card)
-            combo.setCurrentIndex(max(0, combo.findText(before)) if choices else -1)
-            combo.blockSignals(False)
-        self._refresh()
-
     def showEvent(self, event: QShowEvent) -> None:
         """Catch up with models and reviews made while another panel was in front."""
         super().showEvent(event)
-        self._fill_models()
+        self.model.fill()
+        self.other.fill()
         self._fill_labels()
 
     def _on_layer(self) -> None:
@@ -136,8 +115,7 @@ class EvaluateWidget(Panel):
         if layer is None or place is None or card is None or self.bar.running:
             return
         self._run_layer = layer
-        other = self.other.currentData()
-        cards = [card, *([] if other is None else [other])]
+        cards = [card, *([self.other.currentData()] if self.compare.isChecked() else [])]
         models = [str(one.path or one.name) for one in cards]
         settings = {
             "device": preference("device", "auto"),
@@ -202,8 +180,9 @@ class EvaluateWidget(Panel):
     def _refresh(self) -> None:
         layer, card, running = self.layer.layer(), self.model.currentData(), self.bar.running
         self.summary.setText("No model is installed." if card is None else card.summary)
-        for part in (self.layer, self.labels, self.model, self.other):
+        for part in (self.layer, self.labels, self.model, self.compare):
             part.setEnabled(not running)
+        self.other.setEnabled(self.compare.isChecked() and not running)
         self.run_button.setVisible(not running)
         can = layer is not None and card is not None and self.labels.count() > 0
         self.run_button.setEnabled(can)
