@@ -192,7 +192,7 @@ def _look(classifier: Classifier, lesson: Lesson, total: int) -> Generator[Progr
     """Let the body look at the labelled patterns."""
     said = "Looking at the labelled patterns"
     yield Progress(0, total, said)
-    look = classifier.kind.looker(lesson.stack)
+    look = looker(classifier, lesson.stack)
     views: list[Any] = []
     hashes = []
     for number, index in enumerate(lesson.indices.tolist()):
@@ -208,6 +208,12 @@ def _look(classifier: Classifier, lesson: Lesson, total: int) -> Generator[Progr
     label = torch.tensor([classes.index(str(name)) for name in lesson.labels])
     inputs = classifier.kind.tensors(views[:1])
     return _Seen(torch.cat(found, 1), label, inputs, hashes)
+
+
+def looker(classifier: Classifier, stack: PatternStack) -> Callable[[NDArray[Any]], Any]:
+    """Make the function that looks at a frame of a stack for a model."""
+    kind = classifier.kind
+    return kind.looker(stack if kind.complete is None else kind.complete(stack, classifier))
 
 
 def found_in(classifier: Classifier, views: Sequence[Any]) -> Tensor:

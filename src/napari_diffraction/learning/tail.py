@@ -87,6 +87,8 @@ def _no_tail() -> InputError:
 
 def _weights_before(network: nn.Module, out: Tensor) -> list[nn.Parameter]:
     """Weights on which an output depends."""
+    if not out.requires_grad:
+        raise _no_tail()
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     slopes = torch.autograd.grad(out.sum(), weights, retain_graph=True, allow_unused=True)
     return [weight for weight, slope in zip(weights, slopes, strict=True) if slope is not None]

@@ -49,7 +49,7 @@ def teach_most(
     ndarray of int, (m,)
         Flat numbers, the most doubtful first.
     """
-    from napari_diffraction.learning.fine_tuning import found_in
+    from napari_diffraction.learning.fine_tuning import found_in, looker
 
     two = np.sort(p, axis=1)[:, -2:]
     doubt = 1 - (two[:, 1] - two[:, 0])
@@ -57,7 +57,7 @@ def teach_most(
     order = order[np.isfinite(doubt[order])][: _CANDIDATES * count]
     if not len(order):
         return np.empty(0, np.int64)
-    look = classifier.kind.looker(stack)
+    look = looker(classifier, stack)
     found: list[NDArray[np.float32]] = []
     rows: list[int] = []
     for start in range(0, len(order), _BATCH):
