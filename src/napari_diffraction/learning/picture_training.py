@@ -308,7 +308,7 @@ class _Training:
             with torch.autocast(seen.device.type, torch.bfloat16, enabled=self.halves):
                 loss = self.model(seen, label)["loss"].float()
             loss = loss * (len(seen) / whole)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
         return float(loss.detach())
 
     def _seen(self, numbers: Indices) -> Tensor:
