@@ -20,6 +20,7 @@ from napari_diffraction.ui.explain_work import Answer, Explainers
 from napari_diffraction.ui.heat_layer import HeatLayer, Question
 from napari_diffraction.ui.latest import Latest
 from napari_diffraction.ui.layers import LayerCombo, follow, stack_of
+from napari_diffraction.ui.model_list import ModelCombo
 from napari_diffraction.ui.panel import Panel, button, form, group, named, sentence
 from napari_diffraction.ui.preferences import preference
 from napari_diffraction.ui.tooltips import EXPLAIN
@@ -57,7 +58,7 @@ class ExplainWidget(Panel):
     # -- the parts ------------------------------------------------------------------------------
     def _build(self) -> None:
         self.layer = named(LayerCombo(self._viewer), "Patterns", EXPLAIN["layer"])
-        self.model = named(_model_combo(), "Model", EXPLAIN["model"])
+        self.model = named(ModelCombo(lambda card: card.network in WAYS), "Model", EXPLAIN["model"])
         self.summary = sentence()
         self.label = named(QComboBox(), "Class", EXPLAIN["class"])
         self.method = named(QComboBox(), "Method", EXPLAIN["method"])
@@ -278,15 +279,3 @@ class ExplainWidget(Panel):
         if made.label != made.predicted:
             text += f" The map is of {made.label} ({made.probabilities[made.label]:.2f})."
         return text if made.heat.any() else f"{text} Nothing speaks for {made.label}."
-
-
-def _model_combo() -> QComboBox:
-    from napari_diffraction.learning.registry import list_models
-
-    combo = QComboBox()
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(12)
-    for card in list_models():
-        if card.network in WAYS:
-            combo.addItem(card.title or card.name, card)
-    return combo

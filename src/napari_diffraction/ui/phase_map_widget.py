@@ -23,6 +23,7 @@ from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR, class_colour
 from napari_diffraction.progress import Progress
 from napari_diffraction.ui.compare_box import CompareBox
 from napari_diffraction.ui.layers import LayerCombo, bare_viewer, can_be_scan
+from napari_diffraction.ui.model_list import MODELS
 from napari_diffraction.ui.my_phases_box import MyPhasesBox
 from napari_diffraction.ui.panel import Panel, button, form, group, named, sentence
 from napari_diffraction.ui.phase_map_layers import PhaseMapLayers
@@ -30,7 +31,6 @@ from napari_diffraction.ui.phase_map_work import (
     ScanWork,
     about_model,
     exporting,
-    fill_models,
     mapping,
     model_combo,
 )
@@ -150,10 +150,8 @@ class PhaseMapWidget(Panel):
 
     def _on_trained(self, name: str) -> None:
         """Offer a model that has just been made, and choose it."""
-        self.model.clear()
-        fill_models(self.model)
-        cards = [self.model.itemData(k).name for k in range(self.model.count())]
-        self.model.setCurrentIndex(cards.index(name) if name in cards else 0)
+        MODELS.changed.emit()
+        self.model.choose(name)
 
     def _on_model(self) -> None:
         card = self.model.currentData()
@@ -253,7 +251,7 @@ class PhaseMapWidget(Panel):
     def showEvent(self, event: QShowEvent) -> None:
         """Catch up with models that were made while another panel was in front."""
         super().showEvent(event)
-        fill_models(self.model)
+        self.model.fill()
         if not self._seen:  # the panel has just taken a part of the canvas
             self._seen = True
             QTimer.singleShot(0, self._viewer.reset_view)

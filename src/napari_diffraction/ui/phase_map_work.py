@@ -8,8 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QComboBox
-
 from napari_diffraction.analysis.compare import Comparison, compare
 from napari_diffraction.analysis.map_export import export_map
 from napari_diffraction.analysis.phase_map import PhaseMap
@@ -17,6 +15,7 @@ from napari_diffraction.learning.classes import ZONE_CLASSES
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.review.provenance import file_hash
+from napari_diffraction.ui.model_list import ModelCombo
 from napari_diffraction.ui.phase_map_layers import PhaseMapLayers
 from napari_diffraction.ui.preferences import preference
 
@@ -65,31 +64,13 @@ class ScanWork:
         return compare(self.shown(by_regions), self.other, threshold)
 
 
-def model_combo() -> QComboBox:
+def model_combo() -> ModelCombo:
     """Make the list of the models that name phases, the one without a phase list first."""
-    combo = QComboBox()
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(12)
-    fill_models(combo)
-    return combo
-
-
-def fill_models(combo: QComboBox) -> None:
-    """Offer the models there are now; the choice stays where it can."""
-    from napari_diffraction.learning.registry import list_models
-
-    cards = [card for card in list_models() if not set(card.classes) & set(ZONE_CLASSES)]
-    cards.sort(key=lambda card: card.name not in _NO_LIST)
-    if [card.name for card in cards] == [combo.itemData(i).name for i in range(combo.count())]:
-        return
-    before = combo.currentText()
-    combo.blockSignals(True)
-    combo.clear()
-    for card in cards:
-        combo.addItem(_NO_LIST.get(card.name, card.title or card.name), card)
-    combo.setCurrentIndex(max(0, combo.findText(before)) if cards else -1)
-    combo.blockSignals(False)
-    combo.currentIndexChanged.emit(combo.currentIndex())
+    return ModelCombo(
+        lambda card: not set(card.classes) & set(ZONE_CLASSES),
+        lambda card: _NO_LIST.get(card.name, card.title or card.name),
+        lambda card: card.name in _NO_LIST,
+    )
 
 
 def about_model(card: Any) -> dict[str, Any]:

@@ -26,6 +26,7 @@ PathOrPaths = str | Sequence[str]
 # So many patterns all over the stack are looked at for the contrast.
 _SAMPLES = 5
 _NOTHING: list[LayerTuple] = [(None,)]  # tells napari: handled, but no layer
+_MODEL = ".safetensors"
 # Several programs use these endings for other things.
 _SHARED_SUFFIXES = {".img", ".dat"}
 
@@ -33,7 +34,15 @@ _SHARED_SUFFIXES = {".img", ".dat"}
 def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerTuple]] | None:
     """Return a reader if the path or paths look like diffraction patterns, else ``None``."""
     paths = [path] if isinstance(path, str) else list(path)
+    if paths and all(one.lower().endswith(_MODEL) for one in paths):
+        return _take_in_models
     return read_patterns if paths and all(map(_is_ours, paths)) else None
+
+
+def _take_in_models(path: PathOrPaths) -> list[LayerTuple]:
+    from napari_diffraction.ui.model_list import take_in
+
+    return take_in(path)
 
 
 def _is_ours(path: str) -> bool:
