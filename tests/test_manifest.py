@@ -35,6 +35,7 @@ def test_every_widget_and_sample_stands_in_its_menu() -> None:
         "Phase map",
         "Explain",
         "Peaks",
+        "Train",
         "Evaluate",
     ]
     assert [sample.display_name for sample in CONTRIBUTIONS.sample_data] == [
