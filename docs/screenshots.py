@@ -77,8 +77,39 @@ def take_all() -> None:
         table.hideColumn(2)  # a path on this computer
     take(viewer, "features_table")
     viewer.layers.clear()
+    take_lesson(viewer)
+    viewer.layers.clear()
     take_explanation(viewer)
+    viewer.layers.clear()
+    take_evaluation(viewer)
+    viewer.layers.clear()
+    take_training(viewer)
+    viewer.layers.clear()
+    take_peaks(viewer)
     viewer.close()
+
+
+def take_lesson(viewer: object) -> None:
+    """Label patterns of a simulated experiment as they are, and let the model learn from it."""
+    from napari_diffraction.ui.coordinator import Coordinator
+
+    (layer, *_) = viewer.open_sample(PLUGIN, "serial_experiment")
+    truth = layer.metadata["labels"]["label"]
+    work = Coordinator.of(viewer)
+    _, classify = viewer.window.add_plugin_dock_widget(PLUGIN, "Classify patterns")
+    classify.layer.choose(layer)
+    classify.run()
+    wait(lambda: not classify.bar.running)
+    _, review = viewer.window.add_plugin_dock_widget(PLUGIN, "Review patterns")
+    for name in work.session.classes:
+        for index in truth[truth == name].index[:10]:
+            work.show(int(index))
+            work.decide(name)
+    review.learn.run()
+    wait(lambda: not review.learn.bar.running)
+    viewer.reset_view()
+    review.findChild(scroll_area_type()).ensureWidgetVisible(review.learn.result)
+    take(viewer, "learn")
 
 
 def take_explanation(viewer: object) -> None:
@@ -94,6 +125,61 @@ def take_explanation(viewer: object) -> None:
     wait(lambda: (explain.question, explain.shown.view.index()) in explain.shown.maps)
     viewer.reset_view()
     take(viewer, "explain")
+
+
+def take_evaluation(viewer: object) -> None:
+    """Judge the model by a simulated experiment, and look at what it got wrong."""
+    (layer, *_) = viewer.open_sample(PLUGIN, "serial_experiment")
+    _, evaluate = viewer.window.add_plugin_dock_widget(PLUGIN, "Evaluate")
+    evaluate.layer.choose(layer)
+    evaluate.run()
+    wait(lambda: not evaluate.bar.running)
+    confusion = evaluate.results.evaluation.confusion
+    wrong = confusion.where(confusion.index.to_numpy()[:, None] != confusion.columns.to_numpy())
+    truth, label = wrong.stack().idxmax()
+    evaluate.results.matrix.opened.emit(truth, label)
+    viewer.reset_view()
+    evaluate.findChild(scroll_area_type()).ensureWidgetVisible(evaluate.results.worst_button)
+    take(viewer, "evaluate")
+
+
+def take_peaks(viewer: object) -> None:
+    """Find the peaks of a pattern between a zone and a Laue pattern, and redraw it."""
+    (layer, *_) = viewer.open_sample(PLUGIN, "serial_experiment")
+    _, peaks = viewer.window.add_plugin_dock_widget(PLUGIN, "Peaks")
+    peaks.layer.choose(layer)
+    labels = layer.metadata["labels"]
+    hybrid = labels[labels["zone_fraction"].between(0.6, 0.9) & (labels["n_spots"] > 40)]
+    viewer.dims.set_current_step(0, int(hybrid.index[0]))
+    peaks.find()
+    wait(lambda: bool(peaks.shown.looked[hybrid.index[0]]) and not peaks._latest.running)
+    peaks.redraw()
+    viewer.reset_view()
+    take(viewer, "peaks")
+
+
+def scroll_area_type() -> type:
+    """Return the class of the area that scrolls a panel."""
+    from qtpy.QtWidgets import QScrollArea
+
+    return QScrollArea
+
+
+def take_training(viewer: object) -> None:
+    """Train the compact network on simulated spot patterns."""
+    viewer.open_sample(PLUGIN, "serial_experiment")
+    _, train = viewer.window.add_plugin_dock_widget(PLUGIN, "Train")
+    train.sources.opened.setChecked(False)
+    train.sources.simulated.setChecked(True)
+    train.sources.patterns.setValue(1000)
+    train.size_box.setValue(64)
+    train.epochs.setValue(12)
+    train.name.setText("our camera")
+    train.run()
+    wait(lambda: not train.bar.running, 1500)
+    viewer.reset_view()
+    train.findChild(scroll_area_type()).ensureWidgetVisible(train.save_button)
+    take(viewer, "train")
 
 
 def wait(ready: Callable[[], bool], seconds: float = 300) -> None:
