@@ -127,7 +127,7 @@ def xception(n_classes: int, pretrained: bool) -> nn.Module:
             import timm  # type: ignore[import-untyped]
     except ImportError as error:
         raise InputError(
-            "The network xception needs timm: install napari-diffraction[train], or take another."
+            "The network xception needs timm: install it (pip install timm), or take another."
         ) from error
     try:
         body = timm.create_model("legacy_xception", pretrained=pretrained, num_classes=n_classes)
