@@ -32,6 +32,7 @@ from napari_diffraction.learning.bravais_view import SIDE
 from napari_diffraction.learning.classifier import Classifier, save_classifier
 from napari_diffraction.learning.inference import choose_device, classify
 from napari_diffraction.learning.metrics import confusion_matrix
+from napari_diffraction.learning.pattern_centre import known_centre
 from napari_diffraction.learning.registry import load_model
 from napari_diffraction.learning.structure_pool import LATTICES, StructurePool, structure_arrays
 from napari_diffraction.patterns.stack import PatternStack
@@ -51,9 +52,9 @@ class Judge:
         self.classifier = classifier.to(choose_device())
         self.classes = classifier.card.classes
 
-    def __call__(self, frames: torch.Tensor, lit: torch.Tensor) -> np.ndarray:
-        """Probabilities, (n, n_classes)."""
-        seen = list(zip(frames.cpu(), lit.cpu(), strict=True))
+    def __call__(self, frames: torch.Tensor, lit: torch.Tensor, pc: np.ndarray) -> np.ndarray:
+        """Probabilities, (n, n_classes), the pattern centres being told."""
+        seen = list(zip(frames.cpu(), lit.cpu(), map(tuple, pc.tolist()), strict=True))
         parts = [self.classifier.probabilities(seen[i : i + 64]) for i in range(0, len(seen), 64)]
         return np.concatenate(parts)
 
@@ -84,8 +85,9 @@ def _simulated(judge: Judge, structures: list[Any], repeats: int) -> np.ndarray:
     out = []
     for i in range(0, len(structures) * repeats, 128):
         which = torch.arange(i, min(i + 128, len(structures) * repeats)) // repeats
-        frames, lit, *_ = maker.frames(draw(len(which), rng, empty=0.0), which.to(pool.device))
-        out.append(judge(frames, lit))
+        drawn = draw(len(which), rng, empty=0.0)
+        frames, lit, *_ = maker.frames(drawn, which.to(pool.device))
+        out.append(judge(frames, lit, drawn.pc))
     return np.concatenate(out).reshape(len(structures), repeats, -1)
 
 
@@ -161,11 +163,11 @@ def dynamical(judge: Judge, n: int) -> dict[str, Any]:
     every, truths = [], []
     for file in files:
         master = load_master(file)
-        clean, _, _ = project(master, 3 * VOTES, size=SIDE, seed=int(rng.integers(2**31)))
+        clean, _, pc = project(master, 3 * VOTES, size=SIDE, seed=int(rng.integers(2**31)))
         frames, lit = degrade(
             torch.from_numpy(clean), torch.from_numpy(realistic_rows(len(clean), rng)), generator
         )
-        p = judge(frames, lit).reshape(3, VOTES, -1)
+        p = judge(frames, lit, pc).reshape(3, VOTES, -1)
         truth = np.repeat(LATTICES.index(master.lattice), 3)
         found = figures(p, truth, judge.classes)
         out["by material"][master.name] = {"lattice": master.lattice} | found
@@ -177,18 +179,22 @@ def dynamical(judge: Judge, n: int) -> dict[str, Any]:
 
 def _measured() -> Iterator[tuple[str, str, PatternStack]]:
     """Measured scans: name, lattice, stack."""
+    from napari_diffraction.patterns.readers import open_stack
+
     try:
         import kikuchipy
 
-        frames = kikuchipy.data.nickel_ebsd_small().data
-        yield "Ni (kikuchipy)", "cF", PatternStack(da.from_array(frames), "Ni")
+        folder = Path(kikuchipy.__file__).parent / "data" / "kikuchipy_h5ebsd"
+        yield (
+            "Ni (kikuchipy)",
+            "cF",
+            open_stack(folder / "patterns.h5", "Scan 1/EBSD/Data/patterns"),
+        )
     except ImportError:
         print("kikuchipy is not installed: its nickel is left out")
     if "NAPARI_DIFFRACTION_REAL" not in os.environ:
         print("NAPARI_DIFFRACTION_REAL is not set: other measured patterns are left out")
         return
-    from napari_diffraction.patterns.readers import open_stack
-
     folder = Path(os.environ["NAPARI_DIFFRACTION_REAL"]) / "ebsd"
     for path in sorted((folder / "si_480px").glob("*.h5")):
         yield f"Si {path.stem}", "cF", open_stack(path)
@@ -213,6 +219,8 @@ def real(judge: Judge, n: int) -> dict[str, Any]:
         found = figures(p[None], np.array([LATTICES.index(lattice)]), judge.classes)
         mean = np.log(p + 1e-9)[:, : len(LATTICES)].mean(axis=0)
         found["vote is"] = judge.classes[int(mean.argmax())]
+        known = known_centre(stack)
+        found["pattern centre"] = "in the file" if known is not None else "found"
         out[name] = {"lattice": lattice} | found
         print(
             f"  {name:14s} {lattice}  single {found['single']:.2f}  top 3 {found['top 3']:.2f}  "

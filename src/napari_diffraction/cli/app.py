@@ -91,10 +91,26 @@ def _program(
     pass
 
 
-def _open(inputs: Sequence[str], dataset: str | None = None) -> PatternStack:
+Centre = Annotated[
+    tuple[float, float, float] | None,
+    typer.Option(
+        "--pc",
+        metavar="X Y Z",
+        help="Pattern centre of an EBSD scan in Bruker's convention.",
+        show_default="that of the file, or found",
+    ),
+]
+
+
+def _open(
+    inputs: Sequence[str],
+    dataset: str | None = None,
+    pc: tuple[float, float, float] | None = None,
+) -> PatternStack:
     from napari_diffraction.patterns.readers import open_stack
 
-    return open_stack(inputs[0] if len(inputs) == 1 else list(inputs), dataset)
+    stack = open_stack(inputs[0] if len(inputs) == 1 else list(inputs), dataset)
+    return stack if pc is None else stack.with_centre(pc)
 
 
 @app.command()
@@ -299,6 +315,7 @@ def classify(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from what an interrupted run kept.")
     ] = False,
+    pc: Centre = None,
     dataset: Dataset = None,
 ) -> None:
     """Give every pattern a class and a confidence.
@@ -313,7 +330,7 @@ def classify(
 
     output_file(output, (".csv",))
     shares = expected_shares(share or [])
-    stack = _open(inputs, dataset)
+    stack = _open(inputs, dataset, pc)
     classifier = load_model(model)
     start = time.perf_counter()
     table = classify_to_csv(
@@ -363,9 +380,7 @@ def train(
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(
-            min=0, help="Time that it takes, at most.", show_default="that of the recipe"
-        ),
+        typer.Option(min=0, help="Time that it takes, at most.", show_default="that of the recipe"),
     ] = None,
 ) -> None:
     """Train a model of your own on simulated patterns, on your own labels, or on both.
@@ -443,13 +458,14 @@ def phase_map(
     ] = None,
     device: Device = "auto",
     batch_size: BatchSize = 64,
+    pc: Centre = None,
     dataset: Dataset = None,
 ) -> None:
     """Map the phases of a scan; without a phase list, each point gets its Bravais lattice."""
     from napari_diffraction.cli.phase_map import check_first, map_scan, write_and_compare
     from napari_diffraction.learning.registry import load_model
 
-    stack = _open([scan], dataset)
+    stack = _open([scan], dataset, pc)
     other = check_first(stack, output, compare)
     classifier = load_model(model)
     made = map_scan(stack, classifier, device=device, batch_size=batch_size, regions=regions)
@@ -482,6 +498,7 @@ def explain(
         ),
     ] = None,
     device: Device = "auto",
+    pc: Centre = None,
     dataset: Dataset = None,
 ) -> None:
     """Draw over a pattern what the network looked at."""
@@ -489,7 +506,7 @@ def explain(
     from napari_diffraction.learning.registry import load_model
 
     output_file(output, (".png",))
-    stack = _open(inputs, dataset)
+    stack = _open(inputs, dataset, pc)
     print(
         explain_pattern(
             stack, load_model(model), index, output, label=class_, method=method, device=device

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
+from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning import band_view
 from napari_diffraction.learning.bravais_data import NO_PATTERN
@@ -25,12 +27,25 @@ Centre = tuple[float, float, float]
 #: Patterns that are looked at, evenly spread over the stack.
 _SAMPLE = 48
 #: First grid: from the top and the distance; x is near the middle of any camera.
-_DOWN = [0.1 + 0.075 * step for step in range(9)]
-_DISTANCES = [0.6 * 1.17**step for step in range(-3, 6)]
+_DOWN = [0.1 + 0.05 * step for step in range(12)]
+_DISTANCES = [0.6 * 1.1**step for step in range(-5, 9)]
 #: Steps around the best centre so far, sideways and down, and of the logarithm of the distance.
-_STEPS = ((0.06, 0.0375, 0.08), (0.03, 0.02, 0.04), (0.015, 0.01, 0.02))
+_STEPS = ((0.04, 0.025, 0.05), (0.02, 0.0125, 0.025), (0.01, 0.006, 0.012))
 #: Usual deviation of cameras from `band_view.USUAL_CENTRE`; the last one of the logarithm.
 _USUAL = np.array([0.04, 0.12, 0.3])
+#: Ratios and angles of a cell that its crystal system leaves open.  With a wrong centre some
+#: lattice can always be bent to fit; one that cannot be bent fits by chance hardly ever, so each
+#: open number costs as much of the logarithm of the likelihood.
+_FREE = {
+    "cubic": 0,
+    "tetragonal": 1,
+    "trigonal": 1,
+    "hexagonal": 1,
+    "orthorhombic": 2,
+    "monoclinic": 3,
+    "triclinic": 5,
+}
+_OCCAM = 0.8
 
 
 def known_centre(stack: PatternStack) -> Centre | None:
@@ -42,8 +57,9 @@ def with_centre(stack: PatternStack, classifier: Classifier) -> PatternStack:
     """Return a stack whose pattern centre is known, or else found by the classifier.
 
     The centre is searched on a grid, then around the best one, such that the classifier is most
-    sure of the patterns' classes, which only the right angles between the bands allow; where it can
-    tell little, the centre stays near that of usual cameras.  One centre serves the whole stack.
+    sure of the patterns' classes, of those that leave the cell little freedom above all, which only
+    the right angles between the bands allow; where it can tell little, the centre stays near that
+    of usual cameras.  One centre serves the whole stack.
 
     Parameters
     ----------
@@ -58,12 +74,11 @@ def with_centre(stack: PatternStack, classifier: Classifier) -> PatternStack:
     if not frames:
         return stack
     centre = find_centre(stack, frames, classifier)
-    geometry = stack.geometry if isinstance(stack.geometry, KikuchiGeometry) else KikuchiGeometry()
     note = (
         "The pattern centre is not in the file: ({:.3f}, {:.3f}, {:.3f}) in Bruker's convention "
         "was found, with which the bands fit a lattice best."
     ).format(*centre)
-    return replace(stack, geometry=replace(geometry, pc=centre), notes=(*stack.notes, note))
+    return replace(stack.with_centre(centre), notes=(*stack.notes, note))
 
 
 def find_centre(
@@ -86,6 +101,11 @@ def find_centre(
             for i, j, k in product((-1, 0, 1), repeat=3)
         )
     return found
+
+
+def _free_ratios(name: str) -> int:
+    """How many numbers of a cell its lattice leaves open, but for the scale; 0 for a phase."""
+    return _FREE[BRAVAIS_LATTICES[name].system] if name in BRAVAIS_LATTICES else 0
 
 
 def _sample(stack: PatternStack) -> Iterator[NDArray[np.generic]]:
@@ -111,8 +131,9 @@ def _merit(
     logits = card.scale * out[classifier.kind.head].float().cpu().numpy() + np.array(card.bias)
     # No centre makes a pattern more of a pattern: only what kind it is counts.
     logits = logits[:, [name != NO_PATTERN for name in card.classes]]
-    logits = logits - logits.max(axis=1, keepdims=True)
-    sure = -np.log(np.exp(logits).sum(axis=1))
+    told = logits - logsumexp(logits, axis=1, keepdims=True)
+    costs = _OCCAM * np.array([_free_ratios(name) for name in card.classes if name != NO_PATTERN])
+    sure = logsumexp(told - costs, axis=1)
     usual = np.array(band_view.USUAL_CENTRE)
     off = np.array([centre[0] - usual[0], centre[1] - usual[1], np.log(centre[2] / usual[2])])
     return float(sure.sum() - 0.5 * ((off / _USUAL) ** 2).sum())

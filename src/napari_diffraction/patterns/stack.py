@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dask.array as da
@@ -138,6 +139,22 @@ class PatternStack:
     def frame_shape(self) -> tuple[int, int]:
         """Height and width of a pattern in pixels."""
         return int(self.data.shape[-2]), int(self.data.shape[-1])
+
+    def with_centre(self, pc: tuple[float, float, float]) -> PatternStack:
+        """Return these patterns as Kikuchi patterns with a pattern centre, in Bruker's convention.
+
+        Raises
+        ------
+        InputError
+            No camera can stand there.
+        """
+        if not all(math.isfinite(value) for value in pc) or not 0.2 <= pc[2] <= 3:
+            raise InputError(
+                f"{pc} is no pattern centre: give x, y from the top and the distance in Bruker's "
+                "convention, such as 0.5 0.3 0.6."
+            )
+        known = self.geometry if isinstance(self.geometry, KikuchiGeometry) else KikuchiGeometry()
+        return replace(self, geometry=replace(known, pc=pc, pc_map=None))
 
     def frame(self, index: int) -> NDArray[Any]:
         """Read one pattern.
