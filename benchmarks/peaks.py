@@ -247,7 +247,7 @@ def zonal(cells: int) -> dict[str, Any]:
             "accuracy": right / total,
             "patterns with at least 95 %": float(np.mean(np.array(shares) >= 0.95)),
         }
-        print(name, json.dumps(out[name]), flush=True)
+        print(name, json.dumps(out[name], default=float), flush=True)
     return out
 
 

@@ -79,7 +79,7 @@ def radial_background(image: NDArray[np.float32], beam: tuple[float, float]) -> 
 
 def _centre(image: NDArray[np.float32], beam: tuple[float, float]) -> tuple[float, float]:
     """Find the centre of the rings in a smaller image."""
-    bins = max(1, round(max(image.shape) / _COARSE))
+    bins = min(max(1, round(max(image.shape) / _COARSE)), *image.shape)
     h, w = (n // bins * bins for n in image.shape)
     coarse = image[:h, :w].reshape(h // bins, bins, w // bins, bins).mean((1, 3), np.float32)
     offset = (bins - 1) / 2

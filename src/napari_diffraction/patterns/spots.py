@@ -228,7 +228,10 @@ def _counting_noise(
     top = order[-few:]
     rise = float(np.median((variance[top] - base) / np.maximum(height[top] - floor, 1e-9)))
     rise = max(rise, 0.0) if height[top].min() > floor else 0.0
-    return np.maximum(base + rise * (level - floor), max(least, 0.3 * np.sqrt(base)) ** 2)
+    return np.asarray(
+        np.maximum(base + rise * (level - floor), max(least, 0.3 * np.sqrt(base)) ** 2),
+        np.float32,
+    )
 
 
 def _candidates(level: LevelFrame) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:

@@ -105,23 +105,15 @@ class PeakLayers:
         viewer.layers.insert(viewer.layers.index(image) + 1, layer)
         return layer
 
-    def put(self, found: Mapping[int, Found], by_hand: NDArray[np.bool_] | None = None) -> None:
-        """Take the peaks of some patterns in the place of those that are there.
-
-        Parameters
-        ----------
-        found
-            By the number of the pattern.
-        by_hand : ndarray of bool, (n,)
-            Which spots a person has set; for one pattern only.
-        """
+    def put(self, found: Mapping[int, Found]) -> None:
+        """Take the peaks of some patterns, by their numbers, in the place of those there are."""
         if not self.is_shown or not found:
             return
         points, beams = self.points, self.beams
         assert points is not None
         assert beams is not None
         table = pd.concat([one.table for one in found.values()], ignore_index=True)
-        table["by_hand"] = False if by_hand is None else by_hand
+        table["by_hand"] = False
         indices = np.fromiter(found, np.int64)
         stay = ~np.isin(self.numbers(points), indices)
         data = [points.data[stay], self._places(table["index"], table[["y", "x"]])]
@@ -145,6 +137,32 @@ class PeakLayers:
         self.looked[indices] = True
         for index, one in found.items():
             self._kept[index] = one.table[["x", "y"]].to_numpy(float)
+
+    def mark(self, index: int, found: Found, by_hand: NDArray[np.bool_]) -> None:
+        """Write what was measured at the spots of a pattern, which stay in their place.
+
+        Parameters
+        ----------
+        index
+            Number of the pattern.
+        found
+            Its spots, in their order.
+        by_hand : ndarray of bool, (n,)
+            Which of them a person has set.
+        """
+        points = self.points
+        if points is None or not np.array_equal(self.position(index), found.table[["x", "y"]]):
+            return  # changed again, or gone
+        features, rows = points.features.copy(), self.numbers(points) == index
+        table = found.table.assign(by_hand=by_hand)
+        for name in FEATURES:
+            column = features[name].astype(object)
+            column[rows] = table[name].to_numpy()
+            features[name] = column
+        points.features = _features(features)
+        self._colour(points)
+        self._kept[index] = found.table[["x", "y"]].to_numpy(float)
+        self.looked[index] = True
 
     @staticmethod
     def _colour(points: Points) -> None:
@@ -190,12 +208,12 @@ class PeakLayers:
         assert self.beams is not None
         numbers = self.numbers(self.points)
         order = np.argsort(numbers, kind="stable")
-        xy = self.points.data[order][:, [-1, -2]]
+        numbers, xy = numbers[order], self.points.data[order][:, [-1, -2]]
         beams = dict(zip(self.numbers(self.beams).tolist(), self.beams.data[:, [-1, -2]].tolist(),
                          strict=True))  # fmt: skip
         out = {}
         for index in np.flatnonzero(self.looked).tolist():
-            first, last = np.searchsorted(numbers[order], (index, index + 1))
+            first, last = np.searchsorted(numbers, (index, index + 1))
             if index in beams:
                 x, y = beams[index]
                 out[index] = (xy[first:last], (float(x), float(y)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ class PeaksWidget(Panel):
         self._viewer = self._coordinator.viewer
         self._shown: WeakKeyDictionary[Image, PeakLayers] = WeakKeyDictionary()
         self._redrawn: WeakKeyDictionary[Image, RedrawnLayer] = WeakKeyDictionary()
+        self._waiting: dict[int, Found] = {}
+        self._flushed = self._cost = 0.0
         self._latest = Latest("The search for peaks", self)
         self._latest.done.connect(self._on_answer)
         self._latest.finished.connect(self._refresh)
@@ -76,7 +79,7 @@ class PeaksWidget(Panel):
         self.follow.setChecked(True)
         self.bar = WorkBar("patterns", PEAKS["cancel"])
         self.bar.stepped.connect(self._on_steps)
-        self.bar.finished.connect(self._refresh)
+        self.bar.finished.connect(self._flush)
         self.note = sentence()
         self.content.addLayout(fields)
         parts = (self.button, self.follow, self.all_button, self.bar, self.note)
@@ -156,7 +159,7 @@ class PeaksWidget(Panel):
         shown.show(self._about())
         todo = [i for i in range(len(shown.stack)) if i not in shown.edited]
         threshold = self.threshold.value()
-        self._bar_for = shown
+        self._bar_for, self._waiting = shown, {}
         self.bar.start(lambda: find_in_stack(shown.stack, threshold, todo), "The search for peaks")
         self._refresh()
 
@@ -168,10 +171,21 @@ class PeaksWidget(Panel):
         return False
 
     def _on_steps(self, steps: list[Progress]) -> None:
-        found = {index: one for step in steps for index, one in getattr(step, "found", {}).items()}
-        self._bar_for.put(found)
+        for step in steps:
+            self._waiting |= getattr(step, "found", {})
+        # Drawing the peaks never takes more than a tenth of the time.
+        if time.monotonic() - self._flushed > max(0.3, 10 * self._cost):
+            self._flush()
+
+    def _flush(self) -> None:
+        began = time.monotonic()
+        found, self._waiting = self._waiting, {}
+        # What was corrected meanwhile stays.
+        self._bar_for.put({i: one for i, one in found.items() if i not in self._bar_for.edited})
         self._update_redrawn()
         self._refresh()
+        self._flushed = time.monotonic()
+        self._cost = self._flushed - began
 
     def _on_step(self, event: Any = None) -> None:
         shown = self.shown
@@ -209,9 +223,8 @@ class PeaksWidget(Panel):
         self, answer: tuple[PeakLayers, tuple[int, Found], NDArray[np.bool_] | None]
     ) -> None:
         shown, (index, found), by_hand = answer
-        if by_hand is not None:  # corrected; unless it was meanwhile corrected again
-            if shown.is_shown and np.array_equal(shown.position(index), found.table[["x", "y"]]):
-                shown.put({index: found}, by_hand)
+        if by_hand is not None:
+            shown.mark(index, found, by_hand)
         else:
             shown.put({index: found})
             shown.edited.discard(index)
