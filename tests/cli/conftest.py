@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.classes import ZONE_CLASSES
+from napari_diffraction.learning.classes import NATURAL_SHARES, ZONE_CLASSES
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 
@@ -29,9 +29,15 @@ class FakeCard:
     path: Path = Path("zones.safetensors")
 
 
+@dataclass(frozen=True)
+class FakeKind:
+    shares: Mapping[str, float] | None = field(default_factory=lambda: NATURAL_SHARES)
+
+
 @dataclass
 class FakeClassifier:
     card: FakeCard = field(default_factory=FakeCard)
+    kind: FakeKind = field(default_factory=FakeKind)
 
 
 @dataclass(frozen=True)

@@ -325,13 +325,17 @@ def classify(
     """
     import time
 
-    from napari_diffraction.cli.classification import classify_to_csv, expected_shares
+    from napari_diffraction.cli.classification import (
+        classify_to_csv,
+        expected_shares,
+        usual_shares,
+    )
     from napari_diffraction.learning.registry import load_model
 
     output_file(output, (".csv",))
-    shares = expected_shares(share or [])
-    stack = _open(inputs, dataset, pc)
     classifier = load_model(model)
+    shares = expected_shares(share or [], usual_shares(classifier))
+    stack = _open(inputs, dataset, pc)
     start = time.perf_counter()
     table = classify_to_csv(
         stack,

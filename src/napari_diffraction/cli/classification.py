@@ -193,7 +193,7 @@ def classify_to_csv(
     from napari_diffraction.simulation.redraw import preprocessed
 
     output_file(output, (".csv",))
-    shares = NATURAL_SHARES if shares is None else shares
+    shares = usual_shares(classifier) if shares is None else shares
     run = _identity(stack, classifier, shares) | {"preprocess": preprocess}
     stack = preprocessed(stack, preprocess)
     if resume and _is_done(output, run):
@@ -228,13 +228,22 @@ def classify_to_csv(
     return table
 
 
-def expected_shares(pairs: Sequence[str]) -> dict[str, float] | None:
+def usual_shares(classifier: Classifier) -> Mapping[str, float]:
+    """Shares of its classes that a model counts with where nothing else is said."""
+    return classifier.kind.shares or classifier.card.shares
+
+
+def expected_shares(
+    pairs: Sequence[str], usual: Mapping[str, float] = NATURAL_SHARES
+) -> dict[str, float] | None:
     """Read the shares of classes that a person expects.
 
     Parameters
     ----------
     pairs
         ``CLASS=SHARE``; classes that are not named keep their proportions among themselves.
+    usual
+        Usual shares of all classes.
 
     Returns
     -------
@@ -255,12 +264,12 @@ def expected_shares(pairs: Sequence[str]) -> dict[str, float] | None:
             given[name] = float(text)
         except ValueError:
             given[name] = -1.0
-        if name not in NATURAL_SHARES or not 0 < given[name] < 1:
+        if name not in usual or not 0 < given[name] < 1:
             raise InputError(
                 f"--share {pair}: write --share CLASS=SHARE, CLASS being one of "
-                f"{', '.join(NATURAL_SHARES)}, and SHARE between 0 and 1."
+                f"{', '.join(usual)}, and SHARE between 0 and 1."
             )
-    rest = {name: share for name, share in NATURAL_SHARES.items() if name not in given}
+    rest = {name: share for name, share in usual.items() if name not in given}
     left = 1 - sum(given.values())
     if (rest and left <= 0) or (not rest and abs(left) > 1e-6):
         raise InputError("The shares of all classes must be 1 in sum: mend the --share options.")
