@@ -31,7 +31,7 @@ from napari_diffraction.crystal.materials import material, paper_materials, teac
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
 from napari_diffraction.learning.bravais_data import PatternMaker, draw
-from napari_diffraction.learning.bravais_view import SIDE
+from napari_diffraction.learning.bravais_view import SIDE, standardise
 from napari_diffraction.learning.inference import choose_device
 from napari_diffraction.learning.metrics import balanced_accuracy, confusion_matrix
 from napari_diffraction.learning.plots import confusion_figure
@@ -111,7 +111,9 @@ def simulate(names: list[str], each: int, seed: int, hardness: float) -> Pattern
     which = torch.arange(len(names)).repeat_interleave(each)
     parts = []
     for some in which.split(128):
-        seen, label, *_ = maker.batch(draw(len(some), rng, hardness, empty=0.0), some.to(device))
+        drawn = draw(len(some), rng, hardness, empty=0.0)
+        frames, lit, label, _ = maker.frames(drawn, some.to(device))
+        seen = standardise(frames, lit)
         parts.append((seen.half(), label))
     seen, label = (torch.cat(part) for part in zip(*parts, strict=True))
     return Patterns(seen, label, [names[i] for i in which])
