@@ -106,6 +106,7 @@ def test_the_choice_stays_and_a_list_that_is_gone_is_forgotten(own, qtbot):
     (own / "a.safetensors").unlink()
     MODELS.changed.emit()
     assert combo.currentData().name == "z"
-    combo.deleteLater()
+    gone = ModelCombo()
+    gone.deleteLater()
     qtbot.wait(50)
     MODELS.changed.emit()

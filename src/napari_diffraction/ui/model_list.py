@@ -80,9 +80,9 @@ class ModelCombo(QComboBox):
         self.clear()
         for card in cards:
             self.addItem(self._title(card), card)
-        self.blockSignals(False)
         if chosen is None or not self.choose(chosen.name):
             self.setCurrentIndex(0 if cards else -1)
+        self.blockSignals(False)
         self.currentIndexChanged.emit(self.currentIndex())
 
     def choose(self, name: str) -> bool:
