@@ -28,7 +28,7 @@ def images() -> np.ndarray:
 def test_spots_are_drawn_alike_around_the_beam() -> None:
     centre = (300.0, 180.0)
     position = np.array([[400.0, 180.0], [300.0, 80.0], [250.0, 180.0]])
-    image = redraw(position, centre, 512)
+    image = redraw(position, centre, 400)
     assert image.shape == (SIZE, SIZE)
     assert set(np.unique(image)) == {0, 255}
     labels, n = ndimage.label(image)

@@ -73,7 +73,14 @@ def radial_background(image: NDArray[np.float32], beam: tuple[float, float]) -> 
     dark = _hidden(image, profile, noise, cx, cy, floor)
     if _HIDDEN[0] < dark.mean() < _HIDDEN[1]:
         unknown |= dark
-        profile, _ = _rings(image, unknown, cx, cy, _SAMPLES)
+        profile, noise = _rings(image, unknown, cx, cy, _SAMPLES)
+        # An arm across the rings has drawn the centre to its side.
+        for _ in range(2):
+            dx, dy = _step(image, unknown, profile, noise, cx, cy)
+            if not 0.2 < np.hypot(dx, dy) < 4:
+                break
+            cx, cy = cx + dx, cy + dy
+            profile, noise = _rings(image, unknown, cx, cy, _SAMPLES)
     return Background((cx, cy), _spread(profile, image.shape, cx, cy), unknown)
 
 
@@ -116,12 +123,12 @@ def _settle(image: NDArray[np.float32], start: tuple[float, float]) -> tuple[flo
     for _ in range(_MOVES):
         dx, dy = _step(image, unknown, profile, noise, x, y)
         length = float(np.hypot(dx, dy))
+        if not 0 < length < np.inf:
+            break
         if length > _LONGEST:
             dx, dy = dx * _LONGEST / length, dy * _LONGEST / length
         if np.hypot(x + dx - start[0], y + dy - start[1]) > _FARTHEST * max(image.shape):
             return *start, _misfit(_rings(image, unknown, *start, _FEW)[1])
-        if length == 0:
-            break
         profile, noise = _rings(image, unknown, x + dx, y + dy, _FEW)
         new = _misfit(noise)
         if new > misfit:
