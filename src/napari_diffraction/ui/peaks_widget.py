@@ -308,7 +308,8 @@ class PeaksWidget(Panel):
         if index is None or not shown.is_shown:
             return ""
         if not shown.looked[index]:
-            return "Its peaks are being looked for." if self._latest.running else ""
+            waiting = "Its peaks are being looked for, which takes up to a minute the first time."
+            return waiting if self._latest.running else ""
         mine = shown.features(index)
         zonal, by_hand = int(mine["zonal"].sum()), int(mine["by_hand"].sum())
         text = f"Pattern {index}: {len(mine)} peaks, {zonal} on its net (orange)"
