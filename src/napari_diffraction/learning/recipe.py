@@ -92,7 +92,7 @@ class BravaisRecipe:
     summary: str = "Names the Bravais lattice of a Kikuchi pattern without a phase list."
     seed: int = 1
     structures: int = 98_000
-    rounds: int = 26
+    rounds: int = 23
     fresh: int = 3
     again: int = 5
     batch_size: int = 128

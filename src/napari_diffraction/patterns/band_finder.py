@@ -94,7 +94,7 @@ def find_bands(
     return found
 
 
-@njit(fastmath=True, nogil=True, cache=True)
+@njit(fastmath=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _find(
     pictures: Any,
     weights: Any,
@@ -129,7 +129,7 @@ def _find(
         _profiles(pictures[i], weight, centre, far, normal[i], count[i], profile[i], area[i])
 
 
-@njit(fastmath=True, nogil=True, cache=True)
+@njit(fastmath=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _radon(picture: Any, weight: Any, slopes: Any, padded: Any, sums: Any) -> None:
     """Sums along x = t + slope (y - c), then along y = t + slope (x - c), by t from -s/4."""
     side = picture.shape[0]
@@ -158,7 +158,7 @@ def _radon(picture: Any, weight: Any, slopes: Any, padded: Any, sums: Any) -> No
                     line[t] += rest * left[t] + part * right[t]
 
 
-@njit(fastmath=True, nogil=True, cache=True)
+@njit(fastmath=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _filter(sums: Any, lit: Any, contrast: Any) -> None:
     """Best contrast of inside and outside among the filters, in units of its noise."""
     families, width = sums.shape
@@ -190,7 +190,7 @@ def _filter(sums: Any, lit: Any, contrast: Any) -> None:
                 best[t] = max(best[t], value if enough else none)
 
 
-@njit(fastmath=True, nogil=True, cache=True)
+@njit(fastmath=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _maxima(contrast: Any, slopes: int, maxima: Any) -> int:
     """Local maxima (contrast, family, place) of the two families of lines."""
     width = contrast.shape[1]
@@ -220,14 +220,14 @@ def _maxima(contrast: Any, slopes: int, maxima: Any) -> int:
     return found
 
 
-@njit(fastmath=True, nogil=True, cache=True)
+@njit(fastmath=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _vertex(left: float, middle: float, right: float) -> float:
     """Where the parabola through three neighbouring values has its maximum, -0.5 to 0.5."""
     bend = left - 2 * middle + right
     return 0.5 * (left - right) / bend if bend < -1e-6 else 0.0
 
 
-@njit(fastmath=True, nogil=True, cache=True)
+@njit(fastmath=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _planes(
     maxima: Any,
     found: int,
@@ -270,7 +270,7 @@ def _planes(
     return kept
 
 
-@njit(fastmath=True, nogil=True, cache=True)
+@njit(fastmath=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _distances(pc: Any, far: Any) -> None:
     """Inverse distances of the pixels from the sample, the screen's being 1."""
     side = len(far)
@@ -281,7 +281,7 @@ def _distances(pc: Any, far: Any) -> None:
             far[row, column] = 1 / math.sqrt(1 + x * x + y * y)
 
 
-@njit(fastmath=True, nogil=True, cache=True)
+@njit(fastmath=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _profiles(
     picture: Any, weight: Any, pc: Any, far: Any, normal: Any, count: int, profile: Any, area: Any
 ) -> None:
