@@ -26,13 +26,15 @@ Centre = tuple[float, float, float]
 
 #: Patterns that are looked at, evenly spread over the stack.
 _SAMPLE = 48
+#: Patterns of a scan are of few grains: more than this many tell nothing new.
+_INDEPENDENT = 16
 #: First grid: from the top and the distance; x is near the middle of any camera.
 _DOWN = [0.1 + 0.05 * step for step in range(12)]
 _DISTANCES = [0.6 * 1.1**step for step in range(-5, 9)]
 #: Steps around the best centre so far, sideways and down, and of the logarithm of the distance.
 _STEPS = ((0.04, 0.025, 0.05), (0.02, 0.0125, 0.025), (0.01, 0.006, 0.012))
 #: Usual deviation of cameras from `band_view.USUAL_CENTRE`; the last one of the logarithm.
-_USUAL = np.array([0.04, 0.12, 0.3])
+_USUAL = np.array([0.03, 0.08, 0.15])
 #: Ratios and angles of a cell that its crystal system leaves open.  With a wrong centre some
 #: lattice can always be bent to fit; one that cannot be bent fits by chance hardly ever, so each
 #: open number costs as much of the logarithm of the likelihood.
@@ -136,4 +138,5 @@ def _merit(
     sure = logsumexp(told - costs, axis=1)
     usual = np.array(band_view.USUAL_CENTRE)
     off = np.array([centre[0] - usual[0], centre[1] - usual[1], np.log(centre[2] / usual[2])])
-    return float(sure.sum() - 0.5 * ((off / _USUAL) ** 2).sum())
+    evidence = sure.mean() * min(len(sure), _INDEPENDENT)
+    return float(evidence - 0.5 * ((off / _USUAL) ** 2).sum())
