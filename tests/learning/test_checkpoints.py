@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision import models
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning import picture_networks
@@ -64,6 +65,24 @@ def test_weights_are_found_however_they_are_kept(
         logits = trained(torch.from_numpy(seen)[None, None])["class"]
     expected = torch.softmax(logits, 1).numpy()
     np.testing.assert_allclose(model.probabilities([seen]), expected, atol=0.02)
+
+
+def test_grey_goes_in_as_it_did_where_the_weights_come_from(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    theirs = models.resnet18(num_classes=len(CLASSES)).eval()
+    theirs.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)  # for grey alone
+    path, output = tmp_path / "grey.pt", tmp_path / "new.safetensors"
+    torch.save(theirs.state_dict(), path)
+    from_state_dict(path, "resnet18", CLASSES, output, preprocessing=PREPARED, normalised=False)
+    seen = picture(np.random.default_rng(0).poisson(9, (40, 40)), PREPARED)
+    with torch.inference_mode():
+        logits = theirs(torch.from_numpy(seen)[None, None].float() / 255)
+    expected = torch.softmax(logits, 1).numpy()
+    found = load_model(str(output)).probabilities([seen])
+    np.testing.assert_allclose(found, expected, atol=0.02)
+    scaled = tmp_path / "scaled.safetensors"
+    from_state_dict(path, "resnet18", CLASSES, scaled, preprocessing=PREPARED)
+    assert np.abs(load_model(str(scaled)).probabilities([seen]) - expected).max() > 0.02
 
 
 def test_other_weights_are_refused_in_one_sentence(trained: nn.Module, tmp_path: Path) -> None:

@@ -108,6 +108,10 @@ def convert(
     white: Annotated[
         float, typer.Option(min=1, max=100, help="Percentile of a pattern that is white.")
     ] = 100.0,
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="Grey went in from 0 to 1, not scaled as for photographs."),
+    ] = False,
     name: Name = "",
 ) -> None:
     """Make a model of weights that were trained with PyTorch elsewhere."""
@@ -119,7 +123,9 @@ def convert(
     from napari_diffraction.learning.checkpoints import from_state_dict
 
     made = Preprocessing(size=size, grey=grey, black=black, white=white)
-    from_state_dict(checkpoint, network, class_, output, preprocessing=made, name=name)
+    from_state_dict(
+        checkpoint, network, class_, output, preprocessing=made, normalised=not raw, name=name
+    )
     print(
         f"{output}: the model; check it with evaluate, as its probabilities are not calibrated.  "
         "models import takes it into the list."

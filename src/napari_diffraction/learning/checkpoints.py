@@ -19,6 +19,7 @@ from napari_diffraction.learning.picture_recipe import Preprocessing
 _DEEPEST = 3
 #: What a file may lack, as old versions of PyTorch did not write it.
 _SPARED = "num_batches_tracked"
+_COLOURS = 3
 
 
 def from_state_dict(
@@ -28,6 +29,7 @@ def from_state_dict(
     output: Path,
     *,
     preprocessing: Preprocessing,
+    normalised: bool = True,
     name: str = "",
     summary: str = "",
 ) -> Path:
@@ -48,6 +50,8 @@ def from_state_dict(
         The model file, ``.safetensors``.
     preprocessing
         How patterns were made into pictures for the network.
+    normalised
+        Whether grey was then scaled as for torchvision's weights; else it went in from 0 to 1.
     name, summary
         What the model list shows; empty: the file's name, and where the weights come from.
 
@@ -63,7 +67,7 @@ def from_state_dict(
     """
     if len(set(classes)) < 2 or len(set(classes)) < len(classes):
         raise InputError("Name two or more classes, each once, in the order of the outputs.")
-    built = picture_networks.build(len(classes), network)
+    built = picture_networks.build(len(classes), network, normalised)
     built.load_state_dict(_fitted(path, _weights(path), built, network, len(classes)))
     card = ModelCard(
         name=name or output.stem,
@@ -71,7 +75,7 @@ def from_state_dict(
         summary=summary or f"Weights of {path.name}, a {network} trained elsewhere.",
         network="pictures",
         classes=tuple(classes),
-        options={"name": network},
+        options={"name": network} | ({} if normalised else {"normalised": False}),
         scale=1.0,
         bias=(0.0,) * len(classes),
         shares=dict.fromkeys(classes, 1 / len(classes)),
@@ -134,7 +138,10 @@ def _fitted(
         )
     fitted = {n: weights.get(theirs + n.removeprefix(ours), wanted[n]) for n in wanted}
     for name, values in fitted.items():
-        if values.shape != wanted[name].shape:
+        if values.ndim == 4 and values.shape[1] == 1 < wanted[name].shape[1] == _COLOURS:
+            # Made for grey alone, which is given here three times.
+            fitted[name] = values.repeat(1, _COLOURS, 1, 1) / _COLOURS
+        elif values.shape != wanted[name].shape:
             there, here = tuple(values.shape), tuple(wanted[name].shape)
             raise InputError(
                 f"{path} holds another {network}: {name} is {there}, and with {n_classes} classes "

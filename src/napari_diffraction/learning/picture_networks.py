@@ -44,6 +44,8 @@ class PictureNetwork(nn.Module):
         3 for networks for colours, to which grey is given three times.
     first_cell
         Where the first cell of `explain_layer` looks, in pixels of the picture.
+    normalised
+        Whether grey is scaled as for torchvision's weights; else it goes in from 0 to 1.
     """
 
     def __init__(
@@ -53,9 +55,11 @@ class PictureNetwork(nn.Module):
         explain_layer: nn.Module,
         channels: int = 3,
         first_cell: float = 0.0,
+        normalised: bool = True,
     ) -> None:
         super().__init__()
         self.body, self.channels, self.first_cell = body, channels, first_cell
+        self.normalised = normalised
         # Known by name in the body already, so not to be kept twice.
         self._layers = (last_layer, explain_layer)
 
@@ -74,7 +78,8 @@ class PictureNetwork(nn.Module):
         import copy
 
         parts = copy.deepcopy((self.body, *self._layers), memo)
-        return PictureNetwork(*parts, self.channels, self.first_cell).train(self.training)
+        made = PictureNetwork(*parts, self.channels, self.first_cell, self.normalised)
+        return made.train(self.training)
 
     def forward(self, picture: Tensor, label: Tensor | None = None) -> dict[str, Tensor]:
         """Judge pictures, or with labels return the loss.
@@ -86,7 +91,9 @@ class PictureNetwork(nn.Module):
         label : Tensor of int, (n,)
         """
         grey = picture.float() / 255
-        planes = [(grey - _MEAN[i]) / _DEVIATION[i] for i in range(self.channels)]
+        planes = [grey] * self.channels
+        if self.normalised:
+            planes = [(x - _MEAN[i]) / _DEVIATION[i] for i, x in enumerate(planes)]
         logits = self.body(torch.cat(planes, dim=1).to(memory_format=torch.channels_last))
         if label is None:
             return {"class": logits}
@@ -171,9 +178,12 @@ PICTURE_NETWORKS: dict[str, Callable[[int, bool], nn.Module]] = {
 }
 
 
-def build(n_classes: int, name: str) -> nn.Module:
+def build(n_classes: int, name: str, normalised: bool = True) -> nn.Module:
     """Make a network with random weights, as `Classifier` wants it."""
-    return _row(name)(n_classes, False)
+    network = _row(name)(n_classes, False)
+    if isinstance(network, PictureNetwork):  # the others scale grey in their own way
+        network.normalised = normalised
+    return network
 
 
 def build_pretrained(n_classes: int, name: str) -> tuple[nn.Module, str]:

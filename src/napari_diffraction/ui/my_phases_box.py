@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -199,15 +198,9 @@ class MyPhasesBox(QWidget):
         )
 
     def _checked_name(self, phases: tuple[str, ...]) -> str:
-        from napari_diffraction.learning.registry import list_models, user_folder
+        from napari_diffraction.learning.model_files import usable_name
 
-        name = self.name.text().strip() or _usual_name(phases)
-        if not re.fullmatch(r"[\w][\w .+-]{0,79}", name):
-            raise InputError(f"'{name}' is no name for a model: use letters, digits, - and _.")
-        mine = user_folder() / f"{name}.safetensors"
-        if any(card.name == name and Path(card.path) != mine for card in list_models()):
-            raise InputError(f"There is a model '{name}' already: give this one another name.")
-        return name
+        return usable_name(self.name.text().strip() or _usual_name(phases), "replace")
 
     def run(self) -> None:
         """Train; a model of the same name is replaced."""
