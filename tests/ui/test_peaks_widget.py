@@ -136,11 +136,10 @@ def test_moving_the_beam_moves_the_redrawn_pattern(opened, qtbot):
     redrawn = viewer.layers["run42 - redrawn"]
     before = np.asarray(redrawn.data[0])
     beam = viewer.layers["run42 - beam centre"]
-    beam.selected_data = {0}
-    beam._move({0}, beam.data[0] + [0, 12, 0])
-    beam.events.data(value=beam.data, action="changed", data_indices=(0,), vertex_indices=((),))
+    wanted = beam.data[0] + [0, 12, 0]
+    beam.data = wanted[None]
     settled(qtbot, panel, 0)
-    assert panel.shown.centre(0)[1] == pytest.approx(beam.data[0][1])
+    assert panel.shown.centre(0)[1] == pytest.approx(wanted[1])
     assert (np.asarray(redrawn.data[0]) != before).any()
 
 
