@@ -39,7 +39,7 @@ from napari_diffraction.learning.classifier import Classifier, ModelCard
 from napari_diffraction.learning.inference import classify
 from napari_diffraction.learning.registry import load_model
 from napari_diffraction.patterns.readers import open_stack
-from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import finish
 from spot_simulation_speed import print_table, processor, save
 
@@ -152,11 +152,16 @@ def peer_rate(signal: Any, frames: np.ndarray, count: int) -> Callable[[], Rate]
     return measure
 
 
+def in_memory(frames: np.ndarray) -> PatternStack:
+    """The scan without a file."""
+    return PatternStack(da.from_array(frames), "scan", geometry=KikuchiGeometry(pc=PC))
+
+
 def judge(classifier: Classifier, frames: np.ndarray) -> float:
     """Greatest difference in probability between the quick way and plain 32-bit numbers."""
-    quick = finish(classify(PatternStack(da.from_array(frames), "scan"), classifier, device="cpu"))
+    quick = finish(classify(in_memory(frames), classifier, device="cpu"))
     columns = [name for name in quick if name.startswith("p_")]
-    look = classifier.kind.looker(PatternStack(da.from_array(frames), "scan"))
+    look = classifier.kind.looker(in_memory(frames))
     seen = [look(frame) for frame in frames.reshape(-1, SIDE, SIDE)]
     inputs = classifier.kind.tensors(seen)
     with torch.inference_mode():
@@ -209,7 +214,7 @@ def main() -> None:
     print(f"bfloat16 changes no probability by more than {about['difference in probability']:.4f}")
     with tempfile.TemporaryDirectory() as folder:
         path = write(frames, Path(folder))
-        memory = PatternStack(da.from_array(frames), "scan")
+        memory = in_memory(frames)
         measures: dict[str, Callable[[], Rate]] = {
             "from memory": our_rate(lambda: memory, classifier, "cpu", options.batch),
             "from a file": our_rate(lambda: open_stack(path), classifier, "cpu", options.batch),
