@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QImage
+from qtpy.QtWidgets import QScrollArea
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning import registry
@@ -232,8 +233,9 @@ def test_nothing_is_cut_off_on_a_laptop(opened, trained, qtbot):
     with qtbot.waitSignal(panel.bar.finished, timeout=60_000):
         panel.run()
     qtbot.wait(200)
-    area = panel.content.parentWidget().parentWidget()
-    assert panel.content.parentWidget().minimumSizeHint().width() <= area.width()
+    area = panel.findChild(QScrollArea)
+    assert panel.width() < 420
+    assert area.widget().minimumSizeHint().width() <= area.viewport().width()
     assert viewer.window._qt_window.width() <= 1280
     for part in (panel.curves, panel.classify_button, panel.save_button):
         assert part.isVisible()

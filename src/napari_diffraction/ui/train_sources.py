@@ -38,6 +38,13 @@ _VOLUME = (300.0, 1500.0)
 _OF_A_CELL, _EMPTY, _DOUBLE = 50, 0.15, 0.15
 
 
+def narrow(combo: QComboBox) -> QComboBox:
+    """Let a list be narrower than its longest line, so that it fits into a dock."""
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(12)
+    return combo
+
+
 class TrainSources(QWidget):
     """Three kinds of sources, each with a box to tick.
 
@@ -82,11 +89,7 @@ class TrainSources(QWidget):
         self.labels = named(QComboBox(), "Labels", TRAIN["labels"])
         fields = form()
         for title, combo in (("Layer", self.layer), ("Labels", self.labels)):
-            combo.setSizeAdjustPolicy(
-                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-            )
-            combo.setMinimumContentsLength(12)
-            fields.addRow(title, combo)
+            fields.addRow(title, narrow(combo))
         column.addLayout(fields)
         self.layer.currentIndexChanged.connect(self._fill_labels)
         self.labels.currentIndexChanged.connect(lambda _: self.changed.emit())
@@ -102,8 +105,8 @@ class TrainSources(QWidget):
         self.paths.setFixedHeight(_LINES * self.fontMetrics().height() + 12)
         row = QHBoxLayout()
         for text, tip, slot in (
-            ("Add folder…", "add_folder", self._ask_folder),
-            ("Add file…", "add_file", self._ask_file),
+            ("Folder…", "add_folder", self._ask_folder),
+            ("File…", "add_file", self._ask_file),
             ("Remove", "remove", self._remove),
         ):
             row.addWidget(button(text, TRAIN[tip], slot))
@@ -113,7 +116,7 @@ class TrainSources(QWidget):
 
     def _build_simulation(self) -> QWidget:
         content, column = plain()
-        self.kind = named(QComboBox(), "What is simulated", TRAIN["kind"])
+        self.kind = named(narrow(QComboBox()), "What is simulated", TRAIN["kind"])
         self.kind.addItems([_SPOTS, _BANDS])
         self.patterns = named(QSpinBox(), "Simulated patterns", TRAIN["patterns"])
         self.patterns.setRange(100, 1_000_000)

@@ -18,7 +18,7 @@ from napari_diffraction.ui.model_list import MODELS
 from napari_diffraction.ui.panel import Panel, button, form, group, named, sentence
 from napari_diffraction.ui.tooltips import TRAIN
 from napari_diffraction.ui.train_curves import TrainCurves
-from napari_diffraction.ui.train_sources import TrainSources
+from napari_diffraction.ui.train_sources import TrainSources, narrow
 from napari_diffraction.ui.train_work import training
 from napari_diffraction.ui.work import WorkBar
 
@@ -64,11 +64,11 @@ class TrainWidget(Panel):
     # -- the parts ------------------------------------------------------------------------------
     def _build(self) -> None:
         self.sources = TrainSources(self._coordinator)
-        self.network = named(QComboBox(), "Network", TRAIN["network"])
+        self.network = named(narrow(QComboBox()), "Network", TRAIN["network"])
         for name, title in NETWORKS.items():
             self.network.addItem(title, name)
         self.pretrained = named(QCheckBox("start from photographs"), "Start", TRAIN["pretrained"])
-        self.grey = named(QComboBox(), "Pictures", TRAIN["grey"])
+        self.grey = named(narrow(QComboBox()), "Pictures", TRAIN["grey"])
         self.grey.addItems(list(_GREYS))
         self.size_box = named(QSpinBox(), "Size of the pictures", TRAIN["size"])
         self.size_box.setRange(16, 1024)
