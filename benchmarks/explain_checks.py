@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--patterns", type=int, default=60)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    check = {"zones": spots, "bravais": bands}
+    check = {"zones": spots, "bands": bands}
     for name in arguments.models:
         classifier = load_model(name)
         check[classifier.card.network](classifier, arguments.patterns, arguments.methods)

@@ -46,7 +46,8 @@ class _Layer(nn.Module):
         message = torch.relu(mine[:, :, None] + theirs[:, None] + self.angle(edge))
         told = (message * share[:, None, :, None]).sum(dim=2)
         x = x + self.gather(torch.cat([seen.transpose(1, 2).reshape(n, k, width), told], dim=-1))
-        return x + self.alone(x)
+        out: Tensor = x + self.alone(x)
+        return out
 
 
 class BandNetwork(nn.Module):

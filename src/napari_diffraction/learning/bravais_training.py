@@ -252,8 +252,8 @@ def moved_centre(
     """
     scale = 1 + shift[:, None, 2] / pc[:, None, 2]
     x, y, z = normal[..., 0], normal[..., 1], normal[..., 2]
-    z = z + (x * shift[:, None, 0] - y * shift[:, None, 1]) / pc[:, None, 2]
-    moved = np.stack([x * scale, y * scale, z], axis=-1)
+    away = z + (x * shift[:, None, 0] - y * shift[:, None, 1]) / pc[:, None, 2]
+    moved = np.stack([x * scale, y * scale, away], axis=-1)
     length = np.linalg.norm(moved, axis=-1, keepdims=True)
     return np.asarray(moved / np.maximum(length, 1e-6), np.float32)
 

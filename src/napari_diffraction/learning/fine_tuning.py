@@ -344,7 +344,7 @@ def _descend(
 def _even_bias(card: ModelCard) -> NDArray[np.float64]:
     """Bias that takes logits to even shares of the classes."""
     shares = np.array([card.shares[name] for name in card.classes])
-    return np.asarray(card.bias, float) - np.log(np.maximum(shares, 1e-4))
+    return np.asarray(np.asarray(card.bias) - np.log(np.maximum(shares, 1e-4)))
 
 
 def _share(label: NDArray[np.int64], logits: NDArray[np.float64]) -> float:

@@ -17,6 +17,7 @@ from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning import band_view
 from napari_diffraction.learning.bravais_data import NO_PATTERN
+from napari_diffraction.patterns.band_finder import find_bands
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _merit(
     card = classifier.card
     square = np.array([band_view.centre_in_square(centre, stack.frame_shape)], np.float32)
     with torch.inference_mode():
-        inputs = band_view.as_inputs(band_view.find_bands(*pictures, square, band_view.BANDS))
+        inputs = band_view.as_inputs(find_bands(*pictures, square, band_view.BANDS))
         out = classifier.network(*(one.to(classifier.device) for one in inputs))
     logits = card.scale * out[classifier.kind.head].float().cpu().numpy() + np.array(card.bias)
     # No centre makes a pattern more of a pattern: only what kind it is counts.

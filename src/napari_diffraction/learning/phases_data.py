@@ -144,9 +144,9 @@ def narrow(drawn: Draw, recipe: PhasesRecipe, rng: np.random.Generator) -> Draw:
     if recipe.voltage:
         profile[:, 0] = wavelength(recipe.voltage)
     if recipe.pc:
-        pc = np.array(recipe.pc) + recipe.pc_spread * rng.normal(size=pc.shape)
-        pc[:, 2] = np.maximum(pc[:, 2], 0.1)
-        pc = _in_square(pc, recipe)
+        centres = np.array(recipe.pc) + recipe.pc_spread * rng.normal(size=pc.shape)
+        centres[:, 2] = np.maximum(centres[:, 2], 0.1)
+        pc = _in_square(centres, recipe)
     if recipe.shape:
         h, w = recipe.shape
         side = max(h, w)

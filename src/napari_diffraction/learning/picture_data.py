@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -10,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_diffraction.crystal.structure import Structure
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing, writing_error
 from napari_diffraction.learning.labelled import Reviewed, check_classes, open_labelled
@@ -126,6 +127,7 @@ def load(recipe: PicturesRecipe, work: Path) -> Pictures:
         size = recipe.preprocessing.size
         labels = table["labels"]
         shape = (len(labels), size, size)
+        pictures: NDArray[np.uint8]
         if len(labels):
             pictures = np.memmap(work / _PICTURES, np.uint8, "r", shape=shape)
         else:
@@ -270,7 +272,7 @@ def _kikuchi(source: KikuchiSource, seed: list[int]) -> Iterator[_Pattern]:
     from napari_diffraction.simulation.kikuchi import KikuchiConditions, simulate_kikuchi
     from napari_diffraction.simulation.kikuchi_effects import realistic_rows
 
-    names = {
+    names: dict[str, Callable[[Structure], str]] = {
         "lattice": lambda one: one.lattice,
         "structure": lambda one: one.name,
         "laue": lambda one: laue_group(one.space_group),

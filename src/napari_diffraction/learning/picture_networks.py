@@ -131,13 +131,15 @@ def xception(n_classes: int, pretrained: bool) -> nn.Module:
     """Chollet (2017), as Kaufmann et al. (2020) used it; from timm."""
     try:
         with without_triton():
-            import timm  # type: ignore[import-untyped]
+            import timm
     except ImportError as error:
         raise InputError(
             "The network xception needs timm: install it (pip install timm), or take another."
         ) from error
     try:
-        body = timm.create_model("legacy_xception", pretrained=pretrained, num_classes=n_classes)
+        body: Any = timm.create_model(
+            "legacy_xception", pretrained=pretrained, num_classes=n_classes
+        )
     except Exception as error:  # whatever the hub's client raises without a connection
         if pretrained:
             raise NotFetchedError(type(error).__name__) from error
@@ -158,7 +160,9 @@ def compact(n_classes: int, pretrained: bool) -> nn.Module:
 
 def fasterrcnn_resnet50_fpn(n_classes: int, pretrained: bool) -> nn.Module:
     """Ren et al. (2015), as Gorelik et al. (2025) used it; trained on COCO."""
-    from napari_diffraction.learning.detection import DetectionNetwork, detection
+    from torchvision.models import detection
+
+    from napari_diffraction.learning.detection import DetectionNetwork
 
     enum = detection.FasterRCNN_ResNet50_FPN_Weights
     return DetectionNetwork(n_classes, _fetched(enum.DEFAULT.url) if pretrained else None)

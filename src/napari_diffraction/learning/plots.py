@@ -85,10 +85,14 @@ def coverage_figure(curves: Mapping[str, pd.DataFrame], thresholds: pd.DataFrame
     for (name, curve), colour in zip(curves.items(), cycle(OKABE_ITO[4:] + OKABE_ITO[:4])):
         axes.step(curve["coverage"], curve["accuracy"], where="post", color=colour, label=name)
     columns = ["threshold", "coverage", "accuracy"]
-    for threshold, *point in thresholds.reindex(columns=columns).drop_duplicates().to_numpy():
-        axes.plot(*point, "o", color="black", markersize=4)
+    for threshold, kept, right in thresholds.reindex(columns=columns).drop_duplicates().to_numpy():
+        axes.plot(kept, right, "o", color="black", markersize=4)
         axes.annotate(
-            f"{threshold:.3f}", point, xytext=(-4, 5), textcoords="offset points", ha="right"
+            f"{threshold:.3f}",
+            (kept, right),
+            xytext=(-4, 5),
+            textcoords="offset points",
+            ha="right",
         )
     axes.set_xlabel("share of the patterns that is kept")
     axes.set_ylabel("share of these that is right")

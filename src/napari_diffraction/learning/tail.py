@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -58,15 +59,16 @@ def tail_of(network: nn.Module, output: str, n_classes: int, inputs: Sequence[Te
     """
     one = [values[:1] for values in inputs]
     if hasattr(network, "look") and hasattr(network, "judge"):
-        judge = network.judge
+        look: Any = network.look
+        judge: Any = network.judge
         with torch.no_grad():
-            looked = network.look(*one)
+            looked = look(*one)
         out = judge(looked)[output]
         head = _linear_before(network, out, n_classes)
         own = set(head.parameters())
         others = [p for p in _weights_before(network, out) if p not in own]
         return Tail(
-            network.look,
+            look,
             lambda seen: judge(seen)[output],
             tuple(head.parameters()),
             tuple(others),

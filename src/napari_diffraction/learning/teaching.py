@@ -72,7 +72,7 @@ def teach_most(
     if not rows:
         return np.empty(0, np.int64)
     chosen = farthest(np.concatenate(found), doubt[rows], count)
-    return index[np.array(rows)[chosen]]
+    return np.asarray(index[np.array(rows)[chosen]])
 
 
 def farthest(found: NDArray[np.floating], doubt: NDArray[np.floating], count: int) -> Indices:
