@@ -94,7 +94,7 @@ def bands(classifier: Classifier, n: int, methods: list[str]) -> None:
         work = simulate_kikuchi([load_structure(name)], conditions, patterns=n, size=96, seed=3)
         images[name] = finish(work).images
     explainer = {
-        name: Explainer(classifier, stack_of(frames, KikuchiGeometry()), "cpu")
+        name: Explainer(classifier, stack_of(frames, KikuchiGeometry(pc=conditions.pc)), "cpu")
         for name, frames in images.items()
     }
     removed_by(explainer["Ni"], images["Ni"], methods, without_bands)
@@ -112,16 +112,18 @@ def bands(classifier: Classifier, n: int, methods: list[str]) -> None:
             f"  {METHODS[method]:<11} Ni and Al of the same orientation: correlation "
             f"{np.median(same):.2f} (another orientation {np.median(other):.2f})"
         )
-    masked(classifier, images["Ni"], methods)
+    masked(classifier, images["Ni"], methods, conditions.pc)
 
 
-def masked(classifier: Classifier, frames: Array, methods: list[str]) -> None:
+def masked(
+    classifier: Classifier, frames: Array, methods: list[str], pc: tuple[float, float, float]
+) -> None:
     """Print how much of the heat lies on the rim of a circular mask."""
     rows, columns = np.mgrid[: frames.shape[1], : frames.shape[2]]
     middle = (np.array(frames.shape[1:]) - 1) / 2
     radius = np.hypot(rows - middle[0], columns - middle[1]) / (frames.shape[1] / 2)
     seen = np.where(radius < 0.95, frames, 0)
-    explainer = Explainer(classifier, stack_of(seen, KikuchiGeometry()), "cpu")
+    explainer = Explainer(classifier, stack_of(seen, KikuchiGeometry(pc=pc)), "cpu")
     rim, inside = (radius > 0.87) & (radius < 0.95), radius <= 0.87
     for method in methods:
         heats = [explainer.explain(frame, None, method).heat for frame in seen]

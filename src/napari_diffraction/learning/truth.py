@@ -45,8 +45,8 @@ class Truth:
         Sentences on where the labels come from.
     """
 
-    labels: NDArray[np.str_]
-    groups: NDArray[np.str_] | None = None
+    labels: NDArray[Any]
+    groups: NDArray[Any] | None = None
     grouped_by: str = "pattern"
     notes: tuple[str, ...] = ()
 
@@ -91,7 +91,7 @@ def _notes(column: str) -> tuple[str, ...]:
     return () if column == "label" else (f"The labels are those of the column {column}.",)
 
 
-def _groups(labels: pd.DataFrame, stack: PatternStack) -> tuple[NDArray[np.str_] | None, str]:
+def _groups(labels: pd.DataFrame, stack: PatternStack) -> tuple[NDArray[Any] | None, str]:
     for column, name in _GROUPS.items():
         if column in labels:
             return labels[column].to_numpy(dtype=str), name
