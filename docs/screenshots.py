@@ -98,8 +98,10 @@ def take_lesson(viewer: object) -> None:
     work = Coordinator.of(viewer)
     _, classify = viewer.window.add_plugin_dock_widget(PLUGIN, "Classify patterns")
     classify.layer.choose(layer)
+    classify.model.choose("zones")
     classify.run()
     wait(lambda: not classify.bar.running)
+    viewer.window.remove_dock_widget(classify)
     _, review = viewer.window.add_plugin_dock_widget(PLUGIN, "Review patterns")
     for name in work.session.classes:
         for index in truth[truth == name].index[:10]:
@@ -171,9 +173,10 @@ def take_training(viewer: object) -> None:
     _, train = viewer.window.add_plugin_dock_widget(PLUGIN, "Train")
     train.sources.opened.setChecked(False)
     train.sources.simulated.setChecked(True)
-    train.sources.patterns.setValue(400)
+    train.sources.patterns.setValue(1200)
     train.size_box.setValue(64)
-    train.epochs.setValue(10)
+    train.epochs.setValue(20)
+    train.minutes.setValue(15)
     train.name.setText("our camera")
     train.run()
     wait(lambda: not train.bar.running, 1500)

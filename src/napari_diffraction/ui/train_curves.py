@@ -24,6 +24,8 @@ _ROWS = (
     ("balanced accuracy", (("", OKABE_ITO[2], "balanced_accuracy"),)),
 )
 _DOT = 2.5
+#: Pixels between the charts, beside the line of the title.
+_GAP = 8
 
 
 class TrainCurves(QWidget):
@@ -60,8 +62,9 @@ class TrainCurves(QWidget):
     def _area(self, row: int) -> QRectF:
         metrics = self.fontMetrics()
         line, left = metrics.height(), metrics.horizontalAdvance("0.00") + 6
-        height = (self.height() - 3 * line - 14) / len(_ROWS)
-        return QRectF(left, (row + 1) * line + row * height + 6, self.width() - left - 8, height)
+        height = (self.height() - 3 * line - 14 - _GAP) / len(_ROWS)
+        top = (row + 1) * line + row * (height + _GAP) + 6
+        return QRectF(left, top, self.width() - left - 8, height)
 
     def _top(self, row: int) -> float:
         """The value at the upper end of a chart."""

@@ -33,9 +33,9 @@ _LINES = 3
 #: What can be simulated, and the volumes of random cells in A^3.
 _SPOTS, _BANDS = "spot patterns of random crystals", "EBSD patterns of known crystals"
 _VOLUME = (300.0, 1500.0)
-#: Orientations of each random cell; of all patterns, the share of those without a crystal, and of
-#: those with two.
-_OF_A_CELL, _EMPTY, _DOUBLE = 50, 0.15, 0.15
+#: Orientations of each random cell, few, as a camera and its noise are drawn for each and must not
+#: tell the class; of all patterns, the share of those without a crystal, and of those with two.
+_OF_A_CELL, _EMPTY, _DOUBLE = 5, 0.15, 0.15
 
 
 def narrow(combo: QComboBox) -> QComboBox:
