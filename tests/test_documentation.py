@@ -34,7 +34,7 @@ def test_a_command_of_the_documentation_exists_with_its_options(
 ) -> None:
     verb = words[:2] if words[0] in ("simulate", "models") else words[:1]
     assert run([*verb, "--help"]) == 0
-    options = re.findall(r"^ +(--[a-z-]+)", capsys.readouterr().out, re.MULTILINE)
+    options = re.findall(r"^ +(--[a-z0-9-]+)", capsys.readouterr().out, re.MULTILINE)
     assert {word for word in words if word.startswith("--")} <= set(options)
 
 
@@ -43,12 +43,14 @@ def test_every_format_that_can_be_read_is_listed() -> None:
     assert [s for row in FORMATS for s in row.suffixes if f"`{s}`" not in page] == []
 
 
-def test_the_recipe_of_the_documentation_can_be_read(tmp_path: Path) -> None:
+def test_the_recipes_of_the_documentation_can_be_read(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "howto" / "train.md").read_text()
-    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    (tmp_path / "ours.toml").write_text(text)
-    recipe = read_recipe(tmp_path / "ours.toml").as_dict()
+    recipes = []
+    for text in re.findall(r"```toml\n(.*?)```", page, re.DOTALL):
+        (tmp_path / "ours.toml").write_text(text)
+        recipes.append(read_recipe(tmp_path / "ours.toml"))
     said = ("name", "title", "summary")
-    assert {key: value for key, value in recipe.items() if key not in said} == {
+    (zones,) = (recipe.as_dict() for recipe in recipes if isinstance(recipe, ZoneRecipe))
+    assert {key: value for key, value in zones.items() if key not in said} == {
         key: value for key, value in ZoneRecipe().as_dict().items() if key not in said
     }

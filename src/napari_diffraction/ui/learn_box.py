@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from napari.utils.notifications import show_error
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from napari_diffraction.errors import InputError
@@ -49,6 +50,16 @@ class LearnBox(QWidget):
         self.refresh()
 
     # -- showing --------------------------------------------------------------------------------
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Give the sentences the room they need."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        # A column that scrolls would rather cut off lines than grow.
+        for label in (self.about, self.result):
+            label.setMinimumHeight(label.heightForWidth(label.width()) if label.text() else 0)
+
     def refresh(self) -> None:
         """Say how many labels there are, and whether they are enough."""
         counts = self._counts()
@@ -60,6 +71,7 @@ class LearnBox(QWidget):
         self.learn_button.setEnabled(sum(number >= 2 for number in counts.values()) >= 2)
         if self._coordinator.layer is not self._layer and not running:
             self.result.setText("")
+        self._fit()
 
     def _counts(self) -> dict[str, int]:
         """Numbers of the labels by which the model at work could learn."""
@@ -138,6 +150,7 @@ class LearnBox(QWidget):
         coordinator.offer(learned.offered)
         self.name.clear()
         self.result.setText(f"{learned.verdict}. {_offer(len(learned.offered))}")
+        self._fit()
         coordinator.next()
 
     def _on_finished(self) -> None:
