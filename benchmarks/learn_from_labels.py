@@ -72,6 +72,18 @@ CAMERAS: dict[str, tuple[str, DetectorEffects]] = {
         "spots of 9 px radius (6 px), direct beam of 20 px (14 px)",
         replace(ORDINARY_CAMERA, spot_radius=9.0, central_radius=20.0),
     ),
+    "streaks": (
+        "spots drawn out to 4 times their width (2.2 times)",
+        replace(ORDINARY_CAMERA, elongation=3.0, spot_radius=4.0, elongation_angle=20.0),
+    ),
+    "rings": (
+        "rings of ice and carbon twice as bright as the spots (half as bright)",
+        replace(ORDINARY_CAMERA, ice=120.0, carbon=120.0),
+    ),
+    "sparks": (
+        "hot pixels 0.4 % (0.05 %)",
+        replace(ORDINARY_CAMERA, hot_pixels=0.004),
+    ),
     "all at once": (
         "false spots 40 %, ellipticity 0.12, errors of position 1 px, 30 % of the spots missing "
         "(15 %)",

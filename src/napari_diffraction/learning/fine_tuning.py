@@ -144,6 +144,7 @@ def learn(
     seen = yield from _look(parent, lesson, total)
     parent = _first_model(parent, seen.hashes)
     said = f"Learning from {n} labels"
+    _keep_memory()
     label = seen.label.numpy()
     logits = np.zeros((n, classes))
     for part, (learned, asked) in enumerate(_parts(label, seed)):
@@ -161,6 +162,16 @@ def learn(
     save_classifier(pupil.network, card, output, seen.hashes)
     yield Progress(total, total, verdict(card))
     return dataclasses.replace(card, path=str(output))
+
+
+def _keep_memory() -> None:
+    """Have freed memory kept for the next step of a lesson.
+
+    The C library gives freed memory back from 128 kB on, and fetching it again in every step can
+    take fifty times as long as the step.  When a block is freed, it raises this limit to twice the
+    size of the block (mallopt(3)).
+    """
+    np.empty(1 << 24, np.uint8)
 
 
 def usable(lesson: Lesson, classes: Sequence[str]) -> Lesson:
