@@ -27,6 +27,7 @@ from napari_diffraction.review.store import SavedReview, SessionStore, saved_rev
 from napari_diffraction.ui.layers import bare_viewer, can_be_stack, stack_of
 from napari_diffraction.ui.preferences import preference
 from napari_diffraction.ui.stack_layers import StackLayers
+from napari_diffraction.ui.vertex_arrays import guard
 
 _coordinators: WeakKeyDictionary[ViewerModel, Coordinator] = WeakKeyDictionary()
 
@@ -91,6 +92,7 @@ class Coordinator:
         bare = bare_viewer(viewer)
         if bare not in _coordinators:
             _coordinators[bare] = cls(bare)
+            guard(bare)
         return _coordinators[bare]
 
     @property

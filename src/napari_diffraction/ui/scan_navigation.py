@@ -20,6 +20,7 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.navigation import navigation_map
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.layers import StackView, bare_viewer, stack_of
+from napari_diffraction.ui.vertex_arrays import guard
 
 #: Seconds between two updates of the map.
 _INTERVAL = 0.25
@@ -111,7 +112,9 @@ class ScanNavigation:
             The layer shows no scan.
         """
         if layer not in _navigations:
-            _navigations[layer] = cls(bare_viewer(viewer), layer)
+            bare = bare_viewer(viewer)
+            guard(bare)
+            _navigations[layer] = cls(bare, layer)
         return _navigations[layer]
 
     # -- where maps lie -------------------------------------------------------------------------

@@ -46,6 +46,7 @@ from napari_diffraction.ui.simulate_kikuchi import KikuchiTab
 from napari_diffraction.ui.simulate_layers import add_simulated, describe
 from napari_diffraction.ui.simulate_preview import Newest, PreviewLayer, in_turn
 from napari_diffraction.ui.simulate_result import ResultBox
+from napari_diffraction.ui.vertex_arrays import guard
 from napari_diffraction.ui.work import WorkBar
 
 _log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class SimulateWidget(QWidget):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self._viewer = bare_viewer(napari_viewer)
+        guard(self._viewer)
         self._shown_error = ""
         self._warm = False
         self.crystal = CrystalForm()
