@@ -29,6 +29,7 @@ RECIPES = Path(__file__).parents[2] / "src" / "napari_diffraction" / "learning" 
         ({"phases": ("Ni", "Fe"), "pc": (0.5, 0.3, 0.0)}, "pattern centre"),
         ({"phases": ("Ni", "Fe"), "pc": ("a", "b", "c")}, "pattern centre"),
         ({"phases": ("Ni", "Fe"), "shape": (60,)}, "size of a pattern"),
+        ({"phases": ("Ni", "Fe"), "others": -1}, "give 0 or more"),
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(values: dict[str, Any], words: str) -> None:
@@ -45,6 +46,19 @@ def test_a_recipe_is_read_by_its_kind() -> None:
     assert PhasesRecipe(
         **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     ) == (recipe)
+
+
+def test_without_other_crystals_there_is_no_such_answer(tmp_path: Path) -> None:
+    from napari_diffraction.learning.phases_data import make_batch, other_jobs, write_crystals
+
+    recipe = read_recipe(RECIPES / "pair-tic-ni.toml")
+    assert isinstance(recipe, PhasesRecipe)
+    assert recipe.classes == ("TiC", "Ni", "NoPattern")
+    assert other_jobs(recipe) == []
+    write_crystals(recipe, [], tmp_path / "crystals.npz")
+    batch = make_batch((str(tmp_path / "crystals.npz"), recipe, [1, 2], 200, 1.0, False))
+    assert set(batch["label"]) == {0, 1, 2}
+    assert 0 < (batch["label"] == 2).mean() < 0.2
 
 
 def test_phases_of_a_model_are_found_again_where_their_files_are() -> None:

@@ -48,7 +48,7 @@ def test_a_band_is_found_where_its_plane_lies(normal: np.ndarray, pc: np.ndarray
     found = find_bands(banded(normal, 0.035, pc, 0.3), WHOLE, pc[None].astype(np.float32), 4)
     assert found.count[0] >= 1
     angle = np.degrees(np.arccos(min(1.0, abs(float(found.normal[0, 0] @ normal)))))
-    assert angle < 1.2
+    assert angle < 2  # two pixels at the largest distance
 
 
 @pytest.mark.parametrize("sine", [0.025, 0.04, 0.06])

@@ -35,9 +35,12 @@ class BatchDone(Progress):
     ----------
     rows
         The rows of the table that are new.
+    note
+        What was found out about the whole stack, such as its pattern centre.
     """
 
     rows: pd.DataFrame = field(default_factory=pd.DataFrame)
+    note: str = ""
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -123,7 +126,7 @@ def classify(
         told = stack
         stack = kind.complete(stack, classifier)
         if stack is not told:
-            yield BatchDone(0, len(todo), stack.notes[-1])
+            yield BatchDone(0, len(todo), stack.notes[-1], note=stack.notes[-1])
     look = kind.looker(stack) if todo else None
     judge = _Judge(stack, classifier, look, shares)
     tables: list[pd.DataFrame] = []

@@ -8,6 +8,8 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from napari_diffraction.patterns.sorting import order_down
+
 _VECTORS = 32
 _CANDIDATES = 8
 _ORIGINS = 16
@@ -136,7 +138,7 @@ def _vector_peaks(xy, tol, reach):  # type: ignore[no-untyped-def]
                 continue
             weights[worst] = s
             vectors[worst, 0], vectors[worst, 1] = sx / s, sy / s
-    order = np.argsort(-weights[:found])
+    order = order_down(weights[:found])
     return vectors[order], weights[order]
 
 

@@ -47,7 +47,9 @@ def random_others(job: tuple[str, int, list[int]]) -> Arrays:
 
 
 def other_jobs(recipe: PhasesRecipe) -> list[tuple[str, int, list[int]]]:
-    """Return jobs for `random_others`, one a lattice."""
+    """Return jobs for `random_others`, one a lattice; none where there are no others."""
+    if not recipe.others:
+        return []
     count = max(1, recipe.others // len(BRAVAIS_LATTICES))
     return [(name, count, [recipe.seed, 23, i]) for i, name in enumerate(BRAVAIS_LATTICES)]
 
@@ -212,7 +214,7 @@ def make_batch(job: tuple[str, PhasesRecipe, list[int], int, float, bool]) -> Ar
     noise = int(rng.integers(2**62))
     told = told_centre(drawn, recipe)
     arrays = patterns_of(pool, noise, drawn, torch.from_numpy(which), told)
-    arrays["label"] = np.where(drawn.empty, n + 1, arrays["label"])
+    arrays["label"] = np.where(drawn.empty, len(recipe.classes) - 1, arrays["label"])
     return arrays
 
 

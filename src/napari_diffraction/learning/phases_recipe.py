@@ -45,7 +45,7 @@ class PhasesRecipe:
         Seed of other crystals, patterns and weights.
     others
         Number of random crystals that teach what is none of the phases, beside the other known
-        materials.
+        materials; 0: every crystal is one of the phases, and there is no such answer.
     patterns
         Number of patterns to train on; each is shown a few times.
     minutes
@@ -92,6 +92,8 @@ class PhasesRecipe:
         reserved = {NONE_OF_THESE, NO_PATTERN}.intersection(names)
         if reserved:
             raise InputError(f"No phase can be called {reserved.pop()}: rename its file.")
+        if self.others < 0:
+            raise InputError(f"{self.others} other crystals cannot be drawn: give 0 or more.")
         if self.voltage and not 3 <= self.voltage <= 40:
             raise InputError(f"{self.voltage:g} kV is no voltage for EBSD: it is from 3 to 40 kV.")
         self._check_frame()
@@ -125,7 +127,8 @@ class PhasesRecipe:
     @property
     def classes(self) -> tuple[str, ...]:
         """The answers, in the order of the network's outputs."""
-        return (*self.phase_names, NONE_OF_THESE, NO_PATTERN)
+        others = (NONE_OF_THESE,) if self.others else ()
+        return (*self.phase_names, *others, NO_PATTERN)
 
     def structures(self) -> tuple[Structure, ...]:
         """Look up or read the phases.

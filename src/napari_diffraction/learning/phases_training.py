@@ -38,7 +38,7 @@ from napari_diffraction.learning.phases_data import (
     random_others,
     write_crystals,
 )
-from napari_diffraction.learning.phases_recipe import PhasesRecipe
+from napari_diffraction.learning.phases_recipe import NO_PATTERN, NONE_OF_THESE, PhasesRecipe
 from napari_diffraction.learning.registry import load_model
 from napari_diffraction.progress import Progress
 
@@ -110,13 +110,15 @@ def _minutes(value: float) -> str:
 def _gather_crystals(
     recipe: PhasesRecipe, pool: Any, path: Path
 ) -> Generator[Progress, None, None]:
-    known = pool.apply_async(known_others)
     jobs = other_jobs(recipe)
+    known = pool.apply_async(known_others) if jobs else None
     tables = []
     for number, table in enumerate(pool.imap(random_others, jobs), 1):
         tables.append(table)
         yield Progress(number, len(jobs), "Drawing other crystals, lattice")
-    write_crystals(recipe, [known.get(), *tables], path)
+    if known is not None:
+        tables.insert(0, known.get())
+    write_crystals(recipe, tables, path)
 
 
 def _start(recipe: PhasesRecipe) -> tuple[State, dict[str, Any]]:
@@ -276,7 +278,8 @@ def _figures(
 ) -> dict[str, float]:
     """Share of the fresh patterns that are right: of the phases, of each, and of the rest."""
     n = len(recipe.phases)
-    groups = {ACCURACY: label < n, _OTHERS: label == n, _EMPTY: label == n + 1}
+    classes = np.array(recipe.classes)[label]
+    groups = {ACCURACY: label < n, _OTHERS: classes == NONE_OF_THESE, _EMPTY: classes == NO_PATTERN}
     groups |= {name: label == i for i, name in enumerate(recipe.phase_names)}
     right = said == label
     return {
@@ -291,7 +294,8 @@ def _summary(recipe: PhasesRecipe) -> str:
     if recipe.pc:
         known.append("the pattern centre ({:.2f}, {:.2f}, {:.2f})".format(*recipe.pc))
     where = f" at {' and '.join(known)}" if known else ""
-    return f"Tells {names}, other crystals and frames without a pattern apart{where}."
+    others = ", other crystals" if recipe.others else ""
+    return f"Tells {names}{others} and frames without a pattern apart{where}."
 
 
 def _verdict(figures: dict[str, float]) -> str:

@@ -20,6 +20,7 @@ _RANGES = {
     "minutes": (0, 100_000),
     "depths": (0, 50),
     "again": (0, 1000),
+    "others": (0, 1_000_000),
 }
 
 
@@ -92,7 +93,7 @@ class BravaisRecipe:
     summary: str = "Names the Bravais lattice of a Kikuchi pattern without a phase list."
     seed: int = 1
     structures: int = 98_000
-    rounds: int = 23
+    rounds: int = 40
     fresh: int = 3
     again: int = 5
     batch_size: int = 128

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_diffraction.patterns.flatten import sorted_deviations
+from napari_diffraction.patterns.sorting import sort
 
 #: Pixels of a ring that are looked at, and while the centre is looked for.
 _SAMPLES, _FEW = 128, 48
@@ -213,7 +214,7 @@ def _rings(image, unknown, cx, cy, samples):  # type: ignore[no-untyped-def]
         n = taken[r]
         if n < 4:
             continue
-        line = np.sort(values[r, :n])
+        line = sort(values[r, :n])
         middle = line[n // 2]
         sorted_deviations(line, n, deviation)
         reach = np.float32(3 * 1.4826) * deviation[n // 2]

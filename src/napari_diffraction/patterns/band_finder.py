@@ -10,6 +10,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from napari_diffraction.patterns.sorting import order_down
+
 #: Slopes on either side of the diagonal, so that a maximum on it lies inside of one family.
 _SLOPES = np.tan(np.radians(np.arange(-47.5, 48.0, 2.5))).astype(np.float32)
 #: Half widths of the inside and of the whole of a filter, in pixels.
@@ -241,7 +243,7 @@ def _planes(
     """Normals of the planes of the highest maxima, each band once."""
     middle = (side - 1) / 2
     kept = 0
-    for place in np.argsort(-maxima[:found, 0]):
+    for place in order_down(maxima[:found, 0]):
         value, k, t = maxima[place, 0], int(maxima[place, 1]), int(maxima[place, 2])
         number = k % len(slopes)
         across = t + _vertex(contrast[k, t - 1], value, contrast[k, t + 1]) - side // 4

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from napari_diffraction.patterns.sorting import sort
+
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
 def best_widths(signal, xs, ys, widths):  # type: ignore[no-untyped-def]
@@ -145,7 +147,7 @@ def measure(residual, signal, position, width):  # type: ignore[no-untyped-def]
                 g = np.exp(-0.5 * d2 / (width * width))
                 product += g * signal[i, j]
                 square += g * g
-        around = np.sort(ring[:m])[m // 2] if m > 3 else np.float32(0)
+        around = sort(ring[:m])[m // 2] if m > 3 else np.float32(0)
         intensity[k] = total - area * around
         snr[k] = product / square if square > 0 else 0.0
     return intensity, snr

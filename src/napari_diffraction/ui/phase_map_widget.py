@@ -21,6 +21,7 @@ from napari_diffraction.analysis.regions import vote_by_regions
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR, class_colour, class_title
 from napari_diffraction.progress import Progress
+from napari_diffraction.ui.centre_box import CentreBox
 from napari_diffraction.ui.compare_box import CompareBox
 from napari_diffraction.ui.layers import LayerCombo, bare_viewer, can_be_scan
 from napari_diffraction.ui.model_list import MODELS
@@ -81,6 +82,8 @@ class PhaseMapWidget(Panel):
         fields.addRow("Scan", self.scan)
         fields.addRow("Model", self.model)
         fields.addRow(self.summary)
+        self.centre = CentreBox()
+        fields.addRow("Centre", self.centre)
         self.run_button = button("Run", PHASE_MAP["run"], self.run)
         self.bar = WorkBar("patterns", PHASE_MAP["cancel"])
         self.bar.stepped.connect(self._on_steps)
@@ -97,6 +100,7 @@ class PhaseMapWidget(Panel):
         self.content.addStretch(1)
         self.scan.currentIndexChanged.connect(self._on_scan)
         self.model.currentIndexChanged.connect(self._on_model)
+        self.centre.changed.connect(self._on_model)
 
     def _build_results(self) -> QWidget:
         self.results, column = group("Map")
@@ -147,7 +151,9 @@ class PhaseMapWidget(Panel):
             self._navigation = navigation
             if navigation is not None:
                 self.listen(navigation.moved, self._show_point)
-        self.phases.show_scan(None if navigation is None else navigation.stack)
+        stack = None if navigation is None else navigation.stack
+        self.phases.show_scan(stack)
+        self.centre.show_stack(stack)
         self._refresh()
 
     def _on_trained(self, name: str) -> None:
@@ -160,7 +166,7 @@ class PhaseMapWidget(Panel):
         self.summary.setText(
             "No model for EBSD patterns is installed." if card is None else card.summary
         )
-        self._about = {} if card is None else about_model(card)
+        self._about = {} if card is None else about_model(card, self.centre.given)
         self._refresh()
 
     def _on_votes(self) -> None:
@@ -184,7 +190,7 @@ class PhaseMapWidget(Panel):
         layer, card = self.scan.layer(), self.model.currentData()
         if layer is None or card is None or self.bar.running:
             return
-        stack = self._stack()
+        stack = self.centre.applied(self._stack())
         if not self._goes_on():
             self._begin(layer, card)
         work = self._works[layer]
@@ -218,6 +224,8 @@ class PhaseMapWidget(Panel):
 
     def _on_steps(self, steps: list[Progress]) -> None:
         self._rows += [step.rows for step in steps if hasattr(step, "rows") and len(step.rows)]
+        for note in (step.note for step in steps if getattr(step, "note", "")):
+            self.centre.say(note)
         # Drawing the map never takes more than a tenth of the time.
         if time.monotonic() - self._flushed > max(0.2, 10 * self._cost):
             self._flush()
@@ -306,7 +314,7 @@ class PhaseMapWidget(Panel):
     def _refresh(self) -> None:
         scan, card, work = self.scan.layer(), self.model.currentData(), self.work
         running = self.bar.running
-        for part in (self.scan, self.model, self.votes, self.export_button):
+        for part in (self.scan, self.model, self.centre, self.votes, self.export_button):
             part.setEnabled(not running)
         self.run_button.setVisible(not running)
         self.run_button.setEnabled(scan is not None and card is not None)

@@ -73,10 +73,11 @@ def model_combo() -> ModelCombo:
     )
 
 
-def about_model(card: Any) -> dict[str, Any]:
-    """Return what a map says of how it came about."""
+def about_model(card: Any, centre: tuple[float, float, float] | None = None) -> dict[str, Any]:
+    """Return what a map says of how it came about, the pattern centre if a person gave it."""
     return {
         "model": card.name,
+        "pattern_centre": None if centre is None else list(centre),
         "model_sha256": file_hash(Path(card.path)) if card.path else "",
         "settings": {
             "device": preference("device", "auto"),

@@ -97,6 +97,17 @@ PHASE_MAP = {
     "export": "Write the map: .h5 for orix, .ang, .ctf, a figure with legend, or a table.",
 }
 
+CENTRE = {
+    "source": (
+        "Where the beam would meet the screen at a right angle. It decides how sharp the names of "
+        "the lattices are: give it if you know it and the file does not."
+    ),
+    "number": (
+        "In Bruker's convention: x and y from the left and the top, and the distance, as shares of "
+        "the pattern's width, height and height."
+    ),
+}
+
 EXPLAIN = {
     "layer": "The patterns. Open a file or a folder if it is not in the list.",
     "model": "The model to be questioned. What it was made for stands below.",

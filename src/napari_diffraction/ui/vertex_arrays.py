@@ -1,8 +1,8 @@
 """Keep the OpenGL driver from reading buffers of a layer that was removed.
 
-Vispy enables vertex arrays when it draws points and never disables them.  When the layer is removed,
-napari deletes its buffers in whatever OpenGL context is current; some drivers read them at the next
-draw of an image all the same and crash (napari issue 6472; here Mesa's software driver).
+Vispy enables vertex arrays when it draws points and never disables them.  When the layer is
+removed, napari deletes its buffers in whatever OpenGL context is current; some drivers read them at
+the next draw of an image all the same and crash (napari issue 6472; here Mesa's software driver).
 """
 
 from __future__ import annotations

@@ -1,0 +1,57 @@
+"""Sorting in compiled code.
+
+Not by ``numpy.sort`` and ``numpy.argsort``: numba compiles these from functions that have one name
+and one numbering in every process, so that two cached functions, one with a sort and one with an
+argsort, can be linked to the same of them when both are loaded, and then give wrong numbers
+(numba issue 10486 has the mechanism).
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def sort(values):  # type: ignore[no-untyped-def]
+    """Sort an array of numbers without NaN where it lies, from the least (Shell 1959)."""
+    n = len(values)
+    gap = _first_gap(n)
+    while gap > 0:
+        for i in range(gap, n):
+            value = values[i]
+            j = i
+            while j >= gap and values[j - gap] > value:
+                values[j] = values[j - gap]
+                j -= gap
+            values[j] = value
+        gap = gap // 3
+    return values
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def order_down(values):  # type: ignore[no-untyped-def]
+    """Places of an array's numbers, none NaN, from the greatest; equal ones in any order."""
+    n = len(values)
+    order = np.arange(n)
+    gap = _first_gap(n)
+    while gap > 0:
+        for i in range(gap, n):
+            place = order[i]
+            value = values[place]
+            j = i
+            while j >= gap and values[order[j - gap]] < value:
+                order[j] = order[j - gap]
+                j -= gap
+            order[j] = place
+        gap = gap // 3
+    return order
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _first_gap(n):  # type: ignore[no-untyped-def]
+    """Greatest of 1, 4, 13, ... (Knuth 1973) below a third of the length."""
+    gap = 1
+    while gap < n // 3:
+        gap = 3 * gap + 1
+    return gap

@@ -1,0 +1,95 @@
+"""Where the pattern centre of a scan comes from: its file, the program's search, or a person."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
+
+from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
+from napari_diffraction.ui.panel import named, sentence
+from napari_diffraction.ui.tooltips import CENTRE
+
+_BY_HAND = "as I say"
+_USUAL = (0.5, 0.3, 0.6)
+_LIMITS = ((-0.5, 1.5), (-0.5, 1.5), (0.2, 3.0))
+_NAMES = ("x from the left", "y from the top", "distance")
+
+
+class CentreBox(QWidget):
+    """The pattern centre of a scan, in Bruker's convention.
+
+    Signals
+    -------
+    changed()
+        Another centre is to be used.
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack: PatternStack | None = None
+        self.source = named(QComboBox(), "Pattern centre", CENTRE["source"])
+        self.numbers = [named(QDoubleSpinBox(), name, CENTRE["number"]) for name in _NAMES]
+        self.found = sentence()
+        self._row = QWidget()
+        row = QHBoxLayout(self._row)
+        row.setContentsMargins(0, 0, 0, 0)
+        for box, (low, high), value in zip(self.numbers, _LIMITS, _USUAL, strict=True):
+            box.setDecimals(3)
+            box.setSingleStep(0.005)
+            box.setRange(low, high)
+            box.setValue(value)
+            box.valueChanged.connect(self.changed)
+            row.addWidget(box)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        for part in (self.source, self._row, self.found):
+            column.addWidget(part)
+        self.show_stack(None)
+        self.source.currentIndexChanged.connect(self._on_source)
+
+    def show_stack(self, stack: PatternStack | None) -> None:
+        """Offer what is known of a scan; what was said by hand stays for the same one."""
+        if stack is self._stack and self.source.count():
+            return
+        self._stack = stack
+        geometry = None if stack is None else stack.geometry
+        pc = geometry.pc if isinstance(geometry, KikuchiGeometry) else None
+        first = "found by the program" if pc is None else "of the file: " + _written(pc)
+        self.source.blockSignals(True)
+        self.source.clear()
+        self.source.addItems((first, _BY_HAND))
+        self.source.blockSignals(False)
+        if pc is not None:
+            for box, value in zip(self.numbers, pc, strict=True):
+                box.setValue(value)
+        self.say("")
+        self._on_source()
+
+    @property
+    def given(self) -> tuple[float, float, float] | None:
+        """The centre that a person gives; ``None`` where it is that of the file or searched."""
+        if self.source.currentText() != _BY_HAND:
+            return None
+        x, y, z = (box.value() for box in self.numbers)
+        return x, y, z
+
+    def applied(self, stack: PatternStack) -> PatternStack:
+        """Return a stack with the centre that is given, if one is."""
+        return stack if self.given is None else stack.with_centre(self.given)
+
+    def say(self, text: str) -> None:
+        """Show what the search has found."""
+        self.found.setText(text)
+        self.found.setVisible(bool(text))
+
+    def _on_source(self) -> None:
+        self._row.setVisible(self.given is not None)
+        if self.given is not None:
+            self.say("")
+        self.changed.emit()
+
+
+def _written(pc: tuple[float, float, float]) -> str:
+    return ", ".join(f"{value:.3f}" for value in pc)
