@@ -15,8 +15,9 @@ from qtpy.QtWidgets import QApplication, QScrollArea
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import ZONE_CLASSES
-from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import Progress
+from napari_diffraction.ui.centre_box import CentreBox
 from napari_diffraction.ui.colours import rgba
 from napari_diffraction.ui.phase_map_layers import NOT_YET
 
@@ -28,6 +29,7 @@ ROWS, COLUMNS, SIDE = 8, 12, 32
 @dataclass(frozen=True)
 class _Batch(Progress):
     rows: pd.DataFrame = field(default_factory=pd.DataFrame)
+    note: str = ""
 
 
 def card(name, classes):
@@ -42,9 +44,13 @@ class Bravais:
 
     delay: float = 0.0
     skipped: int = 0
+    note: str = ""
+    stack: PatternStack | None = None
 
     def classify(self, stack, classifier, *, device="auto", batch_size=64, shares=None, skip=()):
-        self.skipped = len(skip)
+        self.skipped, self.stack = len(skip), stack
+        if self.note:
+            yield _Batch(0, len(stack), self.note, note=self.note)
         todo = [i for i in range(len(stack)) if i not in skip]
         for start in range(0, len(todo), 8):
             time.sleep(self.delay)
@@ -139,6 +145,43 @@ def opened(make_napari_viewer, bravais):
 def run(qtbot, panel):
     with qtbot.waitSignal(panel.bar.finished, timeout=30_000):
         QTest.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
+
+
+def test_the_pattern_centre_is_searched_or_given(opened, bravais, qtbot):
+    _, panel = opened
+    assert [panel.centre.source.itemText(i) for i in range(2)] == [
+        "found by the program",
+        "as I say",
+    ]
+    assert not panel.centre.numbers[0].isVisible()
+    bravais.note = "The pattern centre is not in the file: (0.49, 0.34, 0.62) was found."
+    run(qtbot, panel)
+    assert panel.centre.found.text() == bravais.note
+    assert not isinstance(bravais.stack.geometry, KikuchiGeometry)
+    assert panel.work.single.about["pattern_centre"] is None
+
+    bravais.note = ""
+    panel.centre.source.setCurrentIndex(1)
+    assert not panel.centre.found.isVisible()
+    for box, value in zip(panel.centre.numbers, (0.49, 0.34, 0.62), strict=True):
+        assert box.isVisible()
+        box.setValue(value)
+    assert panel.run_button.text() == "Run"
+    run(qtbot, panel)
+    assert bravais.stack.geometry.pc == (0.49, 0.34, 0.62)
+    assert panel.work.single.about["pattern_centre"] == [0.49, 0.34, 0.62]
+    assert panel.width() < 420
+
+
+def test_the_centre_of_the_file_is_shown(qtbot):
+    box = CentreBox()
+    qtbot.addWidget(box)
+    stack = PatternStack(da.from_array(scan_frames()), "alloy").with_centre((0.4, 0.2, 0.7))
+    box.show_stack(stack)
+    assert box.source.currentText() == "of the file: 0.400, 0.200, 0.700"
+    assert box.applied(stack) is stack
+    box.source.setCurrentIndex(1)
+    assert box.given == (0.4, 0.2, 0.7)
 
 
 def map_layer(viewer):

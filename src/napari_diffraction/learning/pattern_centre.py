@@ -34,8 +34,9 @@ _DOWN = [0.1 + 0.05 * step for step in range(12)]
 _DISTANCES = [0.6 * 1.1**step for step in range(-5, 9)]
 #: Steps around the best centre so far, sideways and down, and of the logarithm of the distance.
 _STEPS = ((0.04, 0.025, 0.05), (0.02, 0.0125, 0.025), (0.01, 0.006, 0.012))
-#: Usual deviation of cameras from `band_view.USUAL_CENTRE`; the last one of the logarithm.
-_USUAL = np.array([0.03, 0.08, 0.15])
+#: Where the centre of most cameras lies, and how far from it; the last one is of the logarithm.
+_USUAL = np.array([0.5, 0.3, math.log(0.6)])
+_SPREAD = np.array([0.03, 0.15, 0.25])
 #: Ratios and angles of a cell that its crystal system leaves open.  With a wrong centre some
 #: lattice can always be bent to fit; one that cannot be bent fits by chance hardly ever, so each
 #: open number costs as much of the logarithm of the likelihood.
@@ -97,7 +98,7 @@ def find_centre(
     def best(centres: Iterable[Centre]) -> Centre:
         return max(centres, key=lambda centre: _merit(classifier, pictures, stack, centre))
 
-    found = best((band_view.USUAL_CENTRE[0], y, z) for y, z in product(_DOWN, _DISTANCES))
+    found = best((float(_USUAL[0]), y, z) for y, z in product(_DOWN, _DISTANCES))
     for right, down, away in _STEPS:
         found = best(
             (found[0] + i * right, found[1] + j * down, found[2] * math.exp(k * away))
@@ -137,7 +138,6 @@ def _merit(
     told = logits - logsumexp(logits, axis=1, keepdims=True)
     costs = _OCCAM * np.array([_free_ratios(name) for name in card.classes if name != NO_PATTERN])
     sure = logsumexp(told - costs, axis=1)
-    usual = np.array(band_view.USUAL_CENTRE)
-    off = np.array([centre[0] - usual[0], centre[1] - usual[1], np.log(centre[2] / usual[2])])
+    off = (np.array([centre[0], centre[1], math.log(centre[2])]) - _USUAL) / _SPREAD
     evidence = sure.mean() * min(len(sure), _INDEPENDENT)
-    return float(evidence - 0.5 * ((off / _USUAL) ** 2).sum())
+    return float(evidence - 0.5 * (off**2).sum())
