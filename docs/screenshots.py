@@ -4,7 +4,8 @@ Run it with a display, or under one that is made for it::
 
     xvfb-run -a -s "-screen 0 1600x1000x24 -dpi 96" python docs/screenshots.py
 
-The pictures are written to ``docs/images``.  Nobody's settings or saved reviews are touched.
+The pictures are written to ``docs/images``; names of parts after it, such as ``review``, make only
+theirs.  Nobody's settings or saved reviews are touched.
 """
 
 from __future__ import annotations
@@ -23,30 +24,42 @@ WIDTH, HEIGHT = 1280, 800
 
 
 def main() -> None:
-    """Make all pictures."""
+    """Make all pictures, or those whose parts are named on the command line."""
+    chosen = sys.argv[1:] or list(PARTS)
+    unknown = set(chosen) - set(PARTS)
+    if unknown:
+        sys.exit(f"There is no part {unknown.pop()}: name some of {', '.join(PARTS)}.")
     with tempfile.TemporaryDirectory() as home:
         for kind in ("CACHE", "CONFIG", "DATA", "STATE"):
             os.environ[f"XDG_{kind}_HOME"] = home
-        take_all()
+        import napari
+        from napari.settings import get_settings
+
+        get_settings().application.confirm_close_window = False
+        for name in chosen:
+            viewer = napari.Viewer(show=True)
+            viewer.window.resize(WIDTH, HEIGHT)
+            PARTS[name](viewer)
+            viewer.close()
 
 
-def take_all() -> None:
-    """Open a window, go through the job, and take a picture of every stage."""
-    import napari
-    from napari.settings import get_settings
+def take_simulation(viewer: object) -> None:
+    """Simulate spot patterns, then Kikuchi patterns, with the preview that is there at once."""
+    _, simulate = viewer.window.add_plugin_dock_widget(PLUGIN, "Simulate patterns")
+    wait(lambda: len(viewer.layers) > 0)
+    take(viewer, "simulate")
+    simulate.tabs.setCurrentIndex(1)
+    rest(15)  # the first pattern compiles what draws it
+    viewer.reset_view()
+    take(viewer, "simulate_kikuchi")
+
+
+def take_review(viewer: object) -> None:
+    """Classify a simulated experiment and review what came out."""
     from qtpy.QtWidgets import QTableView
 
     from napari_diffraction.learning.classes import ZONE
     from napari_diffraction.ui.coordinator import Coordinator
-
-    get_settings().application.confirm_close_window = False
-    viewer = napari.Viewer(show=True)
-    viewer.window.resize(WIDTH, HEIGHT)
-    _, simulate = viewer.window.add_plugin_dock_widget(PLUGIN, "Simulate patterns")
-    wait(lambda: len(viewer.layers) > 0)
-    take(viewer, "simulate")
-    viewer.window.remove_dock_widget(simulate)
-    viewer.layers.clear()
 
     viewer.open_sample(PLUGIN, "serial_experiment")
     _, classify = viewer.window.add_plugin_dock_widget(PLUGIN, "Classify patterns")
@@ -76,17 +89,19 @@ def take_all() -> None:
     for table in viewer.window._qt_window.findChildren(QTableView):
         table.hideColumn(2)  # a path on this computer
     take(viewer, "features_table")
-    viewer.layers.clear()
-    take_lesson(viewer)
-    viewer.layers.clear()
-    take_explanation(viewer)
-    viewer.layers.clear()
-    take_evaluation(viewer)
-    viewer.layers.clear()
-    take_training(viewer)
-    viewer.layers.clear()
-    take_peaks(viewer)
-    viewer.close()
+
+
+def take_phase_map(viewer: object) -> None:
+    """Map the sample scan, point by point, with the phases that are known to be in it."""
+    (layer, *_) = viewer.open_sample(PLUGIN, "rutilated_quartz")
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Phase map")
+    panel.scan.choose(layer)
+    panel.model.choose("quartz-rutile")
+    panel.run()
+    wait(lambda: not panel.bar.running)
+    viewer.reset_view()
+    panel.findChild(scroll_area_type()).ensureWidgetVisible(panel.legend)
+    take(viewer, "phase_map_panel")
 
 
 def take_lesson(viewer: object) -> None:
@@ -197,6 +212,12 @@ def wait(ready: Callable[[], bool], seconds: float = 300) -> None:
         time.sleep(0.01)
 
 
+def rest(seconds: float) -> None:
+    """Let the window live for a while."""
+    end = time.monotonic() + seconds
+    wait(lambda: time.monotonic() > end)
+
+
 def take(viewer: object, name: str) -> None:
     """Write a picture of the whole window."""
     from qtpy.QtWidgets import QApplication
@@ -204,8 +225,7 @@ def take(viewer: object, name: str) -> None:
     # Notifications would cover the patterns.
     for notification in viewer.window._qt_window.findChildren(notification_type()):
         notification.close()
-    settled = time.monotonic() + 1
-    wait(lambda: time.monotonic() > settled)
+    rest(1)
     QApplication.processEvents()
     IMAGES.mkdir(exist_ok=True)
     viewer.screenshot(str(IMAGES / f"{name}.png"), canvas_only=False, flash=False)
@@ -217,6 +237,17 @@ def notification_type() -> type:
 
     return NapariQtNotification
 
+
+PARTS = {
+    "simulate": take_simulation,
+    "review": take_review,
+    "learn": take_lesson,
+    "explain": take_explanation,
+    "evaluate": take_evaluation,
+    "train": take_training,
+    "peaks": take_peaks,
+    "phase_map": take_phase_map,
+}
 
 if __name__ == "__main__":
     main()
