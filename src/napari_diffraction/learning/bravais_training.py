@@ -40,6 +40,7 @@ from napari_diffraction.learning.kikuchi_loop import (
     round_as_shipped,
     schedule,
 )
+from napari_diffraction.learning.outputs import work_folder
 from napari_diffraction.learning.recipe import BravaisRecipe
 from napari_diffraction.learning.structure_pool import (
     CHUNK,
@@ -101,15 +102,7 @@ def train_bravais(
     InputError
         The output cannot be written, the checkpoint is of another recipe, or the loss diverges.
     """
-    if output.suffix != ".safetensors":
-        raise InputError(f"{output}: a model is written as .safetensors; use this ending.")
-    work = output.with_name(output.name + ".work")
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{output} cannot be written ({error.strerror}): choose another."
-        ) from error
+    work = work_folder(output)
     state = _start(recipe)
     checkpoint = work / "checkpoint.pt"
     if resume and checkpoint.exists():

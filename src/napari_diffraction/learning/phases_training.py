@@ -31,6 +31,7 @@ from napari_diffraction.learning.kikuchi_loop import (
     round_as_shipped,
     schedule,
 )
+from napari_diffraction.learning.outputs import check_output
 from napari_diffraction.learning.phases_data import (
     known_others,
     make_batch,
@@ -83,8 +84,7 @@ def train_phases(
     InputError
         A phase is unknown or unreadable, the output cannot be written, or the loss diverges.
     """
-    if output.suffix != ".safetensors":
-        raise InputError(f"{output}: a model is written as .safetensors; use this ending.")
+    check_output(output)
     recipe.structures()
     yield Progress(0, recipe.patterns, f"Takes {_minutes(recipe.minutes + _BESIDE)} at most")
     cores = os.cpu_count() or 1

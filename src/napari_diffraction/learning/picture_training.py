@@ -24,6 +24,7 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.learning.epoch import Epoch
 from napari_diffraction.learning.kikuchi_loop import round_as_shipped, schedule
 from napari_diffraction.learning.labelled import Indices, Reviewed, kfold, split
+from napari_diffraction.learning.outputs import work_folder
 from napari_diffraction.learning.picture_augment import augmented
 from napari_diffraction.learning.picture_data import Pictures, load, prepare
 from napari_diffraction.learning.picture_model import (
@@ -77,15 +78,7 @@ def train_pictures(
         The recipe, its data or the checkpoint cannot be used, the output cannot be written, the
         loss is not a number any more, or the memory does not suffice for a single pattern.
     """
-    if output.suffix != ".safetensors":
-        raise InputError(f"{output}: a model is written as .safetensors; use this ending.")
-    work = output.with_name(output.name + ".work")
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{output} cannot be written ({error.strerror}): choose another."
-        ) from error
+    work = work_folder(output)
     checkpoint = work / "checkpoint.pt"
     with joined() as ranks:
         if ranks.is_first:

@@ -21,6 +21,7 @@ from napari_diffraction.learning.calibration import calibrate_given
 from napari_diffraction.learning.classes import LAUE, ZONE, ZONE_CLASSES
 from napari_diffraction.learning.classifier import Classifier, ModelCard, save_classifier
 from napari_diffraction.learning.metrics import average_precision, precision_recall_curve
+from napari_diffraction.learning.outputs import check_output, work_folder
 from napari_diffraction.learning.recipe import ZoneRecipe
 from napari_diffraction.learning.registry import load_model
 from napari_diffraction.learning.zone_network import FRACTIONS, ZoneNetwork, given
@@ -84,16 +85,9 @@ def train_zones(
         The output cannot be written, the checkpoint is of another recipe, or the model to start
         from is not there or of another form.
     """
-    if output.suffix != ".safetensors":
-        raise InputError(f"{output}: a model is written as .safetensors; use this ending.")
+    check_output(output)
     start = load_model(recipe.start) if recipe.start else None
-    work = output.with_name(output.name + ".work")
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{output} cannot be written ({error.strerror}): choose another."
-        ) from error
+    work = work_folder(output)
     validation = load_shards(
         (yield from make_shards(work, recipe.seed, recipe.validation, recipe.clean, True, workers))
     )
