@@ -33,7 +33,7 @@ from napari_diffraction.simulation.spots import overlay, weigh
 
 _ORIENTATIONS = 300
 #: Share of the realistic cells that are exposed long: strong, wide, distorted patterns.
-_EXPOSED = 0.18
+_EXPOSED = 0.12
 _GROUPS = {
     "triclinic": (1, 2),
     "monoclinic": (3, 15),

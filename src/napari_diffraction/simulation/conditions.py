@@ -248,7 +248,7 @@ def exposed_effects(rng: np.random.Generator, size: int = 256) -> DetectorEffect
         carbon=log(0.01, 0.2) * signal if rng.uniform() < 0.3 else 0.0,
         read_noise=0.0,
         saturation=65535.0 if rng.uniform() < 0.5 else log(2000, 60_000),
-        distortion=rng.uniform(-0.2, 0.2),
+        distortion=rng.uniform(-0.15, 0.15),
         elongation=rng.uniform(0, 1.2) if rng.uniform() < 0.5 else 0.0,
     )
 
