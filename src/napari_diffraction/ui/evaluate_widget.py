@@ -93,6 +93,9 @@ class EvaluateWidget(Panel):
     def _on_layer(self) -> None:
         if self.bar.running and self._run_layer not in self._viewer.layers:
             self.bar.cancel()  # somebody removed the patterns
+        layer = self.layer.layer()
+        if layer is not None:
+            self.model.suit(type(stack_of(layer).geometry))
         self._fill_labels()
         self._show_found()
 

@@ -136,15 +136,8 @@ class ExplainWidget(Panel):
                 field.setRange(0, last)
                 field.setValue(value)
                 field.blockSignals(False)
-            self._choose_model(type(shown.stack.geometry))
+            self.model.suit(type(shown.stack.geometry))
         self._on_model()
-
-    def _choose_model(self, geometry: type) -> None:
-        """Choose a model for this kind of patterns, unless one is chosen."""
-        cards = [self.model.itemData(place) for place in range(self.model.count())]
-        fits = [WAYS[card.network].geometry is geometry for card in cards]
-        if any(fits) and not fits[self.model.currentIndex()]:
-            self.model.setCurrentIndex(fits.index(True))
 
     def _on_model(self) -> None:
         card = self.model.currentData()

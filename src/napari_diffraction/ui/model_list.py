@@ -10,7 +10,10 @@ from psygnal import Signal
 from qtpy.QtWidgets import QApplication, QComboBox
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.stack import KikuchiGeometry, SpotGeometry
 
+#: Of what patterns the shipped kinds of networks know anything; others are for any.
+_GEOMETRIES = {"bands": KikuchiGeometry, "zones": SpotGeometry}
 #: Tells napari that a path is handled, but gives no layer.
 _NO_LAYER: list[tuple[Any, ...]] = [(None,)]
 
@@ -91,6 +94,13 @@ class ModelCombo(QComboBox):
         if name in names:
             self.setCurrentIndex(names.index(name))
         return name in names
+
+    def suit(self, geometry: type) -> None:
+        """Choose a model for this kind of patterns, unless one is chosen."""
+        cards = [self.itemData(place) for place in range(self.count())]
+        known = [_GEOMETRIES.get(getattr(card, "network", "")) for card in cards]
+        if cards and known[self.currentIndex()] not in (None, geometry) and geometry in known:
+            self.setCurrentIndex(known.index(geometry))
 
 
 def take_in(path: str | Sequence[str]) -> list[tuple[Any, ...]]:
