@@ -110,3 +110,25 @@ def test_the_choice_stays_and_a_list_that_is_gone_is_forgotten(own, qtbot):
     gone.deleteLater()
     qtbot.wait(50)
     MODELS.changed.emit()
+
+
+def test_a_model_for_the_kind_of_patterns_is_chosen(monkeypatch, qtbot):
+    from types import SimpleNamespace
+
+    from napari_diffraction.patterns.stack import KikuchiGeometry, SpotGeometry
+
+    cards = [
+        SimpleNamespace(name=name, title=name, network=network)
+        for name, network in (("bravais", "bands"), ("mine", "resnet18"), ("zones", "zones"))
+    ]
+    monkeypatch.setattr(registry, "list_models", lambda: cards)
+    combo = ModelCombo()
+    qtbot.addWidget(combo)
+    assert combo.currentText() == "bravais"
+    combo.suit(SpotGeometry)
+    assert combo.currentText() == "zones"
+    combo.suit(KikuchiGeometry)
+    assert combo.currentText() == "bravais"
+    combo.choose("mine")  # a person's choice that may fit
+    combo.suit(SpotGeometry)
+    assert combo.currentText() == "mine"
