@@ -16,7 +16,12 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build", "accuracy_tables.md", "accuracy_bravais_tables.md"]
+exclude_patterns = [
+    "_build",
+    "accuracy_tables.md",
+    "accuracy_bravais_tables.md",
+    "accuracy_pictures_tables.md",
+]
 html_theme = "furo"
 html_title = "napari-diffraction"
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]

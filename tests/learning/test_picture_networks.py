@@ -165,3 +165,20 @@ def test_augmentation_does_what_it_is_asked_for_and_no_more() -> None:
     noisy = augmented(pictures, Augmentation(False, False, contrast=0.2, noise=0.1))
     assert noisy.min() >= 0
     assert noisy.max() <= 255
+
+
+def test_the_detector_sees_pictures_in_their_own_size_while_it_learns_and_after() -> None:
+    import torch
+
+    from napari_diffraction.learning.detection import DetectionNetwork
+
+    network = DetectionNetwork(2)
+    sizes = []
+    network.detector.backbone.register_forward_pre_hook(
+        lambda _, inputs: sizes.append(tuple(inputs[0].shape[-2:]))
+    )
+    picture = 255 * torch.rand(2, 1, 96, 96)
+    network.train()(picture, torch.tensor([0, 1]))
+    with torch.inference_mode():
+        network.eval()(picture)
+    assert sizes == [(96, 96), (96, 96)]

@@ -44,7 +44,6 @@ class DetectionNetwork(nn.Module):
         with torch.device("cpu"):  # no weights, so they are not in the file
             sizes = tuple((side,) for side in (32, 64, 128, 256, 512))
             anchors = AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * len(sizes))
-        # Pictures come in one size already, so the detector's own scaling must do nothing.
         self.detector = detection.fasterrcnn_resnet50_fpn(
             weights=None,
             weights_backbone=None,
@@ -52,9 +51,6 @@ class DetectionNetwork(nn.Module):
             rpn_anchor_generator=anchors,
             box_score_thresh=0.0,
             box_detections_per_img=_BOXES,
-            min_size=1,
-            max_size=1 << 20,
-            _skip_resize=True,
         )
         if weights is not None:
             # Its norms were fixed, and have not counted their batches.
@@ -96,6 +92,9 @@ class DetectionNetwork(nn.Module):
             ``class`` (n, n_classes), the logarithm of the best box's score in each class; with
             labels ``loss``, the sum of the detector's four losses.
         """
+        # Pictures come in one size already: the detector's own scaling must do nothing.
+        side = picture.shape[-1]
+        self.detector.transform.min_size, self.detector.transform.max_size = (side,), side
         images = list((picture.float() / 255).expand(-1, 3, -1, -1))
         if label is not None:
             targets = [
