@@ -34,7 +34,7 @@ from napari_diffraction.learning.inference import choose_device, classify
 from napari_diffraction.learning.metrics import confusion_matrix
 from napari_diffraction.learning.pattern_centre import known_centre
 from napari_diffraction.learning.registry import load_model
-from napari_diffraction.learning.structure_pool import LATTICES, StructurePool, structure_arrays
+from napari_diffraction.learning.structure_pool import LATTICES, pool_of
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.kikuchi_effects import realistic_rows
@@ -78,8 +78,7 @@ def figures(p: np.ndarray, truth: np.ndarray, classes: tuple[str, ...]) -> dict[
 
 def _simulated(judge: Judge, structures: list[Any], repeats: int) -> np.ndarray:
     """Judge `repeats` realistic patterns of every structure."""
-    pool = StructurePool(choose_device(), len(structures))
-    pool.add(structure_arrays(structures))
+    pool = pool_of(structures, choose_device())
     maker = PatternMaker(pool, _SEED)
     rng = np.random.default_rng(_SEED)
     out = []

@@ -35,7 +35,7 @@ from napari_diffraction.learning.bravais_view import SIDE, standardise
 from napari_diffraction.learning.inference import choose_device
 from napari_diffraction.learning.metrics import balanced_accuracy, confusion_matrix
 from napari_diffraction.learning.plots import confusion_figure
-from napari_diffraction.learning.structure_pool import LATTICES, StructurePool, structure_arrays
+from napari_diffraction.learning.structure_pool import LATTICES, pool_of
 
 BATCH = 32
 #: An epoch counts as better if the validation loss fell by this; so many worse ones end it.
@@ -104,8 +104,7 @@ class Training:
 def simulate(names: list[str], each: int, seed: int, hardness: float) -> Patterns:
     """Simulate patterns of materials in random orientations, `each` of every material."""
     device = choose_device()
-    pool = StructurePool(device, len(names))
-    pool.add(structure_arrays([material(name).structure for name in names]))
+    pool = pool_of([material(name).structure for name in names], device)
     maker = PatternMaker(pool, seed)
     rng = np.random.default_rng(seed)
     which = torch.arange(len(names)).repeat_interleave(each)

@@ -21,7 +21,7 @@ from napari_diffraction.crystal.materials import material, paper_materials
 from napari_diffraction.learning.bravais_data import PatternMaker, draw
 from napari_diffraction.learning.inference import classify
 from napari_diffraction.learning.registry import load_model
-from napari_diffraction.learning.structure_pool import LATTICES, StructurePool, structure_arrays
+from napari_diffraction.learning.structure_pool import LATTICES, pool_of
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish
 
@@ -35,8 +35,7 @@ def main() -> None:
     count = parser.parse_args().patterns
     model = load_model("bravais")
     names = [name for name in paper_materials() if not material(name).hidden]
-    pool = StructurePool(torch.device("cpu"), len(names))
-    pool.add(structure_arrays([material(name).structure for name in names]))
+    pool = pool_of([material(name).structure for name in names])
     rng = np.random.default_rng(SEED)
     which = torch.from_numpy(rng.integers(len(names), size=count))
     centres = np.stack(

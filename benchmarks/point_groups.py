@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import log_softmax
 
-import napari_diffraction
 from napari_diffraction.crystal.materials import load_structure, material, paper_materials
 from napari_diffraction.crystal.random_structure import random_structure
 from napari_diffraction.crystal.structure import LAUE_GROUPS, laue_group
@@ -30,10 +30,9 @@ from napari_diffraction.learning.phases_recipe import PhasesRecipe
 from napari_diffraction.learning.phases_training import train_phases
 from napari_diffraction.learning.recipe import read_recipe
 from napari_diffraction.learning.registry import load_model
-from napari_diffraction.learning.structure_pool import LATTICES, StructurePool, structure_arrays
+from napari_diffraction.learning.structure_pool import LATTICES, pool_of
 from napari_diffraction.progress import finish
 
-RECIPES = Path(napari_diffraction.__file__).parent / "learning" / "recipes"
 #: Recipe, and the materials that it is asked about without having seen them, in the same order.
 PAIRS = {
     "pair-feni3-cr3si": ("Ni3Al", "Mo3Si"),
@@ -53,28 +52,12 @@ def logits(network: torch.nn.Module, arrays: Arrays, head: str) -> np.ndarray:
         return network(*inputs)[head].float().numpy()
 
 
-def log_softmax(z: np.ndarray) -> np.ndarray:
-    """Logarithms of probabilities."""
-    return (
-        z
-        - np.log(np.exp(z - z.max(axis=-1, keepdims=True)).sum(axis=-1, keepdims=True))
-        - (z.max(axis=-1, keepdims=True))
-    )
-
-
-def pool_of(structures: list[Any]) -> StructurePool:
-    """Crystals to simulate."""
-    pool = StructurePool(torch.device("cpu"), len(structures))
-    pool.add(structure_arrays(structures))
-    return pool
-
-
 def pairs(count: int) -> dict[str, Any]:
     """Train on two materials, ask about four."""
     out: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, blind in PAIRS.items():
-            recipe = read_recipe(RECIPES / f"{name}.toml")
+            recipe = read_recipe(name)
             assert isinstance(recipe, PhasesRecipe)
             path = finish(train_phases(recipe, Path(folder) / f"{name}.safetensors"))
             out[name] = ask(recipe, load_model(str(path)), (*recipe.phases, *blind), count)
@@ -98,7 +81,7 @@ def ask(recipe: PhasesRecipe, model: Any, names: tuple[str, ...], count: int) ->
                 told_centre(drawn, recipe),
             )
             z = model.card.scale * logits(model.network, arrays, "lattice")
-            said.append(log_softmax(z + np.array(model.card.bias)))
+            said.append(log_softmax(z + np.array(model.card.bias), axis=1))
         p = np.concatenate(said)
         called = np.bincount(p.argmax(axis=1), minlength=len(recipe.classes))
         votes = p[: len(p) // VOTES * VOTES].reshape(-1, VOTES, p.shape[1]).sum(axis=1)
@@ -129,7 +112,7 @@ def laue(count: int) -> dict[str, Any]:
             which = torch.arange(i, min(i + _BATCH, len(structures) * VOTES)) // VOTES
             drawn = draw(len(which), rng, empty=0.0)
             arrays = patterns_of(pool, int(rng.integers(2**62)), drawn, which)
-            said.append(log_softmax(logits(network, arrays, "laue")))
+            said.append(log_softmax(logits(network, arrays, "laue"), axis=1))
         p = np.concatenate(said).reshape(len(structures), VOTES, -1)
         called = p.argmax(axis=2)
         voted = p.sum(axis=1).argmax(axis=1)

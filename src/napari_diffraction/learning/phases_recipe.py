@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.geometry import CENTRES
 
 if TYPE_CHECKING:
     from napari_diffraction.crystal.structure import Structure
@@ -19,8 +20,6 @@ NO_PATTERN = "NoPattern"
 FEWEST, MOST = 2, 10
 #: Minutes that the usual training takes at most, all in all.
 LONGEST = 9
-#: Pattern centres in Bruker's convention that a camera can have.
-_CENTRES = ((-0.5, 1.5), (-0.5, 1.5), (0.2, 3.0))
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ class PhasesRecipe:
             len(self.pc) != 3
             or not all(
                 isinstance(value, int | float) and low <= value <= high
-                for value, (low, high) in zip(self.pc, _CENTRES, strict=True)
+                for value, (low, high) in zip(self.pc, CENTRES, strict=True)
             )
         ):
             raise InputError(

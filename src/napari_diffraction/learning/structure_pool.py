@@ -106,3 +106,10 @@ class StructurePool:
     def take(self, which: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the arrays of some structures by number."""
         return {name: values[which] for name, values in self._parts.items()}
+
+
+def pool_of(structures: list[Structure], device: str | torch.device = "cpu") -> StructurePool:
+    """Put crystals on a device, in their order."""
+    pool = StructurePool(torch.device(device), len(structures))
+    pool.add(structure_arrays(structures))
+    return pool

@@ -1,4 +1,4 @@
-"""Electron wavelength and reciprocal pixel size from what microscopes and cameras write down."""
+"""What microscopes and cameras write down: electron wavelength, pixel size, pattern centre."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 
 #: Assumed where a file says nothing: 200 kV.
 ASSUMED_KILOVOLTS = 200.0
+#: Least and greatest x, y and distance of a pattern centre (EBSD), in Bruker's convention.
+CENTRES = ((-0.5, 1.5), (-0.5, 1.5), (0.2, 3.0))
 
 # Powers of ten that turn "per unit" into "per A".
 _UNIT_IN_ANGSTROM = {"a": 1.0, "nm": 10.0, "um": 1e4, "µm": 1e4, "μm": 1e4, "m": 1e10, "pm": 0.01}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
 
+from napari_diffraction.patterns.geometry import CENTRES
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.ui.panel import named, sentence
 from napari_diffraction.ui.tooltips import CENTRE
 
 _BY_HAND = "as I say"
 _USUAL = (0.5, 0.3, 0.6)
-_LIMITS = ((-0.5, 1.5), (-0.5, 1.5), (0.2, 3.0))
 _NAMES = ("x from the left", "y from the top", "distance")
 
 
@@ -35,7 +35,7 @@ class CentreBox(QWidget):
         self._row = QWidget()
         row = QHBoxLayout(self._row)
         row.setContentsMargins(0, 0, 0, 0)
-        for box, (low, high), value in zip(self.numbers, _LIMITS, _USUAL, strict=True):
+        for box, (low, high), value in zip(self.numbers, CENTRES, _USUAL, strict=True):
             box.setDecimals(3)
             box.setSingleStep(0.005)
             box.setRange(low, high)

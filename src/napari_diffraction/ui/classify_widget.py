@@ -19,7 +19,7 @@ from napari_diffraction.review.provenance import file_hash
 from napari_diffraction.ui.class_buttons import ClassButtons
 from napari_diffraction.ui.coordinator import Coordinator, first_stack
 from napari_diffraction.ui.histogram import ConfidenceHistogram
-from napari_diffraction.ui.layers import LayerCombo, stack_of
+from napari_diffraction.ui.layers import LayerCombo
 from napari_diffraction.ui.model_list import ModelCombo
 from napari_diffraction.ui.panel import Panel, button, form, group, named, sentence
 from napari_diffraction.ui.preferences import preference
@@ -131,9 +131,9 @@ class ClassifyWidget(Panel):
     def _on_layer(self) -> None:
         if not self.bar.running:
             self._coordinator.set_layer(self.layer.layer())
-        layer = self.layer.layer()
-        if layer is not None:
-            self.model.suit(type(stack_of(layer).geometry))
+        stack = self._coordinator.stack
+        if stack is not None:
+            self.model.suit(type(stack.geometry))
 
     def _on_model(self) -> None:
         card = self.model.currentData()

@@ -10,10 +10,7 @@ from psygnal import Signal
 from qtpy.QtWidgets import QApplication, QComboBox
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.stack import KikuchiGeometry, SpotGeometry
 
-#: Of what patterns the shipped kinds of networks know anything; others are for any.
-_GEOMETRIES = {"bands": KikuchiGeometry, "zones": SpotGeometry}
 #: Tells napari that a path is handled, but gives no layer.
 _NO_LAYER: list[tuple[Any, ...]] = [(None,)]
 
@@ -97,8 +94,11 @@ class ModelCombo(QComboBox):
 
     def suit(self, geometry: type) -> None:
         """Choose a model for this kind of patterns, unless one is chosen."""
+        from napari_diffraction.learning.explain import WAYS
+
         cards = [self.itemData(place) for place in range(self.count())]
-        known = [_GEOMETRIES.get(getattr(card, "network", "")) for card in cards]
+        ways = [WAYS.get(getattr(card, "network", "")) for card in cards]
+        known = [way.geometry if way else None for way in ways]
         if cards and known[self.currentIndex()] not in (None, geometry) and geometry in known:
             self.setCurrentIndex(known.index(geometry))
 

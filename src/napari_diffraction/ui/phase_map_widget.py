@@ -38,7 +38,6 @@ from napari_diffraction.ui.phase_map_work import (
 from napari_diffraction.ui.scan_navigation import ScanNavigation
 from napari_diffraction.ui.share_rows import ShareRow, ShareRows
 from napari_diffraction.ui.tooltips import PHASE_MAP
-from napari_diffraction.ui.vertex_arrays import guard
 from napari_diffraction.ui.work import Make, WorkBar
 
 _MAPPING = "The phase map"
@@ -62,7 +61,6 @@ class PhaseMapWidget(Panel):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self._viewer = bare_viewer(napari_viewer)
-        guard(self._viewer)
         self._works: WeakKeyDictionary[Layer, ScanWork] = WeakKeyDictionary()
         self._navigation: ScanNavigation | None = None
         self._rows: list[pd.DataFrame] = []
