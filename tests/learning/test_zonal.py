@@ -57,3 +57,61 @@ def test_chance_and_few_spots_are_no_net() -> None:
         assert found.zonal.shape == found.h.shape == (n,)
         assert not found.zonal.any()
         assert not found.basis.any()
+
+
+@pytest.mark.parametrize("share", [0.15, 0.3])
+def test_a_net_of_a_few_far_rows_is_found(share: float) -> None:
+    """Of a large cell, seen along a short axis, there is the row of the beam and two far ones."""
+    rng = np.random.default_rng(7)
+    a, b = np.array([6.0, 0.8]), np.array([-9.0, 88.0])
+    rows = [
+        (m, k) for k, ends in ((0, (-15, 16)), (1, (-4, 9)), (-1, (-8, 3))) for m in range(*ends)
+    ]
+    rows = [row for row in rows if row != (0, 0) and rng.random() < 0.8]
+    xy = CENTRE + np.array(rows) @ np.array([a, b]) + rng.normal(0, 0.12, (len(rows), 2))
+    foreign = rng.uniform(20, 230, (400, 2)) - CENTRE
+    away = foreign @ np.linalg.inv([a, b])
+    foreign = CENTRE + foreign[np.abs(away[:, 1] - np.round(away[:, 1])) > 0.1]
+    foreign = foreign[: round(share * len(xy))]
+    order = rng.permutation(len(xy) + len(foreign))
+    found = mark_zonal(np.concatenate([xy, foreign])[order], CENTRE, 1.5)
+    assert np.mean(found.zonal == (order < len(xy))) > 0.95
+    area = abs(np.linalg.det(np.array([a, b])))
+    assert abs(np.linalg.det(found.basis)) == pytest.approx(area, rel=0.02)
+
+
+def laue_zones(tilt: tuple[float, float], width: float) -> tuple[np.ndarray, np.ndarray]:
+    """Spots of three Laue zones that fall on the same nodes, and the number of their zone.
+
+    The distance of a node from the Ewald sphere is a quadratic function of its place, the planes
+    of the zones are one apart, and a spot is seen within a width of its plane.
+    """
+    nodes, _ = net()
+    away = (nodes - CENTRE) / 110
+    f = 0.9 * (away**2).sum(axis=1) + away @ np.array(tilt)
+    zone = np.round(f).astype(int)
+    seen = (np.abs(f - zone) < width) & (np.abs(zone) <= 1)
+    return nodes[seen], zone[seen]
+
+
+@pytest.mark.parametrize("tilt", [(0.0, 0.0), (0.5, 0.4), (-1.0, 0.2)])
+def test_spots_of_higher_laue_zones_are_not_of_the_zone_though_they_lie_on_its_net(
+    tilt: tuple[float, float],
+) -> None:
+    xy, zone = laue_zones(tilt, 0.3)
+    assert 0.2 < np.mean(zone == 0) < 0.9
+    xy = xy + np.random.default_rng(3).normal(0, 0.15, xy.shape)
+    found = mark_zonal(xy, CENTRE, 1.5)
+    assert np.mean(found.zonal == (zone == 0)) > 0.95
+    some = np.random.default_rng(5).random(len(xy)) < 0.6
+    assert np.mean(mark_zonal(xy[some], CENTRE, 1.5).zonal == (zone[some] == 0)) > 0.9
+
+
+@pytest.mark.parametrize("tilt", [(0.0, 0.0), (0.5, 0.4), (-1.0, 0.2)])
+def test_a_zone_alone_stays_whole(tilt: tuple[float, float]) -> None:
+    xy, zone = laue_zones(tilt, 0.5)
+    rng = np.random.default_rng(3)
+    for share in (0.3, 0.6, 1.0):
+        some = (zone == 0) & (rng.random(len(xy)) < share)
+        found = mark_zonal(xy[some] + rng.normal(0, 0.15, (some.sum(), 2)), CENTRE, 1.5)
+        assert found.zonal.mean() > 0.97

@@ -13,6 +13,12 @@ from napari_diffraction.patterns.sorting import order_down
 _VECTORS = 32
 _CANDIDATES = 8
 _ORIGINS = 16
+#: Difference vectors, and spots, from which nets through the beam are made.
+_ROWS, _BEAM_SPOTS = 12, 80
+_SETTLES = 8
+_BEAM_CANDIDATES = 16
+#: Share of the spots on a net that are to have neighbours.
+_COMPANY = 0.5
 #: Cells of the histogram of difference vectors from 0 to its limit.
 _CELLS = 192
 
@@ -58,8 +64,6 @@ def best_net(xy, tol, reach):  # type: ignore[no-untyped-def]
                 pairs[worst, 1, 0], pairs[worst, 1, 1] = bx, by
                 shares[worst] = share
     best, best_score, explained = none, -1.0, 0.0
-    node = np.zeros((n, 2), dtype=np.int64)
-    distance = np.zeros(n)
     for c in range(_CANDIDATES):
         if gain[c] < 0:
             continue
@@ -67,24 +71,108 @@ def best_net(xy, tol, reach):  # type: ignore[no-untyped-def]
         net[0], net[1] = pairs[c, 0], pairs[c, 1]
         _reduce(net)
         set_origin(xy, net, tol)
-        for _ in range(3):
-            index(xy, net, node, distance)
-            if not _refine(xy, net, node, distance, 1.5 * tol):
-                break
-        _coarsen(xy, net, node, distance, tol)
-        _reduce(net)
-        area = abs(net[0, 0] * net[1, 1] - net[0, 1] * net[1, 0])
-        if area < 9 * tol * tol:
-            continue
-        index(xy, net, node, distance)
-        inside = 0
-        for k in range(n):
-            inside += distance[k] < tol
-        chance = min(1.0, np.pi * tol * tol / area)
-        score = (inside / n - chance) / (1 - chance)
+        score = _settle(xy, net, tol, 3)
         if score > best_score + 0.01:
             best, best_score, explained = net, score, shares[c]
     return best, peak, explained
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def net_through(xy, centre, tol, reach):  # type: ignore[no-untyped-def]
+    """The likeliest net with a node at the direct beam, and how `plausible` it is.
+
+    One basis vector is a frequent difference vector, the other leads from the beam to a spot: so
+    nets are found of which only a few rows are seen.  The spots are sorted by strength.
+    """
+    vectors, _ = _vector_peaks(xy, tol, reach)
+    count, spots = min(len(vectors), _ROWS), min(len(xy), _BEAM_SPOTS)
+    chosen = np.full(_BEAM_CANDIDATES, -np.inf)
+    nets = np.zeros((_BEAM_CANDIDATES, 3, 2))
+    net = np.zeros((3, 2))
+    net[2] = centre
+    for i in range(count):
+        for j in range(spots):
+            net[0] = vectors[i]
+            net[1] = xy[j] - centre
+            area = abs(net[0, 0] * net[1, 1] - net[0, 1] * net[1, 0])
+            if area < max(60 * tol * tol, 3 * tol * np.sqrt((net[0] ** 2).sum())):
+                continue
+            _reduce(net)
+            # Not refined yet, so it may be a little off.
+            value = plausible(xy[:spots], net, 2 * tol)
+            worst = np.argmin(chosen)
+            if value > chosen[worst] + 1e-9:
+                chosen[worst] = value
+                nets[worst] = net
+    best, most = np.zeros((3, 2)), -np.inf
+    for c in range(_BEAM_CANDIDATES):
+        if chosen[c] == -np.inf or _settle(xy, nets[c], tol, _SETTLES) < 0:
+            continue
+        value = plausible(xy, nets[c], tol)
+        if value > most + 0.01:
+            best, most = nets[c].copy(), value
+    return best, most
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def plausible(xy, net, tol):  # type: ignore[no-untyped-def]
+    """`net_score`, less where spots on the net have no neighbours on it.
+
+    A net with many more nodes than needed passes through the spots of several Laue zones, but most
+    of its rows, or the nodes next to a spot, are empty.
+    """
+    n = len(xy)
+    node = np.zeros((n, 2), dtype=np.int64)
+    distance = np.zeros(n)
+    index(xy, net, node, distance)
+    on, with_row, with_column, with_node = 0, 0, 0, 0
+    for i in range(n):
+        if distance[i] >= tol:
+            continue
+        on += 1
+        row, column, near = False, False, False
+        for j in range(n):
+            if distance[j] >= tol:
+                continue
+            m, h = abs(node[i, 0] - node[j, 0]), abs(node[i, 1] - node[j, 1])
+            row |= h == 1
+            column |= m == 1
+            near |= max(m, h) == 1
+        with_row += row
+        with_column += column
+        with_node += near
+    least = min(with_row, min(with_column, with_node)) / max(on, 1)
+    return net_score(xy, net, tol) * min(1.0, least / _COMPANY)
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def net_score(xy, net, tol):  # type: ignore[no-untyped-def]
+    """Share of the spots that lie on a net, less what chance puts there."""
+    node = np.zeros((len(xy), 2), dtype=np.int64)
+    distance = np.zeros(len(xy))
+    index(xy, net, node, distance)
+    inside = 0
+    for k in range(len(xy)):
+        inside += distance[k] < tol
+    area = abs(net[0, 0] * net[1, 1] - net[0, 1] * net[1, 0])
+    chance = min(1.0, np.pi * tol * tol / area)
+    return (inside / len(xy) - chance) / (1 - chance)
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _settle(xy, net, tol, rounds):  # type: ignore[no-untyped-def]
+    """Refine a net in place, leave out what is never occupied, and return its score or -1."""
+    node = np.zeros((len(xy), 2), dtype=np.int64)
+    distance = np.zeros(len(xy))
+    for _ in range(rounds):
+        index(xy, net, node, distance)
+        if not _refine(xy, net, node, distance, 1.5 * tol):
+            break
+    _coarsen(xy, net, node, distance, tol)
+    _reduce(net)
+    if abs(net[0, 0] * net[1, 1] - net[0, 1] * net[1, 0]) < 9 * tol * tol:
+        return -1.0
+    return net_score(xy, net, tol)
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_diffraction.learning.net import bend, best_net, index
+from napari_diffraction.learning.laue_zones import in_zone
+from napari_diffraction.learning.net import bend, best_net, index, net_through, plausible
 
 #: The strongest spots, from which the net is found; all are then marked.
 _MOST = 240
-#: A spot lies on the net within this share of its shorter basis vector.
-_WIDE = 0.09
+#: A spot lies on the net within this share of its shorter basis vector, at first and at most.
+_WIDE, _WIDEST = 0.09, 0.25
 #: Fewest spots on a net, and least share of them, for which it is believed.
 _LEAST_SPOTS, _LEAST_SHARE = 5, 0.2
 #: Fewest spots for which a net is bent as a lens does.
 _BENT_LEAST = 14
+#: Times that the scatter of the spots about the nodes is estimated.
+_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Zonal:
     Attributes
     ----------
     zonal : ndarray of bool, (n,)
-        Whether the spot lies on the net.
+        Whether the spot lies on the net and belongs to the zone itself, not to a higher Laue zone
+        whose spots fall on the same nodes.
     h, k : ndarray of int64, (n,)
         Indices of the net's node next to the spot, counted from that next to the direct beam; they
         are those of the net, not of the crystal.
@@ -60,20 +64,53 @@ def mark_zonal(position: ArrayLike, centre: tuple[float, float], radius: float) 
     middle = np.array(centre, dtype=np.float64)
     reach = float(np.hypot(*(xy - middle).T).max()) + 1e-6
     fine = max(0.5, 0.25 * radius, 0.003 * reach)
-    net, _, _ = best_net(xy[:_MOST], fine, reach)
+    net = _find(xy[:_MOST], middle, fine, reach)
     if not net[:2].any():
         return none
     _move_origin(net, middle)
     node, distance = np.zeros((n, 2), np.int64), np.zeros(n)
     tolerance = max(fine, _WIDE * float(np.hypot(*net[0])))
     index(xy, net, node, distance)
-    inside = int(np.sum(distance < tolerance))
-    if n >= _BENT_LEAST and bend(xy, net, middle, node, distance, tolerance, reach) <= inside + 2:
-        index(xy, net, node, distance)
-    zonal = distance < tolerance
+    if n >= _BENT_LEAST:
+        # Believed if spots come close to it: spots of another Laue zone can bend a net, too.
+        straight = int(np.sum(distance < fine))
+        bend(xy, net, middle, node, distance, tolerance, reach)
+        if np.sum(distance < fine) <= straight + 2:
+            index(xy, net, node, distance)
+    zonal = distance < _fair(distance, net, tolerance)
     if zonal.sum() < max(_LEAST_SPOTS, _LEAST_SHARE * n):
         return none
+    zonal[zonal] = in_zone(node[zonal], net[:2])
     return Zonal(zonal, node[:, 0], node[:, 1], net[:2])
+
+
+def _find(
+    xy: NDArray[np.float64], centre: NDArray[np.float64], tolerance: float, reach: float
+) -> NDArray[np.float64]:
+    """Find the net of most spots, with a node at the beam or, if the beam is not there, without."""
+    free, _, _ = best_net(xy, tolerance, reach)
+    bound, score = net_through(xy, centre, tolerance, reach)
+    if free[:2].any() and plausible(xy, free, tolerance) >= score:
+        return np.asarray(free)
+    return np.asarray(bound)
+
+
+def _fair(distance: NDArray[np.float64], net: NDArray[np.float64], tolerance: float) -> float:
+    """Distance from a node at which a spot is as likely to be on the net as off it.
+
+    Spots on the net scatter about the nodes as a Gaussian, others lie anywhere in the cell.
+    """
+    area = abs(float(np.linalg.det(net[:2])))
+    widest = _WIDEST * float(np.hypot(*net[0]))
+    for _ in range(_ROUNDS):
+        near = distance < tolerance
+        on = float(near.mean())
+        if on in (0, 1):
+            break
+        variance = max(float(np.mean(distance[near] ** 2)) / 2, 0.01)
+        odds = on / (1 - on) * area / (2 * np.pi * variance)
+        tolerance = min(max(np.sqrt(2 * variance * np.log(max(odds, 1.0))), 0.3), widest)
+    return tolerance
 
 
 def _move_origin(net: NDArray[np.float64], centre: NDArray[np.float64]) -> None:
