@@ -7,6 +7,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.patterns.spot_shapes import best_widths
 from napari_diffraction.patterns.spots import find_spots, measure_spots, take_off_background
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.conditions import DetectorEffects, SpotConditions
@@ -100,9 +101,9 @@ def test_a_spot_is_measured() -> None:
         spots.position[order], [[50.3, 60.7], [75.6, 150.1], [140.2, 61.5]], atol=0.2
     )
     area = 2 * np.pi * 2.0**2
-    np.testing.assert_allclose(
-        spots.intensity[order], [100 * area, 200 * area, 50 * area], rtol=0.12
-    )
+    # The tail of a Gaussian, a seventh of it, is lost; alike for all of them.
+    share = spots.intensity[order] / (area * np.array([100, 200, 50]))
+    np.testing.assert_allclose(share, 0.85, atol=0.05)
     np.testing.assert_allclose(spots.snr[order], [20, 40, 10], rtol=0.2)
     again = measure_spots(frame, spots.position[order])
     np.testing.assert_array_equal(again.position, spots.position[order])
@@ -145,3 +146,14 @@ def test_frames_without_spots_have_hardly_any(frame: np.ndarray) -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 900), (7, 9), (33, 300)])
 def test_frames_of_any_shape_can_be_looked_at(shape: tuple[int, int]) -> None:
     assert len(find_spots(np.random.default_rng(1).poisson(5, shape))) < 5
+
+
+def test_a_bright_ring_around_a_black_middle_has_an_ordinary_width() -> None:
+    """A bad pixel in the midst of a strong spot once gave it a width of thousands of pixels."""
+    y, x = np.mgrid[:64, :64]
+    away = np.hypot(x - 30, y - 31)
+    signal = np.where((away > 1.5) & (away < 5), 60, 0).astype(np.float32)
+    signal[away <= 1.5] = -40
+    best, width = best_widths(signal, np.float32([30]), np.float32([31]), np.array([2.0, 3.0, 5.0]))
+    assert best[0] > 15
+    assert 1 < width[0] <= 5

@@ -164,24 +164,27 @@ def without_bad_pixels(frame):  # type: ignore[no-untyped-def]
             hot = v > left and v > right and v > up and v > down
             if not hot and not (v < left and v < right and v < up and v < down):
                 continue
+            least, most = min(left, right, up, down), max(left, right, up, down)
+            for a in (i - 1, i + 1):
+                for b in (j - 1, j + 1):
+                    n = np.float32(frame[a, b])
+                    least, most = min(least, n), max(most, n)
+            reach = most - least
+            # Whatever their median is; it is sought where it may decide.
+            if hot:
+                if v - least <= 4 * reach or v - most <= 3 * np.sqrt(max(v, np.float32(4))):
+                    continue
+            elif most - v <= 2 * reach:
+                continue
             k = 0
             for a in range(i - 1, i + 2):
                 for b in range(j - 1, j + 2):
                     if a != i or b != j:
-                        n = np.float32(frame[a, b])
-                        m = k
-                        while m > 0 and around[m - 1] > n:
-                            around[m] = around[m - 1]
-                            m -= 1
-                        around[m] = n
+                        around[k] = frame[a, b]
                         k += 1
-            middle = np.float32(0.5) * (around[3] + around[4])
-            reach = around[7] - around[0]
-            if hot:
-                bad = v - middle > 4 * reach and v - around[7] > 3 * np.sqrt(max(v, np.float32(4)))
-            else:
-                bad = middle - v > 2 * reach
-            if bad:
+            line = sort(around)
+            middle = np.float32(0.5) * (line[3] + line[4])
+            if v - middle > 4 * reach if hot else middle - v > 2 * reach:
                 out[i, j] = middle
     return out
 
@@ -193,20 +196,17 @@ def _rings(image, unknown, cx, cy, samples):  # type: ignore[no-untyped-def]
     far_x, far_y = max(cx, w - 1 - cx), max(cy, h - 1 - cy)
     size = int(np.sqrt(far_x * far_x + far_y * far_y)) + 3
     values = np.empty((size, samples), dtype=np.float32)
-    met = np.zeros(size, dtype=np.int64)
     taken = np.zeros(size, dtype=np.int64)
-    step = np.empty(size, dtype=np.int64)
+    x, y = np.empty(samples), np.empty(samples)
+    for k in range(samples):
+        x[k], y[k] = np.cos(2 * np.pi * k / samples), np.sin(2 * np.pi * k / samples)
     for r in range(size):
-        step[r] = int(6.2832 * r / samples) + 1
-    for i in range(h):
-        for j in range(w):
-            if unknown[i, j]:
-                continue
-            r = int(np.sqrt((i - cy) ** 2 + (j - cx) ** 2) + 0.5)
-            if met[r] % step[r] == 0 and taken[r] < samples:
+        every = max(1, int(samples / (6.2832 * r + 1)))  # a small ring has fewer pixels
+        for k in range(0, samples, every):
+            i, j = int(np.floor(cy + r * y[k] + 0.5)), int(np.floor(cx + r * x[k] + 0.5))
+            if 0 <= i < h and 0 <= j < w and not unknown[i, j]:
                 values[r, taken[r]] = image[i, j]
                 taken[r] += 1
-            met[r] += 1
     deviation = np.empty(samples, dtype=np.float32)
     profile = np.full(size, np.nan, dtype=np.float32)
     noise = np.zeros(size, dtype=np.float32)
@@ -294,33 +294,39 @@ def _hidden(image, profile, noise, cx, cy, floor):  # type: ignore[no-untyped-de
     h, w = image.shape
     out = np.zeros((h, w), dtype=np.bool_)
     across, down = np.zeros((h, 2), dtype=np.int64), np.zeros((w, 2), dtype=np.int64)
+    light = profile - floor
+    limit = floor + np.float32(_LIGHT) * light
+    upper = limit + noise
+    ring = np.empty(w, dtype=np.int64)
     for i in range(h):
         for j in range(w):
-            r = int(np.sqrt((i - cy) ** 2 + (j - cx) ** 2) + 0.5)
-            light = profile[r] - floor
-            limit = floor + np.float32(_LIGHT) * light
-            if light > 2 * noise[r]:
-                black = image[i, j] < limit
+            ring[j] = int(np.sqrt(np.float32(i - cy) ** 2 + np.float32(j - cx) ** 2) + 0.5)
+        for j in range(i % 2, w, 2):  # every other one tells of rows and columns
+            r = ring[j]
+            if light[r] > 2 * noise[r]:
+                black = image[i, j] < limit[r]
                 across[i, 0] += 1
                 down[j, 0] += 1
                 across[i, 1] += black
                 down[j, 1] += black
-            if not 0 < i < h - 1 or not 0 < j < w - 1:
-                continue
-            if image[i, j] > limit + noise[r]:
+        if not 0 < i < h - 1:
+            continue
+        for j in range(1, w - 1):
+            r = ring[j]
+            if image[i, j] > upper[r]:
                 continue
             total = np.float32(0)
             for a in range(i - 1, i + 2):
                 for b in range(j - 1, j + 2):
                     total += image[a, b]
             total /= 9
-            if total < limit and profile[r] - total > _DARKER / 3 * noise[r]:
+            if total < limit[r] and profile[r] - total > _DARKER / 3 * noise[r]:
                 out[i - 1 : i + 2, j - 1 : j + 2] = True
     for i in range(h):
-        if across[i, 1] > 0.8 * across[i, 0] and across[i, 0] > 0.05 * w:
+        if across[i, 1] > 0.8 * across[i, 0] and across[i, 0] > 0.025 * w:
             out[max(i - 1, 0) : i + 2] = True
     for j in range(w):
-        if down[j, 1] > 0.8 * down[j, 0] and down[j, 0] > 0.05 * h:
+        if down[j, 1] > 0.8 * down[j, 0] and down[j, 0] > 0.025 * h:
             out[:, max(j - 1, 0) : j + 2] = True
     return out
 

@@ -44,6 +44,8 @@ def _half_width(signal, x, y, width):  # type: ignore[no-untyped-def]
     h, w = signal.shape
     i0, j0 = int(np.floor(y + 0.5)), int(np.floor(x + 0.5))
     top = _mean_of_nine(signal, i0, j0)
+    if top <= 0:  # a bad pixel or a shadow in the midst
+        return width
     reach = int(3 * width) + 2
     total = 0.0
     for k in range(16):

@@ -295,12 +295,14 @@ def _beside(
     """Whether something is hidden near a place, where the background is not known."""
     if not hidden.any():
         return np.zeros(len(x), bool)
-    total = np.pad(hidden, 1).astype(np.int32).cumsum(0).cumsum(1)
-    h, w = hidden.shape
-    top, bottom = (np.clip(np.round(y).astype(int) + d, 0, h) for d in (-reach, reach + 1))
-    left, right = (np.clip(np.round(x).astype(int) + d, 0, w) for d in (-reach, reach + 1))
-    count = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]
-    return np.asarray(count > 0)
+    rows, columns = (np.round(values).astype(int) for values in (y, x))
+    return np.array(
+        [
+            hidden[max(i - reach, 0) : i + reach + 1, max(j - reach, 0) : j + reach + 1].any()
+            for i, j in zip(rows, columns, strict=True)
+        ],
+        bool,
+    )
 
 
 def _measured(level: LevelFrame, xy: NDArray[Any], width: float, *, refine: bool) -> Spots:
