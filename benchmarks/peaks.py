@@ -13,20 +13,24 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from napari_diffraction.learning.classes import LAUE, NATURAL_SHARES, ZONE, ZONE_CLASSES
+from napari_diffraction.learning.classes import LAUE, ZONE, ZONE_CLASSES
+from napari_diffraction.learning.classifier import Classifier
 from napari_diffraction.learning.peak_tables import tabulate
+from napari_diffraction.learning.registry import load_model
 from napari_diffraction.learning.zone_data import draw_cell, examples
 from napari_diffraction.patterns.spots import find_spots
+from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.conditions import (
     DetectorEffects,
@@ -271,31 +275,44 @@ def _told(stack: SimulatedStack, number: int) -> tuple[int, int]:
 
 
 # -- classes ------------------------------------------------------------------------------------
-def routes(patterns: int) -> dict[str, Any]:
-    """The same patterns judged directly and redrawn, by the zones model."""
-    from napari_diffraction.learning.registry import load_model
-    from napari_diffraction.learning.views import view
-
-    classifier = load_model("zones")
-    sets: dict[str, tuple[list[np.ndarray], np.ndarray]] = {}
+def routes(patterns: int, models: Sequence[str] = ("zones",)) -> dict[str, Any]:
+    """The same patterns judged directly and redrawn, by models as far as they know the classes."""
     drawn = list(itertools.islice(examples(SEED + 3, clean=0.0, natural=False), patterns))
-    sets["whole range, all kinds"] = (
-        [one.image for one in drawn],
-        np.array([ZONE_CLASSES[one.label] for one in drawn]),
-    )
     stack = _experiment(patterns)
-    sets["ordinary experiment"] = list(stack.images), stack.labels["label"].to_numpy(str)
-    out: dict[str, Any] = {}
-    for name, (images, labels) in sets.items():
-        out[name] = {}
-        for route in ("direct", "redrawn"):
-            p = []
-            for first in range(0, len(images), 64):
-                batch = images[first : first + 64]
-                seen = [view(redraw_frame(i) if route == "redrawn" else i) for i in batch]
-                p.append(classifier.probabilities(seen, dict.fromkeys(NATURAL_SHARES, 0.25)))
-            out[name][route] = scores(labels, np.concatenate(p))
-            print(name, route, json.dumps(out[name][route], default=float), flush=True)
+    sets = {
+        "whole range, all kinds": (
+            [one.image for one in drawn],
+            np.array([ZONE_CLASSES[one.label] for one in drawn]),
+        ),
+        "ordinary experiment": (list(stack.images), stack.labels["label"].to_numpy(str)),
+    }
+    return {
+        name: {model: _routes_of(load_model(model), model, name, *pair) for model in models}
+        for name, pair in sets.items()
+    }
+
+
+def _routes_of(
+    classifier: Classifier,
+    model: str,
+    name: str,
+    images: list[np.ndarray],
+    labels: np.ndarray,
+) -> dict[str, Any]:
+    """Figures of one model by both routes, at equal shares of its classes."""
+    known = np.isin(labels, classifier.card.classes)
+    images, labels = [images[i] for i in np.flatnonzero(known)], labels[known]
+    look = classifier.kind.looker(PatternStack(da.from_array(images[0][None]), name))
+    shares = dict.fromkeys(classifier.card.classes, 1 / len(classifier.card.classes))
+    out = {}
+    for route in ("direct", "redrawn"):
+        p = []
+        for first in range(0, len(images), 64):
+            batch = images[first : first + 64]
+            seen = [look(redraw_frame(i) if route == "redrawn" else i) for i in batch]
+            p.append(classifier.probabilities(seen, shares))
+        out[route] = scores(labels, np.concatenate(p), classifier.card.classes)
+        print(name, model, route, json.dumps(out[route], default=float), flush=True)
     return out
 
 
@@ -326,10 +343,10 @@ def _experiment(n: int) -> SimulatedStack:
     return take(parts, np.array(part), np.array(index))
 
 
-def scores(labels: np.ndarray, p: np.ndarray) -> dict[str, float]:
+def scores(labels: np.ndarray, p: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
     """Balanced accuracy, and recall and precision of zones, at equal shares of the classes."""
-    called = np.array(ZONE_CLASSES)[p.argmax(axis=1)]
-    present = [name for name in ZONE_CLASSES if (labels == name).any()]
+    called = np.array(classes)[p.argmax(axis=1)]
+    present = [name for name in classes if (labels == name).any()]
     recall = {name: float((called[labels == name] == name).mean()) for name in present}
     wrong = np.mean([np.mean(called[labels == name] == ZONE) for name in present if name != ZONE])
     return {
@@ -349,12 +366,16 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
     parser.add_argument("--cells", type=int, default=40, help="cells for 'find' and 'zonal'")
     parser.add_argument("--patterns", type=int, default=600, help="patterns for 'routes'")
+    parser.add_argument("--models", nargs="+", default=["zones"], help="models for 'routes'")
     parser.add_argument("--output", type=Path, help="JSON file to write")
     options = parser.parse_args()
     figures = {}
     for name in options.only:
         print(f"\n== {name}: {parts[name].__doc__}")
-        figures[name] = parts[name](options.patterns if name == "routes" else options.cells)
+        if name == "routes":
+            figures[name] = routes(options.patterns, options.models)
+        else:
+            figures[name] = parts[name](options.cells)
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(json.dumps(figures, indent=1, default=float))

@@ -13,12 +13,10 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from pathlib import Path
 
-IMAGES = Path(__file__).parent / "images"
-PLUGIN = "napari-diffraction"
+from tutorial_steps import take_tutorial
+from window import PLUGIN, rest, scroll_area_type, take, wait
+
 #: A small laptop, the least that the panels are made for.
 WIDTH, HEIGHT = 1280, 800
 
@@ -175,13 +173,6 @@ def take_peaks(viewer: object) -> None:
     take(viewer, "peaks")
 
 
-def scroll_area_type() -> type:
-    """Return the class of the area that scrolls a panel."""
-    from qtpy.QtWidgets import QScrollArea
-
-    return QScrollArea
-
-
 def take_training(viewer: object) -> None:
     """Train the compact network on simulated spot patterns."""
     viewer.open_sample(PLUGIN, "serial_experiment")
@@ -200,44 +191,6 @@ def take_training(viewer: object) -> None:
     take(viewer, "train")
 
 
-def wait(ready: Callable[[], bool], seconds: float = 300) -> None:
-    """Let the window live until something is ready."""
-    from qtpy.QtWidgets import QApplication
-
-    end = time.monotonic() + seconds
-    while not ready():
-        if time.monotonic() > end:
-            sys.exit("The window did not get ready in time.")
-        QApplication.processEvents()
-        time.sleep(0.01)
-
-
-def rest(seconds: float) -> None:
-    """Let the window live for a while."""
-    end = time.monotonic() + seconds
-    wait(lambda: time.monotonic() > end)
-
-
-def take(viewer: object, name: str) -> None:
-    """Write a picture of the whole window."""
-    from qtpy.QtWidgets import QApplication
-
-    # Notifications would cover the patterns.
-    for notification in viewer.window._qt_window.findChildren(notification_type()):
-        notification.close()
-    rest(1)
-    QApplication.processEvents()
-    IMAGES.mkdir(exist_ok=True)
-    viewer.screenshot(str(IMAGES / f"{name}.png"), canvas_only=False, flash=False)
-
-
-def notification_type() -> type:
-    """Return the class of napari's notifications."""
-    from napari._qt.dialogs.qt_notification import NapariQtNotification
-
-    return NapariQtNotification
-
-
 PARTS = {
     "simulate": take_simulation,
     "review": take_review,
@@ -245,6 +198,7 @@ PARTS = {
     "explain": take_explanation,
     "evaluate": take_evaluation,
     "train": take_training,
+    "tutorial": take_tutorial,
     "peaks": take_peaks,
     "phase_map": take_phase_map,
 }

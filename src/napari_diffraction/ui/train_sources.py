@@ -154,10 +154,6 @@ class TrainSources(QWidget):
         self.labels.blockSignals(False)
         self.changed.emit()
 
-    def _on_kind(self, kind: str) -> None:
-        self.structures.setEnabled(kind == _BANDS)
-        self.changed.emit()
-
     def _ask_folder(self) -> None:
         name = QFileDialog.getExistingDirectory(self, "A folder with a folder for each class")
         if name:
