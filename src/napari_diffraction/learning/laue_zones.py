@@ -32,6 +32,8 @@ _CELL, _CELLS, _LOW = 0.01, 520, -2.4
 _STRAY = 0.02
 #: Least share of the spots that lie in the zone itself.
 _LEAST = 0.4
+#: Least share of the spots within the rings, or they are not worth a closer look.
+_ORDERLY = 0.85
 #: Logarithm of the odds from which several Laue zones are believed rather than one; a zone of which
 #: a random part is seen reaches 8 in one of some hundred patterns.
 _SURE = 8.0
@@ -99,9 +101,14 @@ def _search(place, nodes):  # type: ignore[no-untyped-def]
                 for d in _DISTANCES:
                     if h > _WIDEST * d:
                         continue
-                    ringed, ring = inside, open_
-                    for k in range(1, int(2.5 / d) + 1):
+                    zones = int(2.5 / d)
+                    ringed = inside
+                    for k in range(1, zones + 1):
                         ringed += _within(spots, k * d, h) + _within(spots, -k * d, h)
+                    if ringed < _ORDERLY * n:
+                        continue
+                    ring = open_
+                    for k in range(1, zones + 1):
                         ring += _within(free, k * d, h) + _within(free, -k * d, h)
                     found = _likelihood(ringed, n, ring, m)
                     if found > several:
