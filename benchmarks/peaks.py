@@ -301,6 +301,8 @@ def _routes_of(
 ) -> dict[str, Any]:
     """Figures of one model by both routes, at equal shares of its classes."""
     known = np.isin(labels, classifier.card.classes)
+    if not known.any():
+        raise SystemExit(f"{model} knows none of the classes {', '.join(ZONE_CLASSES)}.")
     images, labels = [images[i] for i in np.flatnonzero(known)], labels[known]
     look = classifier.kind.looker(PatternStack(da.from_array(images[0][None]), name))
     shares = dict.fromkeys(classifier.card.classes, 1 / len(classifier.card.classes))

@@ -46,7 +46,7 @@ def label(viewer: object, path: Path) -> None:
     _, review = viewer.window.add_plugin_dock_widget(PLUGIN, "Review patterns")
     review.accept_button.click()
     truth = load_labels(str(path))["label"]
-    while work.session.counts().left > 3:
+    while work.session.counts().left:
         index = work.next()
         work.decide(truth[index])
     viewer.reset_view()

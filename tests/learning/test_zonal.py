@@ -3,7 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.learning.zonal import mark_zonal
+from napari_diffraction.progress import finish
+from napari_diffraction.simulation.dataset import simulate_spots
 
 CENTRE = (130.0, 121.0)
 A, B = np.array([14.0, 3.0]), np.array([-4.0, 19.0])
@@ -103,8 +106,6 @@ def test_spots_of_higher_laue_zones_are_not_of_the_zone_though_they_lie_on_its_n
     xy = xy + np.random.default_rng(3).normal(0, 0.15, xy.shape)
     found = mark_zonal(xy, CENTRE, 1.5)
     assert np.mean(found.zonal == (zone == 0)) > 0.95
-    some = np.random.default_rng(5).random(len(xy)) < 0.6
-    assert np.mean(mark_zonal(xy[some], CENTRE, 1.5).zonal == (zone[some] == 0)) > 0.9
 
 
 @pytest.mark.parametrize("tilt", [(0.0, 0.0), (0.5, 0.4), (-1.0, 0.2)])
@@ -115,3 +116,58 @@ def test_a_zone_alone_stays_whole(tilt: tuple[float, float]) -> None:
         some = (zone == 0) & (rng.random(len(xy)) < share)
         found = mark_zonal(xy[some] + rng.normal(0, 0.15, (some.sum(), 2)), CENTRE, 1.5)
         assert found.zonal.mean() > 0.97
+
+
+@pytest.mark.parametrize("kind", ["superstructure", "shells", "every spot three times"])
+def test_a_zone_with_weak_reflections_stays_whole(kind: str) -> None:
+    """Rows or shells of which few spots are seen are no gaps between Laue zones."""
+    whole = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        nodes, steps = net()
+        seen = np.full(len(nodes), 0.6)
+        if kind == "superstructure":
+            seen = np.where(steps[:, 1] % 3 == 0, 0.9, 0.25)
+        elif kind == "shells":
+            radius = np.hypot(*(nodes - CENTRE).T)
+            seen = 0.2 + 0.7 * (np.cos(rng.uniform(0.05, 0.12) * radius) > 0)
+        xy = nodes[rng.random(len(nodes)) < seen]
+        if kind == "every spot three times":
+            xy = np.repeat(xy, 3, axis=0)
+        found = mark_zonal(xy + rng.normal(0, 0.15, xy.shape), CENTRE, 1.5)
+        whole += found.zonal.mean() > 0.95
+    assert whole >= 19
+
+
+@pytest.mark.parametrize("n", [14, 60])
+def test_a_single_row_and_two_places_are_no_net(n: int) -> None:
+    rng = np.random.default_rng(1)
+    row = np.array(CENTRE) + (20, 30) + np.arange(n)[:, None] * np.array([2.1, 6.3]) / n * 14
+    two = np.array(CENTRE) + np.array([(40.0, 10.0), (-30.0, 25.0)])[rng.integers(2, size=n)]
+    for xy in (row, two + rng.normal(0, 0.1, two.shape), np.full((n, 2), 7.0)):
+        assert not mark_zonal(xy, CENTRE, 1.5).basis.any()
+
+
+def test_a_place_that_is_no_number_is_not_zonal() -> None:
+    nodes = net()[0]
+    nodes[3], nodes[8, 0] = np.nan, np.inf
+    found = mark_zonal(nodes, CENTRE, 1.5)
+    assert not found.zonal[[3, 8]].any()
+    assert found.zonal.sum() == len(nodes) - 2
+    assert not mark_zonal(net()[0], (np.nan, 3.0), 1.5).zonal.any()
+
+
+def test_hybrids_of_the_simulation_are_told_spot_by_spot() -> None:
+    """A spot is of the zone where its indices say so: h u + k v + l w = 0."""
+    stack = finish(simulate_spots([UnitCell(6.1, 7.4, 9.0, 83, 78, 85)], orientations=600, seed=9))
+    labels = stack.labels
+    some = labels["zone_fraction"].between(0.5, 0.99) & (labels["n_spots"] >= 20)
+    right = []
+    for number in labels["index"][some][:30]:
+        spots = stack.spots[(stack.spots["pattern"] == number) & stack.spots["visible"]]
+        axis = labels.loc[number, ["u", "v", "w"]].to_numpy(int)
+        truth = spots[["h", "k", "l"]].to_numpy() @ axis == 0
+        found = mark_zonal(spots[["x", "y"]].to_numpy(), stack.geometry.centre, 1.5)
+        right.append(np.mean(found.zonal == truth))
+    assert len(right) >= 10
+    assert np.mean(right) > 0.95

@@ -7,6 +7,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.patterns.background import without_bad_pixels
 from napari_diffraction.patterns.spot_shapes import best_widths
 from napari_diffraction.patterns.spots import find_spots, measure_spots, take_off_background
 from napari_diffraction.progress import finish
@@ -101,7 +102,7 @@ def test_a_spot_is_measured() -> None:
         spots.position[order], [[50.3, 60.7], [75.6, 150.1], [140.2, 61.5]], atol=0.2
     )
     area = 2 * np.pi * 2.0**2
-    # The tail of a Gaussian, a seventh of it, is lost; alike for all of them.
+    # The tail of a Gaussian is lost, at this width a seventh; alike for all of them.
     share = spots.intensity[order] / (area * np.array([100, 200, 50]))
     np.testing.assert_allclose(share, 0.85, atol=0.05)
     np.testing.assert_allclose(spots.snr[order], [20, 40, 10], rtol=0.2)
@@ -157,3 +158,14 @@ def test_a_bright_ring_around_a_black_middle_has_an_ordinary_width() -> None:
     best, width = best_widths(signal, np.float32([30]), np.float32([31]), np.array([2.0, 3.0, 5.0]))
     assert best[0] > 15
     assert 1 < width[0] <= 5
+
+
+@pytest.mark.parametrize("corner", [np.nan, np.inf])
+def test_a_hot_pixel_beside_one_without_a_value_is_left(corner: float) -> None:
+    """The median of neighbours of which one has no value would be wrong."""
+    frame = np.random.default_rng(0).normal(10, 1, (9, 9)).astype(np.float32)
+    frame[4, 4] = 500
+    mended = without_bad_pixels(frame)
+    assert mended[4, 4] < 13
+    frame[5, 5] = corner
+    assert without_bad_pixels(frame)[4, 4] == 500

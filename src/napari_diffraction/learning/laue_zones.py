@@ -1,16 +1,20 @@
 """Which spots on a net belong to its zone, and which to higher Laue zones; compiled.
 
 Reflections of a higher Laue zone often lie on the nodes of the net in projection, so that places
-alone do not tell them apart.  But each Laue zone is seen only where the Ewald sphere passes within
-the excitation error of its plane: in rings around one point, and their distance is that of the
-planes.  With x the place of a spot from the direct beam over the reach of the spots, u the tilt of
-the zone axis and the curvature of the sphere in these units, a spot of the k-th Laue zone has
+alone do not tell them apart.  But a spot is seen where its distance to the Ewald sphere is small.
+To second order in g that of a reflection of the k-th Laue zone is
 
-    f(x) = |x|^2 cos(phi) + 2 x.u sin(phi) = k D  to within  h
+    s = k H - g.t - wavelength |g|^2 / 2,
 
-(after Steeds and Evans 1980; phi = 0: the zone axis along the beam, 90 deg: rows far from the
-axis).  Tilt, spacing D and width h are those by which the occupied nodes are likeliest, if each
-node within the rings is as likely to be occupied as any other.
+with H the distance of the planes and t the tilt of the zone axis.  With x the place of the spot
+from the direct beam over the reach of the spots, |s| below the excitation error reads
+
+    |f(x) - k D| < h,   f(x) = |x|^2 cos(phi) + 2 x.u sin(phi),
+
+where the unit vector u is the direction of the tilt, and phi says how large it is: at 0 the rings
+of all zones are concentric with the beam, at 90 degrees they are straight bands.  Tilt, D and h
+are those by which the occupied nodes are likeliest, if each node within the rings is as likely to
+be occupied as any other.
 """
 
 from __future__ import annotations
@@ -19,14 +23,16 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-#: Directions and sizes of the tilt, distances of the Laue zones, and half widths that are tried.
-_DIRECTIONS = np.linspace(0, 2 * np.pi, 96, endpoint=False)
-_TILTS = np.linspace(0, np.pi / 2, 25)
+#: Sizes of the tilt, and directions for a straight band.  Nearly straight bands are left out: every
+#: second or third row of a net looks like them where the others are weak, as of a superstructure.
+_TILTS = np.linspace(0, np.radians(75), 11)
+_DIRECTIONS = 48
+#: Distances of the Laue zones, and half widths of their rings, that are tried.
 _DISTANCES = np.geomspace(0.5, 2.4, 20)
-_WIDTHS = np.geomspace(0.03, 1.2, 20)
+_WIDTHS = np.geomspace(0.03, 1.2, 14)
 #: A ring is at most this share of the distance to either side, or there would be no gaps.
 _WIDEST = 0.42
-#: Cells of the histogram of f, from `_LOW` on.
+#: Cells of the histogram of f, from `_LOW` on; f lies between -2 and 2.24.
 _CELL, _CELLS, _LOW = 0.01, 520, -2.4
 #: Share of spots that may lie anywhere, as false ones do.
 _STRAY = 0.02
@@ -34,10 +40,12 @@ _STRAY = 0.02
 _LEAST = 0.4
 #: Least share of the spots within the rings, or they are not worth a closer look.
 _ORDERLY = 0.85
+#: Fewest nodes with spots that can tell.
+_FEWEST = 15
 #: Logarithm of the odds from which several Laue zones are believed rather than one; a zone of which
-#: a random part is seen reaches 8 in one of some hundred patterns.
+#: a random part is seen hardly reaches it.
 _SURE = 8.0
-#: Most nodes that are looked at; of more, every second or third.
+#: Most nodes that are looked at.
 _NODES = 600
 
 
@@ -56,9 +64,10 @@ def in_zone(node: NDArray[np.int64], basis: NDArray[np.float64]) -> NDArray[np.b
     ndarray of bool, (n,)
         All true where nothing speaks for a second Laue zone.
     """
-    place = node @ basis
-    reach = float(np.hypot(*place.T).max()) * 1.001
-    if reach == 0:
+    occupied, back = np.unique(node, axis=0, return_inverse=True)
+    place = occupied @ basis
+    reach = float(np.hypot(*place.T).max(initial=0)) * 1.001
+    if len(occupied) < _FEWEST or reach == 0:
         return np.ones(len(node), bool)
     place /= reach
     odds, tilt, direction, distance = _search(place, _nodes(basis / reach))
@@ -66,18 +75,19 @@ def in_zone(node: NDArray[np.int64], basis: NDArray[np.float64]) -> NDArray[np.b
         return np.ones(len(node), bool)
     along = place @ [np.cos(direction), np.sin(direction)]
     f = np.cos(tilt) * (place**2).sum(axis=1) + 2 * np.sin(tilt) * along
-    return np.asarray(np.abs(f) < 0.5 * distance)
+    return np.asarray(np.abs(f) < 0.5 * distance)[back.ravel()]
 
 
 def _nodes(basis: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Nodes of a net within the unit circle, (m, 2)."""
-    # The height of a triangle over each of its sides says how many rows fit.
+    """Nodes of a net within the unit circle, or some of them, (m, 2)."""
+    # The height of the cell over each of its sides says how many rows fit.
     area = abs(float(np.linalg.det(basis)))
     most = [int(np.hypot(*basis[1 - i]) / area) + 1 for i in range(2)]
     m, n = np.mgrid[-most[0] : most[0] + 1, -most[1] : most[1] + 1]
     nodes = m.reshape(-1, 1) * basis[0] + n.reshape(-1, 1) * basis[1]
     nodes = nodes[(nodes**2).sum(axis=1) <= 1]
-    return np.ascontiguousarray(nodes[:: len(nodes) // _NODES + 1])
+    some = np.random.default_rng(0).permutation(len(nodes))[:_NODES]
+    return np.ascontiguousarray(nodes[some])
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
@@ -88,9 +98,9 @@ def _search(place, nodes):  # type: ignore[no-untyped-def]
     n, m = len(place), len(nodes)
     spots, free = np.zeros(_CELLS + 1), np.zeros(_CELLS + 1)
     for p in _TILTS:
-        for t in _DIRECTIONS:
-            if p == 0 and t > 0:
-                break
+        directions = max(1, int(_DIRECTIONS * np.sin(p) + 0.5))
+        for step in range(directions):
+            t = 2 * np.pi * step / directions
             _gather(place, p, t, spots)
             _gather(nodes, p, t, free)
             for h in _WIDTHS:

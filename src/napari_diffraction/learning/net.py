@@ -16,7 +16,7 @@ _ORIGINS = 16
 #: Difference vectors, and spots, from which nets through the beam are made.
 _ROWS, _BEAM_SPOTS = 12, 80
 _SETTLES = 8
-_BEAM_CANDIDATES = 16
+_BEAM_CANDIDATES = 4
 #: Share of the spots on a net that are to have neighbours.
 _COMPANY = 0.5
 #: Cells of the histogram of difference vectors from 0 to its limit.
@@ -64,6 +64,8 @@ def best_net(xy, tol, reach):  # type: ignore[no-untyped-def]
                 pairs[worst, 1, 0], pairs[worst, 1, 1] = bx, by
                 shares[worst] = share
     best, best_score, explained = none, -1.0, 0.0
+    node = np.zeros((n, 2), dtype=np.int64)
+    distance = np.zeros(n)
     for c in range(_CANDIDATES):
         if gain[c] < 0:
             continue
@@ -71,7 +73,13 @@ def best_net(xy, tol, reach):  # type: ignore[no-untyped-def]
         net[0], net[1] = pairs[c, 0], pairs[c, 1]
         _reduce(net)
         set_origin(xy, net, tol)
-        score = _settle(xy, net, tol, 3)
+        if not _settle(xy, net, tol, 3):
+            continue
+        index(xy, net, node, distance)
+        inside = 0
+        for k in range(n):
+            inside += distance[k] < tol
+        score = _beyond_chance(inside, n, net, tol)
         if score > best_score + 0.01:
             best, best_score, explained = net, score, shares[c]
     return best, peak, explained
@@ -79,14 +87,15 @@ def best_net(xy, tol, reach):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
 def net_through(xy, centre, tol, reach):  # type: ignore[no-untyped-def]
-    """The likeliest net with a node at the direct beam, and how `plausible` it is.
+    """The most `plausible` net with a node at the direct beam (zeros for none), and how much it is.
 
     One basis vector is a frequent difference vector, the other leads from the beam to a spot: so
-    nets are found of which only a few rows are seen.  The spots are sorted by strength.
+    nets are found of which only a few rows are seen.  The spots, (n, 2) in pixels, are sorted by
+    strength; ``reach`` is the greatest distance of one from the beam.
     """
     vectors, _ = _vector_peaks(xy, tol, reach)
     count, spots = min(len(vectors), _ROWS), min(len(xy), _BEAM_SPOTS)
-    chosen = np.full(_BEAM_CANDIDATES, -np.inf)
+    chosen = np.full(_BEAM_CANDIDATES, -1.0)
     nets = np.zeros((_BEAM_CANDIDATES, 3, 2))
     net = np.zeros((3, 2))
     net[2] = centre
@@ -104,9 +113,11 @@ def net_through(xy, centre, tol, reach):  # type: ignore[no-untyped-def]
             if value > chosen[worst] + 1e-9:
                 chosen[worst] = value
                 nets[worst] = net
-    best, most = np.zeros((3, 2)), -np.inf
+    best, most = np.zeros((3, 2)), 0.0
     for c in range(_BEAM_CANDIDATES):
-        if chosen[c] == -np.inf or _settle(xy, nets[c], tol, _SETTLES) < 0:
+        if chosen[c] <= 0 or not _settle(xy, nets[c], tol, _SETTLES):
+            continue
+        if off_beam(nets[c], centre) > 3 * tol:
             continue
         value = plausible(xy, nets[c], tol)
         if value > most + 0.01:
@@ -115,8 +126,16 @@ def net_through(xy, centre, tol, reach):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
+def off_beam(net, centre):  # type: ignore[no-untyped-def]
+    """Distance of the direct beam from the node of a net next to it, in pixels."""
+    node, distance = np.zeros((1, 2), dtype=np.int64), np.zeros(1)
+    index(centre.reshape(1, 2), net, node, distance)
+    return distance[0]
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
 def plausible(xy, net, tol):  # type: ignore[no-untyped-def]
-    """`net_score`, less where spots on the net have no neighbours on it.
+    """Share of the spots on a net beyond chance, less where these have no neighbours on it.
 
     A net with many more nodes than needed passes through the spots of several Laue zones, but most
     of its rows, or the nodes next to a spot, are empty.
@@ -142,26 +161,20 @@ def plausible(xy, net, tol):  # type: ignore[no-untyped-def]
         with_column += column
         with_node += near
     least = min(with_row, min(with_column, with_node)) / max(on, 1)
-    return net_score(xy, net, tol) * min(1.0, least / _COMPANY)
+    return _beyond_chance(on, n, net, tol) * min(1.0, least / _COMPANY)
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
-def net_score(xy, net, tol):  # type: ignore[no-untyped-def]
-    """Share of the spots that lie on a net, less what chance puts there."""
-    node = np.zeros((len(xy), 2), dtype=np.int64)
-    distance = np.zeros(len(xy))
-    index(xy, net, node, distance)
-    inside = 0
-    for k in range(len(xy)):
-        inside += distance[k] < tol
+def _beyond_chance(inside, n, net, tol):  # type: ignore[no-untyped-def]
+    """Share of n spots that lie on a net, less what chance puts there."""
     area = abs(net[0, 0] * net[1, 1] - net[0, 1] * net[1, 0])
     chance = min(1.0, np.pi * tol * tol / area)
-    return (inside / len(xy) - chance) / (1 - chance)
+    return (inside / n - chance) / (1 - chance)
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
 def _settle(xy, net, tol, rounds):  # type: ignore[no-untyped-def]
-    """Refine a net in place, leave out what is never occupied, and return its score or -1."""
+    """Refine a net in place and leave out what is never occupied; False where it is too fine."""
     node = np.zeros((len(xy), 2), dtype=np.int64)
     distance = np.zeros(len(xy))
     for _ in range(rounds):
@@ -170,9 +183,7 @@ def _settle(xy, net, tol, rounds):  # type: ignore[no-untyped-def]
             break
     _coarsen(xy, net, node, distance, tol)
     _reduce(net)
-    if abs(net[0, 0] * net[1, 1] - net[0, 1] * net[1, 0]) < 9 * tol * tol:
-        return -1.0
-    return net_score(xy, net, tol)
+    return abs(net[0, 0] * net[1, 1] - net[0, 1] * net[1, 0]) >= 9 * tol * tol
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")

@@ -109,7 +109,20 @@ class StructurePool:
 
 
 def pool_of(structures: list[Structure], device: str | torch.device = "cpu") -> StructurePool:
-    """Put crystals on a device, in their order."""
+    """Put crystals on a device.
+
+    Parameters
+    ----------
+    structures
+        The crystals.
+    device
+        Where their arrays are to lie.
+
+    Returns
+    -------
+    StructurePool
+        With the crystals in their order.
+    """
     pool = StructurePool(torch.device(device), len(structures))
     pool.add(structure_arrays(structures))
     return pool

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_diffraction.learning.laue_zones import in_zone
-from napari_diffraction.learning.net import bend, best_net, index, net_through, plausible
+from napari_diffraction.learning.net import bend, best_net, index, net_through, off_beam, plausible
 
 #: The strongest spots, from which the net is found; all are then marked.
 _MOST = 240
@@ -45,43 +45,68 @@ class Zonal:
 
 
 def mark_zonal(position: ArrayLike, centre: tuple[float, float], radius: float) -> Zonal:
-    """Find the net through the direct beam that explains most spots, and mark those on it.
+    """Find the net that explains most spots, and mark those that belong to its zone.
+
+    A net through the direct beam is preferred; where none is found, as where the beam is not at
+    its estimated place, any net will do, and higher Laue zones are then not told apart.
 
     Parameters
     ----------
     position : array, (n, 2)
-        x and y in pixels, strongest first.
+        x and y in pixels, strongest first.  A place that is not finite is not zonal.
     centre
         x and y of the direct beam.
     radius
         Typical radius of a spot in pixels, to which positions are trusted.
+
+    Returns
+    -------
+    Zonal
+        In the order of the positions.
     """
     xy = np.ascontiguousarray(position, dtype=np.float64).reshape(-1, 2)
     n = len(xy)
-    none = Zonal(np.zeros(n, bool), np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros((2, 2)))
+    h, k = np.zeros((2, n), np.int64)
+    marked = Zonal(np.zeros(n, bool), h, k, np.zeros((2, 2)))
+    finite = np.isfinite(xy).all(axis=1)
+    if not np.isfinite(centre).all():
+        return marked
+    known = xy[finite]
+    net, zonal, node = _mark(known, np.array(centre, dtype=np.float64), radius)
+    marked.zonal[finite], marked.h[finite], marked.k[finite] = zonal, node[:, 0], node[:, 1]
+    marked.basis[:] = net
+    return marked
+
+
+def _mark(
+    xy: NDArray[np.float64], centre: NDArray[np.float64], radius: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
+    """Basis of the net, which spots are zonal, and the nodes next to them."""
+    n = len(xy)
+    node, distance = np.zeros((n, 2), np.int64), np.zeros(n)
+    none = np.zeros((2, 2)), np.zeros(n, bool), node.copy()
     if n < _LEAST_SPOTS:
         return none
-    middle = np.array(centre, dtype=np.float64)
-    reach = float(np.hypot(*(xy - middle).T).max()) + 1e-6
+    reach = float(np.hypot(*(xy - centre).T).max()) + 1e-6
     fine = max(0.5, 0.25 * radius, 0.003 * reach)
-    net = _find(xy[:_MOST], middle, fine, reach)
+    net = _find(xy[:_MOST], centre, fine, reach)
     if not net[:2].any():
         return none
-    _move_origin(net, middle)
-    node, distance = np.zeros((n, 2), np.int64), np.zeros(n)
+    _move_origin(net, centre)
     tolerance = max(fine, _WIDE * float(np.hypot(*net[0])))
     index(xy, net, node, distance)
     if n >= _BENT_LEAST:
         # Believed if spots come close to it: spots of another Laue zone can bend a net, too.
         straight = int(np.sum(distance < fine))
-        bend(xy, net, middle, node, distance, tolerance, reach)
+        bend(xy, net, centre, node, distance, tolerance, reach)
         if np.sum(distance < fine) <= straight + 2:
             index(xy, net, node, distance)
     zonal = distance < _fair(distance, net, tolerance)
     if zonal.sum() < max(_LEAST_SPOTS, _LEAST_SHARE * n):
         return none
-    zonal[zonal] = in_zone(node[zonal], net[:2])
-    return Zonal(zonal, node[:, 0], node[:, 1], net[:2])
+    if off_beam(net, centre) < tolerance:
+        zonal[zonal] = in_zone(node[zonal], net[:2])
+    return net[:2], zonal, node
 
 
 def _find(
@@ -98,7 +123,8 @@ def _find(
 def _fair(distance: NDArray[np.float64], net: NDArray[np.float64], tolerance: float) -> float:
     """Distance from a node at which a spot is as likely to be on the net as off it.
 
-    Spots on the net scatter about the nodes as a Gaussian, others lie anywhere in the cell.
+    A share p on the net scatters about the nodes as a Gaussian of variance v, the others lie
+    anywhere in the cell of area A: p exp(-d^2 / 2v) / (2 pi v) = (1 - p) / A.
     """
     area = abs(float(np.linalg.det(net[:2])))
     widest = _WIDEST * float(np.hypot(*net[0]))

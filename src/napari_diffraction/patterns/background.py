@@ -165,11 +165,15 @@ def without_bad_pixels(frame):  # type: ignore[no-untyped-def]
             if not hot and not (v < left and v < right and v < up and v < down):
                 continue
             least, most = min(left, right, up, down), max(left, right, up, down)
+            corners = np.float32(0)
             for a in (i - 1, i + 1):
                 for b in (j - 1, j + 1):
                     n = np.float32(frame[a, b])
                     least, most = min(least, n), max(most, n)
+                    corners += n
             reach = most - least
+            if not np.isfinite(corners):
+                continue
             # Whatever their median is; it is sought where it may decide.
             if hot:
                 if v - least <= 4 * reach or v - most <= 3 * np.sqrt(max(v, np.float32(4))):
@@ -182,8 +186,8 @@ def without_bad_pixels(frame):  # type: ignore[no-untyped-def]
                     if a != i or b != j:
                         around[k] = frame[a, b]
                         k += 1
-            line = sort(around)
-            middle = np.float32(0.5) * (line[3] + line[4])
+            sort(around)
+            middle = np.float32(0.5) * (around[3] + around[4])
             if v - middle > 4 * reach if hot else middle - v > 2 * reach:
                 out[i, j] = middle
     return out
