@@ -312,7 +312,7 @@ class PeaksWidget(Panel):
             return waiting if self._latest.running else ""
         mine = shown.features(index)
         zonal, by_hand = int(mine["zonal"].sum()), int(mine["by_hand"].sum())
-        text = f"Pattern {index}: {len(mine)} peaks, {zonal} on its net (orange)"
+        text = f"Pattern {index}: {len(mine)} peaks, {zonal} of its main zone (orange)"
         hand = f", {by_hand} set by hand" if by_hand else ""
         return f"{text}{hand}. {int(shown.looked.sum()):,} of {len(shown.stack):,} patterns done."
 
