@@ -24,7 +24,7 @@ def take_tutorial(viewer: object) -> None:
 def simulated(path: Path, *, cells: int, orientations: int, seed: int) -> Path:
     """Simulate a stack by the command of the tutorial."""
     words = f"simulate spots --random-cell 1000 --cells {cells} --orientations {orientations}"
-    words += f" --size 128 --seed {seed} --output {path}"
+    words += f" --seed {seed} --output {path}"
     subprocess.run([sys.executable, "-m", "napari_diffraction.cli", *words.split()], check=True)
     return path
 
@@ -79,7 +79,7 @@ def judge(viewer: object, path: Path) -> None:
     """Ask the new model about crystals that it never saw, and look at what it got wrong."""
     (layer,) = viewer.open(str(path), plugin=PLUGIN)
     _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Evaluate")
-    panel.layer.choose(layer)
+    assert panel.layer.layer() is layer
     panel.model.choose("practice")
     panel.run()
     wait(lambda: not panel.bar.running)
@@ -96,7 +96,7 @@ def classify(viewer: object) -> None:
     from napari_diffraction.learning.classes import ZONE
     from napari_diffraction.ui.coordinator import Coordinator
 
-    layer = next(layer for layer in viewer.layers if layer.name.startswith("exam"))
+    layer = viewer.layers["exam"]
     _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Classify patterns")
     panel.layer.choose(layer)
     panel.model.choose("practice")

@@ -184,7 +184,7 @@ def test_no_decision_is_made_on_a_pattern_that_is_not_on_view(opened, qtbot, lea
     assert work.session.decided.sum() == 1
     # and what was decided can be the truth
     titles = [panel.labels.itemText(i) for i in range(panel.labels.count())]
-    assert titles[1] == "my review (1 patterns)"
+    assert titles[1] == "my review (1 pattern)"
     panel.labels.setCurrentIndex(1)
     made = evaluate(qtbot, panel)
     assert made.summary["judged"] == 1

@@ -219,7 +219,9 @@ def test_stop_keeps_the_best_model_and_says_where_there_is_none(
     assert panel.sources.isEnabled()
     kept.append(True)
     panel.run()
-    qtbot.waitUntil(lambda: "Best epoch so far: 1" in panel.result.text(), timeout=60_000)
+    qtbot.waitUntil(
+        lambda: "Best epoch so far, with the lowest loss: 1" in panel.result.text(), timeout=60_000
+    )
     with qtbot.waitSignal(panel.bar.finished, timeout=60_000):
         panel.bar.cancel_button.click()
     assert "'my model' is offered" in panel.result.text()

@@ -129,3 +129,21 @@ def test_the_histogram_counts_and_draws_in_the_colours_of_the_classes(qtbot):
         where = histogram.bar_centre(bar).toPoint()
         QTest.mouseClick(histogram, Qt.MouseButton.LeftButton, pos=where)
     assert chosen == [(0.3, 0.35)]
+
+
+def test_the_time_left_of_a_second_part_is_reckoned_from_its_own_steps(bar, qtbot):
+    """The steps of the first part, quick or slow, say nothing of the second."""
+
+    def make():
+        for done in range(1, 1001):
+            yield Progress(done, 1000, "Making pictures")
+        for done in range(1, 21):
+            time.sleep(0.02)
+            yield Progress(done, 20, "Learning")
+
+    texts = []
+    bar.stepped.connect(lambda steps: texts.append(bar.text.text()))
+    with qtbot.waitSignal(bar.finished, timeout=30_000):
+        bar.start(make, "Training")
+    rates = [float(text.split(" · ")[2].rstrip("/s")) for text in texts if "/s" in text]
+    assert rates and 5 < rates[-1] < 60

@@ -17,7 +17,7 @@ from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.review.provenance import file_hash
 from napari_diffraction.ui.class_buttons import ClassButtons
-from napari_diffraction.ui.coordinator import Coordinator, first_stack
+from napari_diffraction.ui.coordinator import Coordinator
 from napari_diffraction.ui.histogram import ConfidenceHistogram
 from napari_diffraction.ui.layers import LayerCombo
 from napari_diffraction.ui.model_list import ModelCombo
@@ -53,7 +53,7 @@ class ClassifyWidget(Panel):
         self._build()
         self.listen(self._coordinator.stack_changed, self._on_stack)
         self.listen(self._coordinator.results_changed, self._refresh)
-        self.layer.choose(self._coordinator.layer or first_stack(self._coordinator.viewer))
+        self.layer.choose(self._coordinator.at_hand())
         self._on_layer()
         self._on_model()
         self._refresh()

@@ -24,7 +24,7 @@ from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.review.fingerprint import stack_key
 from napari_diffraction.review.session import ReviewSession
 from napari_diffraction.review.store import SavedReview, SessionStore, saved_review
-from napari_diffraction.ui.layers import bare_viewer, can_be_stack, stack_of
+from napari_diffraction.ui.layers import StackView, bare_viewer, can_be_stack, stack_of
 from napari_diffraction.ui.preferences import preference
 from napari_diffraction.ui.stack_layers import StackLayers
 from napari_diffraction.ui.vertex_arrays import guard
@@ -84,6 +84,7 @@ class Coordinator:
         self._at: _Work | None = None
         self._save_failed = False
         viewer.dims.events.current_step.connect(self._on_step)
+        viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
 
     @classmethod
@@ -128,6 +129,16 @@ class Coordinator:
         """The confidences that are looked at; ``None``: all."""
         return None if self._at is None else self._at.range
 
+    def at_hand(self) -> Image | None:
+        """Return the stack that a person most probably means for a new panel.
+
+        The active layer if it was opened as a stack, else the one at work, else the topmost.
+        """
+        active = self.viewer.layers.selection.active
+        if active is not None and _was_opened(active):
+            return active
+        return self.layer or first_stack(self.viewer)
+
     @property
     def points_layer(self) -> Points | None:
         """The layer with the results of the whole stack."""
@@ -149,6 +160,7 @@ class Coordinator:
             layers = StackLayers(self.viewer, layer, stack, self.row_changed.emit)
             self._works[layer] = _Work(stack, layers, saved=saved_review(stack_key(stack)))
         self._at = None if layer is None else self._works[layer]
+        self._show_alone(layer)
         self.set_threshold(self.threshold)
         self.stack_changed.emit()
         self.results_changed.emit()
@@ -244,6 +256,7 @@ class Coordinator:
     def show(self, index: int) -> None:
         """Show a pattern in the whole stack."""
         if self._at is not None:
+            self._show_alone(self._at.layers.image)
             before = self.current
             self._at.layers.show(index)
             if index == before:  # else moving the sliders has led there
@@ -419,6 +432,29 @@ class Coordinator:
             self._at.layers.select_current()
         self.moved.emit()
 
+    def _on_inserted(self, event: Any) -> None:
+        """Show a stack that was just opened, and not another one or its classes with it."""
+        if self._at is not None and _was_opened(event.value):
+            self._show_alone(event.value)
+
+    def _show_alone(self, layer: Layer | None) -> None:
+        """Hide the other stacks: the class of a pattern of one would be read as that of another."""
+        if layer is None or not _was_opened(layer):
+            return
+        for other in self.viewer.layers:
+            if other is layer or not _was_opened(other) or not other.visible:
+                continue
+            work = self._works.get(other)
+            if work is None:
+                other.visible = False
+            else:
+                work.layers.hide()
+        if not layer.visible and layer in self._works and self._works[layer].layers.is_hidden:
+            self._works[layer].layers.bring()
+        view = StackView(self.viewer, layer)
+        if view.index() is None:
+            view.show(0)
+
     def _on_removed(self, event: Any) -> None:
         gone = self._works.pop(event.value, None)
         for work in self._works.values():
@@ -432,6 +468,16 @@ class Coordinator:
         if at_work:
             self.stack_changed.emit()
             self.results_changed.emit()
+
+
+def _was_opened(layer: Layer) -> bool:
+    """Whether a layer is a stack of its own, not chosen or drawn from another."""
+    return (
+        can_be_stack(layer)
+        and layer.ndim == 3
+        and "pattern_stack" in layer.metadata
+        and "chosen_from" not in layer.metadata
+    )
 
 
 def first_stack(viewer: ViewerModel) -> Image | None:

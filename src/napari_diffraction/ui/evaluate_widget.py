@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog
 
-from napari_diffraction.ui.coordinator import Coordinator, first_stack
+from napari_diffraction.ui.coordinator import Coordinator
 from napari_diffraction.ui.evaluate_layers import ChosenLayers
 from napari_diffraction.ui.evaluate_results import EvaluationBox
 from napari_diffraction.ui.evaluate_work import Evaluated, judging, places_of, writing
@@ -42,7 +42,7 @@ class EvaluateWidget(Panel):
         self._run_layer: Image | None = None
         self._build()
         self.listen(self._coordinator.results_changed, self._fill_labels)
-        self.layer.choose(self._coordinator.layer or first_stack(self._viewer))
+        self.layer.choose(self._coordinator.at_hand())
         self._on_layer()
 
     # -- the parts ------------------------------------------------------------------------------
@@ -95,7 +95,8 @@ class EvaluateWidget(Panel):
             self.bar.cancel()  # somebody removed the patterns
         layer = self.layer.layer()
         if layer is not None:
-            self.model.suit(type(stack_of(layer).geometry))
+            for models in (self.model, self.other):
+                models.suit(type(stack_of(layer).geometry))
         self._fill_labels()
         self._show_found()
 

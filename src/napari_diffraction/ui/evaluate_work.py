@@ -41,7 +41,8 @@ def places_of(coordinator: Coordinator, layer: Any, stack: PatternStack) -> list
         places.append(Labels("those that came with the patterns", lambda: table))
     session = coordinator.session if coordinator.stack is stack else None
     if session is not None and session.counts().reviewed:
-        title = f"my review ({session.counts().reviewed:,} patterns)"
+        number = session.counts().reviewed
+        title = f"my review ({number:,} pattern{'' if number == 1 else 's'})"
         places.append(Labels(title, session.table))
     files = set(stack.sources)
     if len(files) == 1:

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QSpinBox, 
 from napari_diffraction.learning.explain import METHODS, WAYS
 from napari_diffraction.progress import Progress
 from napari_diffraction.review.provenance import file_hash
-from napari_diffraction.ui.coordinator import Coordinator, first_stack
+from napari_diffraction.ui.coordinator import Coordinator
 from napari_diffraction.ui.explain_work import Answer, Explainers
 from napari_diffraction.ui.heat_layer import HeatLayer, Question
 from napari_diffraction.ui.latest import Latest
@@ -52,7 +52,7 @@ class ExplainWidget(Panel):
         self.listen(self._coordinator.results_changed, self._refresh)
         follow(self, self._viewer.dims.events.current_step, self._on_step)
         follow(self, self._viewer.layers.events.removed, self._on_removed)
-        self.layer.choose(self._coordinator.layer or first_stack(self._viewer))
+        self.layer.choose(self._coordinator.at_hand())
         self._on_layer()
 
     # -- the parts ------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from napari_diffraction.patterns.stack import PatternStack, SpotGeometry
 from napari_diffraction.progress import Progress
 from napari_diffraction.review.provenance import write_beside
 from napari_diffraction.ui.classify_widget import open_panel
-from napari_diffraction.ui.coordinator import Coordinator, first_stack
+from napari_diffraction.ui.coordinator import Coordinator
 from napari_diffraction.ui.latest import Latest
 from napari_diffraction.ui.layers import LayerCombo, follow, stack_of
 from napari_diffraction.ui.panel import Panel, button, form, group, named, sentence
@@ -57,7 +57,7 @@ class PeaksWidget(Panel):
         self._build()
         follow(self, self._viewer.dims.events.current_step, self._on_step)
         follow(self, self._viewer.layers.events.removed, self._on_removed)
-        self.layer.choose(self._coordinator.layer or first_stack(self._viewer))
+        self.layer.choose(self._coordinator.at_hand())
         self._refresh()
 
     # -- the parts ------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_diffraction.ui.classify_widget import open_panel, threshold_box
-from napari_diffraction.ui.coordinator import Coordinator, first_stack
+from napari_diffraction.ui.coordinator import Coordinator
 from napari_diffraction.ui.export_box import ExportBox
 from napari_diffraction.ui.features_table import open_table, scroll_to, show_row
 from napari_diffraction.ui.keys import ReviewKeys
@@ -43,7 +43,7 @@ class ReviewWidget(Panel):
         self.listen(self._coordinator.results_changed, self._refresh)
         self.listen(self._coordinator.moved, self._show_pattern)
         self.listen(self._coordinator.row_changed, show_row)
-        self.layer.choose(self._coordinator.layer or first_stack(self._coordinator.viewer))
+        self.layer.choose(self._coordinator.at_hand())
         self.layer.currentIndexChanged.connect(self._on_layer)
         self._on_layer()
         self._refresh()

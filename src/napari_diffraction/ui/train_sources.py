@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.labelled import LabelledSource
 from napari_diffraction.learning.picture_recipe import KikuchiSource, SpotSource
-from napari_diffraction.ui.coordinator import Coordinator, first_stack
+from napari_diffraction.ui.coordinator import Coordinator
 from napari_diffraction.ui.evaluate_work import places_of
 from napari_diffraction.ui.layers import LayerCombo, stack_of
 from napari_diffraction.ui.panel import button, form, named, plain
@@ -69,7 +69,7 @@ class TrainSources(QWidget):
                 ("Simulation", self._build_simulation()),
             )
         )
-        self.layer.choose(coordinator.layer or first_stack(coordinator.viewer))
+        self.layer.choose(coordinator.at_hand())
         self._fill_labels()
         self.opened.setChecked(self.labels.count() > 0)
 

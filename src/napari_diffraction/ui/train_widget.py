@@ -249,8 +249,8 @@ class TrainWidget(Panel):
 
 def _verdict(best: Epoch) -> str:
     return (
-        f"Best epoch so far: {best.epoch}, balanced accuracy {best.balanced_accuracy:.3f} on the "
-        "patterns kept to judge by."
+        f"Best epoch so far, with the lowest loss: {best.epoch}, balanced accuracy "
+        f"{best.balanced_accuracy:.3f} on the patterns kept to judge by."
     )
 
 

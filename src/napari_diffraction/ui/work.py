@@ -125,7 +125,7 @@ class WorkBar(QWidget):
         if self._running:
             return
         self._what, self._running = what, True
-        self._began: tuple[float, int] | None = None
+        self._began: tuple[float, int, int] | None = None
         self._cancelled.clear()
         self.cancel_button.setEnabled(True)
         self.bar.setRange(0, 0)
@@ -164,8 +164,10 @@ class WorkBar(QWidget):
         parts = [step.message] if step.message else []
         if step.done:
             now = time.monotonic()
-            self._began = self._began or (now, step.done)
-            began, first = self._began
+            # Work of several parts begins to count anew with each of them.
+            if self._began is None or self._began[2] != step.total or step.done < self._began[1]:
+                self._began = now, step.done, step.total
+            began, first, _ = self._began
             parts.append(f"{step.done:,} of {step.total:,} {self._unit}")
             if step.done > first:
                 rate = (step.done - first) / (now - began)
