@@ -385,18 +385,26 @@ def test_a_stack_that_is_opened_is_shown_without_the_classes_of_another(work, vi
     work.show(30)
     stack = make_stack(12)
     exam = viewer.add_image(stack.data, name="exam", metadata={"pattern_stack": stack})
-    assert exam.visible and not first.visible and not points.visible
+    assert exam.visible
+    assert not first.visible
+    assert not points.visible
     assert viewer.dims.current_step[0] < 12
     assert work.current is None
     viewer.layers.selection.active = exam
     assert work.at_hand() is exam  # for a new panel
     work.show(7)  # as a key of the review does
-    assert first.visible and points.visible and not exam.visible
+    assert first.visible
+    assert points.visible
+    assert not exam.visible
     assert work.current == 7
     work.set_layer(exam)
-    assert exam.visible and not first.visible and not points.visible
+    assert exam.visible
+    assert not first.visible
+    assert not points.visible
     work.set_layer(first)
-    assert first.visible and points.visible and not exam.visible
+    assert first.visible
+    assert points.visible
+    assert not exam.visible
 
 
 def test_patterns_of_a_class_do_not_become_the_stack_of_a_new_panel(work, viewer):
