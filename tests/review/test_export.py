@@ -11,6 +11,7 @@ import tifffile
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import LAUE, NO_HIT, ZONE, ZONE_CLASSES
+from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import PatternStack, SpotGeometry
 from napari_diffraction.progress import finish
 from napari_diffraction.review import export
@@ -97,6 +98,16 @@ def test_patterns_as_tiff(session, stack, tmp_path):
     facts = json.loads((tmp_path / "zones.tif.json").read_text())
     assert facts["geometry"]["pixel_size"] == 0.004
     assert facts["chosen"] == 2
+    assert open_stack(path).geometry == stack.geometry  # read back from beside the file
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1]", "{}", '{"geometry": 3}', '{"geometry": {"pixel_size": "x"}}']
+)
+def test_a_json_of_another_program_beside_a_tiff_is_no_calibration(tmp_path, text):
+    tifffile.imwrite(tmp_path / "a.tif", FRAMES)
+    (tmp_path / "a.tif.json").write_text(text)
+    assert open_stack(tmp_path / "a.tif").geometry.numbers() == {}
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".tif"])

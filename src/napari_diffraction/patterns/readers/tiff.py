@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -42,7 +44,7 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         page = tif.pages.first
         if page.dtype is None:
             raise InputError(f"{path} holds a kind of number that is not known; save it anew.")
-        geometry = SpotGeometry(pixel_size=_pixel_size(tif, page))
+        geometry = _beside(path) or SpotGeometry(pixel_size=_pixel_size(tif, page))
         whole = tif.is_shaped or tif.is_imagej
         # naming the series of a long file of plain pages would take a look at every page
         series = _biggest(tif) if whole or count <= _FEW_PAGES else None
@@ -172,6 +174,23 @@ class _Pages:
         if page.axes == "SYX":
             data = np.moveaxis(data, 0, -1)
         return to_grey(data) if "S" in page.axes else data
+
+
+def _beside(path: str) -> SpotGeometry | None:
+    """Return the calibration in the ``.json`` that an export of ours writes beside its file."""
+    try:
+        facts = json.loads(Path(f"{path}.json").read_text(encoding="utf-8"))
+        numbers = {name: float(value) for name, value in facts["geometry"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # none there, or one of another program
+    known = {name: value for name, value in numbers.items() if np.isfinite(value)}
+    if not known:
+        return None
+    lengths = (known.get(name, 0.0) for name in ("wavelength", "pixel_size"))
+    wavelength, pixel_size = (value if value > 0 else None for value in lengths)
+    has_centre = {"centre_x", "centre_y"} <= known.keys()
+    centre = (known["centre_x"], known["centre_y"]) if has_centre else None
+    return SpotGeometry(wavelength, pixel_size, centre)
 
 
 def _pixel_size(tif: tifffile.TiffFile, page: Any) -> float | None:
