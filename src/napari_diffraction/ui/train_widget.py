@@ -263,4 +263,7 @@ def _told(path: Path) -> str:
     except InputError as error:
         return str(error)
     figures = ", ".join(f"{name} {value}" for name, value in card.figures.items())
-    return f"The model '{card.name}' is offered in every list of models. {card.summary} {figures}."
+    return (
+        f"The model '{card.name}' is offered in every list of models. {card.summary} Measured: "
+        f"{figures}."
+    )
