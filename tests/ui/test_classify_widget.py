@@ -1,3 +1,6 @@
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
@@ -133,6 +136,26 @@ def test_removing_the_stack_stops_the_run(opened, qtbot, learning, errors):
         viewer.layers.remove("run42")
     assert errors == []
     assert not panel.run_button.isEnabled()
+
+
+def test_after_continue_the_model_that_made_the_results_is_chosen(
+    opened, learning, make_stack, monkeypatch
+):
+    stack = make_stack(N)
+    key = stack_key(stack)
+    about = {"model": "ours", "model_sha256": ""}
+    earlier = ReviewSession(key=key, folder=SessionStore.of(key).folder, about=about)
+    earlier.save()
+    earlier.extend(learning.table(stack, range(N)))
+
+    registry = sys.modules["napari_diffraction.learning.registry"]
+    (zones,) = registry.list_models()
+    monkeypatch.setattr(registry, "list_models", lambda: [zones, replace(zones, name="ours")])
+
+    _, panel = opened()
+    assert panel.model.currentData().name == "zones"
+    QTest.mouseClick(panel.question.continue_button, Qt.MouseButton.LeftButton)
+    assert panel.model.currentData().name == "ours"
 
 
 def test_a_run_that_was_killed_goes_on_after_a_restart(opened, qtbot, learning, make_stack):

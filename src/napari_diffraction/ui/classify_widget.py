@@ -146,6 +146,9 @@ class ClassifyWidget(Panel):
             self.layer.choose(self._coordinator.layer)
         if self.bar.running and self._run_layer not in self._coordinator.viewer.layers:
             self.bar.cancel()  # somebody removed the stack
+        session = self._coordinator.session
+        if session is not None and len(session) and not self.bar.running:
+            self.model.choose(str(session.about.get("model", "")))  # which made these results
         self.question.refresh()
         self._refresh()
 
