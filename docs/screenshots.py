@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 from tutorial_steps import take_tutorial
-from window import PLUGIN, rest, scroll_area_type, take, wait
+from window import PLUGIN, classified, rest, scroll_area_type, take, wait
 
 #: A small laptop, the least that the panels are made for.
 WIDTH, HEIGHT = 1280, 800
@@ -109,12 +109,7 @@ def take_lesson(viewer: object) -> None:
     (layer, *_) = viewer.open_sample(PLUGIN, "serial_experiment")
     truth = layer.metadata["labels"]["label"]
     work = Coordinator.of(viewer)
-    _, classify = viewer.window.add_plugin_dock_widget(PLUGIN, "Classify patterns")
-    classify.layer.choose(layer)
-    classify.model.choose("zones")
-    classify.run()
-    wait(lambda: not classify.bar.running)
-    viewer.window.remove_dock_widget(classify)
+    viewer.window.remove_dock_widget(classified(viewer, layer, "zones"))
     _, review = viewer.window.add_plugin_dock_widget(PLUGIN, "Review patterns")
     for name in work.session.classes:
         for index in truth[truth == name].index[:10]:

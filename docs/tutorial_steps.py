@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from window import PLUGIN, scroll_area_type, take, wait
+from window import PLUGIN, classified, scroll_area_type, take, wait
 
 
 def take_tutorial(viewer: object) -> None:
@@ -37,12 +37,7 @@ def label(viewer: object, path: Path) -> None:
 
     (layer,) = viewer.open(str(path), plugin=PLUGIN)
     work = Coordinator.of(viewer)
-    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Classify patterns")
-    panel.layer.choose(layer)
-    panel.model.choose("zones")
-    panel.run()
-    wait(lambda: not panel.bar.running)
-    _close(viewer, panel)
+    viewer.window.remove_dock_widget(classified(viewer, layer, "zones"))
     _, review = viewer.window.add_plugin_dock_widget(PLUGIN, "Review patterns")
     review.accept_button.click()
     truth = load_labels(str(path))["label"]
@@ -52,7 +47,7 @@ def label(viewer: object, path: Path) -> None:
     viewer.reset_view()
     work.show(int(truth[truth == ZONE].index[0]))
     take(viewer, "tutorial_label")
-    _close(viewer, review)
+    viewer.window.remove_dock_widget(review)
 
 
 def train(viewer: object) -> None:
@@ -68,7 +63,7 @@ def train(viewer: object) -> None:
     wait(lambda: not panel.bar.running, 1500)
     panel.findChild(scroll_area_type()).ensureWidgetVisible(panel.save_button)
     take(viewer, "tutorial_train")
-    _close(viewer, panel)
+    viewer.window.remove_dock_widget(panel)
 
 
 def _is_mine(panel: object, place: int) -> bool:
@@ -88,7 +83,7 @@ def judge(viewer: object, path: Path) -> None:
     viewer.reset_view()
     panel.findChild(scroll_area_type()).ensureWidgetVisible(panel.results.worst_button)
     take(viewer, "tutorial_evaluate")
-    _close(viewer, panel)
+    viewer.window.remove_dock_widget(panel)
 
 
 def classify(viewer: object) -> None:
@@ -96,16 +91,7 @@ def classify(viewer: object) -> None:
     from napari_diffraction.learning.classes import ZONE
     from napari_diffraction.ui.coordinator import Coordinator
 
-    layer = viewer.layers["exam"]
-    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Classify patterns")
-    panel.layer.choose(layer)
-    panel.model.choose("practice")
-    panel.run()
-    wait(lambda: not panel.bar.running)
+    classified(viewer, viewer.layers["exam"], "practice")
     Coordinator.of(viewer).open_class(ZONE)
     viewer.reset_view()
     take(viewer, "tutorial_classify")
-
-
-def _close(viewer: object, panel: object) -> None:
-    viewer.window.remove_dock_widget(panel)

@@ -42,6 +42,16 @@ def take(viewer: object, name: str) -> None:
     viewer.screenshot(str(IMAGES / f"{name}.png"), canvas_only=False, flash=False)
 
 
+def classified(viewer: object, layer: object, model: str) -> object:
+    """Sort the patterns of a layer in the panel Classify patterns, and return the panel."""
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Classify patterns")
+    panel.layer.choose(layer)
+    panel.model.choose(model)
+    panel.run()
+    wait(lambda: not panel.bar.running)
+    return panel
+
+
 def notification_type() -> type:
     """Return the class of napari's notifications."""
     from napari._qt.dialogs.qt_notification import NapariQtNotification

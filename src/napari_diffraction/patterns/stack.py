@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -39,6 +39,13 @@ class SpotGeometry:
         if self.centre is not None:
             values |= {"centre_x": self.centre[0], "centre_y": self.centre[1]}
         return {name: float(value) for name, value in values.items() if value is not None}
+
+    @classmethod
+    def of(cls, numbers: Mapping[str, float]) -> SpotGeometry:
+        """Return the calibration whose `numbers` these are; others are passed over."""
+        x, y = numbers.get("centre_x"), numbers.get("centre_y")
+        centre = None if x is None or y is None else (x, y)
+        return cls(numbers.get("wavelength"), numbers.get("pixel_size"), centre)
 
 
 @dataclass(frozen=True)

@@ -449,7 +449,7 @@ class Coordinator:
                 other.visible = False
             else:
                 work.layers.hide()
-        if not layer.visible and layer in self._works and self._works[layer].layers.is_hidden:
+        if layer in self._works:
             self._works[layer].layers.bring()
         view = StackView(self.viewer, layer)
         if view.index() is None:

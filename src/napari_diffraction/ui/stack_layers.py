@@ -207,11 +207,6 @@ class StackLayers:
         shown.view.show(min(place + 1, len(shown.members) - 1))
         return True
 
-    @property
-    def is_hidden(self) -> bool:
-        """Whether neither the stack nor the patterns of a class are shown."""
-        return not self.image.visible and self._shown() is None
-
     def hide(self) -> None:
         """Hide the stack and all that belongs to it."""
         self._set_visible(None)
@@ -220,8 +215,9 @@ class StackLayers:
             self.points.layer.visible = False
 
     def bring(self) -> None:
-        """Show the stack, after it was hidden, with its results."""
-        self._set_visible(None)
+        """Show the stack with its results, unless it or one of its classes is shown already."""
+        if not self.image.visible and self._shown() is None:
+            self._set_visible(None)
 
     def show_all(self) -> None:
         """Go back from the patterns of one class to the whole stack."""

@@ -182,22 +182,18 @@ def geometry_of(file: h5py.File, scalars: dict[str, tuple[float, str]]) -> Geome
     kikuchi = _own_kikuchi(file)
     if kikuchi is not None:
         return kikuchi
-    own = {
-        name: _finite_attribute(file, name)
-        for name in ("wavelength", "pixel_size", "centre_x", "centre_y")
-    }
-    wavelength, pixel_size = own["wavelength"], own["pixel_size"]
-    x, y = own["centre_x"], own["centre_y"]
+    names = ("wavelength", "pixel_size", "centre_x", "centre_y")
+    numbers = {name: _finite_attribute(file, name) for name in names}
+    own = SpotGeometry.of({name: value for name, value in numbers.items() if value is not None})
+    wavelength, pixel_size, centre = own.wavelength, own.pixel_size, own.centre
     if wavelength is None:
         wavelength = _wavelength(scalars)
     if pixel_size is None and wavelength is not None:
         pixel_size = _pixel_size(scalars, wavelength)
-    if x is None or y is None:
+    if centre is None:
         x, y = (_finite(scalars.get(f"beam_center_{axis}", (None,))[0]) for axis in "xy")
         # writers without a calibrated centre leave zeros
-        if not x or not y:
-            x = y = None
-    centre = (x, y) if x is not None and y is not None else None
+        centre = (x, y) if x and y else None
     return SpotGeometry(wavelength, pixel_size, centre)
 
 

@@ -186,11 +186,8 @@ def _beside(path: str) -> SpotGeometry | None:
     known = {name: value for name, value in numbers.items() if np.isfinite(value)}
     if not known:
         return None
-    lengths = (known.get(name, 0.0) for name in ("wavelength", "pixel_size"))
-    wavelength, pixel_size = (value if value > 0 else None for value in lengths)
-    has_centre = {"centre_x", "centre_y"} <= known.keys()
-    centre = (known["centre_x"], known["centre_y"]) if has_centre else None
-    return SpotGeometry(wavelength, pixel_size, centre)
+    places = ("centre_x", "centre_y")
+    return SpotGeometry.of({n: value for n, value in known.items() if value > 0 or n in places})
 
 
 def _pixel_size(tif: tifffile.TiffFile, page: Any) -> float | None:
