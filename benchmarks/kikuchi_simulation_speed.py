@@ -22,15 +22,15 @@ import dask
 import numba
 import numpy as np
 
-from napari_diffraction.crystal.random_structure import random_structure
-from napari_diffraction.crystal.reflectors import reflectors
-from napari_diffraction.simulation.kikuchi_bands import bands, padded
-from napari_diffraction.simulation.kikuchi_geometry import (
+from napari_diffraction.crystal.orientation import (
     detector_to_crystal,
     euler_angles,
     random_orientations,
-    wavelength,
 )
+from napari_diffraction.crystal.random_structure import random_structure
+from napari_diffraction.crystal.reflectors import reflectors
+from napari_diffraction.patterns.geometry import wavelength
+from napari_diffraction.simulation.kikuchi_bands import bands, padded
 from napari_diffraction.simulation.kikuchi_master import load_master
 
 LATTICES = ("aP", "mP", "mC", "oP", "oC", "oI", "oF", "tP", "tI", "hP", "hR", "cP", "cI", "cF")

@@ -108,8 +108,8 @@ def test_a_crystal_looks_the_same_in_another_setting(few: dict[str, Any]) -> Non
 def test_what_is_known_of_the_camera_is_kept(few: dict[str, Any]) -> None:
     from napari_diffraction.learning.bravais_data import draw
     from napari_diffraction.learning.phases_data import narrow
+    from napari_diffraction.patterns.geometry import wavelength
     from napari_diffraction.simulation.kikuchi_effects import COLUMNS
-    from napari_diffraction.simulation.kikuchi_geometry import wavelength
 
     rng = np.random.default_rng(1)
     drawn = draw(400, rng)

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.crystal.orientation import detector_to_crystal
 from napari_diffraction.crystal.reflectors import reflectors
 from napari_diffraction.crystal.structure import expand
 from napari_diffraction.errors import InputError
 from napari_diffraction.simulation.kikuchi import KikuchiConditions
 from napari_diffraction.simulation.kikuchi_bands import bands, padded
-from napari_diffraction.simulation.kikuchi_geometry import detector_to_crystal
 from napari_diffraction.simulation.kikuchi_master import (
     MasterPattern,
     lambert_directions,

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.crystal.orientation import detector_to_crystal
 from napari_diffraction.crystal.structure import expand
-from napari_diffraction.simulation.kikuchi_geometry import detector_to_crystal
 from napari_diffraction.simulation.kikuchi_overlay import band_lines, zone_axes
 
 QUARTZ = expand(

@@ -5,15 +5,12 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.crystal.orientation import beam_direction, detector_to_crystal
 from napari_diffraction.crystal.reflectors import reflectors
 from napari_diffraction.crystal.structure import expand
+from napari_diffraction.patterns.geometry import wavelength
 from napari_diffraction.simulation.kikuchi import KikuchiConditions
 from napari_diffraction.simulation.kikuchi_bands import PROFILE, bands, padded
-from napari_diffraction.simulation.kikuchi_geometry import (
-    beam_direction,
-    detector_to_crystal,
-    wavelength,
-)
 
 kikuchipy = pytest.importorskip("kikuchipy")
 pytest.importorskip("orix")

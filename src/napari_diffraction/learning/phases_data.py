@@ -21,8 +21,8 @@ from napari_diffraction.learning.structure_pool import (
     save_arrays,
     structure_arrays,
 )
+from napari_diffraction.patterns.geometry import wavelength
 from napari_diffraction.simulation.kikuchi_effects import COLUMNS
-from napari_diffraction.simulation.kikuchi_geometry import wavelength
 
 #: Share of other crystals, and of empty frames, to train on and to calibrate on.
 TRAINING_SHARES = (0.22, 0.06)

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_diffraction.errors import InputError
 
 #: Assumed where a file says nothing: 200 kV.
 ASSUMED_KILOVOLTS = 200.0
 #: Least and greatest x, y and distance of a pattern centre (EBSD), in Bruker's convention.
 CENTRES = ((-0.5, 1.5), (-0.5, 1.5), (0.2, 3.0))
+#: Whose pattern centre it is.
+CONVENTIONS = ("bruker", "edax", "oxford")
 
 # Powers of ten that turn "per unit" into "per A".
 _UNIT_IN_ANGSTROM = {"a": 1.0, "nm": 10.0, "um": 1e4, "µm": 1e4, "μm": 1e4, "m": 1e10, "pm": 0.01}
@@ -87,3 +95,72 @@ def in_millimetres(value: float, unit: str) -> float | None:
     """Convert a length into mm, or return ``None`` where the unit is not a known length."""
     factor = _LENGTH_IN_MILLIMETRES.get(_plain_unit(unit))
     return None if factor is None else value * factor
+
+
+def wavelength(voltage: ArrayLike) -> Any:
+    """Relativistic electron wavelength in A, voltage in kV (Reimer 1993, eq. 2.12)."""
+    volts = 1e3 * np.asarray(voltage, dtype=float)
+    return 12.2643 / np.sqrt(volts * (1 + 0.97845e-6 * volts))
+
+
+def to_bruker(pc: ArrayLike, convention: str, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Convert pattern centres to Bruker's convention.
+
+    Bruker: from the left over the width, from the top over the height, distance over the height.
+    EDAX (TSL): from the left over the width, from the bottom over the height, distance over the
+    shorter side.  Oxford: from the left, from the bottom, and the distance, all over the width.
+
+    Parameters
+    ----------
+    pc : array_like, (..., 3)
+        Pattern centres.
+    convention
+        One of `CONVENTIONS`.
+    shape
+        Height and width of the patterns in pixels.
+
+    Returns
+    -------
+    ndarray of float64, (..., 3)
+
+    Raises
+    ------
+    InputError
+        Unknown convention.
+    """
+    x, y, z = np.moveaxis(np.asarray(pc, dtype=float), -1, 0)
+    y, z = _to_bruker(y, z, convention, shape)
+    return np.stack([x, y, z], axis=-1)
+
+
+def from_bruker(pc: ArrayLike, convention: str, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Convert pattern centres from Bruker's convention; see `to_bruker`."""
+    x, y, z = np.moveaxis(np.asarray(pc, dtype=float), -1, 0)
+    h, w = shape
+    if convention == "edax":
+        y, z = 1 - y, z * h / min(shape)
+    elif convention == "oxford":
+        y, z = (1 - y) * h / w, z * h / w
+    else:
+        _known(convention)
+    return np.stack([x, y, z], axis=-1)
+
+
+def _to_bruker(
+    y: NDArray[np.float64], z: NDArray[np.float64], convention: str, shape: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    h, w = shape
+    if convention == "edax":
+        return 1 - y, z * min(shape) / h
+    if convention == "oxford":
+        return 1 - y * w / h, z * w / h
+    _known(convention)
+    return y, z
+
+
+def _known(convention: str) -> None:
+    if convention not in CONVENTIONS:
+        raise InputError(
+            f"Unknown convention '{convention}' of the pattern centre: "
+            f"use one of {', '.join(CONVENTIONS)}."
+        )

@@ -10,21 +10,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from napari_diffraction.crystal.reflectors import Reflectors, reflectors
-from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.stack import KikuchiGeometry
-from napari_diffraction.progress import Progress
-from napari_diffraction.simulation.conditions import check_settings, setting
-from napari_diffraction.simulation.kikuchi_bands import PROFILE, bands, padded
-from napari_diffraction.simulation.kikuchi_effects import KikuchiEffects
-from napari_diffraction.simulation.kikuchi_geometry import (
+from napari_diffraction.crystal.orientation import (
     beam_direction,
     detector_to_crystal,
     euler_angles,
     quaternions,
     random_orientations,
-    wavelength,
 )
+from napari_diffraction.crystal.reflectors import Reflectors, reflectors
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.geometry import wavelength
+from napari_diffraction.patterns.stack import KikuchiGeometry
+from napari_diffraction.progress import Progress
+from napari_diffraction.simulation.conditions import check_settings, setting
+from napari_diffraction.simulation.kikuchi_bands import PROFILE, bands, padded
+from napari_diffraction.simulation.kikuchi_effects import KikuchiEffects
 
 if TYPE_CHECKING:
     from napari_diffraction.crystal.structure import Structure
@@ -320,7 +320,7 @@ def _labels(
     conditions: KikuchiConditions,
     seed: int,
 ) -> pd.DataFrame:
-    from napari_diffraction.simulation.kikuchi_geometry import euler_matrices
+    from napari_diffraction.crystal.orientation import euler_matrices
 
     lattices = [s.lattice for s in structures]
     table = {

@@ -11,18 +11,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_diffraction.crystal.orientation import (
+    beam_direction,
+    detector_to_crystal,
+    euler_angles,
+    random_orientations,
+)
 from napari_diffraction.crystal.reflectors import reflectors
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.simulation.kikuchi import KikuchiConditions
 from napari_diffraction.simulation.kikuchi_bands import bands, padded
 from napari_diffraction.simulation.kikuchi_effects import COLUMNS, KikuchiEffects
-from napari_diffraction.simulation.kikuchi_geometry import (
-    beam_direction,
-    detector_to_crystal,
-    euler_angles,
-    random_orientations,
-)
 
 if TYPE_CHECKING:
     from napari_diffraction.crystal.structure import Structure

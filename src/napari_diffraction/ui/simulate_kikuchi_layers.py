@@ -11,10 +11,10 @@ from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points, Shapes
 from numpy.typing import ArrayLike
 
+from napari_diffraction.crystal.orientation import detector_to_crystal
 from napari_diffraction.crystal.structure import Structure
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.simulation.kikuchi import KikuchiConditions, SimulatedKikuchi
-from napari_diffraction.simulation.kikuchi_geometry import detector_to_crystal
 from napari_diffraction.simulation.kikuchi_overlay import band_lines, zone_axes
 from napari_diffraction.ui.reader import as_layer
 from napari_diffraction.ui.simulate_preview import is_overlay

@@ -4,20 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from napari_diffraction.errors import InputError
-from napari_diffraction.simulation.kikuchi_geometry import (
-    CONVENTIONS,
+from napari_diffraction.crystal.orientation import (
     beam_direction,
     detector_to_crystal,
     detector_to_sample,
     euler_angles,
     euler_matrices,
-    from_bruker,
     quaternions,
     random_orientations,
-    to_bruker,
-    wavelength,
 )
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.geometry import CONVENTIONS, from_bruker, to_bruker, wavelength
 
 angle = st.floats(0, 360, allow_nan=False)
 
