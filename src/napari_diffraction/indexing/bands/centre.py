@@ -1,0 +1,244 @@
+"""Find the pattern centre: where one lattice serves the bands of all grains.
+
+At a wrong centre the lattice of one grain is bent and fits no other; the merit of a single pattern
+tells nothing, as any lattice can be bent to fit it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_diffraction.indexing.bands.directions import directions
+from napari_diffraction.indexing.bands.four_bands import (
+    lattice_shape,
+    lattices_of_pattern,
+    reduced,
+)
+from napari_diffraction.indexing.bands.orientation import Matches, orient
+from napari_diffraction.indexing.bands.refinement import Observations, Refined, refine
+from napari_diffraction.patterns.kikuchi.bands import Lines
+from napari_diffraction.progress import Progress
+
+FloatArray = NDArray[np.float64]
+
+#: Where the centre of most cameras lies, and how far from it (x, y, logarithm of the distance).
+_USUAL = np.array([0.5, 0.32, np.log(0.62)])
+_SPREAD = np.array([0.06, 0.2, 0.3])
+#: First grid of y and of the distance; x is near the middle of any camera.
+_DOWN = np.arange(0.08, 0.72, 0.06)
+_DISTANCES = 0.62 * 1.1 ** np.arange(-5, 8)
+_ACROSS = (0.0, -0.07, 0.07)
+#: Angular error of a band, in radians: on the grid, and its least.
+COARSE, FINE = np.radians(0.8), np.radians(0.3)
+#: Error of a band's place in pixels of a picture of 120 pixels.
+_PIXELS = 0.42
+#: Grains that judge a centre, and those whose lattices are tried.
+_JUDGES, _SEEDS = 12, 3
+#: Gain of a pattern that a lattice reaches by chance, per unit of its bands' weight, and spread.
+CHANCE, CHANCE_BASE = 1.75, 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A lattice and a centre at which it serves the grains.
+
+    Attributes
+    ----------
+    pc : ndarray of float64, (3,)
+    basis : ndarray of float64, (3, 3)
+        Reduced reciprocal vectors, columns, volume 1.
+    merit
+        Sum over the grains of the gain above chance.
+    refined
+        What least squares gave, or ``None``.
+    served : ndarray of bool, (g,)
+        Grains that the lattice serves.
+    rival
+        Merit of the best centre elsewhere.
+    """
+
+    pc: FloatArray
+    basis: FloatArray
+    merit: float
+    refined: Refined | None = None
+    served: NDArray[np.bool_] | None = None
+    rival: float = 0.0
+
+
+def band_error(pc: FloatArray, shape: tuple[int, int]) -> float:
+    """Angular error of a band in radians, by the size of a pixel at the screen's distance."""
+    side = min(shape)
+    return float(max(FINE, _PIXELS * (side / 120) ** 0.5 / (side * pc[2] * shape[0] / side)))
+
+
+def above_chance(score: FloatArray, weights: FloatArray) -> FloatArray:
+    """How far the gain of patterns is above what any lattice reaches by chance; at least 0."""
+    chance = CHANCE * weights.sum(axis=-1) + CHANCE_BASE
+    return np.asarray(np.maximum(score - chance, 0.0))
+
+
+def band_weights(lines: Lines) -> FloatArray:
+    """Weight of every band in the score: 1 for the first ones, less where the contrast is weak."""
+    strength = lines.strength.astype(float)
+    reference = strength[:, :6].mean(axis=1, keepdims=True)
+    weight = np.clip(strength / np.maximum(0.6 * reference, 1e-9), 0.0, 1.0)
+    return np.asarray(np.where(strength > 0, weight, 0.0))
+
+
+def prior(pc: FloatArray) -> float:
+    """Logarithm of how usual a centre is."""
+    off = (np.array([pc[0], pc[1], np.log(pc[2])]) - _USUAL) / _SPREAD
+    return float(-0.5 * np.sum(off**2))
+
+
+def find_centre(
+    lines: Lines, weights: FloatArray
+) -> Generator[Progress, None, list[Solution]]:
+    """Search the pattern centre of averages of grains.
+
+    Parameters
+    ----------
+    lines
+        Bands of the grains, those with the best patterns first.
+    weights : ndarray of float64, (g, k)
+        Of the bands.
+
+    Yields
+    ------
+    Progress
+        Centres tried.
+
+    Returns
+    -------
+    list of Solution
+        Refined, best first; empty where no lattice serves anything.
+    """
+    tried: list[Solution] = []
+    grid = [np.array([0.5, y, z]) for y in _DOWN for z in _DISTANCES]
+    total = len(grid) + 2 * 27 + 40
+    for number, pc in enumerate(grid):
+        tried.append(_best_at(pc, lines, weights, COARSE, seeds=2))
+        yield Progress(number + 1, total, "Looking for the pattern centre")
+    tried.sort(key=lambda one: -one.merit)
+    done = len(grid)
+    # off the middle, where the middle does well
+    for one in _apart(tried, 2):
+        for across in _ACROSS[1:]:
+            for down in (-0.03, 0.03):
+                for away in (0.95, 1.05):
+                    pc = one.pc + [across, down, 0]
+                    pc[2] *= away
+                    tried.append(_best_at(pc, lines, weights, COARSE, seeds=2))
+                    done += 1
+                    yield Progress(done, total, "Looking for the pattern centre")
+    tried.sort(key=lambda one: -one.merit)
+    solutions = []
+    for one in _apart(tried, 8):
+        solutions.append(improved(one, lines, weights))
+        done += 1
+        yield Progress(done, total, "Refining the pattern centre")
+    solutions = [one for one in solutions if one.merit > 0]
+    solutions.sort(key=lambda one: -one.merit)
+    yield Progress(total, total, "Refining the pattern centre")
+    return solutions
+
+
+def _apart(solutions: list[Solution], most: int) -> list[Solution]:
+    """The best solutions whose centres are not neighbours on the grid."""
+    chosen: list[Solution] = []
+    for one in solutions:
+        if one.merit <= 0 or len(chosen) == most:
+            break
+        if all(np.abs((one.pc - other.pc) / [0.05, 0.05, 0.08]).max() > 1 for other in chosen):
+            chosen.append(one)
+    return chosen
+
+
+def _best_at(
+    pc: FloatArray, lines: Lines, weights: FloatArray, sigma: float, seeds: int = _SEEDS
+) -> Solution:
+    """The lattice of one grain that serves the first grains best, at one centre."""
+    judges = slice(0, _JUDGES)
+    normals = lines[judges].normals(pc)
+    weights = weights[judges]
+    best = Solution(pc, np.eye(3), -1.0)
+    shapes: list[FloatArray] = []
+    for seed in range(min(seeds, len(normals))):
+        for _, basis in lattices_of_pattern(
+            normals[seed], weights[seed], sigma, strongest=7, best=4
+        ):
+            shape = lattice_shape(basis)
+            if any(np.abs(shape - other).max() < 0.04 for other in shapes):
+                continue
+            shapes.append(shape)
+            matches = orient(directions(basis, 30), normals, weights, sigma, paired=5, pairs=20)
+            merit = float(above_chance(matches.score, weights).sum())
+            if merit > best.merit:
+                best = Solution(pc, basis, merit)
+    return best
+
+
+def improved(
+    solution: Solution, lines: Lines, weights: FloatArray, free_centre: bool = True
+) -> Solution:
+    """Refine centre and lattice together, with more grains and a narrower error from turn to turn."""
+    pc, basis = solution.pc.copy(), solution.basis
+    best = Solution(pc, basis, -1.0)
+    for sigma, count in ((COARSE, _JUDGES), (0.0, 2 * _JUDGES), (0.0, 60), (0.0, 60)):
+        some = lines[slice(0, count)]
+        weight = weights[:count]
+        error = sigma or band_error(pc, lines.shape)
+        matches = orient(directions(basis), some.normals(pc), weight, error)
+        gain = above_chance(matches.score, weight)
+        merit = float(gain[:_JUDGES].sum()) + (prior(pc) if free_centre else 0.0)
+        if not sigma and merit > best.merit:
+            best = Solution(pc, basis, merit, best.refined, gain > 0)
+        used = gain > 0
+        if used.sum() < 1:
+            break
+        fit = refine(
+            observations(some, matches, directions(basis), used, weight),
+            pc,
+            [basis],
+            matches.rotation[used],
+            free_centre=free_centre,
+        )
+        pc, basis = fit.pc, reduced(fit.bases[0])
+        if not best.merit < 0:
+            best = Solution(best.pc, best.basis, best.merit, fit, best.served)
+    error = band_error(pc, lines.shape)
+    matches = orient(directions(basis), lines[:_JUDGES].normals(pc), weights[:_JUDGES], error)
+    gain = above_chance(matches.score, weights[:_JUDGES])
+    merit = float(gain.sum()) + (prior(pc) if free_centre else 0.0)
+    if merit >= best.merit:
+        best = Solution(pc, basis, merit, best.refined, gain > 0)
+    return best
+
+
+def observations(
+    lines: Lines,
+    matches: Matches,
+    table: object,
+    used: NDArray[np.bool_],
+    weights: FloatArray,
+    phase: NDArray[np.int64] | None = None,
+    offset: FloatArray | None = None,
+) -> Observations:
+    """Collect the bands that found their indices in one lattice."""
+    hkl = table.hkl  # type: ignore[attr-defined]
+    grains = np.flatnonzero(used)
+    place, band = np.nonzero(matches.which[grains] >= 0)
+    source = grains[place]
+    return Observations(
+        lines.line[source, band],
+        lines.shape,
+        place.astype(np.int64),
+        hkl[matches.which[source, band]].astype(float),
+        weights[source, band],
+        np.zeros(len(grains), np.int64) if phase is None else phase[grains],
+        np.zeros((len(grains), 2)) if offset is None else offset[grains],
+    )

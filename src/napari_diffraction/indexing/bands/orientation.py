@@ -1,0 +1,422 @@
+"""The orientation in which a crystal's directions lie on the bands of a pattern."""
+
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from napari_diffraction.indexing.bands.directions import Directions
+from napari_diffraction.patterns.sorting import order_down
+
+FloatArray = NDArray[np.float64]
+
+#: Pairs of the first so many bands are tried.
+_PAIRED = 7
+#: Pairs of bands, or of directions, nearer than this to each other fix no orientation.
+_CLOSE = math.cos(math.radians(12.0))
+#: An orientation this far from the best one (cosine of the angle, 5 degrees) is another.
+_OTHER = math.cos(math.radians(5.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """Orientation of one crystal in ``n`` patterns.
+
+    Attributes
+    ----------
+    rotation : ndarray of float64, (n, 3, 3)
+        Turns directions of the crystal into the detector's frame.
+    score : ndarray of float64, (n,)
+        Gain over chance, see `directions`; 0: nothing fits.
+    second : ndarray of float64, (n,)
+        The same of the best orientation that is not equivalent to it.
+    which : ndarray of int32, (n, k)
+        Number of the direction that explains each band; -1: none.
+    misfit : ndarray of float64, (n,)
+        Mean angle between the bands explained and their directions, in radians.
+    """
+
+    rotation: FloatArray
+    score: FloatArray
+    second: FloatArray
+    which: NDArray[np.int32]
+    misfit: FloatArray
+
+    @property
+    def bands(self) -> NDArray[np.int64]:
+        """Number of bands explained, (n,)."""
+        return np.asarray((self.which >= 0).sum(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class PairTable:
+    """Pairs of directions sorted by the cosine of their angle.
+
+    Attributes
+    ----------
+    cosine : ndarray of float64, (p,)
+        Rising.
+    first, second : ndarray of int32, (p,)
+        Numbers of the directions.
+    sign : ndarray of float64, (p,)
+        Sign of the second direction.
+    """
+
+    cosine: FloatArray
+    first: NDArray[np.int32]
+    second: NDArray[np.int32]
+    sign: FloatArray
+
+    @classmethod
+    def of(cls, table: Directions, most: int) -> PairTable:
+        """Tabulate the pairs of the first ``most`` directions."""
+        unit = table.unit[:most]
+        cosine = unit @ unit.T
+        first, second = np.nonzero(np.abs(cosine) < _CLOSE)
+        values = np.concatenate([cosine[first, second], -cosine[first, second]])
+        sign = np.repeat([1.0, -1.0], len(first))
+        order = np.argsort(values, kind="stable")
+        return cls(
+            values[order],
+            np.tile(first, 2)[order].astype(np.int32),
+            np.tile(second, 2)[order].astype(np.int32),
+            sign[order],
+        )
+
+
+def orient(
+    table: Directions,
+    normals: FloatArray,
+    weights: FloatArray,
+    sigma: float,
+    symmetry: FloatArray | None = None,
+    paired: int = _PAIRED,
+    pairs: int = 24,
+    threads: int | None = None,
+) -> Matches:
+    """Find the orientation of a crystal in each of some patterns.
+
+    Two bands against two directions at the same angle give an orientation; all bands judge it, and
+    the best is refined by least squares.
+
+    Parameters
+    ----------
+    table
+        Directions of the crystal, the likeliest first.
+    normals : ndarray of float64, (n, k, 3)
+        Unit normals of the bands, the most certain first; zeros where there is none.
+    weights : ndarray of float64, (n, k)
+        Weight of each band in the score.
+    sigma
+        Angular error of a band in radians.
+    symmetry : ndarray of float64, (m, 3, 3), or None
+        Proper rotations of the crystal, for `Matches.second`.
+    paired
+        Pairs of the first so many bands are tried.
+    pairs
+        Pairs of the first so many directions are tried.
+    threads
+        Patterns at a time; as many as there are processors by default.
+    """
+    n, k = weights.shape
+    out = Matches(
+        np.tile(np.eye(3), (n, 1, 1)),
+        np.zeros(n),
+        np.zeros(n),
+        np.full((n, k), -1, np.int32),
+        np.zeros(n),
+    )
+    listed = PairTable.of(table, pairs)
+    level = np.log(table.share / sigma**2)
+    normals = np.ascontiguousarray(normals, np.float64)
+    weights = np.ascontiguousarray(weights, np.float64)
+    rotations = np.eye(3)[None] if symmetry is None else np.ascontiguousarray(symmetry, np.float64)
+    if not len(listed.cosine):
+        return out
+
+    def some(part: slice) -> None:
+        _orient_all(
+            table.unit,
+            level,
+            listed.cosine,
+            listed.first,
+            listed.second,
+            listed.sign,
+            normals[part],
+            weights[part],
+            sigma,
+            rotations,
+            paired,
+            out.rotation[part],
+            out.score[part],
+            out.second[part],
+            out.which[part],
+            out.misfit[part],
+        )
+
+    threads = threads or os.cpu_count() or 1
+    size = max(1, -(-n // (4 * threads)))
+    if threads == 1 or n < 2 * threads:
+        some(slice(0, n))
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(some, [slice(s, s + size) for s in range(0, n, size)]))
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=True)  # type: ignore[untyped-decorator]
+def _gain(unit: Any, level: Any, rotation: Any, normals: Any, weights: Any, inverse: float) -> float:
+    """Gain over chance of all bands in an orientation (crystal to detector)."""
+    total = 0.0
+    for b in range(len(normals)):
+        if weights[b] <= 0:
+            continue
+        x, y, z = normals[b, 0], normals[b, 1], normals[b, 2]
+        u = rotation[0, 0] * x + rotation[1, 0] * y + rotation[2, 0] * z
+        v = rotation[0, 1] * x + rotation[1, 1] * y + rotation[2, 1] * z
+        w = rotation[0, 2] * x + rotation[1, 2] * y + rotation[2, 2] * z
+        best = 0.0
+        for r in range(len(level)):
+            cosine = abs(unit[r, 0] * u + unit[r, 1] * v + unit[r, 2] * w)
+            best = max(best, level[r] - (1 - cosine) * inverse)
+        total += weights[b] * best
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _frame(a: Any, b: Any, out: Any) -> None:
+    """Columns: a, the normal of a and b, and the third axis."""
+    x = a[1] * b[2] - a[2] * b[1]
+    y = a[2] * b[0] - a[0] * b[2]
+    z = a[0] * b[1] - a[1] * b[0]
+    length = math.sqrt(x * x + y * y + z * z)
+    x, y, z = x / length, y / length, z / length
+    out[0, 0], out[1, 0], out[2, 0] = a[0], a[1], a[2]
+    out[0, 1], out[1, 1], out[2, 1] = x, y, z
+    out[0, 2] = a[1] * z - a[2] * y
+    out[1, 2] = a[2] * x - a[0] * z
+    out[2, 2] = a[0] * y - a[1] * x
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _below(values: Any, wanted: float) -> int:
+    """First place whose value is not below what is wanted, in a rising list."""
+    low, high = 0, len(values)
+    while low < high:
+        middle = (low + high) // 2
+        if values[middle] < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _same(one: Any, other: Any, symmetry: Any) -> bool:
+    """Whether two orientations (crystal to detector) are nearly equivalent."""
+    limit = 1 + 2 * _OTHER
+    for s in range(len(symmetry)):
+        trace = 0.0
+        for i in range(3):
+            for j in range(3):
+                turned = 0.0
+                for c in range(3):
+                    turned += other[i, c] * symmetry[s, c, j]
+                trace += one[i, j] * turned
+        if trace > limit:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _polish(
+    unit: Any, level: Any, normals: Any, weights: Any, inverse: float, rotation: Any, which: Any
+) -> float:
+    """Refine an orientation by small rotations; return the mean misfit of the bands explained."""
+    misfit = 0.0
+    for turn in range(4):
+        normal = np.zeros((3, 3))
+        right = np.zeros(3)
+        total, number = 0.0, 0
+        for b in range(len(normals)):
+            which[b] = -1
+            if weights[b] <= 0:
+                continue
+            best, place, sign = 0.0, -1, 1.0
+            px, py, pz = 0.0, 0.0, 0.0
+            for r in range(len(level)):
+                x = (
+                    rotation[0, 0] * unit[r, 0]
+                    + rotation[0, 1] * unit[r, 1]
+                    + rotation[0, 2] * unit[r, 2]
+                )
+                y = (
+                    rotation[1, 0] * unit[r, 0]
+                    + rotation[1, 1] * unit[r, 1]
+                    + rotation[1, 2] * unit[r, 2]
+                )
+                z = (
+                    rotation[2, 0] * unit[r, 0]
+                    + rotation[2, 1] * unit[r, 1]
+                    + rotation[2, 2] * unit[r, 2]
+                )
+                cosine = x * normals[b, 0] + y * normals[b, 1] + z * normals[b, 2]
+                gain = level[r] - (1 - abs(cosine)) * inverse
+                if gain > best:
+                    best, place, sign = gain, r, (1.0 if cosine > 0 else -1.0)
+                    px, py, pz = x, y, z
+            if place < 0:
+                continue
+            which[b] = place
+            nx, ny, nz = sign * normals[b, 0], sign * normals[b, 1], sign * normals[b, 2]
+            # the rotation vector w turns p to p + w x p; asked for: w x p = n - p
+            cx, cy, cz = py * nz - pz * ny, pz * nx - px * nz, px * ny - py * nx
+            away = (nx - px) ** 2 + (ny - py) ** 2 + (nz - pz) ** 2
+            weight = weights[b] / (1 + away * inverse)
+            total += math.sqrt(away)
+            number += 1
+            right[0] += weight * cx
+            right[1] += weight * cy
+            right[2] += weight * cz
+            normal[0, 0] += weight * (1 - px * px)
+            normal[1, 1] += weight * (1 - py * py)
+            normal[2, 2] += weight * (1 - pz * pz)
+            normal[0, 1] -= weight * px * py
+            normal[0, 2] -= weight * px * pz
+            normal[1, 2] -= weight * py * pz
+        misfit = total / number if number else 0.0
+        if number < 3 or turn == 3:
+            break
+        normal[1, 0], normal[2, 0], normal[2, 1] = normal[0, 1], normal[0, 2], normal[1, 2]
+        for c in range(3):
+            normal[c, c] += 1e-9
+        w = np.linalg.solve(normal, right)
+        _turn(rotation, w)
+    return misfit
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _turn(rotation: Any, vector: Any) -> None:
+    """Turn an orientation by a small rotation vector (Rodrigues)."""
+    angle = math.sqrt(vector[0] ** 2 + vector[1] ** 2 + vector[2] ** 2)
+    if angle < 1e-12:
+        return
+    x, y, z = vector[0] / angle, vector[1] / angle, vector[2] / angle
+    c, s = math.cos(angle), math.sin(angle)
+    d = 1 - c
+    turn = np.array(
+        [
+            [c + x * x * d, x * y * d - z * s, x * z * d + y * s],
+            [y * x * d + z * s, c + y * y * d, y * z * d - x * s],
+            [z * x * d - y * s, z * y * d + x * s, c + z * z * d],
+        ]
+    )
+    rotation[:] = turn @ rotation
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _orient_all(
+    unit: Any,
+    level: Any,
+    pair_cosine: Any,
+    pair_first: Any,
+    pair_second: Any,
+    pair_sign: Any,
+    normals: Any,
+    weights: Any,
+    sigma: float,
+    symmetry: Any,
+    paired: int,
+    out_rotation: Any,
+    out_score: Any,
+    out_second: Any,
+    out_which: Any,
+    out_misfit: Any,
+) -> None:
+    inverse = 1 / (sigma * sigma)
+    keep = 6
+    best_score = np.zeros(keep)
+    best_rotation = np.zeros((keep, 3, 3))
+    seen = np.zeros((3, 3))
+    made = np.zeros((3, 3))
+    axis = np.zeros(3)
+    rotation = np.zeros((3, 3))
+    for p in range(len(normals)):
+        bands = 0
+        while bands < len(weights[p]) and weights[p, bands] > 0:
+            bands += 1
+        best_score[:] = 0
+        for i in range(min(paired, bands)):
+            for j in range(i + 1, min(paired, bands)):
+                cosine = (
+                    normals[p, i, 0] * normals[p, j, 0]
+                    + normals[p, i, 1] * normals[p, j, 1]
+                    + normals[p, i, 2] * normals[p, j, 2]
+                )
+                if abs(cosine) > _CLOSE:
+                    continue
+                reach = 2.5 * sigma * math.sqrt(1 - cosine * cosine)
+                _frame(normals[p, i], normals[p, j], seen)
+                start = _below(pair_cosine, cosine - reach)
+                while start < len(pair_cosine) and pair_cosine[start] <= cosine + reach:
+                    other = pair_second[start]
+                    for c in range(3):
+                        axis[c] = pair_sign[start] * unit[other, c]
+                    _frame(unit[pair_first[start]], axis, made)
+                    start += 1
+                    for a in range(3):
+                        for b in range(3):
+                            rotation[a, b] = (
+                                seen[a, 0] * made[b, 0]
+                                + seen[a, 1] * made[b, 1]
+                                + seen[a, 2] * made[b, 2]
+                            )
+                    score = _gain(unit, level, rotation, normals[p], weights[p], inverse)
+                    if score <= best_score[keep - 1]:
+                        continue
+                    # nearly the same orientation counts once, its best
+                    place = -1
+                    for m in range(keep):
+                        if best_score[m] > 0 and _same(rotation, best_rotation[m], symmetry):
+                            place = m
+                            break
+                    if place >= 0:
+                        if score <= best_score[place]:
+                            continue
+                    else:
+                        place = keep - 1
+                    while place > 0 and best_score[place - 1] < score:
+                        best_score[place] = best_score[place - 1]
+                        best_rotation[place] = best_rotation[place - 1]
+                        place -= 1
+                    best_score[place] = score
+                    best_rotation[place] = rotation
+        if best_score[0] <= 0:
+            continue
+        which = np.full(len(weights[p]), -1, np.int32)
+        for m in range(keep):
+            if best_score[m] <= 0:
+                break
+            _polish(unit, level, normals[p], weights[p], inverse, best_rotation[m], which)
+            best_score[m] = _gain(unit, level, best_rotation[m], normals[p], weights[p], inverse)
+        order = order_down(best_score)
+        first = order[0]
+        out_misfit[p] = _polish(
+            unit, level, normals[p], weights[p], inverse, best_rotation[first], out_which[p]
+        )
+        out_rotation[p] = best_rotation[first]
+        out_score[p] = best_score[first]
+        for m in range(1, keep):
+            other = order[m]
+            if best_score[other] <= 0:
+                break
+            if not _same(best_rotation[first], best_rotation[other], symmetry):
+                out_second[p] = best_score[other]
+                break
