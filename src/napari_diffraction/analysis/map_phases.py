@@ -8,17 +8,8 @@ import gemmi
 
 from napari_diffraction.analysis.phase_map import NO_PHASES, PhaseMap
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
+from napari_diffraction.crystal.symmetry import holohedry
 
-#: Laue group of the lattice itself, for each crystal system.
-_HOLOHEDRY = {
-    "triclinic": "-1",
-    "monoclinic": "2/m",
-    "orthorhombic": "mmm",
-    "tetragonal": "4/mmm",
-    "trigonal": "-3m",
-    "hexagonal": "6/mmm",
-    "cubic": "m-3m",
-}
 #: A lattice fixes no lengths: files that want some get this one.
 _UNKNOWN = (1.0, 1.0, 1.0)
 
@@ -77,4 +68,4 @@ def _phase(phase_map: PhaseMap, value: int, name: str) -> MapPhase:
     lattice = BRAVAIS_LATTICES.get(name)
     system = "triclinic" if lattice is None else lattice.system
     gamma = 120.0 if system in ("trigonal", "hexagonal") else 90.0
-    return MapPhase(value, name, _HOLOHEDRY[system], 0, (*_UNKNOWN, 90.0, 90.0, gamma))
+    return MapPhase(value, name, holohedry(name), 0, (*_UNKNOWN, 90.0, 90.0, gamma))
