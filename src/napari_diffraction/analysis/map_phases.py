@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import gemmi
-
 from napari_diffraction.analysis.phase_map import NO_PHASES, PhaseMap
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
+from napari_diffraction.crystal.structure import laue_group
 from napari_diffraction.crystal.symmetry import holohedry
+from napari_diffraction.learning.palette import GREY, class_colour
 
 #: A lattice fixes no lengths: files that want some get this one.
 _UNKNOWN = (1.0, 1.0, 1.0)
@@ -30,6 +30,8 @@ class MapPhase:
         Number, 0 where it is not known.
     cell
         a, b, c in A and angles in degrees; where lengths are not known they are 1.
+    colour
+        As ``#RRGGBB``.
     """
 
     value: int
@@ -37,6 +39,7 @@ class MapPhase:
     laue: str
     space_group: int
     cell: tuple[float, float, float, float, float, float]
+    colour: str = GREY
 
 
 def map_phases(phase_map: PhaseMap, threshold: float) -> list[MapPhase]:
@@ -60,12 +63,11 @@ def map_phases(phase_map: PhaseMap, threshold: float) -> list[MapPhase]:
 
 def _phase(phase_map: PhaseMap, value: int, name: str) -> MapPhase:
     structure = phase_map.structures.get(name)
+    colour = class_colour(name, phase_map.classes)
     if structure is not None:
-        cell = structure.cell
-        group = gemmi.find_spacegroup_by_number(structure.space_group)
-        sides = (cell.a, cell.b, cell.c, cell.alpha, cell.beta, cell.gamma)
-        return MapPhase(value, name, group.laue_str(), structure.space_group, sides)
+        group, sides = structure.space_group, structure.cell.parameters
+        return MapPhase(value, name, laue_group(group), group, sides, colour)
     lattice = BRAVAIS_LATTICES.get(name)
     system = "triclinic" if lattice is None else lattice.system
     gamma = 120.0 if system in ("trigonal", "hexagonal") else 90.0
-    return MapPhase(value, name, holohedry(name), 0, (*_UNKNOWN, 90.0, 90.0, gamma))
+    return MapPhase(value, name, holohedry(name), 0, (*_UNKNOWN, 90.0, 90.0, gamma), colour)

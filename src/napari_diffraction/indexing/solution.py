@@ -174,6 +174,8 @@ class IndexedMap:
         Sentences for a person: what was found, what was assumed, what cannot be told.
     about
         Settings, software version, time, as plain JSON values.
+    frame_shape
+        Height and width of the patterns in pixels, if known.
     """
 
     name: str
@@ -199,6 +201,7 @@ class IndexedMap:
     sources: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
+    frame_shape: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.phase)
