@@ -196,12 +196,26 @@ def static_background(stack: PatternStack, most: int = 200, seed: int = 0) -> St
     InputError
         No pattern can be read.
     """
-    frames = np.stack(list(_sample(stack, most, seed)) or [_first(stack)])
+    return background_of(sample(stack, most, seed), stack.background)
+
+
+def background_of(
+    frames: NDArray[Any], given: NDArray[np.float32] | None = None
+) -> StaticBackground:
+    """Judge the mean of frames as `static_background` does.
+
+    Parameters
+    ----------
+    frames : ndarray, (n, h, w)
+        From all over a scan.
+    given : ndarray of float32, (h, w), optional
+        The background in the file; taken where the frames still hold it.
+    """
     mean = frames.mean(0, dtype=np.float64).astype(np.float32)
     mask = find_mask(frames)
-    if stack.background is not None and _is_in(mean, stack.background, mask):
+    if given is not None and _is_in(mean, given, mask):
         reason = "Static background: the one in the file."
-        return StaticBackground(stack.background, mask, True, reason)
+        return StaticBackground(given, mask, True, reason)
     if len(frames) < _FEWEST:
         reason = f"Only {len(frames)} patterns: too few for a static background."
         return StaticBackground(mean, mask, False, reason)
@@ -221,8 +235,15 @@ def _is_in(mean: Floats, background: Floats, mask: Mask) -> bool:
     return bool(np.corrcoef(mean[mask], background[mask])[0, 1] > _HELD)
 
 
-def _first(stack: PatternStack) -> NDArray[Any]:
-    return stack.frame(0)
+def sample(stack: PatternStack, most: int = 200, seed: int = 0) -> NDArray[Any]:
+    """Read patterns that are not empty, chosen evenly all over the stack; else the first one.
+
+    Raises
+    ------
+    InputError
+        No pattern can be read.
+    """
+    return np.stack(list(_sample(stack, most, seed)) or [stack.frame(0)])
 
 
 def _sample(stack: PatternStack, most: int, seed: int) -> Iterator[NDArray[Any]]:
