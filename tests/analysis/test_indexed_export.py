@@ -191,7 +191,7 @@ def test_without_orix_there_is_advice(indexed, monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(InputError, match="install napari-diffraction.em"):
+    with pytest.raises(InputError, match=r"napari-diffraction\[em\]"):
         to_crystal_map(indexed)
 
 

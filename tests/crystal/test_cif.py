@@ -4,7 +4,7 @@ import gemmi
 import numpy as np
 import pytest
 
-from napari_diffraction.crystal.cif import read_cif
+from napari_diffraction.crystal.cif import read_cif, structures_in_folder
 from napari_diffraction.crystal.materials import MATERIALS, load_structure
 from napari_diffraction.crystal.structure import spglib_number
 from napari_diffraction.errors import InputError
@@ -142,3 +142,19 @@ def test_what_is_no_cif_is_said_to_be_none(tmp_path):
         read_cif(path)
     with pytest.raises(InputError, match="cannot be read"):
         read_cif(tmp_path / "missing.cif")
+
+
+def test_a_folder_is_read_and_bad_files_are_told(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        structures_in_folder(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="no CIF file"):
+        structures_in_folder(tmp_path)
+    write(tmp_path).rename(tmp_path / "Salt.CIF")
+    (tmp_path / "broken.cif").write_text("no cif at all")
+    (tmp_path / "notes.txt").write_text("not looked at")
+    skipped = []
+    found = structures_in_folder(tmp_path, skipped)
+    assert list(found) == ["Salt"]
+    assert len(found["Salt"].positions) == 8
+    assert len(skipped) == 1
+    assert "broken.cif" in skipped[0]

@@ -477,6 +477,73 @@ def phase_map(
         print(line)
 
 
+@app.command("index")
+def index_(
+    scan: Annotated[
+        list[str],
+        typer.Argument(metavar="SCAN...", help="A scan, or other EBSD patterns: files or globs."),
+    ],
+    output: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="OUT.json",
+            help="What to write: .json (the solution), .csv (a row a pattern), .ang, .ctf, "
+            ".h5 (orix) or .png (figure); may be repeated.",
+        ),
+    ],
+    pc: Centre = None,
+    voltage: Annotated[
+        float | None,
+        typer.Option(
+            metavar="KV",
+            min=1,
+            max=1000,
+            help="Acceleration voltage.",
+            show_default="that of the file, or 20",
+        ),
+    ] = None,
+    phase: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|FILE.cif",
+            help="A phase that is there, a built-in material or a CIF file; may be repeated.",
+            show_default="phases are found",
+        ),
+    ] = None,
+    candidates: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="CIF files of materials that the phases found may be."
+        ),
+    ] = None,
+    refine_centre: Annotated[
+        bool,
+        typer.Option("--refine-centre", help="Refine the pattern centre that is given or known."),
+    ] = False,
+    dataset: Dataset = None,
+) -> None:
+    """Find phases, cells, pattern centre and orientations of EBSD patterns, with nothing given."""
+    from napari_diffraction.cli.index import check_outputs, index_to_files, read_candidates
+    from napari_diffraction.crystal.materials import load_structure
+
+    check_outputs(output)
+    phases = tuple(load_structure(name) for name in phase or ())
+    known, skipped = read_candidates(candidates)
+    stack = _open(scan, dataset)
+    for line in index_to_files(
+        stack,
+        output,
+        pc=pc,
+        voltage=voltage,
+        phases=phases,
+        refine_centre=refine_centre,
+        candidates=known,
+    ):
+        print(line)
+    for line in skipped:
+        print(line)
+
+
 @app.command()
 def explain(
     inputs: Inputs,

@@ -63,6 +63,49 @@ def read_cif(path: str | Path) -> Structure:
     return structure if standard and group.number > 1 else _standardised(structure)
 
 
+def structures_in_folder(
+    folder: str | Path, skipped: list[str] | None = None
+) -> dict[str, Structure]:
+    """Read all CIF files of a folder.
+
+    Parameters
+    ----------
+    folder
+        Where they are; folders within it are not looked at.
+    skipped
+        Gets a sentence for each file that could not be read.
+
+    Returns
+    -------
+    dict
+        Structures by the name of their file without its ending.
+
+    Raises
+    ------
+    InputError
+        No such folder, or no CIF file in it that can be read.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; give one with CIF files.")
+    found, failed = {}, []
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() != ".cif":
+            continue
+        try:
+            found[path.stem] = read_cif(path)
+        except InputError as error:
+            failed.append(f"Skipped: {error}")
+    if not found:
+        raise InputError(
+            f"{folder} has no CIF file that can be read: "
+            + (failed[0].removeprefix("Skipped: ") if failed else "give a folder with .cif files.")
+        )
+    if skipped is not None:
+        skipped += failed
+    return found
+
+
 def _block_with_atoms(path: Path) -> gemmi.cif.Block:
     try:
         document = gemmi.cif.read(str(path))
