@@ -122,18 +122,8 @@ def test_what_is_given_reaches_the_indexing(
     folder.mkdir()
     (folder / "mine.cif").write_text(CIF)
     (folder / "broken.cif").write_text("no cif")
-    words = [
-        "--pc",
-        "0.5",
-        "0.3",
-        "0.7",
-        "--voltage",
-        "15",
-        "--refine-centre",
-        "--phase",
-        "Ni",
-        "--phase",
-    ]
+    words = ["--pc", "0.5", "0.3", "0.7", "--voltage", "15", "--refine-centre"]
+    phases = ["--phase", "Ni", "--phase", str(folder / "mine.cif")]
     output = ["--output", str(tmp_path / "out.json")]
     assert run(["index", scan, *words, *phases, "--candidates", str(folder), *output]) == 0
     (settings,) = indexing.settings
