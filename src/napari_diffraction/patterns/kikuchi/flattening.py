@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,19 @@ _ROUNDS = 3
 _MOST = 4.0
 #: Least local contrast, in parts of the picture's.
 _LEAST = 0.25
+#: Pictures that a thread takes at a time.
+_AT_A_TIME = 32
+
+
+def in_threads(work: Callable[[slice], None], count: int) -> None:
+    """Do some work on all of ``count`` pictures, so many at a time."""
+    parts = [slice(start, start + _AT_A_TIME) for start in range(0, count, _AT_A_TIME)]
+    if len(parts) < 2:
+        for part in parts:
+            work(part)
+        return
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        list(pool.map(work, parts))
 
 
 def reducer(size: int, out: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -137,17 +153,8 @@ def standardise(picture: Any, weight: Any, sign: float) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def correct(
-    frames: Any,
-    gain: Any,
-    rows: Any,
-    columns: Any,
-    share: Any,
-    weight: Any,
-    sign: float,
-    out: Any,
-) -> None:
-    """Bin frames, multiply by the gain and standardise them; `share` undoes the sums."""
+def bin_frames(frames: Any, gain: Any, rows: Any, columns: Any, share: Any, out: Any) -> None:
+    """Bin frames and multiply them by the gain; `share` undoes the sums."""
     for i in range(len(frames)):
         reduce(frames[i], gain, rows[0], rows[1], columns[0], columns[1], out[i])
         total = np.float32(0)
@@ -160,7 +167,38 @@ def correct(
         for row in range(out.shape[1]):
             for column in range(out.shape[2]):
                 out[i, row, column] *= share[row, column]
-        standardise(out[i], weight, sign)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def standardise_all(pictures: Any, weight: Any, sign: float) -> None:
+    """Standardise each of the pictures where they lie."""
+    for i in range(len(pictures)):
+        standardise(pictures[i], weight, sign)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def without_background(pictures: Any, weight: Any, wide: Any, out: Any, scale: Any) -> None:
+    """Fill `out` with pictures less their background, and `scale` with its relative deviation.
+
+    That is its deviation over the mean of the picture, or over the deviation of that if greater.
+    """
+    weighted = np.empty(weight.shape, np.float32)
+    for i in range(len(pictures)):
+        mean, whole = _moments(pictures[i], weight)
+        for row in range(weight.shape[0]):
+            for column in range(weight.shape[1]):
+                value = pictures[i, row, column] - np.float32(mean)
+                weighted[row, column] = value * weight[row, column]
+        background = blurred(weighted, *wide)
+        _minus(weighted, weight, background, wide[0], out[i])
+        _, spread = _moments(out[i], weight)
+        reach = np.float32(_CLIPPED * spread)
+        for row in range(weight.shape[0]):
+            for column in range(weight.shape[1]):
+                out[i, row, column] = min(max(out[i, row, column], -reach), reach)
+        _, spread = _moments(out[i], weight)
+        level = max(mean, whole)
+        scale[i] = spread / level if level > 0 else 0.0
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "arcp", "reassoc"})  # type: ignore[untyped-decorator]

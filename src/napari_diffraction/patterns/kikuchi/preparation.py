@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,7 +11,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_diffraction.patterns.kikuchi.coarse import CoarseBlur
-from napari_diffraction.patterns.kikuchi.flattening import correct, flatten, reduce, reducer
+from napari_diffraction.patterns.kikuchi.flattening import (
+    bin_frames,
+    flatten,
+    in_threads,
+    reduce,
+    reducer,
+    standardise_all,
+)
 from napari_diffraction.patterns.kikuchi.polarity import is_inverted
 from napari_diffraction.patterns.kikuchi.specks import dead_pixels, standing
 from napari_diffraction.patterns.kikuchi_mask import StaticBackground, background_of, sample
@@ -30,8 +34,6 @@ _DEGREE = 5
 _EDGE = 0.008
 #: A static background below this part of its median is not divided by.
 _DARK = 0.05
-#: Pictures that a thread takes at a time.
-_AT_A_TIME = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,18 +84,24 @@ class Preparation:
             Zero mean and unit deviation over the weight, so that averages weigh all alike; 0
             where there is no weight, and for a frame without structure.
         """
+        pictures = self.binned(frames)
+        sign = -1.0 if self.inverted else 1.0
+        in_threads(lambda part: standardise_all(pictures[part], self.weight, sign), len(pictures))
+        return pictures
+
+    def binned(self, frames: NDArray[Any]) -> Floats:
+        """Bin frames and divide the static background out, and no more."""
         frames = np.asarray(frames)
         if frames.dtype == np.float16 or frames.dtype == bool or not frames.dtype.isnative:
             frames = frames.astype(np.float32)  # compiled code takes none of them
         out = np.empty((len(frames), *self.shape), np.float32)
-        sign = -1.0 if self.inverted else 1.0
+        rows, columns = self._reducers
 
         def some(part: slice) -> None:
-            rows, columns = self._reducers
             chosen = np.ascontiguousarray(frames[part])
-            correct(chosen, self.gain, rows, columns, self._share, self.weight, sign, out[part])
+            bin_frames(chosen, self.gain, rows, columns, self._share, out[part])
 
-        _in_threads(some, len(frames))
+        in_threads(some, len(frames))
         return out
 
     def flattened(self, pictures: Floats) -> Floats:
@@ -114,14 +122,38 @@ class Preparation:
         """
         pictures = np.asarray(pictures, np.float32)
         out = np.empty(pictures.shape, np.float32)
-        wide, even = self._blurs
+        wide, even = self.background, self._contrast
 
         def some(part: slice) -> None:
             chosen = np.ascontiguousarray(pictures[part])
             flatten(chosen, self.weight, wide.arguments(), even.arguments(), out[part])
 
-        _in_threads(some, len(pictures))
+        in_threads(some, len(pictures))
         return out
+
+    def thinned(self, most: int) -> Preparation:
+        """Return the same with pictures of at most so many pixels along the longer side."""
+        factor = max(1.0, max(self.shape) / most)
+        h, w = (max(1, round(size / factor)) for size in self.shape)
+        if (h, w) == self.shape:
+            return self
+        met = np.empty((h, w), np.float32)
+        rows, columns = zip(self.shape, (h, w), strict=True)
+        reduce(self.weight, self.weight, *reducer(*rows), *reducer(*columns), met)
+        # what is left of a speck in a pixel that is mostly lit counts little
+        weight = (met > 0.6 * self.weight.size / (h * w)).astype(np.float32)
+        gain = self.gain * self._unspecked
+        binning = round(self.binning * factor)
+        return replace(self, weight=weight, gain=gain.astype(np.float32), binning=binning)
+
+    @cached_property
+    def _unspecked(self) -> Floats:
+        """0 at those pixels of a frame that belong to a pixel without weight, else 1."""
+        rows, columns = (
+            np.minimum(np.arange(size) * out // size, out - 1)
+            for size, out in zip(self.frame_shape, self.shape, strict=True)
+        )
+        return self.weight[np.ix_(rows, columns)]
 
     @cached_property
     def _reducers(self) -> tuple[Any, Any]:
@@ -138,12 +170,13 @@ class Preparation:
         return np.where(met > 0, 1 / np.maximum(met, 1e-6), 0).astype(np.float32)
 
     @cached_property
-    def _blurs(self) -> tuple[CoarseBlur, CoarseBlur]:
-        side = min(self.shape)
-        return (
-            CoarseBlur.of(self.weight, _BACKGROUND * side, _DEGREE),
-            CoarseBlur.of(self.weight, _CONTRAST * side),
-        )
+    def background(self) -> CoarseBlur:
+        """The background of a picture."""
+        return CoarseBlur.of(self.weight, _BACKGROUND * min(self.shape), _DEGREE)
+
+    @cached_property
+    def _contrast(self) -> CoarseBlur:
+        return CoarseBlur.of(self.weight, _CONTRAST * min(self.shape))
 
 
 def prepare(stack: PatternStack, most: int = 240) -> Preparation:
@@ -161,14 +194,31 @@ def prepare(stack: PatternStack, most: int = 240) -> Preparation:
     InputError
         No pattern can be read.
     """
-    frames = sample(stack)
-    frame_shape = stack.frame_shape
+    return prepared(sample(stack), stack.background, most)
+
+
+def prepared(
+    frames: NDArray[Any], background: Floats | None = None, most: int = 240
+) -> Preparation:
+    """Find what `prepare` does from frames that were read already.
+
+    Parameters
+    ----------
+    frames : ndarray, (n, H, W)
+        From all over a scan.
+    background : ndarray of float32, (H, W), optional
+        Static background in the file.
+    most
+        As for `prepare`.
+    """
+    height, width = frames.shape[1:]
+    frame_shape = (height, width)
     binning = -(-max(frame_shape) // most)
     h, w = (max(1, round(size / binning)) for size in frame_shape)
-    background = background_of(frames, stack.background)
-    notes = [background.reason] if len(frames) > 1 else []
-    gain = _gain(frames, background, binning)
-    lit = _lit(background.mask, (h, w))
+    static = background_of(frames, background)
+    notes = [static.reason] if len(frames) > 1 else []
+    gain = _gain(frames, static, binning)
+    lit = _lit(static.mask, (h, w))
     neutral = Preparation(frame_shape, binning, lit, gain)
     pictures = neutral.corrected(frames)
     specks = standing(pictures, lit, _BACKGROUND * min(h, w), _CONTRAST * min(h, w))
@@ -212,14 +262,3 @@ def _lit(mask: NDArray[np.bool_], shape: tuple[int, int]) -> Floats:
     return ndimage.binary_erosion(whole > 0.95 * area, iterations=edge, border_value=1).astype(
         np.float32
     )
-
-
-def _in_threads(work: Callable[[slice], None], count: int) -> None:
-    """Do some work on all of ``count`` pictures, so many at a time."""
-    parts = [slice(start, start + _AT_A_TIME) for start in range(0, count, _AT_A_TIME)]
-    if len(parts) < 2:
-        for part in parts:
-            work(part)
-        return
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        list(pool.map(work, parts))
