@@ -16,8 +16,9 @@ Indices = NDArray[np.int64]
 #: A member correlates with its group's mean at least this much of what the median member does,
 #: and at the end, when nothing fits better, this much.
 _MEMBER, _AT_LAST = 0.66, 0.5
-#: Two groups are one when their means, noise taken off, correlate more than this.
-_ONE = 0.85
+#: What so many groups or more have in common is the camera, where two of them, no matter which,
+#: correlate as much.
+_SEVERAL, _SHARED = 4, 0.25
 #: Leaders looked at at a time, and candidates among which they are sought.
 _LEADERS, _CANDIDATES = 32, 600
 #: Each leader becomes the mean of its members, and these are taken again, so many times.
@@ -61,29 +62,57 @@ class Group:
 def group(vectors: Vectors, threshold: float | None, least: int) -> Iterator[list[Group]]:
     """Gather vectors into groups; yields all groups found so far, and at last the final ones."""
     member = threshold or _MEMBER
+    groups: list[Group] = []
+    for groups, open_ in _all(vectors, member, least):
+        yield groups
+    common = _common(groups)
+    if common is not None:
+        # what all patterns share is the camera: without any bands they would be of one group
+        vectors = vectors.without(common)
+        for groups, open_ in _all(vectors, member, least):
+            yield groups
+    if least == 1:
+        alone = np.flatnonzero(open_)
+        one = np.ones(1, np.float32)
+        groups = groups + [
+            Group(alone[i : i + 1], one, vectors.sum(alone[i : i + 1]), 1.0, one > 0)
+            for i in range(len(alone))
+        ]
+    yield groups
+
+
+def _all(
+    vectors: Vectors, member: float, least: int
+) -> Iterator[tuple[list[Group], NDArray[np.bool_]]]:
+    """Groups so far, and which vectors are in none; at last these may be given to one, too."""
     readable = vectors.readable
-    open_ = readable.copy()
-    tried = ~readable
+    open_, tried = readable.copy(), ~readable
     chance = _chance(vectors, np.flatnonzero(readable))
     groups: list[Group] = []
-    while open_.sum() >= least:
+    while open_.sum() >= max(least, 2):
         leaders, expected = _leaders(vectors, open_, tried, chance)
         if not len(expected):
             break
         found = _gather(vectors, np.flatnonzero(open_), leaders, expected, member, chance)
-        found = [one for one in found if len(one.indices) >= max(least, 2)]
         for one in found:
-            open_[one.indices] = False
-            _add(groups, one)
-        yield groups
+            if len(one.indices) >= max(least, 2):
+                open_[one.indices] = False
+                groups.append(one)
+        yield groups, open_
     groups = _take_the_rest(vectors, groups, open_, chance)
-    if least == 1:
-        for index in np.flatnonzero(open_):
-            alone = np.array([index])
-            mean = vectors.sum(alone)
-            one = np.ones(1, np.float32)
-            groups.append(Group(alone, one, mean, 1.0, np.ones(1, bool)))
-    yield groups
+    yield groups, open_
+
+
+def _common(groups: list[Group]) -> Floats | None:
+    """What the groups' means have in common, of unit length; ``None`` where it is little."""
+    if len(groups) < _SEVERAL:
+        return None
+    means = np.stack([one.mean for one in groups])
+    between = (means @ means.T)[np.triu_indices(len(means), 1)]
+    if np.median(between) < _SHARED:
+        return None
+    common = means.mean(0)
+    return np.asarray(common / np.linalg.norm(common))
 
 
 def _chance(vectors: Vectors, readable: Indices) -> float:
@@ -221,11 +250,6 @@ def _group(
     kept = (others > member * typical) & (others > chance)
     mean = (total / max(np.sqrt(square), 1e-6)).astype(np.float32)
     return Group(indices[kept], others[kept], mean, typical, np.ones(int(kept.sum()), bool))
-
-
-def _add(groups: list[Group], one: Group) -> None:
-    """Add a group, or add its members to the one that is the same."""
-    groups.append(one)
 
 
 def _take_the_rest(

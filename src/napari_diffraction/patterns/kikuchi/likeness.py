@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,16 @@ class Vectors:
     def sum(self, which: NDArray[np.int64]) -> Floats:
         """Sum of some of the vectors."""
         return np.asarray(self.values[which].sum(0, dtype=np.float32))
+
+    def without(self, common: Floats) -> Vectors:
+        """Return these vectors less their parts along one of unit length."""
+        values = np.empty_like(self.values)
+        for start in range(0, len(values), _AT_A_TIME):
+            some = self.values[start : start + _AT_A_TIME].astype(np.float32)
+            some -= np.outer(some @ common, common)
+            length = np.linalg.norm(some, axis=1, keepdims=True)
+            values[start : start + _AT_A_TIME] = some / np.maximum(length, 1e-6)
+        return replace(self, values=values)
 
 
 def look(stack: PatternStack, preparation: Preparation) -> Generator[int, None, Vectors]:
