@@ -162,6 +162,14 @@ def _write_hdf5(indexed: IndexedMap, path: Path) -> None:
     write_orix(_file(indexed, "orix"), path, ours)
 
 
+def _write_png(indexed: IndexedMap, path: Path) -> None:
+    from napari_diffraction.analysis.indexed_picture import indexed_figure
+
+    facts = {"Software": "napari-diffraction", "Comment": json.dumps(provenance(indexed))}
+    with replacing(path) as temporary:
+        indexed_figure(indexed).savefig(temporary, dpi=200, metadata=facts, bbox_inches="tight")
+
+
 def to_crystal_map(indexed: IndexedMap) -> CrystalMap:
     """Return a solution as orix's crystal map.
 
@@ -222,4 +230,5 @@ WRITERS: dict[str, Callable[[IndexedMap, Path], None]] = {
     ".ctf": _write_ctf,
     ".h5": _write_hdf5,
     ".hdf5": _write_hdf5,
+    ".png": _write_png,
 }

@@ -50,7 +50,7 @@ def map_figure(phase_map: PhaseMap, threshold: float = DEFAULT_THRESHOLD) -> Fig
     axes = figure.add_axes((0, 0, 1, 1))
     axes.imshow(picture, extent=(0, width, height, 0), interpolation="nearest", aspect="auto")
     axes.set_axis_off()
-    _scale_bar(axes, phase_map, width, tall)
+    draw_scale_bar(axes, width, tall, known=phase_map.step is not None)
     handles = [
         Patch(
             facecolor=tuple(colours[phase_map.classes.index(name) + 1])
@@ -72,10 +72,22 @@ def map_figure(phase_map: PhaseMap, threshold: float = DEFAULT_THRESHOLD) -> Fig
     return figure
 
 
-def _scale_bar(axes: Axes, phase_map: PhaseMap, width: float, tall: float) -> None:
-    """Draw a bar of a round length, about a quarter of the map, below the map."""
+def draw_scale_bar(axes: Axes, width: float, tall: float, *, known: bool) -> None:
+    """Draw a bar of a round length, about a quarter of the map, below the map.
+
+    Parameters
+    ----------
+    axes
+        Of the map, which fills it.
+    width
+        Of the map in um, or in points.
+    tall
+        Height of the axes in inches.
+    known
+        Whether the width is in um.
+    """
     length = round_length(width / 4)
-    unit = "µm" if phase_map.step else "points"
+    unit = "µm" if known else "points"
     bar = Rectangle(
         (0, -0.2 / tall),
         length / width,
