@@ -20,6 +20,9 @@ _STILL = 0.3
 _ENOUGH = 8
 #: Pixels of a frame are dead or hot beyond this part of the median of those around them.
 _DEAD = 0.5
+#: Lines along an edge are dull when their median is so far from the background; at most this part
+#: of the frame.
+_DULL, _EDGES = 0.9, 0.05
 _ROUNDS = 4
 
 
@@ -52,7 +55,22 @@ def standing(pictures: Floats, weight: Floats, sigma: float, even: float) -> Mas
         reach = max(5, round(0.1 * min(weight.shape)) | 1)
         around = ndimage.median_filter(np.where(weight > 0, change, np.median(change)), reach)
         found |= (change < _STILL * around) & (weight > 0)
-    return np.asarray(ndimage.binary_dilation(found) & (weight > 0))
+    return np.asarray((ndimage.binary_dilation(found) | _dull_edges(values, weight)) & (weight > 0))
+
+
+def _dull_edges(values: Floats, weight: Floats) -> Mask:
+    """Rows and columns along the edges of the frame that are dark, or bright, as a whole."""
+    found = np.zeros(weight.shape, bool)
+    for axis in (0, 1):
+        for step in (1, -1):
+            lines = np.moveaxis(values, axis, 0)[::step]
+            lit = np.moveaxis(weight, axis, 0)[::step] > 0
+            marked = np.moveaxis(found, axis, 0)[::step]
+            for k in range(max(1, round(_EDGES * len(lines)))):
+                if lit[k].sum() > 0.2 * lit.shape[1] and abs(np.median(lines[k][lit[k]])) < _DULL:
+                    break
+                marked[k] = True
+    return found
 
 
 def _contrast(picture: Floats, weight: Floats, sigma: float, even: float) -> Floats:
