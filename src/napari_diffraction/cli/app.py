@@ -512,9 +512,7 @@ def index_(
     ] = None,
     candidates: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FOLDER", help="CIF files of materials that the phases found may be."
-        ),
+        typer.Option(metavar="FOLDER", help="CIF files of materials that the phases found may be."),
     ] = None,
     refine_centre: Annotated[
         bool,

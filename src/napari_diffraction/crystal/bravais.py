@@ -1,4 +1,4 @@
-"""The Bravais lattice of a measured metric, with the probability of each, and its conventional cell.
+"""The Bravais lattice of a measured metric, with probabilities, and its conventional cell.
 
 No tolerance decides: a lattice of higher symmetry asks its metric for certain equalities, and how
 well these hold is judged by the metric's own uncertainties.  A lattice with fewer free numbers
@@ -50,6 +50,8 @@ class LatticeChoice:
         Conventional cell.
     cell_su
         Standard uncertainties of a, b, c and the angles (degrees); 0 where the lattice fixes them.
+    operations : ndarray of int64, (n, 3, 3)
+        Proper rotations of the lattice; they act on coordinates (columns) in the primitive axes.
     """
 
     pearson: str
@@ -58,6 +60,7 @@ class LatticeChoice:
     to_conventional: NDArray[np.int64]
     cell: UnitCell
     cell_su: tuple[float, float, float, float, float, float]
+    operations: NDArray[np.int64]
 
 
 def lattice_choices(metric: FloatArray, covariance: FloatArray) -> list[LatticeChoice]:
@@ -220,7 +223,9 @@ def _choice(
     su = np.sqrt(np.maximum(np.diag(jacobian @ spread @ jacobian.T), 0))
     system = BRAVAIS_LATTICES[letters].system
     cell, su = _exact(cell, su, system)
-    return LatticeChoice(letters, weight, metric, axes, UnitCell(*cell), tuple(su.tolist()))
+    return LatticeChoice(
+        letters, weight, metric, axes, UnitCell(*cell), tuple(su.tolist()), operations
+    )
 
 
 def _cell(metric: FloatArray) -> tuple[float, ...]:
@@ -233,7 +238,7 @@ def _exact(
     cell: tuple[float, ...], su: FloatArray, system: str
 ) -> tuple[tuple[float, ...], FloatArray]:
     """Set what the crystal system fixes to its value, without uncertainty."""
-    a, b, c, alpha, beta, gamma = cell
+    a, b, c, _, beta, _ = cell
     su = su.copy()
     if system == "triclinic":
         return cell, su
@@ -274,7 +279,5 @@ def _generic(operations: NDArray[np.int64], metric: FloatArray) -> FloatArray:
     """A metric near the given one that has these operations and no others."""
     rng = np.random.default_rng(1)
     noise = rng.normal(size=(3, 3)) * 0.01 * np.trace(metric) / 3
-    mean: FloatArray = np.mean(
-        [m.T @ (metric + noise + noise.T) @ m for m in operations], axis=0
-    )
+    mean: FloatArray = np.mean([m.T @ (metric + noise + noise.T) @ m for m in operations], axis=0)
     return mean

@@ -95,9 +95,7 @@ def prior(pc: FloatArray) -> float:
     return float(-0.5 * np.sum(off**2))
 
 
-def find_centre(
-    lines: Lines, weights: FloatArray
-) -> Generator[Progress, None, list[Solution]]:
+def find_centre(lines: Lines, weights: FloatArray) -> Generator[Progress, None, list[Solution]]:
     """Search the pattern centre of averages of grains.
 
     Parameters
@@ -130,7 +128,7 @@ def find_centre(
         for across in _ACROSS[1:]:
             for down in (-0.03, 0.03):
                 for away in (0.95, 1.05):
-                    pc = one.pc + [across, down, 0]
+                    pc = one.pc + np.array([across, down, 0.0])
                     pc[2] *= away
                     tried.append(_best_at(pc, lines, weights, COARSE, seeds=2))
                     done += 1
@@ -185,7 +183,7 @@ def _best_at(
 def improved(
     solution: Solution, lines: Lines, weights: FloatArray, free_centre: bool = True
 ) -> Solution:
-    """Refine centre and lattice together, with more grains and a narrower error from turn to turn."""
+    """Refine centre and lattice together, with more grains and a smaller error turn by turn."""
     pc, basis = solution.pc.copy(), solution.basis
     best = Solution(pc, basis, -1.0)
     for sigma, count in ((COARSE, _JUDGES), (0.0, 2 * _JUDGES), (0.0, 60), (0.0, 60)):

@@ -1,9 +1,9 @@
 """The directions of a reciprocal lattice in which bands are looked for, the likeliest first.
 
-A band is judged by how much more likely a lattice makes it than chance does.  Chance spreads normals
-evenly over the half sphere (density 1); a lattice puts them, with a share that falls with the rank
-of the spacing, near its directions, as a normal distribution of width sigma on the sphere (density
-1 / sigma^2 at its middle)::
+A band is judged by how much more likely a lattice makes it than chance does.  Chance spreads
+normals evenly over the half sphere (density 1); a lattice puts them, with a share that falls with
+the rank of the spacing, near its directions, as a normal distribution of width sigma on the sphere
+(density 1 / sigma^2 at its middle)::
 
     gain(band) = max over directions of  log(share / sigma^2) - (1 - |cos|) / sigma^2,  at least 0
 
@@ -25,7 +25,7 @@ _EVEN = 6.0
 COUNT = 40
 
 
-def _half_of_space(highest: int) -> NDArray[np.int64]:
+def half_of_space(highest: int) -> NDArray[np.int64]:
     """Indices of the primitive directions up to a highest index, one of each pair h and -h."""
     span = np.arange(-highest, highest + 1)
     hkl = np.stack(np.meshgrid(span, span, span, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -35,7 +35,7 @@ def _half_of_space(highest: int) -> NDArray[np.int64]:
 
 
 #: Indices that hold the shortest vectors of any reduced lattice.
-HKL = _half_of_space(4)
+HKL = half_of_space(4)
 
 
 @dataclass(frozen=True, eq=False)

@@ -172,7 +172,9 @@ def orient(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=True)  # type: ignore[untyped-decorator]
-def _gain(unit: Any, level: Any, rotation: Any, normals: Any, weights: Any, inverse: float) -> float:
+def _gain(
+    unit: Any, level: Any, rotation: Any, normals: Any, weights: Any, inverse: float
+) -> float:
     """Gain over chance of all bands in an orientation (crystal to detector)."""
     total = 0.0
     for b in range(len(normals)):

@@ -1,4 +1,4 @@
-"""Least squares of pattern centre, lattices and orientations together, on the bands of all grains."""
+"""Least squares of pattern centre, lattices and orientations together, on all grains' bands."""
 
 from __future__ import annotations
 
@@ -120,7 +120,6 @@ def refine(
     first_lattice = 3 + 6
     first_grain = first_lattice + 9 * p
     size = first_grain + 3 * g
-    rows = np.arange(m)
     phase = observed.phase[observed.grain]
     scale = np.radians(0.3)
     normal = np.eye(size)
@@ -169,7 +168,6 @@ def refine(
         _metric_covariance(bases[k], covariance, first_lattice + 9 * k, free_lattices)
         for k in range(p)
     ]
-    del rows
     return Refined(pc, pc_su, gradient, bases, metric_cov, rotation, misfit)
 
 

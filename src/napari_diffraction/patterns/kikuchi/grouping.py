@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,15 +62,12 @@ class Group:
 def group(vectors: Vectors, threshold: float | None, least: int) -> Iterator[list[Group]]:
     """Gather vectors into groups; yields all groups found so far, and at last the final ones."""
     member = threshold or _MEMBER
-    groups: list[Group] = []
-    for groups, open_ in _all(vectors, member, least):
-        yield groups
+    groups, open_ = yield from _all(vectors, member, least)
     common = _common(groups)
     if common is not None:
         # what all patterns share is the camera: without any bands they would be of one group
         vectors = vectors.without(common)
-        for groups, open_ in _all(vectors, member, least):
-            yield groups
+        groups, open_ = yield from _all(vectors, member, least)
     if least == 1:
         alone = np.flatnonzero(open_)
         one = np.ones(1, np.float32)
@@ -83,8 +80,8 @@ def group(vectors: Vectors, threshold: float | None, least: int) -> Iterator[lis
 
 def _all(
     vectors: Vectors, member: float, least: int
-) -> Iterator[tuple[list[Group], NDArray[np.bool_]]]:
-    """Groups so far, and which vectors are in none; at last these may be given to one, too."""
+) -> Generator[list[Group], None, tuple[list[Group], NDArray[np.bool_]]]:
+    """Yield the groups so far; return them with the rest given out, and which are in none."""
     readable = vectors.readable
     open_, tried = readable.copy(), ~readable
     chance = _chance(vectors, np.flatnonzero(readable))
@@ -98,9 +95,9 @@ def _all(
             if len(one.indices) >= max(least, 2):
                 open_[one.indices] = False
                 groups.append(one)
-        yield groups, open_
+        yield groups
     groups = _take_the_rest(vectors, groups, open_, chance)
-    yield groups, open_
+    return groups, open_
 
 
 def _common(groups: list[Group]) -> Floats | None:

@@ -1,34 +1,66 @@
-"""Profiles across Kikuchi bands, by the angle to their planes."""
+"""Profiles across Kikuchi bands, by the angle to their planes.
+
+A pattern is taken as a sum of bands: each adds to a pixel what its profile says at the angle of the
+pixel to its plane.  Profiles are found by backfitting (Hastie and Tibshirani 1990, Generalized
+Additive Models): each in turn is the mean of what the others leave.  So a weak band is seen beside
+strong ones, and a direction without a band keeps a flat profile, where a plain mean would show
+whatever runs nearby.
+
+On the sphere all of a band has one width (Hielscher, Bartel and Britton 2019, Ultramicroscopy 207,
+112836), on the screen it has not.
+"""
 
 from __future__ import annotations
 
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-#: Step of a profile and how far it reaches to either side, in degrees.
+Floats = NDArray[np.float32]
+
+#: Step of a profile and how far it reaches to either side of the plane, in degrees.
 STEP, SPAN = 0.2, 8.0
-#: Number of values; the middle one lies on the plane itself.
-BINS = 2 * round(SPAN / STEP) + 1
-#: Angles of the values in degrees.
-ANGLES = np.linspace(-SPAN, SPAN, BINS)
+#: Angles of the values of a profile in degrees.
+ANGLES = STEP * np.arange(round(SPAN / STEP) + 1)
+#: Pixels of noise that a value is held at zero by.
+_STIFFNESS = 20.0
+_SWEEPS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Profiles:
+    """Profiles of families of bands, alike on either side of the plane.
+
+    Attributes
+    ----------
+    value : ndarray of float64, (f, len(ANGLES))
+        Mean intensity that the family adds, in deviations of a picture.
+    area : ndarray of float64, (f, len(ANGLES))
+        Number of pixels behind each value.
+    noise
+        Standard deviation of a pixel about the sum of all bands.
+    """
+
+    value: NDArray[np.float64]
+    area: NDArray[np.float64]
+    noise: float
 
 
 def band_profiles(
-    pictures: NDArray[np.float32],
-    weight: NDArray[np.float32],
+    pictures: Floats,
+    weight: Floats,
     normals: NDArray[np.float64],
     pc: ArrayLike,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Sum up the pixels by their angle to planes, a pixel being shared by two values.
-
-    On the sphere all of a band has one width (Hielscher, Bartel & Britton 2019, Ultramicroscopy
-    207, 112836), on the screen it has not.
+    family: NDArray[np.int64],
+    sweeps: int = _SWEEPS,
+) -> Profiles:
+    """Find the profiles of families of bands from many pictures.
 
     Parameters
     ----------
@@ -37,65 +69,113 @@ def band_profiles(
     weight : ndarray of float32, (h, w)
         0 behind a mask.
     normals : ndarray of float64, (n, k, 3)
-        Unit normals in the detector's frame.
+        Unit normals of the planes in the detector's frame.
     pc : array_like, (3,) or (n, 3)
         Pattern centres, Bruker's convention.
+    family : ndarray of int64, (k,)
+        Number of the family of each band; a family shares one profile.
+    sweeps
+        How often each profile is found anew.
 
     Returns
     -------
-    total, area : ndarray of float32, (n, k, BINS)
-        Sums of intensities and of weights; their ratio is the profile.
+    Profiles
     """
-    n, h, w = pictures.shape
-    k = normals.shape[1]
-    total, area = (np.zeros((n, k, BINS), np.float32) for _ in range(2))
+    n = len(pictures)
+    count = int(family.max()) + 1
+    value, area = np.zeros((count, len(ANGLES))), np.zeros((count, len(ANGLES)))
+    left = np.ascontiguousarray(pictures, np.float32) * (weight > 0)
     centres = np.ascontiguousarray(np.broadcast_to(np.asarray(pc, float), (n, 3)))
-
-    def some(part: slice) -> None:
-        _profiles(
-            np.ascontiguousarray(pictures[part], np.float32),
-            weight,
-            np.ascontiguousarray(normals[part]),
-            centres[part],
-            total[part],
-            area[part],
-        )
-
+    members = [np.ascontiguousarray(normals[:, family == one]) for one in range(count)]
     threads = os.cpu_count() or 1
-    size = max(1, -(-n // (2 * threads)))
+    size = max(1, -(-n // threads))
+    parts = [slice(start, start + size) for start in range(0, n, size)]
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(some, [slice(start, start + size) for start in range(0, n, size)]))
+
+        def found(one: int) -> tuple[Any, Any]:
+            sums = list(
+                pool.map(lambda p: _sums(left[p], weight, members[one][p], centres[p]), parts)
+            )
+            return sum(s[0] for s in sums), sum(s[1] for s in sums)
+
+        for sweep in range(sweeps):
+            if sweep:
+                strength = np.sqrt(np.average(value**2, axis=1))
+                order = np.argsort(-strength, kind="stable")
+            else:
+                order = np.arange(count)
+            for one in order:
+                total, area[one] = found(one)
+                change = total / (area[one] + _STIFFNESS)
+                lit = area[one].sum()
+                if lit > 0:
+                    change -= np.average(change + value[one], weights=area[one])
+                value[one] += change
+                list(pool.map(lambda p: _take(left[p], weight, members[one][p], centres[p], change), parts))  # noqa: B023, E501
+    lit = int((weight > 0).sum())
+    noise = math.sqrt(float((left.astype(float) ** 2).sum()) / max(1, n * lit))
+    return Profiles(value, area, noise)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _sums(pictures: Any, weight: Any, normals: Any, centres: Any) -> Any:
+    """Sums of intensities and of pixels by the angle to the planes of one family."""
+    last = round(SPAN / STEP)
+    total, area = np.zeros(last + 1), np.zeros(last + 1)
+    h, w = weight.shape
+    step = math.radians(STEP)
+    limit = math.sin(last * step)
+    for i in range(len(pictures)):
+        distance = centres[i, 2] * h
+        for row in range(h):
+            y = (centres[i, 1] * h - (row + 0.5)) / distance
+            for column in range(w):
+                if weight[row, column] <= 0:
+                    continue
+                x = ((column + 0.5) - centres[i, 0] * w) / distance
+                far = 1 / math.sqrt(1 + x * x + y * y)
+                for k in range(normals.shape[1]):
+                    sine = abs(normals[i, k, 0] * x + normals[i, k, 1] * y + normals[i, k, 2]) * far
+                    if sine >= limit:
+                        continue
+                    place = sine * (1 + sine * sine / 6) / step
+                    low = int(place)
+                    if low >= last:
+                        continue
+                    part = place - low
+                    value = pictures[i, row, column]
+                    total[low] += (1 - part) * value
+                    area[low] += 1 - part
+                    total[low + 1] += part * value
+                    area[low + 1] += part
     return total, area
 
 
 @njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _profiles(
-    pictures: Any, weight: Any, normals: Any, centres: Any, total: Any, area: Any
-) -> None:
+def _take(pictures: Any, weight: Any, normals: Any, centres: Any, profile: Any) -> None:
+    """Take the bands of one family off pictures."""
+    last = len(profile) - 1
     h, w = weight.shape
-    step, span = math.radians(STEP), math.radians(SPAN)
-    limit = math.sin(span + step)
+    step = math.radians(STEP)
+    limit = math.sin(last * step)
     for i in range(len(pictures)):
-        pc = centres[i]
-        distance = pc[2] * h
+        distance = centres[i, 2] * h
         for row in range(h):
-            y = (pc[1] * h - (row + 0.5)) / distance
+            y = (centres[i, 1] * h - (row + 0.5)) / distance
             for column in range(w):
                 if weight[row, column] <= 0:
                     continue
-                x = ((column + 0.5) - pc[0] * w) / distance
+                x = ((column + 0.5) - centres[i, 0] * w) / distance
                 far = 1 / math.sqrt(1 + x * x + y * y)
                 for k in range(normals.shape[1]):
-                    sine = (normals[i, k, 0] * x + normals[i, k, 1] * y + normals[i, k, 2]) * far
-                    if abs(sine) >= limit:
+                    sine = abs(normals[i, k, 0] * x + normals[i, k, 1] * y + normals[i, k, 2]) * far
+                    if sine >= limit:
                         continue
-                    place = (math.asin(sine) + span) / step
-                    low = math.floor(place)
+                    place = sine * (1 + sine * sine / 6) / step
+                    low = int(place)
+                    if low >= last:
+                        continue
                     part = place - low
-                    value = pictures[i, row, column]
-                    if 0 <= low < BINS:
-                        total[i, k, low] += (1 - part) * value
-                        area[i, k, low] += 1 - part
-                    if 0 <= low + 1 < BINS:
-                        total[i, k, low + 1] += part * value
-                        area[i, k, low + 1] += part
+                    pictures[i, row, column] -= np.float32(
+                        (1 - part) * profile[low] + part * profile[low + 1]
+                    )
