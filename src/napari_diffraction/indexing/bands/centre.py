@@ -6,7 +6,7 @@ tells nothing, as any lattice can be bent to fit it.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,8 @@ from napari_diffraction.indexing.bands.four_bands import (
     lattices_of_pattern,
     reduced,
 )
-from napari_diffraction.indexing.bands.orientation import Matches, orient
-from napari_diffraction.indexing.bands.refinement import Observations, Refined, refine
+from napari_diffraction.indexing.bands.orientation import orient
+from napari_diffraction.indexing.bands.refinement import Refined, observed, refine
 from napari_diffraction.patterns.kikuchi.bands import Lines
 from napari_diffraction.progress import Progress
 
@@ -95,7 +95,9 @@ def prior(pc: FloatArray) -> float:
     return float(-0.5 * np.sum(off**2))
 
 
-def find_centre(lines: Lines, weights: FloatArray) -> Generator[Progress, None, list[Solution]]:
+def find_centre(
+    lines: Lines, weights: FloatArray, known: Sequence[FloatArray] = ()
+) -> Generator[Progress, None, list[Solution]]:
     """Search the pattern centre of averages of grains.
 
     Parameters
@@ -104,6 +106,8 @@ def find_centre(lines: Lines, weights: FloatArray) -> Generator[Progress, None, 
         Bands of the grains, those with the best patterns first.
     weights : ndarray of float64, (g, k)
         Of the bands.
+    known
+        Reciprocal bases of lattices that are there; others are not tried.
 
     Yields
     ------
@@ -119,7 +123,7 @@ def find_centre(lines: Lines, weights: FloatArray) -> Generator[Progress, None, 
     grid = [np.array([0.5, y, z]) for y in _DOWN for z in _DISTANCES]
     total = len(grid) + 2 * 27 + 40
     for number, pc in enumerate(grid):
-        tried.append(_best_at(pc, lines, weights, COARSE, seeds=2))
+        tried.append(lattice_at(pc, lines, weights, COARSE, 2, known))
         yield Progress(number + 1, total, "Looking for the pattern centre")
     tried.sort(key=lambda one: -one.merit)
     done = len(grid)
@@ -130,13 +134,13 @@ def find_centre(lines: Lines, weights: FloatArray) -> Generator[Progress, None, 
                 for away in (0.95, 1.05):
                     pc = one.pc + np.array([across, down, 0.0])
                     pc[2] *= away
-                    tried.append(_best_at(pc, lines, weights, COARSE, seeds=2))
+                    tried.append(lattice_at(pc, lines, weights, COARSE, 2, known))
                     done += 1
                     yield Progress(done, total, "Looking for the pattern centre")
     tried.sort(key=lambda one: -one.merit)
     solutions = []
     for one in _apart(tried, 8):
-        solutions.append(improved(one, lines, weights))
+        solutions.append(improved(one, lines, weights, known=bool(known)))
         done += 1
         yield Progress(done, total, "Refining the pattern centre")
     solutions = [one for one in solutions if one.merit > 0]
@@ -156,32 +160,60 @@ def _apart(solutions: list[Solution], most: int) -> list[Solution]:
     return chosen
 
 
-def _best_at(
-    pc: FloatArray, lines: Lines, weights: FloatArray, sigma: float, seeds: int = _SEEDS
+def lattice_at(
+    pc: FloatArray,
+    lines: Lines,
+    weights: FloatArray,
+    sigma: float = COARSE,
+    seeds: int = _SEEDS,
+    known: Sequence[FloatArray] = (),
 ) -> Solution:
-    """The lattice of one grain that serves the first grains best, at one centre."""
+    """Find the lattice of one of the first grains that serves the first grains best.
+
+    Parameters
+    ----------
+    pc : ndarray of float64, (3,)
+        Pattern centre.
+    lines, weights
+        As for `find_centre`.
+    sigma
+        Angular error of a band in radians.
+    seeds
+        Lattices of so many grains are tried.
+    known
+        Reciprocal bases of lattices that are there; others are not tried.
+    """
     judges = slice(0, _JUDGES)
     normals = lines[judges].normals(pc)
     weights = weights[judges]
     best = Solution(pc, np.eye(3), -1.0)
+    for basis in known or _hypotheses(normals[:seeds], weights, sigma):
+        matches = orient(directions(basis, 30), normals, weights, sigma, paired=5, pairs=20)
+        merit = float(above_chance(matches.score, weights).sum())
+        if merit > best.merit:
+            best = Solution(pc, basis, merit)
+    return best
+
+
+def _hypotheses(normals: FloatArray, weights: FloatArray, sigma: float) -> Iterator[FloatArray]:
+    """Lattices that explain single grains, each shape once."""
     shapes: list[FloatArray] = []
-    for seed in range(min(seeds, len(normals))):
+    for seed in range(len(normals)):
         for _, basis in lattices_of_pattern(
             normals[seed], weights[seed], sigma, strongest=7, best=4
         ):
             shape = lattice_shape(basis)
-            if any(np.abs(shape - other).max() < 0.04 for other in shapes):
-                continue
-            shapes.append(shape)
-            matches = orient(directions(basis, 30), normals, weights, sigma, paired=5, pairs=20)
-            merit = float(above_chance(matches.score, weights).sum())
-            if merit > best.merit:
-                best = Solution(pc, basis, merit)
-    return best
+            if not any(np.abs(shape - other).max() < 0.04 for other in shapes):
+                shapes.append(shape)
+                yield basis
 
 
 def improved(
-    solution: Solution, lines: Lines, weights: FloatArray, free_centre: bool = True
+    solution: Solution,
+    lines: Lines,
+    weights: FloatArray,
+    free_centre: bool = True,
+    known: bool = False,
 ) -> Solution:
     """Refine centre and lattice together, with more grains and a smaller error turn by turn."""
     pc, basis = solution.pc.copy(), solution.basis
@@ -190,7 +222,8 @@ def improved(
         some = lines[slice(0, count)]
         weight = weights[:count]
         error = sigma or band_error(pc, lines.shape)
-        matches = orient(directions(basis), some.normals(pc), weight, error)
+        table = directions(basis)
+        matches = orient(table, some.normals(pc), weight, error)
         gain = above_chance(matches.score, weight)
         merit = float(gain[:_JUDGES].sum()) + (prior(pc) if free_centre else 0.0)
         if not sigma and merit > best.merit:
@@ -198,14 +231,17 @@ def improved(
         used = gain > 0
         if used.sum() < 1:
             break
+        chosen = np.flatnonzero(used)
+        seen = observed(some, weight, chosen, np.zeros(len(used), np.int64), matches, [table])
         fit = refine(
-            observations(some, matches, directions(basis), used, weight),
+            seen,
             pc,
             [basis],
             matches.rotation[used],
             free_centre=free_centre,
+            free_lattices=not known,
         )
-        pc, basis = fit.pc, reduced(fit.bases[0])
+        pc, basis = fit.pc, basis if known else reduced(fit.bases[0])
         if not best.merit < 0:
             best = Solution(best.pc, best.basis, best.merit, fit, best.served)
     error = band_error(pc, lines.shape)
@@ -215,28 +251,3 @@ def improved(
     if merit >= best.merit:
         best = Solution(pc, basis, merit, best.refined, gain > 0)
     return best
-
-
-def observations(
-    lines: Lines,
-    matches: Matches,
-    table: object,
-    used: NDArray[np.bool_],
-    weights: FloatArray,
-    phase: NDArray[np.int64] | None = None,
-    offset: FloatArray | None = None,
-) -> Observations:
-    """Collect the bands that found their indices in one lattice."""
-    hkl = table.hkl  # type: ignore[attr-defined]
-    grains = np.flatnonzero(used)
-    place, band = np.nonzero(matches.which[grains] >= 0)
-    source = grains[place]
-    return Observations(
-        lines.line[source, band],
-        lines.shape,
-        place.astype(np.int64),
-        hkl[matches.which[source, band]].astype(float),
-        weights[source, band],
-        np.zeros(len(grains), np.int64) if phase is None else phase[grains],
-        np.zeros((len(grains), 2)) if offset is None else offset[grains],
-    )

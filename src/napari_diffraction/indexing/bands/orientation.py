@@ -171,6 +171,62 @@ def orient(
     return out
 
 
+def follow(
+    table: Directions,
+    normals: FloatArray,
+    weights: FloatArray,
+    sigma: float,
+    rotation: FloatArray,
+) -> Matches:
+    """Judge and refine orientations that are known nearly.
+
+    Parameters
+    ----------
+    table, normals, weights, sigma
+        As for `orient`.
+    rotation : ndarray of float64, (n, 3, 3)
+        From crystal to detector.
+    """
+    n, k = weights.shape
+    out = Matches(
+        np.array(rotation, np.float64),
+        np.zeros(n),
+        np.zeros(n),
+        np.full((n, k), -1, np.int32),
+        np.zeros(n),
+    )
+    _follow_all(
+        table.unit,
+        np.log(table.share / sigma**2),
+        np.ascontiguousarray(normals, np.float64),
+        np.ascontiguousarray(weights, np.float64),
+        sigma,
+        out.rotation,
+        out.score,
+        out.which,
+        out.misfit,
+    )
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _follow_all(
+    unit: Any,
+    level: Any,
+    normals: Any,
+    weights: Any,
+    sigma: float,
+    rotation: Any,
+    score: Any,
+    which: Any,
+    misfit: Any,
+) -> None:
+    inverse = 1 / (sigma * sigma)
+    for p in range(len(normals)):
+        misfit[p] = _polish(unit, level, normals[p], weights[p], inverse, rotation[p], which[p])
+        score[p] = _gain(unit, level, rotation[p], normals[p], weights[p], inverse)
+
+
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=True)  # type: ignore[untyped-decorator]
 def _gain(
     unit: Any, level: Any, rotation: Any, normals: Any, weights: Any, inverse: float

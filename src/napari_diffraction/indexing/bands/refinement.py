@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.patterns.kikuchi.bands import plane_vectors
+from napari_diffraction.indexing.bands.directions import Directions
+from napari_diffraction.indexing.bands.orientation import Matches
+from napari_diffraction.patterns.kikuchi.bands import Lines, plane_vectors
 
 FloatArray = NDArray[np.float64]
 
@@ -48,6 +51,50 @@ class Observations:
     offset: FloatArray
 
 
+def observed(
+    lines: Lines,
+    weights: FloatArray,
+    grains: NDArray[np.int64],
+    phase: NDArray[np.int64],
+    matches: Matches,
+    tables: Sequence[Directions],
+    offset: FloatArray | None = None,
+) -> Observations:
+    """Collect the bands of some grains that found their indices.
+
+    Parameters
+    ----------
+    lines, weights
+        Bands of all ``g`` grains, and the weight of each.
+    grains : ndarray of int64, (n,)
+        Numbers of the grains wanted.
+    phase : ndarray of int64, (g,)
+        Number of the lattice of each grain.
+    matches
+        Of all grains.
+    tables
+        Directions of each lattice.
+    offset : ndarray of float64, (g, 2), optional
+        Place of each grain in the scan.
+    """
+    place, band = np.nonzero(matches.which[grains] >= 0)
+    grain = grains[place]
+    number = matches.which[grain, band]
+    hkl = np.zeros((len(place), 3))
+    for one, table in enumerate(tables):
+        mine = phase[grain] == one
+        hkl[mine] = table.hkl[number[mine]]
+    return Observations(
+        lines.line[grain, band],
+        lines.shape,
+        place.astype(np.int64),
+        hkl,
+        weights[grain, band],
+        phase[grains],
+        np.zeros((len(grains), 2)) if offset is None else offset[grains],
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Refined:
     """What least squares found.
@@ -58,8 +105,8 @@ class Refined:
         Pattern centre in the middle of the scan, Bruker's convention.
     pc_su : ndarray of float64, (3,)
         Standard uncertainties.
-    gradient : ndarray of float64, (2, 3)
-        Change of the centre per row and per column.
+    gradient, gradient_su : ndarray of float64, (2, 3)
+        Change of the centre per row and per column, and its standard uncertainties.
     bases : list of ndarray, (3, 3)
         Reciprocal bases of the lattices, columns, volume 1.
     metric_cov : list of ndarray, (6, 6)
@@ -73,10 +120,11 @@ class Refined:
     pc: FloatArray
     pc_su: FloatArray
     gradient: FloatArray
+    gradient_su: FloatArray
     bases: list[FloatArray]
-    metric_cov: list[FloatArray] = field(default_factory=list)
-    rotation: FloatArray = field(default_factory=lambda: np.zeros((0, 3, 3)))
-    misfit: float = float("nan")
+    metric_cov: list[FloatArray]
+    rotation: FloatArray
+    misfit: float
 
 
 def refine(
@@ -88,7 +136,6 @@ def refine(
     free_centre: bool = True,
     free_lattices: bool = True,
     drift: bool = False,
-    gradient: FloatArray | None = None,
 ) -> Refined:
     """Refine by Gauss and Newton with weights that a band far off loses (Cauchy's).
 
@@ -109,12 +156,10 @@ def refine(
         What may change besides the orientations.
     drift
         Whether the centre may change linearly over the scan.
-    gradient
-        Where the drift begins; stays where ``drift`` is false.
     """
     pc, rotation = np.array(pc, float), np.array(rotation, float)
     bases = [np.array(b, float) for b in bases]
-    gradient = np.zeros((2, 3)) if gradient is None else np.array(gradient, float)
+    gradient = np.zeros((2, 3))
     start = pc.copy()
     g, m, p = len(observed.phase), len(observed.line), len(bases)
     first_lattice = 3 + 6
@@ -159,16 +204,17 @@ def refine(
             change = step[first_lattice + 9 * k : first_lattice + 9 * (k + 1)].reshape(3, 3)
             new = bases[k] + np.clip(change, -0.1, 0.1)
             bases[k] = new / np.cbrt(abs(np.linalg.det(new)))
-        rotation = _turned(rotation, step[first_grain:].reshape(g, 3))
+        rotation = _turned(rotation, np.asarray(step[first_grain:].reshape(g, 3), float))
         if np.abs(step).max() < 1e-6 and turn > 2:
             break
-    covariance = np.linalg.pinv(normal, rcond=1e-12, hermitian=True)
+    covariance = np.asarray(np.linalg.pinv(normal, rcond=1e-12, hermitian=True), np.float64)
     pc_su = np.sqrt(np.diag(covariance)[:3]) if free_centre else np.zeros(3)
     metric_cov = [
         _metric_covariance(bases[k], covariance, first_lattice + 9 * k, free_lattices)
         for k in range(p)
     ]
-    return Refined(pc, pc_su, gradient, bases, metric_cov, rotation, misfit)
+    gradient_su = np.sqrt(np.diag(covariance)[3:9]).reshape(2, 3) if drift else np.zeros((2, 3))
+    return Refined(pc, pc_su, gradient, gradient_su, bases, metric_cov, rotation, misfit)
 
 
 def _residuals(
@@ -252,5 +298,8 @@ def _metric_covariance(
         for i in range(3):
             jacobian[row, 3 * i + j] += basis[i, k]
             jacobian[row, 3 * i + k] += basis[i, j]
+    # the scale, which nothing holds, is that of volume 1
+    fixed = np.eye(9) - np.outer(basis.reshape(-1), np.linalg.inv(basis).T.reshape(-1)) / 3
+    jacobian = jacobian @ fixed
     part = covariance[start : start + 9, start : start + 9]
     return np.asarray(jacobian @ part @ jacobian.T)

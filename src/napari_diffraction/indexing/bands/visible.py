@@ -64,6 +64,8 @@ class BandFamilies:
         Height of the fall in parts of the highest ones.
     seen : ndarray of float64, (f,)
         Probability that there is a band.
+    possible : ndarray of int64, (f,)
+        How often a band of the family crossed a picture.
     profiles
         From which all this was read.
     """
@@ -76,6 +78,7 @@ class BandFamilies:
     spread: FloatArray
     edge: FloatArray
     seen: FloatArray
+    possible: IntArray
     profiles: Profiles
 
 
@@ -140,7 +143,25 @@ def band_families(
     seen = (clear > _CLEAR) / (1 + np.exp(-(relative - _SEEN) / _SEEN_SPREAD))
     bragg = bragg_angle(width)
     spread = 0.035 + 0.1 / (1 + (bragg / 1.3) ** 6) + 0.04 * np.exp(-clear / 4)
-    return BandFamilies(basis, hkl, length, family, bragg, spread, relative, seen, profiles)
+    possible = np.zeros(len(width), np.int64)
+    np.add.at(possible, family, _crossing(normals, pc, weight.shape).sum(axis=0))
+    return BandFamilies(
+        basis, hkl, length, family, bragg, spread, relative, seen, possible, profiles
+    )
+
+
+def _crossing(normals: FloatArray, pc: FloatArray, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Whether the middle of a band runs well within a picture, (n, k)."""
+    h, w = shape
+    centre = np.broadcast_to(pc, (len(normals), 3))[:, None]
+    # the line n . (x, y, 1) = 0 in units of the screen's distance, and the middle of the picture
+    scale = np.hypot(normals[..., 0], normals[..., 1]) / (centre[..., 2] * h)
+    middle = (
+        normals[..., 0] * (0.5 - centre[..., 0]) * w / (centre[..., 2] * h)
+        + normals[..., 1] * (centre[..., 1] - 0.5) / centre[..., 2]
+        + normals[..., 2]
+    )
+    return np.asarray(np.abs(middle) < 0.4 * min(h, w) * np.maximum(scale, 1e-9))
 
 
 def bragg_angle(width: FloatArray) -> FloatArray:
@@ -182,7 +203,7 @@ def _edges(profiles: Profiles) -> tuple[FloatArray, FloatArray, FloatArray]:
     weight = np.zeros_like(fall)
     for column, at in enumerate(steps):
         reach = int(np.clip(round(0.3 * at), 2, 5))
-        low, high = max(0, at - reach), min(value.shape[1], at + 1 + reach)
+        low, high = max(0, int(at) - reach), min(int(value.shape[1]), int(at) + 1 + reach)
         inside, outside = areas[:, at] - areas[:, low], areas[:, high] - areas[:, at + 1]
         difference = (sums[:, at] - sums[:, low]) / np.maximum(inside, 1e-9)
         difference -= (sums[:, high] - sums[:, at + 1]) / np.maximum(outside, 1e-9)
@@ -197,7 +218,10 @@ def _edges(profiles: Profiles) -> tuple[FloatArray, FloatArray, FloatArray]:
     row = np.arange(len(value))
     width = steps[best] * STEP
     within = (best > 0) & (best < len(steps) - 1)
-    left, right = fall[row, np.maximum(best - 1, 0)], fall[row, np.minimum(best + 1, len(steps) - 1)]
+    left, right = (
+        fall[row, np.maximum(best - 1, 0)],
+        fall[row, np.minimum(best + 1, len(steps) - 1)],
+    )
     bend = left - 2 * fall[row, best] + right
     shift = np.where(within & (bend < 0), 0.5 * (left - right) / np.where(bend < 0, bend, 1), 0.0)
     return (
@@ -279,7 +303,9 @@ def _spanned(families: BandFamilies) -> list[FloatArray]:
     """Lattices spanned by vectors whose lengths are told by the widths of bands."""
     first = np.unique(families.family, return_index=True)[1]
     clear = np.flatnonzero(families.seen > 0.5)
-    clear = clear[np.argsort(-families.edge[clear] * np.minimum(families.half_width[clear] / 1.3, 1))]
+    clear = clear[
+        np.argsort(-families.edge[clear] * np.minimum(families.half_width[clear] / 1.3, 1))
+    ]
     found: dict[bytes, FloatArray] = {}
     for reference in clear[:6]:
         for order in (1, 2, 0.5, 3, 1 / 3):
@@ -309,7 +335,8 @@ def _normal_form(rows: IntArray) -> IntArray | None:
             return None
         while len(pivots) > 1:
             pivots.sort(key=lambda row: abs(row[column]))
-            least, again = pivots[0], []
+            least = pivots[0]
+            again: list[list[int]] = []
             for row in pivots[1:]:
                 times = row[column] // least[column]
                 row = [a - times * b for a, b in zip(row, least, strict=True)]

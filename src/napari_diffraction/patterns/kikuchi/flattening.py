@@ -127,9 +127,9 @@ def _moments(picture: Any, weight: Any) -> tuple[float, float]:
             b += value * picture[row, column]
             c += share
         total, square, light = total + a, square + b, light + c
-    light = max(light, 1e-6)
-    mean = total / light
-    return mean, math.sqrt(max(square / light - mean * mean, 0.0))
+    lit = max(float(light), 1e-6)
+    mean = total / lit
+    return mean, math.sqrt(max(square / lit - mean * mean, 0.0))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]

@@ -153,7 +153,7 @@ class Preparation:
             np.minimum(np.arange(size) * out // size, out - 1)
             for size, out in zip(self.frame_shape, self.shape, strict=True)
         )
-        return self.weight[np.ix_(rows, columns)]
+        return np.asarray(self.weight[np.ix_(rows, columns)])
 
     @cached_property
     def _reducers(self) -> tuple[Any, Any]:
@@ -259,6 +259,5 @@ def _lit(mask: NDArray[np.bool_], shape: tuple[int, int]) -> Floats:
     reduce(lit, lit, *reducer(*rows), *reducer(*columns), whole)
     area = mask.size / (shape[0] * shape[1])
     edge = max(1, round(_EDGE * max(shape)))
-    return ndimage.binary_erosion(whole > 0.95 * area, iterations=edge, border_value=1).astype(
-        np.float32
-    )
+    lit_well = ndimage.binary_erosion(whole > 0.95 * area, iterations=edge, border_value=1)
+    return np.asarray(lit_well, np.float32)

@@ -98,6 +98,13 @@ def band_profiles(
             )
             return sum(s[0] for s in sums), sum(s[1] for s in sums)
 
+        def taken(one: int, change: NDArray[np.float64]) -> None:
+            list(
+                pool.map(
+                    lambda p: _take(left[p], weight, members[one][p], centres[p], change), parts
+                )
+            )
+
         for sweep in range(sweeps):
             if sweep:
                 strength = np.sqrt(np.average(value**2, axis=1))
@@ -111,7 +118,7 @@ def band_profiles(
                 if lit > 0:
                     change -= np.average(change + value[one], weights=area[one])
                 value[one] += change
-                list(pool.map(lambda p: _take(left[p], weight, members[one][p], centres[p], change), parts))  # noqa: B023, E501
+                taken(one, change)
     lit = int((weight > 0).sum())
     noise = math.sqrt(float((left.astype(float) ** 2).sum()) / max(1, n * lit))
     return Profiles(value, area, noise)

@@ -1,0 +1,247 @@
+"""A phase as it is looked for in patterns: cell, frame, and where its bands lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_diffraction.crystal.bravais import LatticeChoice, lattice_choices, probabilities
+from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
+from napari_diffraction.crystal.reduction import reduced_cell
+from napari_diffraction.crystal.reflectors import reflectors
+from napari_diffraction.crystal.symmetry import proper_rotations
+from napari_diffraction.indexing.bands.directions import Directions, directions
+from napari_diffraction.indexing.bands.visible import BandFamilies, VisibleLattice
+from napari_diffraction.indexing.metric import DirectMetric
+from napari_diffraction.indexing.solution import IndexedPhase, Reflector
+from napari_diffraction.patterns.geometry import electron_wavelength
+
+if TYPE_CHECKING:
+    from napari_diffraction.crystal.structure import Structure
+
+FloatArray = NDArray[np.float64]
+
+#: Directions in which bands of a phase are looked for.
+_DIRECTIONS = 60
+#: What was seen of a phase counts as much as what is usual where so many grains showed it.
+_USUAL = 0.3
+#: Lattices at least so probable are told as not excluded.
+_EXCLUDED = 0.03
+#: Families listed.
+_LISTED = 24
+#: Beams of a given structure that may show bands.
+_REFLECTORS = 120
+#: Grains with at most so few orientations tell little.
+_FEW = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Crystal:
+    """A phase with the directions of its bands.
+
+    Attributes
+    ----------
+    phase
+        What is told of it.
+    table
+        Directions in the frame of the conventional cell, hkl in its axes.
+    turn : ndarray of float64, (3, 3)
+        Turns the frame of the lattice as it was fitted into that of the cell.
+    rotations : ndarray of float64, (m, 3, 3)
+        Proper rotations of its symmetry in the frame of the cell.
+    """
+
+    phase: IndexedPhase
+    table: Directions
+    turn: FloatArray
+    rotations: FloatArray
+
+
+def crystal_found(
+    name: str,
+    basis: FloatArray,
+    covariance: FloatArray,
+    seen: VisibleLattice,
+    voltage: float,
+    families: BandFamilies | None = None,
+) -> Crystal:
+    """Describe a lattice that was found.
+
+    Parameters
+    ----------
+    name
+        Of the phase.
+    basis : ndarray of float64, (3, 3)
+        Columns: reciprocal vectors, volume 1.
+    covariance : ndarray of float64, (6, 6)
+        Of their metric.
+    seen
+        What the widths of bands tell.
+    voltage
+        In kV: turns Bragg angles into lengths.
+    families
+        What is seen along its directions.
+    """
+    metric = DirectMetric.of(basis, covariance)
+    # |g| = 2 sin(theta) / lambda of a reciprocal vector of length 1
+    per_unit = 2 * np.sin(np.radians(seen.scale)) / electron_wavelength(voltage)
+    choices = lattice_choices(metric.metric / per_unit**2, metric.covariance / per_unit**4)
+    best = choices[0]
+    cell, lengths_su = best.cell, np.array(best.cell_su)
+    lengths_su[:3] = np.hypot(lengths_su[:3], cell.lengths * seen.scale_su)
+    to_conventional = metric.change @ best.to_conventional
+    measured = metric.axes @ best.to_conventional
+    turn = _nearest_rotation(cell.basis.T @ np.linalg.inv(measured / per_unit))
+    table = directions(basis, _DIRECTIONS)
+    hkl = table.hkl @ to_conventional
+    share = table.share
+    if families is not None:
+        share = _USUAL * share + (1 - _USUAL) * _seen_share(table.hkl, families)
+    phase = IndexedPhase(
+        name,
+        best.pearson,
+        probabilities(choices),
+        cell,
+        tuple(lengths_su.tolist()),
+        reduced_cell(cell, best.pearson),
+        doubt=_doubt(choices),
+    )
+    if families is not None:
+        phase = replace(phase, reflectors=_reflectors(families, to_conventional, seen.scale))
+    return Crystal(
+        phase,
+        _in_cell(hkl, cell, share / share.sum()),
+        turn,
+        proper_rotations(best.pearson, cell),
+    )
+
+
+def crystal_given(structure: Structure) -> Crystal:
+    """Describe a phase whose structure is known.
+
+    Raises
+    ------
+    InputError
+        The structure has no reflections; see `reflectors`.
+    """
+    known = reflectors(structure, _REFLECTORS)
+    first: dict[tuple[int, ...], float] = {}
+    for hkl, u in zip(known.hkl, known.u, strict=True):
+        primitive = hkl // np.gcd.reduce(np.abs(hkl))
+        if primitive[np.flatnonzero(primitive)[0]] < 0:
+            primitive = -primitive
+        first.setdefault(tuple(primitive.tolist()), float(u))
+    hkl = np.array(list(first)[:_DIRECTIONS], dtype=np.int64)
+    amplitude = np.array(list(first.values()))[:_DIRECTIONS]
+    share = amplitude**2
+    cell, lattice = structure.cell, structure.lattice
+    phase = IndexedPhase(
+        structure.name,
+        lattice,
+        {letters: float(letters == lattice) for letters in BRAVAIS_LATTICES},
+        cell,
+        (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+        reduced_cell(cell, lattice),
+        structure=structure,
+    )
+    return Crystal(
+        phase,
+        _in_cell(hkl, cell, share / share.sum()),
+        np.eye(3),
+        proper_rotations(structure.space_group, cell),
+    )
+
+
+def _in_cell(hkl: NDArray[np.int64], cell: UnitCell, share: FloatArray) -> Directions:
+    """Directions of planes in the frame of a cell."""
+    vectors = hkl @ cell.reciprocal_basis
+    length = np.linalg.norm(vectors, axis=1)
+    order = np.argsort(-share, kind="stable")
+    unit = np.ascontiguousarray(vectors[order] / length[order, None])
+    return Directions(unit, hkl[order], length[order], share[order])
+
+
+def _nearest_rotation(matrix: FloatArray) -> FloatArray:
+    """The rotation nearest to a matrix (polar decomposition)."""
+    left, _, right = np.linalg.svd(matrix)
+    turn = left @ right
+    if np.linalg.det(turn) < 0:
+        left[:, -1] *= -1
+        turn = left @ right
+    return np.asarray(turn)
+
+
+def _seen_share(hkl: NDArray[np.int64], families: BandFamilies) -> FloatArray:
+    """Probability that a band is that of a direction, by how strong bands there are."""
+    strength = families.seen * families.edge
+    of = {
+        tuple(one): float(strength[number])
+        for one, number in zip(families.hkl.tolist(), families.family, strict=True)
+    }
+    share = np.array([of.get(tuple(one), 0.0) for one in hkl.tolist()])
+    return np.asarray(share / max(share.sum(), 1e-9))
+
+
+def _reflectors(
+    families: BandFamilies, to_conventional: NDArray[np.int64], scale: float
+) -> tuple[Reflector, ...]:
+    """List the families of planes, each direction once, in the shortest order that was seen."""
+    listed = []
+    first = np.unique(families.family, return_index=True)[1]
+    strongest = max(float((families.seen * families.edge).max()), 1e-9)
+    for number, place in enumerate(first[:_LISTED]):
+        seen = bool(families.seen[number] > 0.5)
+        width = float(families.half_width[number])
+        order = max(1, round(width / (scale * families.length[place]))) if seen else 1
+        hkl = families.hkl[place] @ to_conventional * order
+        possible = int(families.possible[number])
+        listed.append(
+            Reflector(
+                tuple(_leading_positive(hkl).tolist()),
+                int((families.family == number).sum()),
+                possible,
+                round(possible * float(families.seen[number])),
+                float(families.seen[number] * families.edge[number]) / strongest,
+                width if seen else float("nan"),
+            )
+        )
+    return tuple(listed)
+
+
+def _leading_positive(hkl: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.asarray(hkl if hkl[np.flatnonzero(hkl)[0]] > 0 else -hkl)
+
+
+def _doubt(choices: list[LatticeChoice]) -> str:
+    """Name other lattices that the metric does not exclude."""
+    best = choices[0].pearson
+    others = {
+        one.pearson: one
+        for one in reversed(choices)
+        if one.pearson != best and one.probability >= _EXCLUDED
+    }
+    if not others:
+        return ""
+    told = [
+        f"{name} (p = {one.probability:.2f}, {_shape(one)})"
+        for name, one in sorted(others.items(), key=lambda item: -item[1].probability)
+    ]
+    system = BRAVAIS_LATTICES[best].system
+    return f"{system} within its uncertainty; not excluded: {', '.join(told[:3])}"
+
+
+def _shape(choice: LatticeChoice) -> str:
+    a, b, c, alpha, beta, gamma = choice.cell.parameters
+    system = BRAVAIS_LATTICES[choice.pearson].system
+    ratios = f"c/a {c / a:.3f}" if system in ("tetragonal", "trigonal", "hexagonal") else (
+        f"b/a {b / a:.3f}, c/a {c / a:.3f}"
+    )  # fmt: skip
+    if system == "monoclinic":
+        return f"{ratios}, beta {beta:.1f}"
+    if system == "triclinic":
+        return f"{ratios}, angles {alpha:.1f} {beta:.1f} {gamma:.1f}"
+    return ratios if system != "cubic" else "a = b = c"

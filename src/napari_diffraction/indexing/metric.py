@@ -1,0 +1,76 @@
+"""The direct metric of a lattice whose reciprocal vectors were fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.crystal.reduction import primitive_cell
+from napari_diffraction.indexing.bands.four_bands import reduced
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_PLACES = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+
+
+def reciprocal_basis(cell: UnitCell, symmetry: str | int) -> FloatArray:
+    """Reduced primitive reciprocal vectors of a conventional cell, (3, 3) columns, volume 1.
+
+    Parameters
+    ----------
+    cell
+        Conventional cell; its cartesian frame is that of the vectors.
+    symmetry
+        Pearson letters of its lattice, or number of a space group.
+    """
+    direct = primitive_cell(cell, symmetry) @ cell.basis
+    vectors = np.linalg.inv(direct)
+    return reduced(np.asarray(vectors / np.cbrt(np.linalg.det(vectors)), np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class DirectMetric:
+    """Metric of reduced direct vectors.
+
+    Attributes
+    ----------
+    axes : ndarray of float64, (3, 3)
+        Columns: reduced direct vectors, in the frame of the reciprocal basis.
+    change : ndarray of int64, (3, 3)
+        Columns: the reduced vectors in terms of those that are dual to the reciprocal basis.
+    metric : ndarray of float64, (3, 3)
+    covariance : ndarray of float64, (6, 6)
+        Of the metric (11, 22, 33, 23, 13, 12).
+    """
+
+    axes: FloatArray
+    change: IntArray
+    metric: FloatArray
+    covariance: FloatArray
+
+    @classmethod
+    def of(cls, basis: FloatArray, covariance: FloatArray) -> DirectMetric:
+        """Turn a reciprocal basis (columns) and the covariance of its metric around."""
+        dual = np.asarray(np.linalg.inv(basis).T, np.float64)
+        axes = reduced(dual)
+        change = np.rint(basis.T @ axes).astype(np.int64)
+        if np.linalg.det(change) < 0:
+            axes, change = -axes, -change
+        # G = (G*)^-1, so that dG = -G dG* G
+        metric = dual.T @ dual
+        jacobian = np.zeros((6, 6))
+        for column, (i, j) in enumerate(_PLACES):
+            unit = np.zeros((3, 3))
+            unit[i, j] = unit[j, i] = 1
+            moved = -change.T @ metric @ unit @ metric @ change
+            jacobian[:, column] = [moved[place] for place in _PLACES]
+        return cls(axes, change, axes.T @ axes, jacobian @ covariance @ jacobian.T)
+
+    def outside(self, operations: IntArray) -> IntArray:
+        """Rotations on the reduced axes, turned into those on the axes dual to the basis."""
+        back = np.rint(np.linalg.inv(self.change)).astype(np.int64)
+        return np.asarray(self.change @ operations @ back)

@@ -1,0 +1,189 @@
+"""The phases of a scan from the bands of its grains: lattices taken off one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_diffraction.crystal.bravais import lattice_choices
+from napari_diffraction.crystal.reduction import cells_alike
+from napari_diffraction.crystal.structure import cell_of
+from napari_diffraction.indexing.bands.centre import (
+    above_chance,
+    band_error,
+    find_centre,
+    improved,
+    lattice_at,
+)
+from napari_diffraction.indexing.bands.directions import directions
+from napari_diffraction.indexing.bands.orientation import orient
+from napari_diffraction.indexing.bands.visible import (
+    BandFamilies,
+    VisibleLattice,
+    band_families,
+    visible_lattice,
+)
+from napari_diffraction.indexing.crystals import Crystal
+from napari_diffraction.indexing.fitting import Fitted, fitted
+from napari_diffraction.indexing.grain_bands import GrainBands
+from napari_diffraction.indexing.metric import DirectMetric, reciprocal_basis
+from napari_diffraction.progress import Progress
+
+FloatArray = NDArray[np.float64]
+
+#: Phases looked for.
+_PHASES = 6
+#: Grains whose pictures are looked at for the visible lattice.
+_LOOKED_AT = 24
+#: Grains that a phase needs besides the one that its lattice was made from, and their gain.
+_GRAINS, _GAIN = 2, 20.0
+#: Bands are pooled by the symmetry of a lattice that is at least so probable.
+_SURE = 0.8
+#: Lattices that differ by less than this (relative, degrees, and in scale) are one.
+_ALIKE, _ALIKE_ANGLES, _ALIKE_SCALE = 0.03, 2.0, 0.06
+
+
+@dataclass(frozen=True, eq=False)
+class PhasesFound:
+    """Lattices, centre and orientations of grains.
+
+    Attributes
+    ----------
+    fit
+        Centre, lattices, and what each grain is.
+    seen
+        What the widths of bands tell of each lattice.
+    """
+
+    fit: Fitted
+    seen: tuple[VisibleLattice, ...]
+
+
+def find_phases(
+    bands: GrainBands,
+    pc: FloatArray | None = None,
+    *,
+    refine_centre: bool = False,
+    given: Sequence[Crystal] = (),
+) -> Generator[Progress, None, PhasesFound | None]:
+    """Find the pattern centre and the lattices of grains with nothing given.
+
+    Parameters
+    ----------
+    bands
+        Of the grains, those with the clearest bands first.
+    pc : ndarray, (3,), optional
+        Pattern centre, if it is known.
+    refine_centre
+        Whether a known centre is refined.
+    given
+        Phases that are there; no others are looked for.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    PhasesFound or None
+        ``None``: no lattice serves more than the one grain that it was made from.
+    """
+    free = pc is None or refine_centre
+    known = tuple(reciprocal_basis(one.phase.cell, _symmetry(one)) for one in given)
+    if not len(bands):
+        return None
+    if pc is None:
+        solutions = yield from find_centre(bands.lines, bands.weights, known)
+        if not solutions:
+            return None
+        best = solutions[0]
+    else:
+        start = lattice_at(pc, bands.lines, bands.weights, known=known)
+        best = improved(start, bands.lines, bands.weights, free_centre=free, known=bool(known))
+    if known:
+        if not _convincing(_gain(best.basis, bands, best.pc), alone=True):
+            return None
+        fit = fitted(bands, known, best.pc, free_centre=free, drift=free, free_lattices=False)
+        return PhasesFound(fit, ())
+    seen: list[VisibleLattice] = []
+    left = np.ones(len(bands), bool)
+    centre = best.pc
+    while len(seen) < _PHASES:
+        yield Progress(len(seen), _PHASES, "Looking for phases")
+        rest = np.flatnonzero(left)
+        some = bands.part(rest)
+        gain = _gain(best.basis, some, centre)
+        if not _convincing(gain, alone=len(bands) == 1):
+            break
+        chosen = np.argsort(-gain, kind="stable")[: min(_LOOKED_AT, int((gain > 0).sum()))]
+        lattice = _seen_lattice(best.basis, some.part(chosen), centre)
+        served = (gain > 0) | (_gain(lattice.basis, some, centre) > 0)
+        left[rest[served]] = False
+        if not any(_same(lattice, other) for other in seen):
+            seen.append(lattice)
+        if not left.any():
+            break
+        others = bands.part(left)
+        start = lattice_at(centre, others.lines, others.weights)
+        best = improved(start, others.lines, others.weights, free_centre=False)
+    if not seen:
+        return None
+    fit = fitted(bands, [one.basis for one in seen], centre, free_centre=free, drift=free)
+    return PhasesFound(fit, tuple(seen))
+
+
+def _same(one: VisibleLattice, other: VisibleLattice) -> bool:
+    """Whether two lattices are one, within what bands tell."""
+    first, second = (
+        cell_of(np.linalg.inv(lattice.basis) / np.radians(lattice.scale))
+        for lattice in (one, other)
+    )
+    return cells_alike(first, second, lengths=_ALIKE, angles=_ALIKE_ANGLES, scale=_ALIKE_SCALE)
+
+
+def _symmetry(crystal: Crystal) -> str | int:
+    structure = crystal.phase.structure
+    return crystal.phase.lattice if structure is None else structure.space_group
+
+
+def families_of(bands: GrainBands, fit: Fitted, number: int = 0) -> BandFamilies:
+    """Measure the bands of one lattice in the grains that it serves."""
+    which = np.flatnonzero(fit.phase == number)[:_LOOKED_AT]
+    metric = DirectMetric.of(fit.bases[number], fit.covariance[number])
+    choice = lattice_choices(metric.metric, metric.covariance)[0]
+    turns = metric.outside(choice.operations) if choice.probability > _SURE else None
+    return band_families(
+        bands.pictures[which],
+        bands.weight,
+        fit.centres[which],
+        fit.rotation[which],
+        fit.bases[number],
+        turns,
+    )
+
+
+def _gain(basis: FloatArray, bands: GrainBands, pc: FloatArray) -> FloatArray:
+    """Gain above chance of a lattice in each grain."""
+    error = band_error(pc, bands.lines.shape)
+    matches = orient(directions(basis), bands.lines.normals(pc), bands.weights, error)
+    return above_chance(matches.score, bands.weights)
+
+
+def _convincing(gain: FloatArray, alone: bool) -> bool:
+    """Whether a lattice serves grains besides the one that it was made from.
+
+    A lattice can be bent to fit the bands of any one pattern, so that this one does not count.
+    """
+    if alone:
+        return bool(gain.sum() > _GAIN)
+    others = np.sort(gain)[:-1]
+    return bool((others > 0).sum() >= min(_GRAINS, len(others)) and others.sum() > _GAIN)
+
+
+def _seen_lattice(basis: FloatArray, bands: GrainBands, pc: FloatArray) -> VisibleLattice:
+    """The lattice that the bands show, by their directions and their widths."""
+    fit = fitted(bands, [basis], pc)
+    return visible_lattice(families_of(bands, fit))
