@@ -22,7 +22,7 @@ from napari_diffraction.crystal.structure import pearson
 FloatArray = NDArray[np.float64]
 
 #: Components of a metric of volume 1 are not known better than this, whatever a fit says.
-FLOOR = 0.0025
+FLOOR = 0.008
 #: Range in which a free component of such a metric may lie.
 _RANGE = 1.0
 #: Operations that change the metric by more than this (of its mean diagonal) are not looked at.
@@ -106,7 +106,7 @@ def lattice_choices(metric: FloatArray, covariance: FloatArray) -> list[LatticeC
     choices = [
         _choice(operations, float(weight), symmetric, better)
         for weight, (_, operations, symmetric, better) in zip(weights, found, strict=True)
-        if weight > 1e-6
+        if weight > 1e-6 and np.linalg.eigvalsh(symmetric)[0] > 1e-6 * np.trace(symmetric)
     ]
     return sorted(choices, key=lambda one: -one.probability)
 

@@ -19,6 +19,8 @@ from napari_diffraction.indexing.bands.centre import (
     lattice_at,
 )
 from napari_diffraction.indexing.bands.directions import directions
+from napari_diffraction.indexing.bands.four_bands import lattice_shape
+from napari_diffraction.indexing.bands.metric import DirectMetric, reciprocal_basis, symmetric
 from napari_diffraction.indexing.bands.orientation import orient
 from napari_diffraction.indexing.bands.visible import (
     BandFamilies,
@@ -29,7 +31,6 @@ from napari_diffraction.indexing.bands.visible import (
 from napari_diffraction.indexing.crystals import Crystal
 from napari_diffraction.indexing.fitting import Fitted, fitted
 from napari_diffraction.indexing.grain_bands import GrainBands
-from napari_diffraction.indexing.metric import DirectMetric, reciprocal_basis
 from napari_diffraction.progress import Progress
 
 FloatArray = NDArray[np.float64]
@@ -41,7 +42,11 @@ _LOOKED_AT = 24
 #: Grains that a phase needs besides the one that its lattice was made from, and their gain.
 _GRAINS, _GAIN = 2, 20.0
 #: Bands are pooled by the symmetry of a lattice that is at least so probable.
-_SURE = 0.8
+_SURE = 0.5
+#: How often a lattice is looked at again.
+_AGAIN = 3
+#: A lattice that serves the grains worse than this share of what they were served is wrong.
+_WORSE = 0.8
 #: Lattices that differ by less than this (relative, degrees, and in scale) are one.
 _ALIKE, _ALIKE_ANGLES, _ALIKE_SCALE = 0.03, 2.0, 0.06
 
@@ -119,7 +124,7 @@ def find_phases(
         if not _convincing(gain, alone=len(bands) == 1):
             break
         chosen = np.argsort(-gain, kind="stable")[: min(_LOOKED_AT, int((gain > 0).sum()))]
-        lattice = _seen_lattice(best.basis, some.part(chosen), centre)
+        lattice = _seen_lattice(best.basis, some.part(chosen), centre, free)
         served = (gain > 0) | (_gain(lattice.basis, some, centre) > 0)
         left[rest[served]] = False
         if not any(_same(lattice, other) for other in seen):
@@ -154,14 +159,14 @@ def families_of(bands: GrainBands, fit: Fitted, number: int = 0) -> BandFamilies
     which = np.flatnonzero(fit.phase == number)[:_LOOKED_AT]
     metric = DirectMetric.of(fit.bases[number], fit.covariance[number])
     choice = lattice_choices(metric.metric, metric.covariance)[0]
-    turns = metric.outside(choice.operations) if choice.probability > _SURE else None
+    sure = choice.probability > _SURE
     return band_families(
         bands.pictures[which],
         bands.weight,
         fit.centres[which],
         fit.rotation[which],
-        fit.bases[number],
-        turns,
+        symmetric(fit.bases[number], metric, choice.metric) if sure else fit.bases[number],
+        metric.outside(choice.operations) if sure else None,
     )
 
 
@@ -183,7 +188,23 @@ def _convincing(gain: FloatArray, alone: bool) -> bool:
     return bool((others > 0).sum() >= min(_GRAINS, len(others)) and others.sum() > _GAIN)
 
 
-def _seen_lattice(basis: FloatArray, bands: GrainBands, pc: FloatArray) -> VisibleLattice:
+def _seen_lattice(
+    basis: FloatArray, bands: GrainBands, pc: FloatArray, free_centre: bool
+) -> VisibleLattice:
     """The lattice that the bands show, by their directions and their widths."""
     fit = fitted(bands, [basis], pc)
-    return visible_lattice(families_of(bands, fit))
+    served = fit.gain.sum()
+    seen = visible_lattice(families_of(bands, fit))
+    # bands of the lattice found lie better, and can be pooled by its symmetry
+    for _ in range(_AGAIN):
+        fit = fitted(bands, [seen.basis], pc, free_centre=free_centre)
+        if fit.gain.sum() < _WORSE * served:
+            fit = fitted(bands, [seen.basis], pc)
+        if fit.gain.sum() < _WORSE * served:
+            break
+        again = visible_lattice(families_of(bands, fit), seen)
+        same = np.allclose(lattice_shape(again.basis), lattice_shape(seen.basis), rtol=0.03)
+        seen = again
+        if same:
+            break
+    return seen

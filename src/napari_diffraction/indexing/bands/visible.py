@@ -15,8 +15,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_diffraction.crystal.bravais import lattice_choices
 from napari_diffraction.indexing.bands.directions import half_of_space
 from napari_diffraction.indexing.bands.four_bands import reduced
+from napari_diffraction.indexing.bands.metric import DirectMetric
 from napari_diffraction.patterns.kikuchi.profiles import STEP, Profiles, band_profiles
 
 FloatArray = NDArray[np.float64]
@@ -28,8 +30,8 @@ COUNT = 220
 _WIDEST = 6.4
 #: How often the first, second ... order is what is seen along a direction.
 _ORDERS = np.array([0.72, 0.17, 0.05, 0.04, 0.01, 0.01])
-#: Share of the widths that are of something else.
-_STRAY = 0.06
+#: Share of the widths that are of something else, and their density.
+_STRAY, _FLAT = 0.06, 0.4
 #: A family is seen whose edge is this part of the strongest ones, and how gradually so.
 _SEEN, _SEEN_SPREAD = 0.12, 0.03
 #: Least height of an edge over its noise.
@@ -38,6 +40,17 @@ _CLEAR = 2.5
 _RANKS = 0.5
 _HALF = half_of_space(6)
 _RATIOS = np.array(sorted({a / b for a in (1, 2, 3, 4) for b in (1, 2, 3, 4)}))
+#: Lattices tried one after the other, log evidence from which on a finer one is
+#: taken, and below which a coarser one is.
+_STEPS, _SPEAKS, _SILENT = 6, 3.0, 0.7
+#: Bragg angles looked at (degrees), and the rank of vectors.
+_NARROW, _WIDE, _FARTHEST = 0.6, 5.0, 80.0
+#: An edge is looked for at a Bragg angle times these, and compared with the profile at others.
+_NEAR, _BESIDE = (0.97, 1.0, 1.03), (0.72, 0.8, 0.87, 1.16, 1.25, 1.35)
+#: First step of a profile at which a fall is looked for.
+_FIRST = 2
+#: Uncertainty of a metric by which its symmetry is judged here.
+_ROUGH = 0.006
 #: Ratios are made whole by this.
 _WHOLE = 12
 
@@ -62,8 +75,12 @@ class BandFamilies:
         Uncertainty of its logarithm.
     edge : ndarray of float64, (f,)
         Height of the fall in parts of the highest ones.
+    clear : ndarray of float64, (f,)
+        The same over its noise.
     seen : ndarray of float64, (f,)
         Probability that there is a band.
+    level : ndarray of float64, (f, steps)
+        How steeply the profile falls at each angle from ``_FIRST`` steps on, over its noise.
     possible : ndarray of int64, (f,)
         How often a band of the family crossed a picture.
     profiles
@@ -77,7 +94,9 @@ class BandFamilies:
     half_width: FloatArray
     spread: FloatArray
     edge: FloatArray
+    clear: FloatArray
     seen: FloatArray
+    level: FloatArray
     possible: IntArray
     profiles: Profiles
 
@@ -138,6 +157,7 @@ def band_families(
     normals = np.einsum("nij,kj->nki", rotation, vectors[order] / length[:, None])
     profiles = band_profiles(pictures, weight, normals, pc, family)
     width, edge, clear = _edges(profiles)
+    level = _levels(profiles, 0.2, 1, 3)[1]
     strongest = np.sort(edge)[-3:].mean()
     relative = edge / max(strongest, 1e-9)
     seen = (clear > _CLEAR) / (1 + np.exp(-(relative - _SEEN) / _SEEN_SPREAD))
@@ -146,7 +166,7 @@ def band_families(
     possible = np.zeros(len(width), np.int64)
     np.add.at(possible, family, _crossing(normals, pc, weight.shape).sum(axis=0))
     return BandFamilies(
-        basis, hkl, length, family, bragg, spread, relative, seen, possible, profiles
+        basis, hkl, length, family, bragg, spread, relative, clear, seen, level, possible, profiles
     )
 
 
@@ -173,6 +193,14 @@ def bragg_angle(width: FloatArray) -> FloatArray:
     return np.asarray(width / (0.948 - 0.07 / (1 + (width / 1.15) ** 6)))
 
 
+def edge_angle(bragg: FloatArray) -> FloatArray:
+    """Where the profile of a band falls most steeply: the inverse of `bragg_angle`."""
+    width = 0.93 * bragg
+    for _ in range(6):
+        width = bragg * (0.948 - 0.07 / (1 + (width / 1.15) ** 6))
+    return np.asarray(width)
+
+
 def _families(hkl: IntArray, turns: IntArray | None) -> IntArray:
     """Number the families of directions, in the order of their first member."""
     if turns is None or len(turns) < 2:
@@ -193,17 +221,22 @@ def _families(hkl: IntArray, turns: IntArray | None) -> IntArray:
     return family
 
 
-def _edges(profiles: Profiles) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Where profiles fall most steeply, degrees, how deep, and over how many times their noise."""
+def _levels(
+    profiles: Profiles, share: float, least: int, most: int
+) -> tuple[FloatArray, FloatArray]:
+    """How deep profiles fall at every step from ``_FIRST`` on, and over how many times their noise.
+
+    The mean on either side is taken over a share of the angle, within some steps.
+    """
     value, area = profiles.value, profiles.area
-    steps = np.arange(2, int(_WIDEST / STEP))
+    steps = np.arange(_FIRST, int(_WIDEST / STEP))
     sums = np.cumsum(np.pad(value * area, ((0, 0), (1, 0))), axis=1)
     areas = np.cumsum(np.pad(area, ((0, 0), (1, 0))), axis=1)
     fall = np.zeros((len(value), len(steps)))
     weight = np.zeros_like(fall)
-    for column, at in enumerate(steps):
-        reach = int(np.clip(round(0.3 * at), 2, 5))
-        low, high = max(0, int(at) - reach), min(int(value.shape[1]), int(at) + 1 + reach)
+    for column, at in enumerate(steps.tolist()):
+        reach = int(np.clip(round(share * at), least, most))
+        low, high = max(0, at - reach), min(value.shape[1], at + 1 + reach)
         inside, outside = areas[:, at] - areas[:, low], areas[:, high] - areas[:, at + 1]
         difference = (sums[:, at] - sums[:, low]) / np.maximum(inside, 1e-9)
         difference -= (sums[:, high] - sums[:, at + 1]) / np.maximum(outside, 1e-9)
@@ -214,48 +247,169 @@ def _edges(profiles: Profiles) -> tuple[FloatArray, FloatArray, FloatArray]:
     level = fall * weight
     # what a direction without a band shows: other bands, and noise
     noise = float(np.median(np.abs(level[weight > 0]))) if (weight > 0).any() else 1.0
-    best = np.argmax(np.where(weight > 0, fall, -np.inf), axis=1)
-    row = np.arange(len(value))
-    width = steps[best] * STEP
-    within = (best > 0) & (best < len(steps) - 1)
-    left, right = (
-        fall[row, np.maximum(best - 1, 0)],
-        fall[row, np.minimum(best + 1, len(steps) - 1)],
-    )
-    bend = left - 2 * fall[row, best] + right
-    shift = np.where(within & (bend < 0), 0.5 * (left - right) / np.where(bend < 0, bend, 1), 0.0)
-    return (
-        width + STEP * shift,
-        np.maximum(fall[row, best], 0.0),
-        level[row, best] / max(noise, 1e-9),
-    )
+    return np.where(weight > 0, fall, -np.inf), level / max(noise, 1e-9)
 
 
-def visible_lattice(families: BandFamilies) -> VisibleLattice:
-    """Find the lattice that explains directions and widths best."""
+def _edges(profiles: Profiles) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Where profiles fall most steeply, degrees, how deep, and over how many times their noise."""
+    fall, level = _levels(profiles, 0.3, 2, 5)
+    best = np.argmax(fall, axis=1)
+    row, last = np.arange(len(fall)), fall.shape[1] - 1
+    within = (best > 0) & (best < last)
+    left = fall[row, np.maximum(best - 1, 0)]
+    right = fall[row, np.minimum(best + 1, last)]
+    with np.errstate(invalid="ignore"):
+        bend = left - 2 * fall[row, best] + right
+    shift = np.zeros(len(best))
+    sharp = within & np.isfinite(bend) & (bend < 0)
+    shift[sharp] = 0.5 * (left[sharp] - right[sharp]) / bend[sharp]
+    width = STEP * (best + _FIRST + shift)
+    return width, np.nan_to_num(np.maximum(fall[row, best], 0.0)), level[row, best]
+
+
+def visible_lattice(families: BandFamilies, start: VisibleLattice | None = None) -> VisibleLattice:
+    """Find the lattice that explains directions and widths best.
+
+    The widths of bands propose it.  From a lattice that is known nearly others are tried: finer
+    ones, as long as edges are seen where they alone have vectors, and coarser ones, where none are.
+
+    Parameters
+    ----------
+    families
+        What is seen along directions.
+    start
+        Where to begin: the lattice that has the basis of the families, and its scale.
+    """
+    if start is None:
+        lattice, scale, su = _proposed(families)
+        unit = np.cbrt(abs(np.linalg.det(lattice)))
+        return VisibleLattice(reduced(lattice) / unit, scale * unit, su, 0.0)
+    lattice = families.basis
+    _, scale, su = _merit(lattice, families, start.scale)
+    margin = 0.0
+    visited = {_key(families.basis, lattice)}
+    for _ in range(_STEPS):
+        better, margin = _better(lattice, scale, families)
+        if better is None or _key(families.basis, better) in visited:
+            break
+        lattice = better
+        visited.add(_key(families.basis, lattice))
+        _, scale, su = _merit(lattice, families, scale)
+    unit = np.cbrt(abs(np.linalg.det(lattice)))
+    return VisibleLattice(reduced(lattice) / unit, scale * unit, su, max(margin, 0.0))
+
+
+def _proposed(families: BandFamilies) -> tuple[FloatArray, float, float]:
+    """The lattice that the widths of clear bands propose, its scale, and that one's uncertainty."""
     basis = families.basis
     tried: dict[bytes, tuple[float, float, float, FloatArray]] = {}
 
     def add(bases: list[FloatArray]) -> None:
         for one in bases:
             lattice = reduced(one)
-            coordinates = np.linalg.solve(basis, lattice) * _WHOLE * 2
-            form = _normal_form(np.rint(coordinates).astype(np.int64).T)
-            if form is None:
-                continue
-            # the scale is free, so that multiples of a lattice are the same
-            key = (form // np.gcd.reduce(form.reshape(-1))).tobytes()
-            if key not in tried:
+            key = _key(basis, lattice)
+            if key and key not in tried:
                 tried[key] = (*_merit(lattice, families), lattice)
 
     add([basis, *_spanned(families), *_neighbours(basis)])
-    for _ in range(2):
-        add(_neighbours(max(tried.values(), key=lambda one: one[0])[3]))
-    ranked = sorted(tried.values(), key=lambda one: -one[0])
-    merit, scale, su, lattice = ranked[0]
-    margin = merit - ranked[1][0] if len(ranked) > 1 else np.inf
-    unit = np.cbrt(abs(np.linalg.det(lattice)))
-    return VisibleLattice(lattice / unit, scale * unit, su, margin)
+    add(_neighbours(max(tried.values(), key=lambda one: one[0])[3]))
+    _, scale, su, lattice = max(tried.values(), key=lambda one: one[0])
+    return lattice, scale, su
+
+
+def _key(basis: FloatArray, lattice: FloatArray) -> bytes:
+    """A lattice in terms of another one, whatever its basis; empty where it is flat."""
+    coordinates = np.linalg.solve(basis, lattice) * _WHOLE * 2
+    form = _normal_form(np.rint(coordinates).astype(np.int64).T)
+    return b"" if form is None else form.tobytes()
+
+
+def _ways(lattice: FloatArray) -> list[IntArray]:
+    """Changes to sublattices that keep a lattice's symmetry."""
+    unit = lattice / np.cbrt(np.linalg.det(lattice))
+    metric = DirectMetric.of(unit, _ROUGH**2 * np.eye(6))
+    choice = lattice_choices(metric.metric, metric.covariance)[0]
+    turns = metric.outside(choice.operations)
+    return [one for one in _sublattices() if _keeps(one, turns)]
+
+
+def _keeps(change: IntArray, turns: IntArray) -> bool:
+    """Whether rotations of a lattice turn a sublattice, rows on reciprocal axes, into itself."""
+    own = _normal_form(change)
+    return all(np.array_equal(_normal_form(change @ turn), own) for turn in turns)
+
+
+def _better(
+    lattice: FloatArray, scale: float, families: BandFamilies
+) -> tuple[FloatArray | None, float]:
+    """A finer lattice for which edges speak, or else a coarser one beyond which none are seen."""
+    ways = _ways(lattice)
+    if not ways:
+        return None, 0.0
+    finer = [lattice @ np.linalg.inv(one) for one in ways]
+    evidence = [_evidence(lattice, one, scale, families) for one in finer]
+    best = int(np.argmax(evidence))
+    if evidence[best] > _SPEAKS:
+        return finer[best], evidence[best]
+    coarser = [lattice @ one.T for one in ways]
+    evidence = [_evidence(one, lattice, scale, families) for one in coarser]
+    least = int(np.argmin(evidence))
+    return (coarser[least] if evidence[least] < _SILENT else None), evidence[least]
+
+
+def _evidence(coarse: FloatArray, fine: FloatArray, scale: float, families: BandFamilies) -> float:
+    """Log of how much likelier edges are where the fine lattice alone has vectors than noise.
+
+    At the widths that belong to these vectors profiles fall more steeply than at widths nearby, or
+    they do not.  How often they do, and how steeply, is not known and is averaged over.
+    """
+    family = families.family
+    place = np.unique(family, return_index=True)[1]
+    first = first_orders(fine, families)[place]
+    # a family is one to the coarse lattice only where all of its members are
+    inside = np.zeros(len(place))
+    np.maximum.at(inside, family, first_orders(coarse, families))
+    contrasts = []
+    for order in (1, 2, 3):
+        length = order * first
+        known = np.isfinite(length)
+        with np.errstate(invalid="ignore"):
+            times = np.where(known & np.isfinite(inside), length / inside, 0.5)
+        known &= np.abs(times - np.rint(times)) > 0.01
+        angle = np.where(known, length * scale, 0.0)
+        rank = 2 * np.pi / (3 * 1.202) * length**3 / abs(np.linalg.det(fine))
+        known &= (angle > _NARROW) & (angle < _WIDE) & (rank < _FARTHEST)
+        rows = np.flatnonzero(known)
+        if len(rows):
+            near = [_level(families, rows, angle[rows] * factor) for factor in _NEAR]
+            beside = [_level(families, rows, angle[rows] * factor) for factor in _BESIDE]
+            contrasts.append(np.max(near, axis=0) - np.nanmean(beside, axis=0))
+    c = np.concatenate(contrasts) if contrasts else np.zeros(0)
+    c = c[np.isfinite(c)]
+    if len(c) < 2:
+        return 0.0
+    noise = 0.985 * _normal(c, 0.08, 0.75) + 0.015 * _normal(c, 0.5, 4.0)
+    ways = [
+        float(
+            np.sum(np.log((1 - share) * noise + share * _normal(c, mean, spread)) - np.log(noise))
+        )
+        for share in (0.1, 0.3, 0.7)
+        for mean, spread in ((1.2, 1.2), (3.0, 2.0), (6.0, 4.0))
+    ]
+    return float(np.logaddexp.reduce(ways) - np.log(len(ways)))
+
+
+def _level(families: BandFamilies, rows: IntArray, angle: FloatArray) -> FloatArray:
+    """How steeply profiles fall at Bragg angles, over their noise; NaN beyond what was measured."""
+    place = (edge_angle(angle) - _FIRST * STEP) / STEP
+    low = np.clip(place.astype(np.int64), 0, families.level.shape[1] - 2)
+    part = place - low
+    value = (1 - part) * families.level[rows, low] + part * families.level[rows, low + 1]
+    return np.where((part >= 0) & (part <= 1), value, np.nan)
+
+
+def _normal(x: FloatArray, mean: float, spread: float) -> FloatArray:
+    return np.asarray(np.exp(-0.5 * ((x - mean) / spread) ** 2) / spread)
 
 
 def first_orders(lattice: FloatArray, families: BandFamilies) -> FloatArray:
@@ -271,8 +425,13 @@ def first_orders(lattice: FloatArray, families: BandFamilies) -> FloatArray:
     return np.asarray(order * families.length)
 
 
-def _merit(lattice: FloatArray, families: BandFamilies) -> tuple[float, float, float]:
-    """Log likelihood of what is seen, the scale (degrees per length), its relative uncertainty."""
+def _merit(
+    lattice: FloatArray, families: BandFamilies, near: float | None = None
+) -> tuple[float, float, float]:
+    """Log likelihood of what is seen, the scale (degrees per length), its relative uncertainty.
+
+    The scale is free, or within 4 % of one that is given.
+    """
     first = np.unique(families.family, return_index=True)[1]
     length = first_orders(lattice, families)[first]
     length = np.where(np.isfinite(length), length, 99.0)
@@ -286,11 +445,16 @@ def _merit(lattice: FloatArray, families: BandFamilies) -> tuple[float, float, f
         return -np.inf, 1.0, 1.0
     width, spread = np.log(families.half_width[which]), families.spread[which]
     apart = width - np.log(length[which])
-    scales = np.linspace(-1.5, 1.0, 251) + np.median(apart)
+    if near is None:
+        scales = np.linspace(-1.5, 1.0, 251) + np.median(apart)
+    else:
+        scales = np.linspace(-0.04, 0.04, 33) + np.log(near)
     orders = np.log(np.arange(1, len(_ORDERS) + 1))
     away = (apart[None, :, None] - scales[:, None, None] - orders) / spread[None, :, None]
     likely = (_ORDERS * np.exp(-0.5 * away**2) / (spread[None, :, None] * 2.507)).sum(axis=2)
-    total = (seen[which] * np.log((1 - _STRAY) * likely + _STRAY * 0.4)).sum(axis=1)
+    normal = np.exp(-0.5 * away**2) / (spread[None, :, None] * 2.507)
+    likely = (_ORDERS * normal).sum(axis=2)
+    total = (seen[which] * np.log((1 - _STRAY) * likely + _STRAY * _FLAT)).sum(axis=1)
     best = int(total.argmax())
     posterior = np.exp(total - total[best])
     posterior /= posterior.sum()
@@ -339,8 +503,8 @@ def _normal_form(rows: IntArray) -> IntArray | None:
             again: list[list[int]] = []
             for row in pivots[1:]:
                 times = row[column] // least[column]
-                row = [a - times * b for a, b in zip(row, least, strict=True)]
-                (again if row[column] else rest).append(row)
+                reduced_row = [a - times * b for a, b in zip(row, least, strict=True)]
+                (again if reduced_row[column] else rest).append(reduced_row)
             pivots = [least, *again]
         sign = 1 if pivots[0][column] > 0 else -1
         form.append([sign * value for value in pivots[0]])
@@ -354,7 +518,7 @@ def _normal_form(rows: IntArray) -> IntArray | None:
 
 @lru_cache(maxsize=1)
 def _sublattices() -> list[IntArray]:
-    """Integer bases (columns) of all sublattices of index 2, 3 and 4."""
+    """Integer bases (rows) of all sublattices of index 2, 3 and 4, in Hermite's normal form."""
     out = []
     for index in (2, 3, 4):
         for a in range(1, index + 1):
@@ -371,6 +535,6 @@ def _sublattices() -> list[IntArray]:
 
 def _neighbours(basis: FloatArray) -> list[FloatArray]:
     """Sublattices and superlattices of small index."""
-    coarser = [basis @ one for one in _sublattices()]
-    finer = [basis @ np.linalg.inv(one.T) for one in _sublattices()]
+    coarser = [basis @ one.T for one in _sublattices()]
+    finer = [basis @ np.linalg.inv(one) for one in _sublattices()]
     return coarser + finer

@@ -126,8 +126,8 @@ def _moments(picture: Any, weight: Any) -> tuple[float, float]:
             a += value
             b += value * picture[row, column]
             c += share
-        total, square, light = total + a, square + b, light + c
-    lit = max(float(light), 1e-6)
+        total, square, light = total + float(a), square + float(b), light + float(c)
+    lit = max(light, 1e-6)
     mean = total / lit
     return mean, math.sqrt(max(square / lit - mean * mean, 0.0))
 

@@ -74,3 +74,21 @@ class DirectMetric:
         """Rotations on the reduced axes, turned into those on the axes dual to the basis."""
         back = np.rint(np.linalg.inv(self.change)).astype(np.int64)
         return np.asarray(self.change @ operations @ back)
+
+
+def symmetric(basis: FloatArray, direct: DirectMetric, metric: FloatArray) -> FloatArray:
+    """Change a reciprocal basis so that its direct metric is a given one.
+
+    Parameters
+    ----------
+    basis : ndarray of float64, (3, 3)
+        Columns.
+    direct
+        Its direct metric.
+    metric : ndarray of float64, (3, 3)
+        What the metric of the reduced direct vectors is to be, nearly that of ``direct``.
+    """
+    wanted = np.linalg.cholesky(metric).T  # columns: direct vectors in some frame
+    left, _, right = np.linalg.svd(direct.axes @ np.linalg.inv(wanted))
+    axes = left @ right @ wanted
+    return np.asarray(np.linalg.inv(axes @ np.linalg.inv(direct.change)).T)
