@@ -24,7 +24,7 @@ FloatArray = NDArray[np.float64]
 #: Components of a metric of volume 1 are not known better than this, whatever a fit says.
 FLOOR = 0.008
 #: Range in which a free component of such a metric may lie.
-_RANGE = 1.0
+_RANGE = 2.0
 #: Operations that change the metric by more than this (of its mean diagonal) are not looked at.
 _FARTHEST = 0.12
 #: Components of a symmetric matrix, and what makes their squares sum up as the matrix's do.
@@ -88,11 +88,11 @@ def lattice_choices(metric: FloatArray, covariance: FloatArray) -> list[LatticeC
         kept, lost = _spaces(operations)
         misfit = lost.T @ vector
         inside = lost.T @ spread @ lost
-        evidence = -np.log(_RANGE) * (kept.shape[1] - 1)
+        likely = -np.log(_RANGE) * (kept.shape[1] - 1)
         better, better_spread = vector, spread
         if lost.shape[1]:
             inverse = np.linalg.inv(inside)
-            evidence -= 0.5 * float(
+            likely -= 0.5 * float(
                 misfit @ inverse @ misfit
                 + len(misfit) * np.log(2 * np.pi)
                 + np.linalg.slogdet(inside)[1]
@@ -100,8 +100,11 @@ def lattice_choices(metric: FloatArray, covariance: FloatArray) -> list[LatticeC
             gain = spread @ lost @ inverse
             better = vector - gain @ misfit
             better_spread = spread - gain @ lost.T @ spread
-        found.append((evidence, operations, _matrix(better) * unit, better_spread * unit**2))
-    weights = np.exp(np.array([one[0] for one in found]) - max(one[0] for one in found))
+        found.append((likely, operations, _matrix(better) * unit, better_spread * unit**2))
+    # a metric near a symmetric one can be seen as less symmetric in several ways: each counts less
+    orders = [len(one[1]) for one in found]
+    evidence = np.array([one[0] - np.log(orders.count(len(one[1]))) for one in found])
+    weights = np.exp(evidence - evidence.max())
     weights /= weights.sum()
     choices = [
         _choice(operations, float(weight), symmetric, better)

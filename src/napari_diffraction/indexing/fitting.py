@@ -20,8 +20,8 @@ FloatArray = NDArray[np.float64]
 _FITTED = 40
 #: A drift is taken for real when it is so many uncertainties and as many grains tell of it.
 _CERTAIN, _TELLERS = 4.0, 8
-#: A fit is done twice: grains may find better bands at the better centre.
-_ROUNDS = 2
+#: A fit is done so often: grains may find better bands at the better centre.
+_ROUNDS = 4
 
 
 @dataclass(frozen=True, eq=False)

@@ -154,8 +154,22 @@ def _symmetry(crystal: Crystal) -> str | int:
     return crystal.phase.lattice if structure is None else structure.space_group
 
 
-def families_of(bands: GrainBands, fit: Fitted, number: int = 0) -> BandFamilies:
-    """Measure the bands of one lattice in the grains that it serves."""
+def families_of(
+    bands: GrainBands, fit: Fitted, number: int = 0, *, pooled: bool = False
+) -> BandFamilies:
+    """Measure the bands of one lattice in the grains that it serves.
+
+    Parameters
+    ----------
+    bands
+        Of all grains.
+    fit
+        Of the lattices.
+    number
+        Of the lattice.
+    pooled
+        Whether bands that a sure symmetry of the lattice makes alike are measured together.
+    """
     which = np.flatnonzero(fit.phase == number)[:_LOOKED_AT]
     metric = DirectMetric.of(fit.bases[number], fit.covariance[number])
     choice = lattice_choices(metric.metric, metric.covariance)[0]
@@ -166,7 +180,7 @@ def families_of(bands: GrainBands, fit: Fitted, number: int = 0) -> BandFamilies
         fit.centres[which],
         fit.rotation[which],
         symmetric(fit.bases[number], metric, choice.metric) if sure else fit.bases[number],
-        metric.outside(choice.operations) if sure else None,
+        metric.outside(choice.operations) if sure and pooled else None,
     )
 
 

@@ -225,7 +225,7 @@ def _described(bands: GrainBands, found: PhasesFound, voltage: float) -> tuple[C
             fit.covariance[number],
             seen,
             voltage,
-            families_of(bands, fit, number),
+            families_of(bands, fit, number, pooled=True),
         )
         for number, seen in enumerate(found.seen)
     )

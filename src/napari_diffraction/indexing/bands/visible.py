@@ -335,8 +335,8 @@ def _ways(lattice: FloatArray) -> list[IntArray]:
 
 def _keeps(change: IntArray, turns: IntArray) -> bool:
     """Whether rotations of a lattice turn a sublattice, rows on reciprocal axes, into itself."""
-    own = _normal_form(change)
-    return all(np.array_equal(_normal_form(change @ turn), own) for turn in turns)
+    own = _key(np.eye(3), change.T)
+    return all(_key(np.eye(3), (change @ turn).T) == own for turn in turns)
 
 
 def _better(
