@@ -99,7 +99,8 @@ def known_grains(
     centres : ndarray of float64, (g, 3)
         Pattern centres of the grains.
     """
-    count = int(max(label.max(initial=-1), bands.number.max(initial=-1))) + 1
+    # one at least, that patterns in no grain may point to
+    count = int(max(label.max(initial=0), bands.number.max(initial=0))) + 1
     phase, rotation = np.full(count, -1), np.tile(np.eye(3), (count, 1, 1))
     normals = bands.lines.normals(centres)
     error = band_error(centres.mean(axis=0), bands.lines.shape) if len(bands) else 1.0

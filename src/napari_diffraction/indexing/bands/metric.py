@@ -15,6 +15,10 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _PLACES = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+#: Voronoi's vectors of a lattice in the first three of an obtuse superbase, rows.
+_VORONOI = np.array(
+    [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], dtype=np.int64
+)
 
 
 def reciprocal_basis(cell: UnitCell, symmetry: str | int) -> FloatArray:
@@ -56,7 +60,7 @@ class DirectMetric:
     def of(cls, basis: FloatArray, covariance: FloatArray) -> DirectMetric:
         """Turn a reciprocal basis (columns) and the covariance of its metric around."""
         dual = np.asarray(np.linalg.inv(basis).T, np.float64)
-        axes = reduced(dual)
+        axes = _shortest(reduced(dual))
         change = np.rint(basis.T @ axes).astype(np.int64)
         if np.linalg.det(change) < 0:
             axes, change = -axes, -change
@@ -74,6 +78,22 @@ class DirectMetric:
         """Rotations on the reduced axes, turned into those on the axes dual to the basis."""
         back = np.rint(np.linalg.inv(self.change)).astype(np.int64)
         return np.asarray(self.change @ operations @ back)
+
+
+def _shortest(basis: FloatArray) -> FloatArray:
+    """Three shortest vectors of a lattice, columns, from three of an obtuse superbase.
+
+    Angles that are 90 degrees but for noise part the two: of a superbase a, b, c, -a-b-c one
+    vector may be the diagonal of a face, and in such axes rotations have other entries than -1, 0
+    and 1.  The three shortest vectors of any lattice are among Voronoi's seven and make a basis.
+    """
+    vectors = _VORONOI @ basis.T
+    order = np.argsort(np.linalg.norm(vectors, axis=1), kind="stable")
+    chosen: list[int] = []
+    for place in order.tolist():
+        if np.linalg.matrix_rank(_VORONOI[[*chosen, place]]) == len(chosen) + 1:
+            chosen.append(place)
+    return np.ascontiguousarray(vectors[chosen[:3]].T)
 
 
 def symmetric(basis: FloatArray, direct: DirectMetric, metric: FloatArray) -> FloatArray:
