@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy import ndimage
 
 #: Cells of the grid per standard deviation of the Gaussian.
 _CELLS = 1.6
@@ -87,8 +88,10 @@ def _terms(sums: NDArray[np.float32], degree: int | None) -> NDArray[np.float32]
     terms = products[low].reshape(np.count_nonzero(low), -1)
     root = np.sqrt(sums.ravel()).astype(float)
     scales = np.linalg.qr((terms * root).T)[1]
-    # beyond the mask a polynomial may grow as it likes: nobody looks there
-    whole = np.linalg.solve(scales.T, terms) * (sums.ravel() > 0)
+    # beyond the mask a polynomial may grow as it likes, but for the cells beside lit ones: between
+    # these pixels are interpolated
+    near = ndimage.binary_dilation(sums > 0, np.ones((3, 3)))
+    whole = np.linalg.solve(scales.T, terms) * near.ravel()
     return whole.reshape(-1, *sums.shape).astype(np.float32)
 
 
