@@ -119,6 +119,9 @@ def test_strengths_fall_and_what_is_not_found_is_zero(paint: Callable) -> None:
         assert not found.line[k, count:].any()
         assert not found.strength[k, count:].any()
     assert (found.support <= 1).all()
+    normals = found.normals([0.5, 0.3, 0.6])
+    length = np.linalg.norm(normals, axis=-1)
+    assert length == pytest.approx((found.strength > 0).astype(float))
     part = found[2:4]
     assert len(part) == 2
     np.testing.assert_array_equal(part.line, found.line[2:4])

@@ -86,10 +86,12 @@ class Lines:
         Returns
         -------
         ndarray of float64, (n, k, 3)
-            In the detector's frame: x to the right, y up, z from the sample to the screen.
+            In the detector's frame: x to the right, y up, z from the sample to the screen; zeros
+            where there is no band.
         """
         vectors = plane_vectors(self.line, np.asarray(pc, float), self.shape)
-        return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
+        length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+        return np.asarray(vectors / np.where(length > 0, length, 1))
 
 
 def plane_vectors(

@@ -92,7 +92,7 @@ def _terms(sums: NDArray[np.float32], degree: int | None) -> NDArray[np.float32]
     # these pixels are interpolated
     near = ndimage.binary_dilation(sums > 0, np.ones((3, 3)))
     whole = np.linalg.solve(scales.T, terms) * near.ravel()
-    return whole.reshape(-1, *sums.shape).astype(np.float32)
+    return np.asarray(whole.reshape(-1, *sums.shape), np.float32)
 
 
 def _gaussian(size: int, sigma: float) -> NDArray[np.float32]:

@@ -1,0 +1,114 @@
+"""The lattice that painted bands show, found from right and from wrong beginnings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.crystal.orientation import random_orientations
+from napari_diffraction.indexing.bands.directions import half_of_space
+from napari_diffraction.indexing.bands.four_bands import lattice_shape, reduced
+from napari_diffraction.indexing.bands.metric import reciprocal_basis
+from napari_diffraction.indexing.bands.visible import (
+    band_families,
+    bragg_angle,
+    edge_angle,
+    first_orders,
+    visible_lattice,
+)
+
+SHAPE = (90, 90)
+PC = np.array([0.5, 0.3, 0.6])
+LIT = np.ones(SHAPE, np.float32)
+#: Bragg angle, degrees, of a vector of length 1.
+SCALE = 1.2
+_HKL = half_of_space(3)
+
+
+def painted(basis: np.ndarray, rotation: np.ndarray, seed: int) -> np.ndarray:
+    """Pictures with bright bands, as wide as they should be, of the shortest vectors."""
+    rng = np.random.default_rng(seed)
+    h, w = SHAPE
+    y, x = np.mgrid[:h, :w] + 0.5
+    rays = np.stack([x - PC[0] * w, PC[1] * h - y, np.full(SHAPE, PC[2] * h)], axis=-1)
+    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    vectors = _HKL @ basis.T
+    length = np.linalg.norm(vectors, axis=1)
+    order = np.argsort(length, kind="stable")[:40]
+    pictures = []
+    for turn in rotation:
+        picture = 0.5 * rng.normal(size=SHAPE)
+        for vector, size in zip(vectors[order], length[order], strict=True):
+            off = np.degrees(np.abs(np.arcsin(rays @ (turn @ (vector / size)))))
+            height = 1 / (1 + (size / length.min() / 1.5) ** 3)
+            picture += height / (1 + np.exp((off - SCALE * size) / 0.15))
+        pictures.append((picture - picture.mean()) / picture.std())
+    return np.array(pictures, np.float32)
+
+
+@pytest.mark.parametrize("letters", ["cF", "cI", "tI", "hR"])
+def test_the_widths_of_bands_tell_the_scale(letters: str, cells: dict[str, UnitCell]) -> None:
+    basis = reciprocal_basis(cells[letters], letters)
+    rotation = random_orientations(16, np.random.default_rng(1))
+    families = band_families(painted(basis, rotation, 1), LIT, PC, rotation, basis)
+    found = visible_lattice(families)
+    assert lattice_shape(found.basis) == pytest.approx(lattice_shape(basis), abs=1e-6)
+    # dynamical edges lie a little inside, for which is made up
+    assert found.scale == pytest.approx(SCALE, rel=0.1)
+    assert 0 < found.scale_su < 0.05
+    # half widths follow the lengths of the vectors
+    first = np.unique(families.family, return_index=True)[1]
+    seen = (families.seen > 0.9) & (families.clear > 8)
+    assert seen.sum() >= 6
+    ratio = families.half_width[seen] / families.length[first][seen]
+    assert np.median(np.abs(ratio / np.median(ratio) - 1)) < 0.06
+
+
+@pytest.mark.parametrize("letters", ["cF", "cI"])
+@pytest.mark.parametrize("factor", [2.0, 0.5])
+def test_a_sublattice_and_a_superlattice_are_left(
+    letters: str, factor: float, cells: dict[str, UnitCell]
+) -> None:
+    basis = reciprocal_basis(cells[letters], letters)
+    rotation = random_orientations(16, np.random.default_rng(2))
+    wrong = reduced(basis @ np.diag([factor, 1, 1]))
+    wrong /= np.cbrt(abs(np.linalg.det(wrong)))
+    families = band_families(painted(basis, rotation, 2), LIT, PC, rotation, wrong)
+    found = visible_lattice(families)
+    assert np.abs(lattice_shape(wrong) - lattice_shape(basis)).max() > 0.1
+    assert lattice_shape(found.basis) == pytest.approx(lattice_shape(basis), abs=1e-6)
+
+
+def test_strong_bands_are_seen_and_what_is_not_there_is_not(make_grains: Callable) -> None:
+    made = make_grains("cF", 16, seed=3)
+    pictures = painted(made.basis, made.rotation, 3)
+    families = band_families(pictures, LIT, PC, made.rotation, made.basis)
+    assert (families.seen[:4] > 0.9).all()
+    noise = np.random.default_rng(0).normal(size=pictures.shape).astype(np.float32)
+    nothing = band_families(noise, LIT, PC, made.rotation, made.basis)
+    assert nothing.clear.max() < families.clear[:4].min()
+    assert (families.possible[:10] > 0).all()
+    assert families.possible.max() <= 16
+
+
+def test_edge_and_bragg_angle_are_each_other() -> None:
+    angle = np.linspace(0.5, 6, 40)
+    assert bragg_angle(edge_angle(angle)) == pytest.approx(angle, rel=0.02)
+    assert (np.diff(edge_angle(angle)) > 0).all()
+
+
+def test_the_first_order_along_a_direction_is_that_of_the_lattice(make_grains: Callable) -> None:
+    made = make_grains("oP", 4, seed=4)
+    pictures = painted(made.basis, made.rotation, 4)
+    families = band_families(pictures, LIT, PC, made.rotation, made.basis)
+    assert first_orders(made.basis, families) == pytest.approx(families.length)
+    # along the axis that is halved, vectors are half as long; along others they stay
+    finer = made.basis @ np.diag([0.5, 1, 1])
+    order = first_orders(finer, families)
+    along = (families.hkl == [1, 0, 0]).all(axis=1)
+    aside = (families.hkl == [0, 1, 0]).all(axis=1)
+    assert order[along] == pytest.approx(families.length[along] / 2)
+    assert order[aside] == pytest.approx(families.length[aside])
