@@ -1,0 +1,215 @@
+"""Small simulated scans indexed from end to end, with nothing given and with something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import dask.array as da
+import numpy as np
+import pytest
+
+from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
+from napari_diffraction.crystal.orientation import (
+    detector_to_crystal,
+    euler_angles,
+    random_orientations,
+)
+from napari_diffraction.crystal.structure import expand
+from napari_diffraction.crystal.symmetry import disorientation
+from napari_diffraction.errors import InputError
+from napari_diffraction.indexing.scan import IndexSettings, index_scan
+from napari_diffraction.indexing.solution import IndexedMap
+from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
+from napari_diffraction.progress import finish
+from napari_diffraction.simulation.kikuchi import KikuchiConditions, simulate_kikuchi
+from napari_diffraction.simulation.kikuchi_effects import KikuchiEffects
+
+NICKEL = expand(UnitCell(3.5236, 3.5236, 3.5236), 225, [("Ni", 0, 0, 0)], "Ni")
+TITANIUM = expand(
+    UnitCell(2.9508, 2.9508, 4.6855, 90, 90, 120), 194, [("Ti", 1 / 3, 2 / 3, 0.25)], "Ti"
+)
+PC = (0.52, 0.28, 0.55)
+SIDE, PIXELS = 12, 80
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    stack: PatternStack
+    truth: np.ndarray
+
+    def part(self, step: int) -> Scan:
+        """Every so many-th pattern, as a list."""
+        frames = self.stack.data.reshape(-1, PIXELS, PIXELS)[::step]
+        return Scan(replace(self.stack, data=frames), self.truth[::step])
+
+    def away(self, found: IndexedMap) -> np.ndarray:
+        """Degrees between orientations and the truth, up to symmetry."""
+        return disorientation(found.rotation, self.truth, "cF", NICKEL.cell)
+
+
+@pytest.fixture(scope="module")
+def scan() -> Scan:
+    """Twelve grains of nickel, of 3 x 4 points each."""
+    grain = (np.arange(SIDE)[:, None] // 3) * 3 + np.arange(SIDE) // 4
+    angles = euler_angles(random_orientations(12, np.random.default_rng(5)))[grain.ravel()]
+    conditions = KikuchiConditions(pc_x=PC[0], pc_y=PC[1], pc_z=PC[2])
+    effects = KikuchiEffects(contrast=0.2, noise=0.1)
+    work = simulate_kikuchi([NICKEL], conditions, effects, size=PIXELS, seed=1, orientations=angles)
+    frames = finish(work).images.reshape(SIDE, SIDE, PIXELS, PIXELS)
+    stack = PatternStack(da.from_array(frames, chunks=(4, SIDE, PIXELS, PIXELS)), "nickel")
+    return Scan(stack, detector_to_crystal(angles))
+
+
+@pytest.fixture(scope="module")
+def found(scan: Scan) -> IndexedMap:
+    """The scan indexed with nothing given."""
+    return finish(index_scan(scan.stack))
+
+
+def test_a_phase_is_found_with_nothing_given(found: IndexedMap) -> None:
+    assert len(found.phases) == 1
+    phase = found.phases[0]
+    assert phase.lattice == "cF"
+    assert phase.lattice_probabilities["cF"] > 0.5
+    assert set(phase.lattice_probabilities) == set(BRAVAIS_LATTICES)
+    assert phase.cell.a == pytest.approx(3.5236, rel=0.04)
+    assert phase.cell.parameters[1:] == (phase.cell.a, phase.cell.a, 90, 90, 90)
+    assert phase.cell_su[0] > 0
+    assert phase.name == "phase 1"
+    assert (phase.patterns, phase.share, phase.grains) == (144, 1.0, 12)
+    assert phase.candidates[0].name == "Ni"
+    assert phase.misfit_deg < 0.6
+    hkl = np.array([one.hkl for one in phase.reflectors])
+    assert np.abs(hkl[0]).tolist() == [1, 1, 1]
+    # all odd or all even: nothing else reflects in a face-centred lattice
+    assert (np.ptp(hkl % 2, axis=1) == 0).all()
+    assert phase.reflectors[0].half_width_deg == pytest.approx(
+        1.21, rel=0.25
+    )  # a pixel is 1.3 degrees
+
+
+def test_the_centre_is_found_with_nothing_given(found: IndexedMap) -> None:
+    assert found.pattern_centre == pytest.approx(PC, abs=0.01)
+    assert found.pattern_centre_from == "found"
+    assert 0 < max(found.pattern_centre_su) < 0.01
+    assert (found.voltage, found.voltage_from) == (20.0, "assumed")
+
+
+def test_every_pattern_is_oriented_with_nothing_given(scan: Scan, found: IndexedMap) -> None:
+    assert found.done.all()
+    assert found.not_indexed < 0.05
+    away = scan.away(found)
+    assert np.nanmedian(away) < 0.5
+    assert (away < 1).mean() > 0.95
+    assert len(np.unique(found.grain[found.grain >= 0])) == 12
+    assert (found.bands[found.phase >= 0] >= 4).all()
+    assert (found.bands <= found.bands_found).all()
+    assert ((found.confidence > 0) & (found.confidence <= 1)).mean() > 0.95
+    assert (found.quality > 0).all()
+    turns = found.rotation[found.phase >= 0]
+    assert turns @ turns.transpose(0, 2, 1) == pytest.approx(
+        np.broadcast_to(np.eye(3), turns.shape), abs=1e-4
+    )
+
+
+def test_phases_given_are_taken(scan: Scan) -> None:
+    steps = []
+    settings = IndexSettings(pc=PC, phases=(TITANIUM, NICKEL), voltage=25.0)
+    found = finish(index_scan(scan.stack, settings), steps.append)
+    assert [phase.name for phase in found.phases] == ["Ni"]
+    phase = found.phases[0]
+    assert phase.structure is NICKEL
+    assert phase.cell == NICKEL.cell
+    assert phase.cell_su == (0,) * 6
+    assert found.pattern_centre == PC
+    assert found.pattern_centre_su == (0, 0, 0)
+    assert (found.pattern_centre_from, found.voltage_from, found.voltage) == ("given", "given", 25)
+    assert (scan.away(found) < 1).mean() > 0.95
+    assert found.about["settings"]["phases"] == ["Ti", "Ni"]
+    # steps tell how far it is, stage by stage
+    stages = [step.stage for step in steps]
+    assert stages == sorted(stages)
+    assert set(stages) >= {0, 2}
+    assert (steps[-1].done, steps[-1].total) == (144, 144)
+
+
+def test_a_centre_that_is_nearly_known_is_refined(scan: Scan) -> None:
+    off = (PC[0] + 0.01, PC[1] - 0.01, PC[2] + 0.01)
+    settings = IndexSettings(pc=off, phases=(NICKEL,), refine_centre=True)
+    found = finish(index_scan(scan.part(3).stack, settings))
+    assert found.pattern_centre == pytest.approx(PC, abs=0.005)
+    assert found.pattern_centre_from == "found"
+
+
+def test_the_centre_of_the_file_is_used(scan: Scan) -> None:
+    geometry = KikuchiGeometry(PC, 70.0, 0.0, 15.0)
+    stack = replace(scan.part(6).stack, geometry=geometry)
+    found = finish(index_scan(stack, IndexSettings(phases=(NICKEL,))))
+    assert found.pattern_centre == PC
+    assert (found.pattern_centre_from, found.voltage, found.voltage_from) == ("file", 15, "file")
+    assert found.geometry is geometry
+
+
+def test_a_list_of_patterns_is_indexed(scan: Scan) -> None:
+    some = scan.part(6)
+    found = finish(index_scan(some.stack, IndexSettings(pc=PC)))
+    assert found.shape == (24,)
+    assert not found.is_scan
+    assert [phase.lattice for phase in found.phases] == ["cF"]
+    assert (some.away(found) < 1).mean() > 0.9
+    assert found.centre_at(7) == PC
+
+
+def test_another_crystal_given_is_not_found(scan: Scan) -> None:
+    found = finish(index_scan(scan.part(6).stack, IndexSettings(pc=PC, phases=(TITANIUM,))))
+    assert found.not_indexed > 0.9
+    assert np.isnan(found.rotation[found.phase < 0]).all()
+    assert not found.confidence[found.phase < 0].any()
+
+
+@pytest.mark.parametrize("pc", [None, PC])
+def test_noise_is_no_phase(pc: tuple[float, float, float] | None) -> None:
+    frames = np.random.default_rng(0).normal(100, 20, (4, 4, PIXELS, PIXELS))
+    stack = PatternStack(da.from_array(frames.clip(0, 255).astype(np.uint8)), "noise")
+    found = finish(index_scan(stack, IndexSettings(pc=pc)))
+    assert found.phases == ()
+    assert (found.phase == -1).all()
+    assert np.isnan(found.rotation).all()
+    assert found.not_indexed == 1
+    assert found.done.all()
+    assert any(note.startswith("No ") for note in found.notes)
+
+
+def test_patterns_that_cannot_be_read_are_left_out(scan: Scan) -> None:
+    some = scan.part(6)
+
+    def read(index: int) -> np.ndarray:
+        if index == 3:
+            raise InputError("damaged")
+        return np.asarray(some.stack.data[index].compute())
+
+    stack = replace(some.stack, read=read)
+    found = finish(index_scan(stack, IndexSettings(pc=PC, phases=(NICKEL,))))
+    assert np.flatnonzero(~found.done).tolist() == [3]
+    assert found.phase[3] == -1
+    assert (np.delete(found.phase, 3) == 0).mean() > 0.9
+    assert found.not_indexed < 0.1
+    whole = finish(index_scan(some.stack, IndexSettings(pc=PC, phases=(NICKEL,))))
+    assert (whole.phase[3], bool(whole.done[3])) == (0, True)
+
+
+@pytest.mark.parametrize("steps", [1, 12])
+def test_work_can_be_broken_off(scan: Scan, steps: int) -> None:
+    work = index_scan(scan.part(4).stack)
+    for _ in range(steps):
+        assert next(work).total > 0
+    work.close()
+    with pytest.raises(StopIteration):
+        next(work)
+
+
+def test_a_given_phase_without_reflections_is_refused(scan: Scan) -> None:
+    empty = replace(NICKEL, occupancy=np.zeros_like(NICKEL.occupancy))
+    with pytest.raises(InputError, match=r"\w+"):
+        finish(index_scan(scan.stack, IndexSettings(phases=(empty,))))
