@@ -1,0 +1,217 @@
+"""From nets to unit cells, ranked, with a second phase from the nets left over."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.crystal.reduction import cells_alike
+from napari_diffraction.crystal.structure import cell_of
+from napari_diffraction.errors import InputError
+from napari_diffraction.indexing.zones.hypotheses import (
+    Observations,
+    index_nets,
+    propose,
+    refine_many,
+)
+from napari_diffraction.indexing.zones.kernel import CUT
+from napari_diffraction.indexing.zones.nets import ZoneNet, distinct, mean_net
+from napari_diffraction.indexing.zones.solution import CellSolution, describe
+from napari_diffraction.progress import Progress
+
+FloatArray = NDArray[np.float64]
+
+#: Fewest different nets from which a cell can be found.
+FEWEST = 3
+#: Different nets that the search looks at; the others are indexed by what it finds.
+_SEARCHED = 16
+#: Cells that are kept, and of how many sub- and superlattices are tried.
+_KEPT, _RELATED = 10, 4
+#: Lattices of the search among which different ones are sought.
+_LOOKED_AT = 300
+#: Evidence from which a further phase is believed.
+_BELIEVED = 6.0
+#: Most phases.
+_PHASES = 3
+
+
+@dataclass(frozen=True, eq=False)
+class CellsFound:
+    """Cells of a set of nets.
+
+    Attributes
+    ----------
+    phases
+        For each phase its candidates, best first; the first phase explains most nets.
+    left_over
+        Numbers of the nets that no phase explains.
+    """
+
+    phases: tuple[tuple[CellSolution, ...], ...]
+    left_over: tuple[int, ...]
+
+
+def find_cells(
+    nets: Sequence[ZoneNet],
+    volumes: tuple[float, float] | None = None,
+    *,
+    most: int = _KEPT,
+    phases: int = _PHASES,
+) -> Generator[Progress, None, CellsFound]:
+    """Find the unit cells that explain nets of zones.
+
+    Parameters
+    ----------
+    nets
+        One a pattern; some may be wrong or of another phase.
+    volumes
+        Least and greatest volume of the primitive cell in A^3; ``None``: any.
+    most
+        Candidates of each phase.
+    phases
+        Most phases that are sought.
+
+    Yields
+    ------
+    Progress
+        Before each phase.
+
+    Returns
+    -------
+    CellsFound
+        Without phases if no cell explains three different nets.
+
+    Raises
+    ------
+    InputError
+        There are fewer than three different nets, or the range of volumes is empty.
+    """
+    if volumes is not None and not 0 < volumes[0] < volumes[1]:
+        raise InputError(
+            f"No cell has a volume from {volumes[0]:g} to {volumes[1]:g} A^3: give the least and "
+            "the greatest one."
+        )
+    groups = distinct(nets)
+    if len(groups) < FEWEST:
+        raise InputError(
+            f"The zones show {len(groups)} different net{'s' if len(groups) != 1 else ''}, but a "
+            f"unit cell needs at least {FEWEST}: sort more patterns, or give more zones by hand."
+        )
+    found: list[tuple[CellSolution, ...]] = []
+    for phase in range(phases):
+        yield Progress(phase, phases, "Searching cells")
+        if len(groups) < FEWEST:
+            break
+        cells = _search(nets, groups, volumes, most)
+        if not cells or (found and cells[0].evidence < _BELIEVED):
+            break
+        found.append(tuple(cells))
+        explained = {zone.net for zone in cells[0].zones}
+        groups = [group for group in groups if not explained.intersection(group)]
+    return CellsFound(tuple(found), tuple(sorted(i for group in groups for i in group)))
+
+
+def _search(
+    nets: Sequence[ZoneNet],
+    groups: list[list[int]],
+    volumes: tuple[float, float] | None,
+    most: int,
+) -> list[CellSolution]:
+    """Candidates of one phase, best first."""
+    means = [mean_net([nets[i] for i in group]) for group in groups]
+    # nets seen more than once are trusted more, small ones tell more
+    order = sorted(range(len(means)), key=lambda i: (len(groups[i]) < 2, means[i].second))
+    few = [means[i] for i in order[:_SEARCHED]]
+    observations, every = Observations.of(few), Observations.of(means)
+    evidence, metrics = propose(few, volumes)
+    kept = _different(evidence, metrics, _RELATED)
+    related = [near for metric in kept for near in related_metrics(metric)]
+    if related:
+        more = np.concatenate([kept, np.array(related)])
+        further = refine_many(more, observations)
+        evidence, metrics = np.append(evidence, further), np.concatenate([metrics, more])
+    inside = np.ones(len(metrics), bool)
+    if volumes is not None:
+        volume = 1 / np.sqrt(np.maximum(np.linalg.det(metrics), 1e-30))
+        inside = (volume > 0.97 * volumes[0]) & (volume < 1.03 * volumes[1])
+    indexed = [
+        index_nets(metric, every)
+        for metric in _different(evidence[inside], metrics[inside], most)
+    ]  # fmt: skip
+    indexed = [one for one in indexed if int((one.chi <= CUT).sum()) >= FEWEST]
+    indexed.sort(key=lambda one: -one.evidence)
+    cells = [describe(one, means, groups) for one in indexed]
+    return [
+        replace(cell, supercell_of=_multiple(cell, cells[:place]))
+        for place, cell in enumerate(cells)
+    ]
+
+
+def related_metrics(metric: FloatArray, indices: Sequence[int] = (2, 3)) -> list[FloatArray]:
+    """Metrics of the sub- and superlattices of some indices of a reciprocal lattice."""
+    out = []
+    for index in indices:
+        for change in sublattices(index):
+            finer = np.linalg.inv(change)
+            out += [change @ metric @ change.T, finer.T @ metric @ finer]
+    return out
+
+
+@lru_cache(maxsize=8)
+def sublattices(index: int) -> tuple[FloatArray, ...]:
+    """Hermite's normal forms of a determinant: bases of all sublattices of an index."""
+    out = []
+    for a in range(1, index + 1):
+        for b in range(1, index // a + 1):
+            c, rest = divmod(index, a * b)
+            if rest:
+                continue
+            out += [
+                np.array([[a, p, q], [0, b, r], [0, 0, c]], float)
+                for p in range(b)
+                for q in range(c)
+                for r in range(c)
+            ]
+    return tuple(out)
+
+
+def _different(evidence: FloatArray, metrics: FloatArray, most: int) -> FloatArray:
+    """The best metrics of different lattices."""
+    kept: list[FloatArray] = []
+    cells: list[UnitCell] = []
+    last: tuple[float, float] | None = None
+    for place in np.argsort(-evidence, kind="stable")[:_LOOKED_AT]:
+        if evidence[place] < -1e8 or len(kept) >= most:
+            break
+        volume = float(1 / np.sqrt(np.linalg.det(metrics[place])))
+        now = (float(evidence[place]), volume)
+        # the same lattice comes again and again, in other bases
+        if last is not None and np.allclose(now, last, rtol=1e-4, atol=1e-3):
+            continue
+        last = now
+        cell = cell_of(np.linalg.cholesky(np.linalg.inv(metrics[place])))
+        near = (c for c in cells if abs(np.log(c.volume / volume)) < 0.08)
+        if any(cells_alike(c, cell) for c in near):
+            continue
+        kept.append(metrics[place])
+        cells.append(cell)
+    return np.array(kept).reshape(-1, 3, 3)
+
+
+def _multiple(cell: CellSolution, better: Sequence[CellSolution]) -> int | None:
+    """Place of a better cell of which this one is a multiple."""
+    for place, other in enumerate(better):
+        times = round(cell.niggli.volume / other.niggli.volume)
+        if not 2 <= times <= 4:
+            continue
+        if any(
+            cells_alike(cell_of(change @ other.niggli.basis), cell.niggli)
+            for change in sublattices(times)
+        ):
+            return place
+    return None
