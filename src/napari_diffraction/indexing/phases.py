@@ -25,6 +25,7 @@ from napari_diffraction.indexing.bands.orientation import orient
 from napari_diffraction.indexing.bands.visible import (
     BandFamilies,
     VisibleLattice,
+    as_it_is,
     band_families,
     visible_lattice,
 )
@@ -208,17 +209,31 @@ def _seen_lattice(
     """The lattice that the bands show, by their directions and their widths."""
     fit = fitted(bands, [basis], pc)
     served = fit.gain.sum()
-    seen = visible_lattice(families_of(bands, fit))
-    # bands of the lattice found lie better, and can be pooled by its symmetry
+    families = families_of(bands, fit)
+    good = as_it_is(families)
+    seen = visible_lattice(families)
+    # bands of the lattice found lie better, and tell more
     for _ in range(_AGAIN):
-        fit = fitted(bands, [seen.basis], pc, free_centre=free_centre)
-        if fit.gain.sum() < _WORSE * served:
-            fit = fitted(bands, [seen.basis], pc)
-        if fit.gain.sum() < _WORSE * served:
-            break
+        fit = _checked(bands, seen.basis, pc, free_centre, _WORSE * served)
+        if fit is None:
+            if good is seen:
+                break
+            seen = good
+            continue
+        good = seen
         again = visible_lattice(families_of(bands, fit), seen)
-        same = np.allclose(lattice_shape(again.basis), lattice_shape(seen.basis), rtol=0.03)
+        if np.allclose(lattice_shape(again.basis), lattice_shape(seen.basis), rtol=0.03):
+            return again
         seen = again
-        if same:
-            break
-    return seen
+    return good
+
+
+def _checked(
+    bands: GrainBands, basis: FloatArray, pc: FloatArray, free_centre: bool, least: float
+) -> Fitted | None:
+    """The fit of a lattice, if it serves the grains well enough."""
+    for free in (free_centre, False):
+        fit = fitted(bands, [basis], pc, free_centre=free)
+        if fit.gain.sum() >= least:
+            return fit
+    return None

@@ -42,7 +42,9 @@ _HALF = half_of_space(6)
 _RATIOS = np.array(sorted({a / b for a in (1, 2, 3, 4) for b in (1, 2, 3, 4)}))
 #: Lattices tried one after the other, log evidence from which on a finer one is
 #: taken, and below which a coarser one is.
-_STEPS, _SPEAKS, _SILENT = 6, 3.0, 0.7
+_STEPS, _SPEAKS, _SILENT = 6, 1.5, 0.5
+#: What the inner structure of bands says for a finer lattice, in parts of what edges say.
+_FINE_STRUCTURE = 0.02
 #: Bragg angles looked at (degrees), and the rank of vectors.
 _NARROW, _WIDE, _FARTHEST = 0.6, 5.0, 80.0
 #: An edge is looked for at a Bragg angle times these, and compared with the profile at others.
@@ -299,6 +301,13 @@ def visible_lattice(families: BandFamilies, start: VisibleLattice | None = None)
     return VisibleLattice(reduced(lattice) / unit, scale * unit, su, max(margin, 0.0))
 
 
+def as_it_is(families: BandFamilies) -> VisibleLattice:
+    """Return the lattice of families itself, with the scale that the widths of bands tell."""
+    unit = np.cbrt(abs(np.linalg.det(families.basis)))
+    _, scale, su = _merit(families.basis, families)
+    return VisibleLattice(families.basis / unit, scale * unit, su, 0.0)
+
+
 def _proposed(families: BandFamilies) -> tuple[FloatArray, float, float]:
     """The lattice that the widths of clear bands propose, its scale, and that one's uncertainty."""
     basis = families.basis
@@ -324,37 +333,36 @@ def _key(basis: FloatArray, lattice: FloatArray) -> bytes:
     return b"" if form is None else form.tobytes()
 
 
-def _ways(lattice: FloatArray) -> list[IntArray]:
-    """Changes to sublattices that keep a lattice's symmetry."""
-    unit = lattice / np.cbrt(np.linalg.det(lattice))
+def _ways(lattice: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Coarser and finer lattices of small index that keep a lattice's symmetry."""
+    unit = lattice / np.cbrt(abs(np.linalg.det(lattice)))
     metric = DirectMetric.of(unit, _ROUGH**2 * np.eye(6))
     choice = lattice_choices(metric.metric, metric.covariance)[0]
     turns = metric.outside(choice.operations)
-    return [one for one in _sublattices() if _keeps(one, turns)]
+    coarser = [one.T.astype(float) for one in _sublattices() if _keeps(one.T, turns)]
+    finer = [inverse for one in _sublattices() if _keeps(inverse := np.linalg.inv(one), turns)]
+    return [lattice @ one for one in coarser], [lattice @ one for one in finer]
 
 
-def _keeps(change: IntArray, turns: IntArray) -> bool:
-    """Whether rotations of a lattice turn a sublattice, rows on reciprocal axes, into itself."""
-    own = _key(np.eye(3), change.T)
-    return all(_key(np.eye(3), (change @ turn).T) == own for turn in turns)
+def _keeps(change: FloatArray | IntArray, turns: IntArray) -> bool:
+    """Whether rotations turn a lattice, columns on reciprocal axes, into itself."""
+    whole = np.eye(3)
+    own = _key(whole, np.asarray(change, float))
+    return all(_key(whole, turn.T @ change) == own for turn in turns)
 
 
 def _better(
     lattice: FloatArray, scale: float, families: BandFamilies
 ) -> tuple[FloatArray | None, float]:
     """A finer lattice for which edges speak, or else a coarser one beyond which none are seen."""
-    ways = _ways(lattice)
-    if not ways:
-        return None, 0.0
-    finer = [lattice @ np.linalg.inv(one) for one in ways]
+    coarser, finer = _ways(lattice)
+    beyond = [_evidence(one, lattice, scale, families) for one in coarser]
     evidence = [_evidence(lattice, one, scale, families) for one in finer]
-    best = int(np.argmax(evidence))
-    if evidence[best] > _SPEAKS:
-        return finer[best], evidence[best]
-    coarser = [lattice @ one.T for one in ways]
-    evidence = [_evidence(one, lattice, scale, families) for one in coarser]
-    least = int(np.argmin(evidence))
-    return (coarser[least] if evidence[least] < _SILENT else None), evidence[least]
+    # clear patterns also show the fine structure of bands, which is small beside their edges
+    least, most = min(beyond, default=0.0), max(evidence, default=0.0)
+    if most > _SPEAKS + _FINE_STRUCTURE * max(least, 0.0):
+        return finer[evidence.index(most)], most
+    return (coarser[beyond.index(least)] if beyond and least < _SILENT else None), least
 
 
 def _evidence(coarse: FloatArray, fine: FloatArray, scale: float, families: BandFamilies) -> float:
