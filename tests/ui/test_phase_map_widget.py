@@ -138,6 +138,7 @@ def opened(make_napari_viewer, bravais):
     )
     viewer.add_image(stack.data, name="alloy", metadata={"pattern_stack": stack})
     _, panel = viewer.window.add_plugin_dock_widget("napari-diffraction", "Phase map")
+    panel.model.choose("bravais")
     QApplication.processEvents()
     return viewer, panel
 
@@ -201,10 +202,12 @@ def seen(viewer, label):
     return pixels_like(picture, rgba([label], CLASSES)[0])
 
 
-def test_a_newcomer_finds_scan_and_model_chosen_and_maps_it(opened, qtbot):
+def test_a_network_maps_the_scan_that_is_chosen_already(opened, qtbot):
     viewer, panel = opened
     assert panel.scan.currentText() == "alloy"
     assert [panel.model.itemText(i) for i in range(panel.model.count())] == [
+        "Find the phases (nothing given)",
+        "My phases, by indexing",
         "No phase list: name the Bravais lattice",
         "Quartz",
     ]

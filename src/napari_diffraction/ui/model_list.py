@@ -48,6 +48,8 @@ class ModelCombo(QComboBox):
         What a model is called here.
     first
         Whether a model stands before the others.
+    ahead
+        What can be chosen besides models, before all of them; each has ``name`` and ``title``.
     """
 
     def __init__(
@@ -55,9 +57,11 @@ class ModelCombo(QComboBox):
         fits: Callable[[Any], bool] = _anyone,
         title: Callable[[Any], str] = _title,
         first: Callable[[Any], bool] = _anyone,
+        ahead: Sequence[Any] = (),
     ) -> None:
         super().__init__()
         self._fits, self._title, self._first = fits, title, first
+        self._ahead = list(ahead)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(12)
         self.fill()
@@ -72,14 +76,15 @@ class ModelCombo(QComboBox):
         """Offer the models there are now; the choice stays where it can."""
         from napari_diffraction.learning.registry import list_models
 
-        cards = sorted(filter(self._fits, list_models()), key=lambda card: not self._first(card))
+        models = filter(self._fits, list_models())
+        cards = self._ahead + sorted(models, key=lambda card: not self._first(card))
         if cards == [self.itemData(place) for place in range(self.count())]:
             return
         chosen = self.currentData()
         self.blockSignals(True)
         self.clear()
         for card in cards:
-            self.addItem(self._title(card), card)
+            self.addItem(card.title if card in self._ahead else self._title(card), card)
         if chosen is None or not self.choose(chosen.name):
             self.setCurrentIndex(0 if cards else -1)
         self.blockSignals(False)

@@ -63,9 +63,12 @@ class MyPhasesBox(QWidget):
     -------
     trained(str)
         The name of a model that has been made.
+    changed()
+        Other phases may be ticked.
     """
 
     trained = Signal(str)
+    changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -110,13 +113,22 @@ class MyPhasesBox(QWidget):
         for part in (self.about, self.train_button, self.bar, self.result):
             column.addWidget(part)
         self.search.textChanged.connect(self._filter)
-        self.list.itemChanged.connect(lambda _: self._refresh())
+        self.list.itemChanged.connect(self._on_ticked)
         self.bar.stepped.connect(self._on_steps)
         self.bar.returned.connect(self._on_returned)
         self.bar.finished.connect(self._refresh)
 
     def _toggle(self) -> None:
         self.content.setVisible(self.open_button.isChecked())
+
+    def open(self) -> None:
+        """Show the choice of phases."""
+        self.open_button.setChecked(True)
+        self._toggle()
+
+    def _on_ticked(self) -> None:
+        self._refresh()
+        self.changed.emit()
 
     # -- choosing -------------------------------------------------------------------------------
     def show_scan(self, stack: PatternStack | None) -> None:
@@ -144,6 +156,14 @@ class MyPhasesBox(QWidget):
         """The materials and CIF files that are ticked."""
         ticked = Qt.CheckState.Checked
         return tuple(i.data(_PATH) for i in self._items() if i.checkState() == ticked)
+
+    @property
+    def told_voltage(self) -> float | None:
+        """The voltage in kV that a person tells; ``None`` where it is that of the file."""
+        value = self.voltage.value()
+        geometry = None if self._stack is None else self._stack.geometry
+        known = geometry.voltage if isinstance(geometry, KikuchiGeometry) else None
+        return None if value in (0, known) else value
 
     def choose(self, *names: str) -> None:
         """Tick phases, each by its name in the list or another name of it."""

@@ -19,14 +19,26 @@ from napari_diffraction.analysis.map_export import WRITERS
 from napari_diffraction.analysis.phase_map import DEFAULT_THRESHOLD, NOT_INDEXED, PhaseMap
 from napari_diffraction.analysis.regions import vote_by_regions
 from napari_diffraction.errors import InputError
+from napari_diffraction.indexing.solution import IndexedMap
 from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR, class_colour, class_title
+from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.ui.centre_box import CentreBox
 from napari_diffraction.ui.compare_box import CompareBox
+from napari_diffraction.ui.grain_averages import add_averages, averaging
+from napari_diffraction.ui.indexed_box import IndexedBox
+from napari_diffraction.ui.indexed_work import (
+    GIVEN,
+    INDEXED_FILES,
+    IndexingWay,
+    exporting_indexed,
+    indexing,
+)
 from napari_diffraction.ui.layers import LayerCombo, bare_viewer, can_be_scan
 from napari_diffraction.ui.model_list import MODELS
 from napari_diffraction.ui.my_phases_box import MyPhasesBox
 from napari_diffraction.ui.panel import Panel, button, form, group, named, sentence
+from napari_diffraction.ui.pattern_view import PatternViewBox
 from napari_diffraction.ui.phase_map_layers import PhaseMapLayers
 from napari_diffraction.ui.phase_map_work import (
     ScanWork,
@@ -82,6 +94,8 @@ class PhaseMapWidget(Panel):
         fields.addRow(self.summary)
         self.centre = CentreBox()
         fields.addRow("Centre", self.centre)
+        self.pattern = PatternViewBox(self._viewer)
+        fields.addRow("Pattern", self.pattern)
         self.run_button = button("Run", PHASE_MAP["run"], self.run)
         self.bar = WorkBar("patterns", PHASE_MAP["cancel"])
         self.bar.stepped.connect(self._on_steps)
@@ -90,9 +104,14 @@ class PhaseMapWidget(Panel):
         self.note = sentence()
         self.phases = MyPhasesBox()
         self.phases.trained.connect(self._on_trained)
+        self.phases.changed.connect(lambda: self._refresh())
+        self.indexed = IndexedBox(self._viewer)
+        self.indexed.export_asked.connect(self._ask_export)
+        self.indexed.averages_asked.connect(self._average)
         self.content.addLayout(fields)
         for part in (self.run_button, self.bar, self.note, self.phases):
             self.content.addWidget(part)
+        self.content.addWidget(self.indexed)
         self.content.addWidget(self._build_results())
         self.content.addWidget(self._build_point())
         self.content.addStretch(1)
@@ -152,6 +171,8 @@ class PhaseMapWidget(Panel):
         stack = None if navigation is None else navigation.stack
         self.phases.show_scan(stack)
         self.centre.show_stack(stack)
+        self.pattern.show_scan(layer, navigation)
+        self.indexed.show_scan(layer, navigation)
         self._refresh()
 
     def _on_trained(self, name: str) -> None:
@@ -164,8 +185,17 @@ class PhaseMapWidget(Panel):
         self.summary.setText(
             "No model for EBSD patterns is installed." if card is None else card.summary
         )
-        self._about = {} if card is None else about_model(card, self.centre.given)
+        self._about = {}
+        if card is GIVEN:
+            self.phases.open()
+        elif card is not None and not self._indexes:
+            self._about = about_model(card, self.centre.given)
         self._refresh()
+
+    @property
+    def _indexes(self) -> bool:
+        """Whether indexing is chosen and no network."""
+        return isinstance(self.model.currentData(), IndexingWay)
 
     def _on_votes(self) -> None:
         work = self.work
@@ -188,6 +218,9 @@ class PhaseMapWidget(Panel):
         layer, card = self.scan.layer(), self.model.currentData()
         if layer is None or card is None or self.bar.running:
             return
+        if self._indexes:
+            self._index()
+            return
         stack = self.centre.applied(self._stack())
         if not self._goes_on():
             self._begin(layer, card)
@@ -199,6 +232,19 @@ class PhaseMapWidget(Panel):
         self._start(lambda: mapping(stack, name, settings, skip), _MAPPING)
         self._refresh()
 
+    def _index(self) -> None:
+        """Index the scan; an earlier solution stays until there is another."""
+        stack, pc, voltage = self._stack(), self.centre.given, self.phases.told_voltage
+        phases = self.phases.phases if self.model.currentData() is GIVEN else ()
+        self._start(lambda: indexing(stack, pc, voltage, phases), "The indexing")
+        self._refresh()
+
+    def _average(self) -> None:
+        stack, indexed = self._stack(), self.indexed.indexed
+        if indexed is not None and not self.bar.running:
+            self._start(lambda: averaging(stack, indexed), "The averaging")
+            self._refresh()
+
     def _start(self, make: Make, what: str) -> None:
         self._run_layer, self._doing, self._rows = self.scan.layer(), what, []
         self.bar.start(make, what)
@@ -206,7 +252,7 @@ class PhaseMapWidget(Panel):
     def _goes_on(self) -> bool:
         """Whether a run would add to an unfinished map."""
         work = self.work
-        if work is None or work.complete or not work.layers.there:
+        if work is None or work.complete or not work.layers.there or self._indexes:
             return False
         return all(work.single.about.get(key) == value for key, value in self._about.items())
 
@@ -243,6 +289,11 @@ class PhaseMapWidget(Panel):
         work = self._works.get(self._run_layer)
         if isinstance(result, PhaseMap) and work is not None:
             work.voted = result
+        elif isinstance(result, IndexedMap) and self._run_layer in self._viewer.layers:
+            assert self._navigation is not None
+            self.indexed.take(self._run_layer, self._navigation, result)
+        elif isinstance(result, PatternStack):
+            add_averages(self._viewer, result, self._run_layer)
         elif isinstance(result, Path):
             show_info(f"Written: {result}")
 
@@ -286,23 +337,25 @@ class PhaseMapWidget(Panel):
             show_error(str(error))
 
     def _ask_export(self) -> None:
-        work = self.work
-        if work is None:
-            return
-        suggestion = self._folder() / f"{work.single.name}-phases.h5"
-        name, chosen = QFileDialog.getSaveFileName(self, "Export", str(suggestion), _FILES)
+        suggestion = self._folder() / f"{self._stack().name}-phases.h5"
+        files = INDEXED_FILES if self._indexes else _FILES
+        name, chosen = QFileDialog.getSaveFileName(self, "Export", str(suggestion), files)
         if name:
             usual = chosen.rpartition("*")[2].rstrip(")")
-            known = Path(name).suffix.lower() in WRITERS
+            known = Path(name).suffix.lower() in (".json", *WRITERS)
             self.export(Path(name if known else name + usual))
 
     def export(self, path: Path) -> None:
         """Write the map that is shown; the end of the name says how."""
-        work = self.work
-        if work is not None and not self.bar.running:
-            shown, threshold = work.shown(self._by_regions), self.threshold.value()
+        work, indexed, threshold = self.work, self.indexed.indexed, self.threshold.value()
+        if self.bar.running:
+            return
+        if self._indexes and indexed is not None:
+            self._start(lambda: exporting_indexed(indexed, path), "The export")
+        elif work is not None:
+            shown = work.shown(self._by_regions)
             self._start(lambda: exporting(shown, path, threshold), "The export")
-            self._refresh()
+        self._refresh()
 
     def _folder(self) -> Path:
         sources = self._stack().sources
@@ -314,14 +367,18 @@ class PhaseMapWidget(Panel):
         running = self.bar.running
         for part in (self.scan, self.model, self.centre, self.votes, self.export_button):
             part.setEnabled(not running)
+        self.indexed.set_idle(not running)
         self.run_button.setVisible(not running)
-        self.run_button.setEnabled(scan is not None and card is not None)
+        ready = scan is not None and card is not None
+        self.run_button.setEnabled(ready and not (card is GIVEN and not self.phases.phases))
         goes_on = self._goes_on()
         self.run_button.setText("Continue" if goes_on else "Run")
         self.run_button.setToolTip(PHASE_MAP["continue" if goes_on else "run"])
         self.note.setText(self._note())
         self.note.setVisible(bool(self.note.text()))
+        self.indexed.show_when_there(self._indexes)
         there = work is not None and bool(work.single.done.any()) and work.layers.there
+        there = there and not self._indexes
         self.results.setVisible(there)
         self.point.setVisible(there)
         if there:
@@ -331,6 +388,13 @@ class PhaseMapWidget(Panel):
         work = self.work
         if self.scan.layer() is None:
             return "Open a scan first: drag a file with patterns in rows and columns in."
+        if self._indexes:
+            given = self.model.currentData() is GIVEN
+            return (
+                "Tick the phases that can be there, below."
+                if given and not self.phases.phases
+                else ""
+            )
         if work is not None and not work.complete and not self.bar.running:
             done, total = int(work.single.done.sum()), len(work.single)
             return f"{done:,} of {total:,} patterns are classified."
@@ -338,7 +402,7 @@ class PhaseMapWidget(Panel):
 
     def _show_map(self) -> None:
         work = self.work
-        if work is None or not work.layers.there:
+        if work is None or not work.layers.there or self._indexes:
             return
         shown, threshold = work.shown(self._by_regions), self.threshold.value()
         work.layers.show(shown, threshold)
@@ -359,6 +423,8 @@ class PhaseMapWidget(Panel):
             work.layers.show_difference(comparison, work.other_name)
 
     def _show_point(self, row: int, column: int) -> None:
+        self.pattern.follow(row, column)
+        self.indexed.show_point(row, column)
         work = self.work
         if work is None:
             return

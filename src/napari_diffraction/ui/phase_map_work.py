@@ -15,6 +15,7 @@ from napari_diffraction.learning.classes import ZONE_CLASSES
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.review.provenance import file_hash
+from napari_diffraction.ui.indexed_work import WAYS
 from napari_diffraction.ui.model_list import ModelCombo
 from napari_diffraction.ui.phase_map_layers import PhaseMapLayers
 from napari_diffraction.ui.preferences import preference
@@ -65,11 +66,12 @@ class ScanWork:
 
 
 def model_combo() -> ModelCombo:
-    """Make the list of the models that name phases, the one without a phase list first."""
+    """Make the list of what names phases: indexing, then networks, that of lattices first."""
     return ModelCombo(
         lambda card: not set(card.classes) & set(ZONE_CLASSES),
         lambda card: _NO_LIST.get(card.name, card.title or card.name),
         lambda card: card.name in _NO_LIST,
+        WAYS,
     )
 
 

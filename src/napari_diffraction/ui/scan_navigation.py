@@ -17,9 +17,9 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.navigation import navigation_map
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.layers import StackView, bare_viewer, stack_of
+from napari_diffraction.ui.quality_map import scan_pictures
 from napari_diffraction.ui.vertex_arrays import guard
 
 #: Seconds between two updates of the map.
@@ -245,10 +245,10 @@ def _looks(
 ) -> Generator[NDArray[np.float32], None, None]:
     """Hand over the map of a scan now and then, for a worker."""
     sent = 0.0
-    for step in navigation_map(stack):
+    for picture in scan_pictures(stack):
         if is_over():
             return
         if time.monotonic() - sent > _INTERVAL:
             sent = time.monotonic()
-            yield step.picture.copy()
-    yield step.picture
+            yield picture.copy()
+    yield picture

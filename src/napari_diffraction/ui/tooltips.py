@@ -76,8 +76,8 @@ PHASE_MAP = {
         "The scan to map: patterns in rows and columns. Open a file if it is not in the list."
     ),
     "model": (
-        "What names the phases: the Bravais lattice with no phase list, or a model of your own "
-        "phases."
+        "What names the phases: indexing, with nothing given or with your own phases; or a "
+        "network, of the Bravais lattices or of your own phases."
     ),
     "run": "Name the phase at every point. The map fills as the patterns are looked at.",
     "continue": "Go on where the last run was cancelled.",
@@ -95,6 +95,40 @@ PHASE_MAP = {
     "compare": "Compare with the map of another program: .ang, .ctf or .h5 of the same scan.",
     "matrix": "Number of points: the other map's phases in rows, this map's in columns.",
     "export": "Write the map: .h5 for orix, .ang, .ctf, a figure with legend, or a table.",
+}
+
+INDEXED = {
+    "show": "Which map lies above the others.",
+    "key": "Colours of the crystal directions, for the largest phases.",
+    "confidence": (
+        "Confidence, from 0 to 1, below which a point is 'not indexed' (dark grey): how much "
+        "better the solution is than the second-best. The map is recoloured at once."
+    ),
+    "misfit": (
+        "Largest mean angle between the bands found and those of the solution, in degrees; points "
+        "above are 'not indexed'. The map is recoloured at once."
+    ),
+    "centre": (
+        "Pattern centre in Bruker's convention: x from the left, y from the top, distance; as "
+        "shares of the pattern's width, height and height. Uncertain in the digits in brackets."
+    ),
+    "phase": "Click on a name to give it to the phase, here and in every file that is written.",
+    "export": (
+        "Write the solution: .json, a table, .ang, .ctf or .h5 with orientations, or a figure."
+    ),
+    "bands": (
+        "Draw the bands of the solution over the pattern, with the indices of planes and zone axes."
+    ),
+    "pattern": (
+        "The pattern on view as it was measured, divided by the background of the camera, or "
+        "with its own background taken off and its contrast evened out."
+    ),
+    "point": "What was found at the point on view. Click on the map to see another.",
+    "averages": (
+        "Average the patterns of each grain, which shows bands far clearer than one pattern, and "
+        "open the averages as a stack, the largest grain first."
+    ),
+    "cancel": "Stop after the step at work.",
 }
 
 CENTRE = {

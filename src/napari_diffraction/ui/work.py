@@ -81,7 +81,7 @@ class WorkBar(QWidget):
         Parameters
         ----------
         unit
-            What is counted, in the plural ("patterns").
+            What is counted, in the plural ("patterns"), by steps without a ``unit`` of their own.
         cancel_tip
             Tooltip of Cancel: what becomes of the work done so far.
         """
@@ -168,7 +168,8 @@ class WorkBar(QWidget):
             if self._began is None or self._began[2] != step.total or step.done < self._began[1]:
                 self._began = now, step.done, step.total
             began, first, _ = self._began
-            parts.append(f"{step.done:,} of {step.total:,} {self._unit}")
+            unit = getattr(step, "unit", self._unit)
+            parts.append(f"{step.done:,} of {step.total:,} {unit}")
             if step.done > first:
                 rate = (step.done - first) / (now - began)
                 parts.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s")
