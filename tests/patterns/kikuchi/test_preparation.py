@@ -283,7 +283,6 @@ def test_the_share_of_bands_is_that_of_the_variance(paint: Callable) -> None:
     assert band_share(noise, weight).mean() < 0.01
 
 
-@pytest.mark.xfail(strict=True, reason="is_inverted says no whatever it sees")
 def test_an_inverted_stack_is_known_as_one(clean_patterns: Callable, make_stack: Callable) -> None:
     rng = np.random.default_rng(11)
     dark = 1000 - 100 * clean_patterns(rng.uniform(0, 180, (25, 3)))

@@ -42,9 +42,9 @@ _HALF = half_of_space(6)
 _RATIOS = np.array(sorted({a / b for a in (1, 2, 3, 4) for b in (1, 2, 3, 4)}))
 #: Lattices tried one after the other, log evidence from which on a finer one is
 #: taken, and below which a coarser one is.
-_STEPS, _SPEAKS, _SILENT = 6, 1.5, 0.5
+_STEPS, _SPEAKS, _SILENT = 6, 3.0, 0.5
 #: What the inner structure of bands says for a finer lattice, in parts of what edges say.
-_FINE_STRUCTURE = 0.02
+_FINE_STRUCTURE = 0.03
 #: Bragg angles looked at (degrees), and the rank of vectors.
 _NARROW, _WIDE, _FARTHEST = 0.6, 5.0, 80.0
 #: An edge is looked for at a Bragg angle times these, and compared with the profile at others.
