@@ -30,8 +30,9 @@ from napari_diffraction.crystal.orientation import fibonacci_sphere, rotations_t
 from napari_diffraction.crystal.reduction import cells_alike, primitive_cell
 from napari_diffraction.crystal.reflections import parse_space_group, reflection_table
 from napari_diffraction.crystal.zones import label_zones
+from napari_diffraction.errors import InputError
 from napari_diffraction.indexing.zones.nets import ZoneNet, gauss_change
-from napari_diffraction.indexing.zones.search import find_cells
+from napari_diffraction.indexing.zones.search import CellsFound, find_cells
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.samples import FIGURE_1
 
@@ -189,7 +190,10 @@ def measure(cases: Iterator[tuple[Case, list[ZoneNet]]]) -> dict[str, float | li
     seconds, misses = [], []
     for one, nets in cases:
         start = time.perf_counter()
-        found = finish(find_cells(nets, phases=1))
+        try:
+            found = finish(find_cells(nets, phases=1))
+        except InputError:  # two of three nets are equal within the noise
+            found = CellsFound((), ())
         seconds.append(time.perf_counter() - start)
         symmetry = one.symmetry
         hits = [

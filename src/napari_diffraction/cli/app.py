@@ -542,6 +542,70 @@ def index_(
         print(line)
 
 
+@app.command("unit-cell")
+def unit_cell(
+    inputs: Inputs,
+    output: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="OUT.json",
+            help="What to write: .json, .csv, .cif or a folder for all; may be repeated.",
+        ),
+    ],
+    zones: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT.csv",
+            help="Table of classify; its patterns 2DZone are the zones.",
+            show_default="those that the model zones calls so",
+        ),
+    ] = None,
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(
+            metavar="1/A",
+            min=1e-6,
+            max=1,
+            help="Reciprocal length of a pixel.",
+            show_default="that of the file; else the cell comes up to scale",
+        ),
+    ] = None,
+    wavelength: Annotated[
+        float | None,
+        typer.Option(
+            metavar="A",
+            min=0.005,
+            max=0.1,
+            help="Electron wavelength.",
+            show_default="that of the file",
+        ),
+    ] = None,
+    volume: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="MIN MAX", help="Volume of the primitive cell in A^3.", show_default="any"
+        ),
+    ] = None,
+    dataset: Dataset = None,
+) -> None:
+    """Find the unit cell that explains the zones, with no other knowledge."""
+    from napari_diffraction.cli.unit_cell import (
+        check_outputs,
+        read_zones,
+        solve_stack,
+        write_result,
+    )
+
+    check_outputs(output)
+    stack = _open(inputs, dataset)
+    chosen = None if zones is None else read_zones(zones, len(stack))
+    result = solve_stack(
+        stack, zones=chosen, pixel_size=pixel_size, wavelength=wavelength, volume=volume
+    )
+    for line in write_result(result, output):
+        print(line)
+
+
 @app.command()
 def explain(
     inputs: Inputs,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.indexing.zones.kernel import EPSILON, refine, refine_all, scan
+from napari_diffraction.indexing.zones.kernel import EPSILON, NOTHING, refine, refine_all, scan
 from napari_diffraction.indexing.zones.nets import ZoneNet
 
 FloatArray = NDArray[np.float64]
@@ -165,7 +165,7 @@ def index_nets(metric: FloatArray, nets: Observations) -> Indexed:
         metric, nets.products, nets.inverses, nets.spreads, nets.factors, nets.areas, nets.limit,
         pairs, chi, normal,
     )  # fmt: skip
-    spread = np.asarray(np.linalg.pinv(normal), float) if evidence > -1e8 else np.zeros((6, 6))
+    spread = np.asarray(np.linalg.pinv(normal), float) if evidence > NOTHING else np.zeros((6, 6))
     return Indexed(float(evidence), metric, spread, pairs, chi)
 
 

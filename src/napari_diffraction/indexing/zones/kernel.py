@@ -32,6 +32,8 @@ _EXTINGUISHED = 0.05
 EPSILON = 0.03
 #: Chi squared (of 3) beyond which a net does not take part in a refinement.
 CUT = 20.0
+#: Evidence below this marks a lattice that cannot be, or explains nothing.
+NOTHING = -1e8
 #: Standard uncertainty, relative, by which a component of the metric is held where no net tells.
 _HELD = 0.05
 

@@ -19,7 +19,7 @@ from napari_diffraction.indexing.zones.hypotheses import (
     propose,
     refine_many,
 )
-from napari_diffraction.indexing.zones.kernel import CUT
+from napari_diffraction.indexing.zones.kernel import CUT, NOTHING
 from napari_diffraction.indexing.zones.nets import ZoneNet, distinct, mean_net
 from napari_diffraction.indexing.zones.solution import CellSolution, describe
 from napari_diffraction.progress import Progress
@@ -143,7 +143,9 @@ def _search(
         index_nets(metric, every)
         for metric in _different(evidence[inside], metrics[inside], most)
     ]  # fmt: skip
-    indexed = [one for one in indexed if int((one.chi <= CUT).sum()) >= FEWEST]
+    indexed = [
+        one for one in indexed if one.evidence > NOTHING and int((one.chi <= CUT).sum()) >= FEWEST
+    ]
     indexed.sort(key=lambda one: -one.evidence)
     cells = [describe(one, means, groups) for one in indexed]
     return [
@@ -186,7 +188,7 @@ def _different(evidence: FloatArray, metrics: FloatArray, most: int) -> FloatArr
     cells: list[UnitCell] = []
     last: tuple[float, float] | None = None
     for place in np.argsort(-evidence, kind="stable")[:_LOOKED_AT]:
-        if evidence[place] < -1e8 or len(kept) >= most:
+        if evidence[place] < NOTHING or len(kept) >= most:
             break
         volume = float(1 / np.sqrt(np.linalg.det(metrics[place])))
         now = (float(evidence[place]), volume)

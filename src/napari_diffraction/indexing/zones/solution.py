@@ -7,17 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.crystal.bravais import lattice_choices, probabilities
+from napari_diffraction.crystal.bravais import probabilities
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.reduction import primitive_cell
 from napari_diffraction.crystal.structure import cell_of
 from napari_diffraction.indexing.zones.hypotheses import Indexed
 from napari_diffraction.indexing.zones.kernel import CUT
+from napari_diffraction.indexing.zones.lattices import (
+    PLACES,
+    components,
+    constrained,
+    weigh_lattices,
+)
 from napari_diffraction.indexing.zones.nets import ZoneNet
 
 FloatArray = NDArray[np.float64]
-
-_PLACES = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,10 +115,10 @@ def describe(indexed: Indexed, nets: list[ZoneNet], groups: list[list[int]]) -> 
     reduced = primitive_cell(cell_of(_basis(direct)))
     metric = reduced @ direct @ reduced.T
     spread = _reduced_covariance(indexed, direct, reduced) * max(excess, 1.0)
-    choices = lattice_choices(metric, spread)
+    choices = weigh_lattices(metric, spread)
     choice = choices[0]
     axes = choice.to_conventional.astype(float)
-    symmetric, narrow = _constrained(metric, spread, choice.operations)
+    symmetric, narrow = constrained(metric, spread, choice.operations)
     cell, su, volume_su = _cell_with_su(axes.T, symmetric, narrow)
     su = np.where(np.array(choice.cell_su) == 0, 0.0, su)
     _, niggli_su, _ = _cell_with_su(np.eye(3), metric, spread)
@@ -145,30 +149,12 @@ def describe(indexed: Indexed, nets: list[ZoneNet], groups: list[list[int]]) -> 
 def _reduced_covariance(indexed: Indexed, direct: FloatArray, change: FloatArray) -> FloatArray:
     """Covariance of the direct metric's components after a change of basis."""
     jacobian = np.zeros((6, 6))
-    for column, (i, j) in enumerate(_PLACES):
+    for column, (i, j) in enumerate(PLACES):
         unit = np.zeros((3, 3))
         unit[i, j] = unit[j, i] = 1
         moved = -change @ direct @ unit @ direct @ change.T
-        jacobian[:, column] = [moved[place] for place in _PLACES]
+        jacobian[:, column] = components(moved)
     return np.asarray(jacobian @ indexed.covariance @ jacobian.T)
-
-
-def _constrained(
-    metric: FloatArray, spread: FloatArray, operations: NDArray[np.int64]
-) -> tuple[FloatArray, FloatArray]:
-    """The most likely metric that some rotations leave alone, and its covariance."""
-    mean = np.zeros((6, 6))
-    for column, (i, j) in enumerate(_PLACES):
-        unit = np.zeros((3, 3))
-        unit[i, j] = unit[j, i] = 1
-        moved = np.mean([m.T @ unit @ m for m in operations], axis=0)
-        mean[:, column] = [moved[place] for place in _PLACES]
-    left, values, _ = np.linalg.svd(mean)
-    kept = left[:, values > 1e-8]
-    weight = np.linalg.pinv(spread, rcond=1e-12)
-    inside = np.linalg.inv(kept.T @ weight @ kept)
-    vector = kept @ (inside @ (kept.T @ (weight @ [metric[place] for place in _PLACES])))
-    return _matrix(vector), kept @ inside @ kept.T
 
 
 def _cell_with_su(
@@ -185,7 +171,7 @@ def _cell_with_su(
 
     step = 1e-5 * np.trace(metric) / 3
     jacobian = np.zeros((7, 6))
-    for column, (i, j) in enumerate(_PLACES):
+    for column, (i, j) in enumerate(PLACES):
         unit = np.zeros((3, 3))
         unit[i, j] = unit[j, i] = step
         jacobian[:, column] = (parameters(metric + unit) - parameters(metric - unit)) / (2 * step)
@@ -227,10 +213,3 @@ def _without_divisor(uvw: NDArray[np.int64]) -> tuple[int, int, int]:
 def _pair(hkl: NDArray[np.int64]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     (a, b, c), (d, e, f) = hkl.tolist()
     return (a, b, c), (d, e, f)
-
-
-def _matrix(vector: FloatArray) -> FloatArray:
-    out = np.zeros((3, 3))
-    for (i, j), value in zip(_PLACES, vector, strict=True):
-        out[i, j] = out[j, i] = value
-    return out

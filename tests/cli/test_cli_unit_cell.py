@@ -1,0 +1,152 @@
+"""The command `unit-cell`, from patterns to files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import gemmi
+import numpy as np
+import pandas as pd
+import pytest
+
+from napari_diffraction.cli.app import run
+from napari_diffraction.cli.unit_cell import with_su
+from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.crystal.reduction import cells_alike
+from napari_diffraction.progress import finish
+from napari_diffraction.simulation.conditions import DetectorEffects
+from napari_diffraction.simulation.dataset import simulate_spots
+from napari_diffraction.simulation.files import save_simulated
+from napari_diffraction.simulation.samples import FIGURE_2
+
+KEYS = {
+    "cell", "cell_su", "niggli", "lattice", "lattice_probabilities", "volume", "zones_explained",
+    "zones", "patterns_indexed", "misfit",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Patterns with a calibration, and the table of their classes; zones among others."""
+    folder = tmp_path_factory.mktemp("serial")
+    effects = DetectorEffects(ellipticity=0.03, ellipticity_angle=40, shift_x=0.02)
+    stack = finish(simulate_spots([FIGURE_2], effects=effects, orientations=1500, seed=3))
+    zones = np.flatnonzero(stack.labels["label"] == "2DZone")[:24]
+    chosen = np.concatenate([zones, np.arange(10)])
+    images = stack.images[chosen]
+    np.save(folder / "bare.npy", images)
+    spots = stack.spots.iloc[:0]
+    labels = stack.labels.iloc[chosen].assign(index=np.arange(len(chosen)))
+    small = type(stack)(images, labels, spots, stack.conditions, stack.effects, stack.geometry)
+    save_simulated(small, folder / "run.h5")
+    table = labels[["index", "label"]].copy()
+    table["label"] = ["2DZone"] * len(zones) + ["3DLaueIntersections"] * 10
+    table.to_csv(folder / "run.csv", index=False)
+    return folder / "run.h5", folder / "run.csv"
+
+
+def test_cell_from_sorted_patterns(
+    experiment: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack, table = experiment
+    out = tmp_path / "cell.json"
+    assert run(["unit-cell", str(stack), "--zones", str(table), "--output", str(out)]) == 0
+    said = json.loads(out.read_text())
+    assert said["scale_known"] is True
+    best = said["cells"][0]
+    assert set(best) >= KEYS
+    assert best["lattice"] == "aP"
+    assert cells_alike(UnitCell(*best["niggli"]), FIGURE_2, lengths=0.01, angles=0.6, scale=0.01)
+    assert best["zones_explained"] == len(best["zones"]) >= 20
+    assert all(zone["pattern"] < 24 for zone in best["zones"])
+    assert said["ellipticity"]["stretch"] == pytest.approx(0.03, abs=0.006)
+    lines = capsys.readouterr().out
+    assert "of 24 zones" in lines
+    assert "stretches patterns by" in lines
+
+
+def test_files_of_a_folder_can_be_read(experiment: tuple[Path, Path], tmp_path: Path) -> None:
+    stack, _ = experiment
+    folder = tmp_path / "cells"
+    assert run(["unit-cell", str(stack), "--output", str(folder)]) == 0
+    cells = json.loads((folder / "cells.json").read_text())["cells"]
+    rows = pd.read_csv(folder / "cells.csv")
+    assert len(rows) == len(cells)
+    assert rows.loc[0, "a"] == pytest.approx(cells[0]["cell"][0], rel=1e-4)
+    block = gemmi.cif.read(str(folder / "cells.cif"))[0]
+    lengths = [gemmi.cif.as_number(block.find_value(f"_cell_length_{n}")) for n in "abc"]
+    assert lengths == pytest.approx(cells[0]["cell"][:3], rel=2e-3)
+
+
+def test_without_a_scale_the_cell_comes_up_to_a_factor(
+    experiment: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack, table = experiment
+    out = tmp_path / "cell.json"
+    bare = str(stack.with_name("bare.npy"))
+    assert run(["unit-cell", bare, "--zones", str(table), "--output", str(out)]) == 0
+    said = json.loads(out.read_text())
+    assert said["scale_known"] is False
+    cell = UnitCell(*said["cells"][0]["niggli"])
+    assert cells_alike(cell, FIGURE_2, lengths=0.01, angles=0.6, scale=None)
+    assert "The scale is not known" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--output", "cell.txt"], "must end in .json or .csv or .cif"),
+        (["--output", "cell.json", "--zones", "none.csv"], "no table of classes"),
+        (["--output", "cell.json", "--volume", "900", "100"], "No cell has a volume"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    experiment: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["unit-cell", str(experiment[0]), *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_table_without_zones_or_of_another_stack(
+    experiment: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack, _ = experiment
+    table = tmp_path / "table.csv"
+    for content, message in (
+        ("index,label\n0,NoHit\n", "calls no pattern 2DZone"),
+        ("index,label\n99,2DZone\n", "speaks of pattern 99"),
+        ("a,b\n1,2\n", "no columns index and label"),
+        ("index,label\n0,2DZone\n1,2DZone\n", "needs at least 3"),
+    ):
+        table.write_text(content)
+        out = str(tmp_path / "o.json")
+        assert run(["unit-cell", str(stack), "--zones", str(table), "--output", out]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_patterns_without_nets(
+    patterns: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "o.json")
+    assert run(["unit-cell", str(patterns), "--output", out]) == 2
+    assert "calls no pattern of patterns a zone" in capsys.readouterr().err
+    table = tmp_path / "table.csv"
+    table.write_text("index,label\n0,2DZone\n")
+    assert run(["unit-cell", str(patterns), "--zones", str(table), "--output", out]) == 2
+    assert "shows a net of spots" in capsys.readouterr().err
+
+
+def test_numbers_with_their_uncertainty() -> None:
+    assert with_su(5.6786, 0.0031) == "5.679(3)"
+    assert with_su(5.6786, 0.012) == "5.679(12)"
+    assert with_su(90.0, 0.0) == "90"
+    assert with_su(1234.5, 25.0) == "1234(25)"
