@@ -35,8 +35,8 @@ _EXCLUDED = 0.03
 _LISTED = 24
 #: Beams of a given structure that may show bands.
 _REFLECTORS = 120
-#: Grains with at most so few orientations tell little.
-_FEW = 3
+#: A lattice can be bent to fit fewer grains than this, by so much of its metric.
+_FEW, _BENT = 3, 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +68,9 @@ def crystal_found(
     seen: VisibleLattice,
     voltage: float,
     families: BandFamilies | None = None,
+    *,
+    scale_known: bool = True,
+    grains: int = _FEW,
 ) -> Crystal:
     """Describe a lattice that was found.
 
@@ -85,7 +88,13 @@ def crystal_found(
         In kV: turns Bragg angles into lengths.
     families
         What is seen along its directions.
+    scale_known
+        Whether the voltage is known, and with it the lengths.
+    grains
+        In how many it was seen.
     """
+    if grains < _FEW:
+        covariance = covariance + _BENT**2 * np.eye(6)
     metric = DirectMetric.of(basis, covariance)
     # |g| = 2 sin(theta) / lambda of a reciprocal vector of length 1
     per_unit = 2 * np.sin(np.radians(seen.scale)) / electron_wavelength(voltage)
@@ -108,7 +117,8 @@ def crystal_found(
         cell,
         tuple(lengths_su.tolist()),
         reduced_cell(cell, best.pearson),
-        doubt=_doubt(choices),
+        scale_known=scale_known,
+        doubt=_few(grains) + _doubt(choices),
     )
     if families is not None:
         phase = replace(phase, reflectors=_reflectors(families, to_conventional, seen.scale))
@@ -214,6 +224,14 @@ def _reflectors(
 
 def _leading_positive(hkl: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(hkl if hkl[np.flatnonzero(hkl)[0]] > 0 else -hkl)
+
+
+def _few(grains: int) -> str:
+    """Say that a lattice was seen in few orientations."""
+    if grains >= _FEW:
+        return ""
+    seen = "one orientation" if grains == 1 else f"{grains} orientations"
+    return f"seen in {seen} only, which many lattices can be bent to fit: take it for a guess; "
 
 
 def _doubt(choices: list[LatticeChoice]) -> str:

@@ -30,6 +30,10 @@ FloatArray = NDArray[np.float64]
 VOLTAGE = 20.0
 #: Pattern centre of a usual camera.
 USUAL = (0.5, 0.32, 0.62)
+_NO_VOLTAGE = (
+    f"The voltage is not known: lengths of cells are those at {VOLTAGE:g} kV and proportional to "
+    "the wavelength; give the voltage to know them."
+)
 #: Fewer patterns than this cannot tell a pattern centre.
 _FEW = 3
 
@@ -119,12 +123,14 @@ def index_scan(
         find_phases(bands, known.pc, refine_centre=settings.refine_centre, given=given), 1
     )
     notes = [*preparation.notes]
+    if known.voltage_from == "assumed":
+        notes.append(_NO_VOLTAGE)
     crystals: tuple[Crystal, ...] = ()
     centre, pc_su, gradient = known.pc, np.zeros(3), np.zeros((2, 3))
     if found is None:
         notes.append(_why_none(bands, known))
     else:
-        crystals = given or _described(bands, found, known.voltage)
+        crystals = given or _described(bands, found, known)
         centre, pc_su, gradient = found.fit.pc, found.fit.pc_su, found.fit.gradient
     if known.pc is not None and not settings.refine_centre:
         gradient = known.gradient
@@ -215,17 +221,20 @@ def _centres(middle: FloatArray, gradient: FloatArray, shape: tuple[int, ...]) -
     return np.asarray(middle + offset @ gradient)
 
 
-def _described(bands: GrainBands, found: PhasesFound, voltage: float) -> tuple[Crystal, ...]:
+def _described(bands: GrainBands, found: PhasesFound, known: _Known) -> tuple[Crystal, ...]:
     """Describe the lattices that were found."""
     fit = found.fit
+    grains = [int((fit.phase == number).sum()) for number in range(len(found.seen))]
     return tuple(
         crystal_found(
             f"phase {number + 1}",
             fit.bases[number],
             fit.covariance[number],
             seen,
-            voltage,
+            known.voltage,
             families_of(bands, fit, number, pooled=True),
+            scale_known=known.voltage_from != "assumed",
+            grains=grains[number],
         )
         for number, seen in enumerate(found.seen)
     )
