@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from pathlib import Path
 
 from tutorial_steps import take_tutorial
 from window import PLUGIN, classified, rest, scroll_area_type, take, wait
@@ -100,6 +101,27 @@ def take_phase_map(viewer: object) -> None:
     viewer.reset_view()
     panel.findChild(scroll_area_type()).ensureWidgetVisible(panel.legend)
     take(viewer, "phase_map_panel")
+
+
+def take_indexed_scan(viewer: object) -> None:
+    """Find the phases of a measured scan with nothing given, and look at a pattern's bands."""
+    folder = os.environ.get("NAPARI_DIFFRACTION_REAL")
+    if not folder:
+        print("indexed_scan: set NAPARI_DIFFRACTION_REAL to the folder of measured patterns")
+        return
+    scan = Path(folder) / "ebsd" / "ni_superalloy_64x80x120x120.h5"
+    viewer.open(scan, plugin=PLUGIN)
+    wait(lambda: len(viewer.layers) == 3)
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Phase map")
+    panel.run()
+    wait(lambda: not panel.bar.running)
+    panel.pattern.buttons["flattened"].click()
+    viewer.dims.set_point([0, 1], [44, 30])
+    rest(4)  # the first pattern compiles what flattens it
+    viewer.reset_view()
+    take(viewer, "indexed_scan")
+    panel.findChild(scroll_area_type()).ensureWidgetVisible(panel.indexed.draw)
+    take(viewer, "indexed_point")
 
 
 def take_lesson(viewer: object) -> None:
@@ -196,6 +218,7 @@ PARTS = {
     "tutorial": take_tutorial,
     "peaks": take_peaks,
     "phase_map": take_phase_map,
+    "indexed_scan": take_indexed_scan,
 }
 
 if __name__ == "__main__":
