@@ -20,6 +20,7 @@ exclude_patterns = [
     "_build",
     "accuracy_tables.md",
     "accuracy_bravais_tables.md",
+    "accuracy_indexing_tables.md",
     "accuracy_pictures_tables.md",
 ]
 html_theme = "furo"

@@ -38,6 +38,8 @@ FloatArray = NDArray[np.float64]
 
 #: Phases looked for.
 _PHASES = 6
+#: Fewer patterns than this cannot tell a pattern centre: any lattice can be bent to fit them.
+FEW = 3
 #: Grains whose pictures are looked at for the visible lattice.
 _LOOKED_AT = 24
 #: Grains that a phase needs besides the one that its lattice was made from, and their gain.
@@ -99,7 +101,7 @@ def find_phases(
     """
     free = pc is None or refine_centre
     known = tuple(reciprocal_basis(one.phase.cell, _symmetry(one)) for one in given)
-    if not len(bands):
+    if not len(bands) or (pc is None and len(bands) < FEW):
         return None
     if pc is None:
         solutions = yield from find_centre(bands.lines, bands.weights, known)
@@ -214,14 +216,14 @@ def _seen_lattice(
     seen = visible_lattice(families)
     # bands of the lattice found lie better, and tell more
     for _ in range(_AGAIN):
-        fit = _checked(bands, seen.basis, pc, free_centre, _WORSE * served)
-        if fit is None:
+        better = _checked(bands, seen.basis, pc, free_centre, _WORSE * served)
+        if better is None:
             if good is seen:
                 break
             seen = good
             continue
         good = seen
-        again = visible_lattice(families_of(bands, fit), seen)
+        again = visible_lattice(families_of(bands, better), seen)
         if np.allclose(lattice_shape(again.basis), lattice_shape(seen.basis), rtol=0.03):
             return again
         seen = again

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_diffraction.indexing.candidates import rank_candidates
 from napari_diffraction.indexing.crystals import Crystal, crystal_found, crystal_given
 from napari_diffraction.indexing.grain_bands import GrainBands, grain_bands
-from napari_diffraction.indexing.phases import PhasesFound, families_of, find_phases
+from napari_diffraction.indexing.phases import FEW, PhasesFound, families_of, find_phases
 from napari_diffraction.indexing.points import KnownGrains, Points, index_points, known_grains
 from napari_diffraction.indexing.solution import NOT_INDEXED, IndexedMap, IndexedPhase
 from napari_diffraction.patterns.kikuchi.grains import find_grains
@@ -34,8 +34,6 @@ _NO_VOLTAGE = (
     f"The voltage is not known: lengths of cells are those at {VOLTAGE:g} kV and proportional to "
     "the wavelength; give the voltage to know them."
 )
-#: Fewer patterns than this cannot tell a pattern centre.
-_FEW = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,7 +271,7 @@ def _why_none(bands: GrainBands, known: _Known) -> str:
     """Say why no phase was found."""
     if not len(bands):
         return "No pattern shows bands."
-    if known.pc is None and len(bands) < _FEW:
+    if known.pc is None and len(bands) < FEW:
         return (
             f"{len(bands)} patterns cannot tell the pattern centre: give it (--pc X Y Z), or more "
             "patterns of other orientations."

@@ -459,7 +459,6 @@ def _merit(
         scales = np.linspace(-0.04, 0.04, 33) + np.log(near)
     orders = np.log(np.arange(1, len(_ORDERS) + 1))
     away = (apart[None, :, None] - scales[:, None, None] - orders) / spread[None, :, None]
-    likely = (_ORDERS * np.exp(-0.5 * away**2) / (spread[None, :, None] * 2.507)).sum(axis=2)
     normal = np.exp(-0.5 * away**2) / (spread[None, :, None] * 2.507)
     likely = (_ORDERS * normal).sum(axis=2)
     total = (seen[which] * np.log((1 - _STRAY) * likely + _STRAY * _FLAT)).sum(axis=1)
@@ -478,7 +477,7 @@ def _spanned(families: BandFamilies) -> list[FloatArray]:
     clear = clear[
         np.argsort(-families.edge[clear] * np.minimum(families.half_width[clear] / 1.3, 1))
     ]
-    found: dict[bytes, FloatArray] = {}
+    found: dict[bytes, IntArray] = {}
     for reference in clear[:6]:
         for order in (1, 2, 0.5, 3, 1 / 3):
             scale = families.half_width[reference] / (families.length[first[reference]] * order)

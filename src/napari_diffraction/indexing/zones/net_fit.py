@@ -22,7 +22,7 @@ _BENT_LEAST, _SURE = 16, 4.0
 #: Share of the spots that has to lie on a coarser net.
 _COARSER = 0.97
 #: What tilt, camera and lens do to lengths (relative) and angles (degrees), beside the scatter.
-SYSTEMATIC = (0.0012, 0.08)
+SYSTEMATIC = (0.002, 0.09)
 
 
 @dataclass(frozen=True, eq=False)
