@@ -64,7 +64,7 @@ def scan() -> Scan:
 @pytest.fixture(scope="module")
 def found(scan: Scan) -> IndexedMap:
     """The scan indexed with nothing given."""
-    return finish(index_scan(scan.stack))
+    return finish(index_scan(scan.stack, IndexSettings(voltage=20.0)))
 
 
 def test_a_phase_is_found_with_nothing_given(found: IndexedMap) -> None:
@@ -93,7 +93,7 @@ def test_the_centre_is_found_with_nothing_given(found: IndexedMap) -> None:
     assert found.pattern_centre == pytest.approx(PC, abs=0.01)
     assert found.pattern_centre_from == "found"
     assert 0 < max(found.pattern_centre_su) < 0.01
-    assert (found.voltage, found.voltage_from) == (20.0, "assumed")
+    assert (found.voltage, found.voltage_from) == (20.0, "given")
 
 
 def test_every_pattern_is_oriented_with_nothing_given(scan: Scan, found: IndexedMap) -> None:

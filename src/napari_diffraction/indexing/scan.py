@@ -152,7 +152,7 @@ def index_scan(
         done=points.done,
         pattern_centre=_three(middle),
         pattern_centre_su=_three(pc_su),
-        pattern_centre_from=known.pc_from if not settings.refine_centre else "found",
+        pattern_centre_from=_centre_from(known, settings, bool(crystals)),
         pc_gradient=gradient,
         voltage=known.voltage,
         voltage_from=known.voltage_from,
@@ -163,6 +163,13 @@ def index_scan(
         about={"settings": _settings_told(settings)},
         frame_shape=stack.frame_shape,
     )
+
+
+def _centre_from(known: _Known, settings: IndexSettings, found: bool) -> str:
+    """Where the pattern centre is from; that of a usual camera is assumed where none was found."""
+    if known.pc is None:
+        return "found" if found else "assumed"
+    return "found" if settings.refine_centre and found else known.pc_from
 
 
 def _three(values: FloatArray) -> tuple[float, float, float]:

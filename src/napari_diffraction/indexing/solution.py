@@ -157,7 +157,7 @@ class IndexedMap:
     pattern_centre_su
         Standard uncertainties; 0 where it was given.
     pattern_centre_from
-        "file", "given" or "found".
+        "file", "given" or "found"; "assumed" where no phase was found.
     pc_gradient : ndarray of float64, (2, 3)
         Change of the centre per row and per column of the scan; zeros where drift does not matter.
     voltage
