@@ -27,8 +27,9 @@ FLOOR = 0.008
 _RANGE = 2.0
 #: Operations that change the metric by more than this (of its mean diagonal) are not looked at.
 _FARTHEST = 0.12
-#: Components of a symmetric matrix, and what makes their squares sum up as the matrix's do.
-_PLACES = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+#: Components of a symmetric matrix, in the order of all covariances, and what makes their squares
+#: sum up as the matrix's do.
+PLACES = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 _WEIGHTS = np.array([1, 1, 1, 2, 2, 2]) ** 0.5
 
 
@@ -123,12 +124,12 @@ def probabilities(choices: list[LatticeChoice]) -> dict[str, float]:
 
 
 def _vector(metric: FloatArray) -> FloatArray:
-    return np.array([metric[place] for place in _PLACES]) * _WEIGHTS
+    return np.array([metric[place] for place in PLACES]) * _WEIGHTS
 
 
 def _matrix(vector: FloatArray) -> FloatArray:
     out = np.zeros((3, 3))
-    for (i, j), value in zip(_PLACES, vector / _WEIGHTS, strict=True):
+    for (i, j), value in zip(PLACES, vector / _WEIGHTS, strict=True):
         out[i, j] = out[j, i] = value
     return out
 
@@ -263,7 +264,9 @@ def _conventional(
     operations: NDArray[np.int64], metric: FloatArray
 ) -> tuple[str, NDArray[np.int64]]:
     """Pearson letters and conventional axes of a lattice with some operations and no more."""
-    lower = np.linalg.cholesky(_generic(operations, metric)).T  # columns: primitive vectors
+    # the tolerance is a length, so that the volume must always be the same
+    unit = np.cbrt(np.linalg.det(metric))
+    lower = np.linalg.cholesky(_generic(operations, metric / unit)).T  # columns: primitive vectors
     dataset = spglib.get_symmetry_dataset((lower.T, [[0.0, 0.0, 0.0]], [1]), symprec=1e-4)
     if dataset is None:
         return "aP", np.eye(3, dtype=np.int64)

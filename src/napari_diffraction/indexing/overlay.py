@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_diffraction.crystal.reflectors import reflectors
 from napari_diffraction.crystal.symmetry import proper_rotations
+from napari_diffraction.patterns.kikuchi.screen import clipped, pixels
 
 if TYPE_CHECKING:
     from napari_diffraction.indexing.solution import IndexedMap, IndexedPhase
@@ -79,7 +80,7 @@ def solution_drawing(
     pc = indexed.centre_at(index)
     hkl = planes(phase)
     normals = hkl @ phase.cell.reciprocal_basis @ to_detector.T
-    ends, crosses = _clipped(normals, pc, shape)
+    ends, crosses = clipped(normals, pc, shape)
     length = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)
     drawn = np.flatnonzero(crosses & (length > _SHORTEST * min(shape)))[:count]
     uvw, position = _zone_axes(phase, hkl[drawn], to_detector, pc, shape, axes)
@@ -148,7 +149,7 @@ def _zone_axes(
     length = np.linalg.norm(directions, axis=1)
     ahead = directions[:, 2] > 0.1 * length
     uvw, directions, length = uvw[ahead], directions[ahead], length[ahead]
-    position = _pixels(directions[:, :2] / directions[:, 2:], pc, shape)
+    position = pixels(directions[:, :2] / directions[:, 2:], pc, shape)
     inside = np.all((position > 0) & (position < np.array(shape) - 1), axis=1)
     meet = np.count_nonzero(uvw @ hkl.T == 0, axis=1)
     kept: list[int] = []
@@ -160,32 +161,3 @@ def _zone_axes(
             if not kept or away.min() > _CROWDED * min(shape):
                 kept.append(int(place))
     return uvw[kept], position[kept]
-
-
-def _pixels(
-    gnomonic: FloatArray, pc: tuple[float, float, float], shape: tuple[int, int]
-) -> FloatArray:
-    """Row and column of points (..., 2), x to the right and y up, at distance 1."""
-    h, w = shape
-    column = gnomonic[..., 0] * pc[2] * h + pc[0] * w - 0.5
-    row = pc[1] * h - gnomonic[..., 1] * pc[2] * h - 0.5
-    return np.stack([row, column], axis=-1)
-
-
-def _clipped(
-    normals: FloatArray, pc: tuple[float, float, float], shape: tuple[int, int]
-) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Ends, (m, 2, 2), of the lines ``normal . (x, y, 1) = 0`` in the frame; whether they meet it.
-
-    A line is followed from the foot of its perpendicular to where it leaves the four sides.
-    """
-    across = np.hypot(normals[:, 0], normals[:, 1])
-    unit = normals / np.maximum(across, 1e-9)[:, None]
-    foot = _pixels(-unit[:, 2:] * unit[:, :2], pc, shape)
-    way = np.stack([-unit[:, 0], -unit[:, 1]], axis=1)  # rows run down: (row, column) along it
-    way[np.abs(way) < 1e-9] = 1e-9
-    sides = np.stack([np.zeros(2) - 0.5, np.array(shape) - 0.5])
-    reach = (sides[:, None] - foot) / way  # (side, line, axis)
-    low, high = reach.min(axis=0).max(axis=1), reach.max(axis=0).min(axis=1)
-    ends = foot[:, None] + np.stack([low, high], axis=1)[..., None] * way[:, None]
-    return ends, (low < high) & (across > 1e-6)

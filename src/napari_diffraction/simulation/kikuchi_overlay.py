@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_diffraction.crystal.reflectors import reflectors
+from napari_diffraction.patterns.kikuchi.screen import clipped, pixels
 
 if TYPE_CHECKING:
     from napari_diffraction.crystal.structure import Structure
@@ -52,10 +53,8 @@ def band_lines(
         planes.setdefault(tuple(strongest.hkl[i] // orders[i]), int(i))
     chosen = sorted(planes.values())
     normals = strongest.normal[chosen] @ np.asarray(rotation, dtype=float)
-    found = [_clipped(normal, np.asarray(pc, dtype=float), shape) for normal in normals]
-    kept = [i for i, ends in enumerate(found) if ends is not None]
-    ends = np.array([found[i] for i in kept], dtype=float).reshape(-1, 2, 2)
-    return strongest.hkl[np.array(chosen, dtype=int)[kept]], ends
+    ends, crosses = clipped(normals, np.asarray(pc, dtype=float).tolist(), shape)
+    return strongest.hkl[np.array(chosen, dtype=int)[crosses]], ends[crosses]
 
 
 def zone_axes(
@@ -88,36 +87,10 @@ def zone_axes(
     directions = uvw @ structure.cell.basis @ np.asarray(rotation, dtype=float)
     ahead = directions[:, 2] > 1e-3 * np.linalg.norm(directions, axis=1)
     uvw, directions = uvw[ahead], directions[ahead]
-    position = _pixels(directions[:, :2] / directions[:, 2:], np.asarray(pc, dtype=float), shape)
+    position = pixels(
+        directions[:, :2] / directions[:, 2:], np.asarray(pc, dtype=float).tolist(), shape
+    )
     inside = np.all((position > -0.5) & (position < np.array(shape) - 0.5), axis=1)
     length = np.where(inside, np.linalg.norm(directions, axis=1), np.inf)
     chosen = np.argsort(length, kind="stable")[: min(count, int(inside.sum()))]
     return uvw[chosen].astype(np.int32), position[chosen]
-
-
-def _pixels(gnomonic: FloatArray, pc: FloatArray, shape: tuple[int, int]) -> FloatArray:
-    """Row and column of points (..., 2), x to the right and y up, at distance 1."""
-    h, w = shape
-    column = gnomonic[..., 0] * pc[2] * h + pc[0] * w - 0.5
-    row = pc[1] * h - gnomonic[..., 1] * pc[2] * h - 0.5
-    return np.stack([row, column], axis=-1)
-
-
-def _clipped(normal: FloatArray, pc: FloatArray, shape: tuple[int, int]) -> Any:
-    """Ends of the line ``normal . (x, y, 1) = 0`` within the frame; ``None`` where it misses it."""
-    squared = normal[0] ** 2 + normal[1] ** 2
-    if squared < 1e-12:
-        return None
-    foot = -normal[2] / squared * normal[:2]
-    along = np.array([-normal[1], normal[0]]) / np.sqrt(squared)
-    start, step = _pixels(foot, pc, shape), _pixels(foot + along, pc, shape)
-    step = step - start
-    low, high = -np.inf, np.inf
-    for place, way, size in zip(start, step, shape, strict=True):
-        if abs(way) < 1e-9:
-            if not -0.5 <= place <= size - 0.5:
-                return None
-            continue
-        ends = sorted(((-0.5 - place) / way, (size - 0.5 - place) / way))
-        low, high = max(low, ends[0]), min(high, ends[1])
-    return np.array([start + low * step, start + high * step]) if low < high else None

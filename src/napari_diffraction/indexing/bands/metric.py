@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_diffraction.crystal.bravais import PLACES
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.reduction import primitive_cell
 from napari_diffraction.indexing.bands.four_bands import reduced
@@ -14,7 +15,6 @@ from napari_diffraction.indexing.bands.four_bands import reduced
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_PLACES = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 #: Voronoi's vectors of a lattice in the first three of an obtuse superbase, rows.
 _VORONOI = np.array(
     [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], dtype=np.int64
@@ -67,11 +67,11 @@ class DirectMetric:
         # G = (G*)^-1, so that dG = -G dG* G
         metric = dual.T @ dual
         jacobian = np.zeros((6, 6))
-        for column, (i, j) in enumerate(_PLACES):
+        for column, (i, j) in enumerate(PLACES):
             unit = np.zeros((3, 3))
             unit[i, j] = unit[j, i] = 1
             moved = -change.T @ metric @ unit @ metric @ change
-            jacobian[:, column] = [moved[place] for place in _PLACES]
+            jacobian[:, column] = [moved[place] for place in PLACES]
         return cls(axes, change, axes.T @ axes, jacobian @ covariance @ jacobian.T)
 
     def outside(self, operations: IntArray) -> IntArray:
@@ -110,5 +110,5 @@ def symmetric(basis: FloatArray, direct: DirectMetric, metric: FloatArray) -> Fl
     """
     wanted = np.linalg.cholesky(metric).T  # columns: direct vectors in some frame
     left, _, right = np.linalg.svd(direct.axes @ np.linalg.inv(wanted))
-    axes = left @ right @ wanted
+    axes = left @ right @ wanted  # of either hand, as the basis is
     return np.asarray(np.linalg.inv(axes @ np.linalg.inv(direct.change)).T)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_diffraction.crystal.bravais import PLACES
 from napari_diffraction.indexing.bands.directions import Directions
 from napari_diffraction.indexing.bands.orientation import Matches
 from napari_diffraction.patterns.kikuchi.bands import Lines, plane_vectors
@@ -292,9 +293,8 @@ def _metric_covariance(
     """Covariance of the metric B^T B (11, 22, 33, 23, 13, 12)."""
     if not free:
         return np.zeros((6, 6))
-    pairs = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
     jacobian = np.zeros((6, 9))
-    for row, (j, k) in enumerate(pairs):
+    for row, (j, k) in enumerate(PLACES):
         for i in range(3):
             jacobian[row, 3 * i + j] += basis[i, k]
             jacobian[row, 3 * i + k] += basis[i, j]

@@ -13,12 +13,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.crystal.bravais import LatticeChoice, lattice_choices
+from napari_diffraction.crystal.bravais import PLACES, LatticeChoice, lattice_choices
 from napari_diffraction.crystal.structure import cell_of
 
 FloatArray = NDArray[np.float64]
 
-PLACES = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 #: Components of a metric of volume 1 are not known better than this.
 _FLOOR = 0.0007
 #: Range in which a free component of such a metric may lie.

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.crystal.bravais import probabilities
+from napari_diffraction.crystal.bravais import PLACES, probabilities
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.reduction import primitive_cell
 from napari_diffraction.crystal.structure import cell_of
 from napari_diffraction.indexing.zones.hypotheses import Indexed
 from napari_diffraction.indexing.zones.kernel import CUT
 from napari_diffraction.indexing.zones.lattices import (
-    PLACES,
     components,
     constrained,
     weigh_lattices,

@@ -28,6 +28,8 @@ Floats = NDArray[np.float32]
 STEP, SPAN = 0.2, 8.0
 #: Angles of the values of a profile in degrees.
 ANGLES = STEP * np.arange(round(SPAN / STEP) + 1)
+_LAST = len(ANGLES) - 1
+_FARTHEST = math.sin(math.radians(SPAN))
 #: Pixels of noise that a value is held at zero by.
 _STIFFNESS = 20.0
 _SWEEPS = 3
@@ -125,13 +127,21 @@ def band_profiles(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _place(normal: Any, x: float, y: float, far: float) -> Any:
+    """Step of a profile at a point of the screen, -1 beyond its end, and how far on the next is."""
+    sine = abs(normal[0] * x + normal[1] * y + normal[2]) * far
+    if sine >= _FARTHEST:
+        return -1, 0.0
+    place = sine * (1 + sine * sine / 6) / math.radians(STEP)
+    low = int(place)
+    return (low, place - low) if low < _LAST else (-1, 0.0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _sums(pictures: Any, weight: Any, normals: Any, centres: Any) -> Any:
     """Sums of intensities and of pixels by the angle to the planes of one family."""
-    last = round(SPAN / STEP)
-    total, area = np.zeros(last + 1), np.zeros(last + 1)
+    total, area = np.zeros(_LAST + 1), np.zeros(_LAST + 1)
     h, w = weight.shape
-    step = math.radians(STEP)
-    limit = math.sin(last * step)
     for i in range(len(pictures)):
         distance = centres[i, 2] * h
         for row in range(h):
@@ -142,14 +152,9 @@ def _sums(pictures: Any, weight: Any, normals: Any, centres: Any) -> Any:
                 x = ((column + 0.5) - centres[i, 0] * w) / distance
                 far = 1 / math.sqrt(1 + x * x + y * y)
                 for k in range(normals.shape[1]):
-                    sine = abs(normals[i, k, 0] * x + normals[i, k, 1] * y + normals[i, k, 2]) * far
-                    if sine >= limit:
+                    low, part = _place(normals[i, k], x, y, far)
+                    if low < 0:
                         continue
-                    place = sine * (1 + sine * sine / 6) / step
-                    low = int(place)
-                    if low >= last:
-                        continue
-                    part = place - low
                     value = pictures[i, row, column]
                     total[low] += (1 - part) * value
                     area[low] += 1 - part
@@ -161,10 +166,7 @@ def _sums(pictures: Any, weight: Any, normals: Any, centres: Any) -> Any:
 @njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _take(pictures: Any, weight: Any, normals: Any, centres: Any, profile: Any) -> None:
     """Take the bands of one family off pictures."""
-    last = len(profile) - 1
     h, w = weight.shape
-    step = math.radians(STEP)
-    limit = math.sin(last * step)
     for i in range(len(pictures)):
         distance = centres[i, 2] * h
         for row in range(h):
@@ -175,14 +177,9 @@ def _take(pictures: Any, weight: Any, normals: Any, centres: Any, profile: Any) 
                 x = ((column + 0.5) - centres[i, 0] * w) / distance
                 far = 1 / math.sqrt(1 + x * x + y * y)
                 for k in range(normals.shape[1]):
-                    sine = abs(normals[i, k, 0] * x + normals[i, k, 1] * y + normals[i, k, 2]) * far
-                    if sine >= limit:
+                    low, part = _place(normals[i, k], x, y, far)
+                    if low < 0:
                         continue
-                    place = sine * (1 + sine * sine / 6) / step
-                    low = int(place)
-                    if low >= last:
-                        continue
-                    part = place - low
                     pictures[i, row, column] -= np.float32(
                         (1 - part) * profile[low] + part * profile[low + 1]
                     )
