@@ -2,6 +2,7 @@
 
     python benchmarks/unit_cell_accuracy.py --output benchmarks/figures/unit_cell.json
     python benchmarks/unit_cell_accuracy.py --only random --cells 20
+    python benchmarks/unit_cell_accuracy.py --only end_to_end --patterns 3000 --resume
 
 Zones are drawn as an experiment shows them: patterns of 3,000 even orientations are simulated
 (0.0251 A, 1 A, excitation error 0.01 1/A), and different zones among the strict ones are drawn,
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +43,7 @@ from napari_diffraction.progress import finish
 from napari_diffraction.simulation.conditions import realistic_conditions, realistic_effects
 from napari_diffraction.simulation.dataset import simulate_spots
 from napari_diffraction.simulation.samples import FIGURE_1, ORDINARY_CAMERA, ORDINARY_CONDITIONS
+from unit_cell_end_to_end import end_to_end
 
 SEED = 71_001
 LENGTH, ANGLE = 0.005, 0.3
@@ -286,10 +289,13 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path)
-    parser.add_argument("--only", choices=sorted([*PARTS, "nets"]))
+    parser.add_argument("--only", choices=sorted([*PARTS, "nets", "end_to_end"]))
     parser.add_argument("--cells", type=int, default=100)
+    parser.add_argument("--patterns", type=int, default=3000, help="of each end-to-end run")
+    parser.add_argument("--experiment", help="part of the name of the end-to-end runs wanted")
+    parser.add_argument("--resume", action="store_true", help="keep finished end-to-end runs")
     arguments = parser.parse_args()
-    figures: dict[str, dict[str, float | list[int]]] = {}
+    figures: dict[str, dict[str, Any]] = {}
     if arguments.output and arguments.output.exists():
         figures = json.loads(arguments.output.read_text(encoding="utf-8"))
     for part, make in PARTS.items():
@@ -301,9 +307,19 @@ def main() -> None:
         for name, ordinary in (("nets, sample camera", True), ("nets, all cameras", False)):
             figures[name] = fitted_nets(max(arguments.cells // 4, 2), ordinary=ordinary)
             print(name, figures[name], flush=True)
+    if arguments.only in (None, "end_to_end"):
+        known = figures if arguments.resume else {}
+        for name, one in end_to_end(arguments.patterns, known, arguments.experiment):
+            figures[name] = one
+            print(name, one, flush=True)
+            write(figures, arguments.output)
     figures["machine"] = {"cores": os.cpu_count() or 1}
-    if arguments.output:
-        arguments.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    write(figures, arguments.output)
+
+
+def write(figures: dict[str, dict[str, Any]], path: Path | None) -> None:
+    if path is not None:
+        path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
