@@ -55,10 +55,15 @@ def nets_of_patterns(spots: Mapping[int, pd.DataFrame]) -> PatternNets:
         By the number of the pattern, tables with a row a spot: ``x`` and ``y`` in pixels, and on
         the dominant net ``zonal``, ``h``, ``k``.
     """
-    fits = {}
-    for pattern, table in spots.items():
-        zonal = table["zonal"].to_numpy(bool)
-        fit = fit_net(table[["x", "y"]].to_numpy(float), table[["h", "k"]].to_numpy(int), zonal)
-        if fit is not None:
-            fits[pattern] = fit
+    found = {pattern: fit_of_spots(table) for pattern, table in spots.items()}
+    fits = {pattern: fit for pattern, fit in found.items() if fit is not None}
     return PatternNets(fits, find_ellipse([np.asarray(fit.basis) for fit in fits.values()]))
+
+
+def fit_of_spots(table: pd.DataFrame) -> NetFit | None:
+    """Fit the net of one zone; ``None`` where its spots, a table as above, span none."""
+    return fit_net(
+        table[["x", "y"]].to_numpy(float),
+        table[["h", "k"]].to_numpy(int),
+        table["zonal"].to_numpy(bool),
+    )
