@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from napari_diffraction.cli.app import run
-from napari_diffraction.cli.unit_cell import with_su
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.reduction import cells_alike
 from napari_diffraction.progress import finish
@@ -143,10 +142,3 @@ def test_patterns_without_nets(
     table.write_text("index,label\n0,2DZone\n")
     assert run(["unit-cell", str(patterns), "--zones", str(table), "--output", out]) == 2
     assert "shows a net of spots" in capsys.readouterr().err
-
-
-def test_numbers_with_their_uncertainty() -> None:
-    assert with_su(5.6786, 0.0031) == "5.679(3)"
-    assert with_su(5.6786, 0.012) == "5.679(12)"
-    assert with_su(90.0, 0.0) == "90"
-    assert with_su(1234.5, 25.0) == "1234(25)"

@@ -1,0 +1,144 @@
+"""Files with unit cells: JSON with all that is known, a table, and CIF."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from napari_diffraction.analysis.indexed_words import with_su
+from napari_diffraction.analysis.unit_cells import CellResult
+from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
+from napari_diffraction.files import replacing
+from napari_diffraction.indexing.zones.solution import CellSolution
+
+_NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
+
+
+def _json(result: CellResult) -> str:
+    def one(cell: CellSolution, phase: int) -> dict[str, Any]:
+        return {
+            "cell": [round(float(value), 6) for value in cell.cell.parameters],
+            "cell_su": [round(float(value), 6) for value in cell.cell_su],
+            "niggli": [round(float(value), 6) for value in cell.niggli.parameters],
+            "niggli_su": [round(float(value), 6) for value in cell.niggli_su],
+            "lattice": cell.lattice,
+            "lattice_probabilities": {
+                name: round(value, 6) for name, value in cell.lattice_probabilities.items()
+            },
+            "volume": round(cell.volume, 4),
+            "volume_su": round(cell.volume_su, 4),
+            "zones_explained": cell.zones_explained,
+            "zones": [
+                {
+                    "pattern": result.patterns[zone.net],
+                    "uvw": list(zone.uvw),
+                    "hkl": [list(vector) for vector in zone.hkl],
+                    "misfit": round(zone.misfit, 6),
+                }
+                for zone in cell.zones
+            ],
+            "patterns_indexed": None,
+            "misfit": round(cell.misfit, 6),
+            "evidence": round(cell.evidence, 3),
+            "supercell_of": cell.supercell_of,
+            "phase": phase,
+        }
+
+    ellipse = result.nets.ellipse
+    nets = result.nets.nets(result.pixel_size)
+    document = {
+        "software": f"napari-diffraction {version('napari-diffraction')}",
+        "source": result.source,
+        "scale_known": result.scale_known,
+        "pixel_size": result.pixel_size if result.scale_known else None,
+        "wavelength": result.wavelength,
+        "ellipticity": None
+        if ellipse is None
+        else {"stretch": round(ellipse.stretch, 5), "angle": round(ellipse.angle, 2)},
+        "cells": [
+            one(cell, number)
+            for number, phase in enumerate(result.found.phases, 1)
+            for cell in phase
+        ],
+        "nets": [
+            {
+                "pattern": pattern,
+                "lengths": [round(net.first, 6), round(net.second, 6)],
+                "angle": round(net.angle, 3),
+                "su": [round(float(value), 6) for value in net.su],
+            }
+            for pattern, net in zip(result.patterns, nets, strict=True)
+        ],
+        "left_over": [result.patterns[i] for i in result.found.left_over],
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def _csv(result: CellResult) -> str:
+    rows = []
+    for number, phase in enumerate(result.found.phases, 1):
+        for cell in phase:
+            row: dict[str, Any] = {"phase": number}
+            row |= dict(zip(_NAMES, cell.cell.parameters, strict=True))
+            row |= {f"{name}_su": su for name, su in zip(_NAMES, cell.cell_su, strict=True)}
+            row |= {
+                "lattice": cell.lattice,
+                "probability": cell.lattice_probabilities[cell.lattice],
+                "volume": cell.volume,
+                "zones_explained": cell.zones_explained,
+                "misfit": cell.misfit,
+                "scale_known": result.scale_known,
+            }
+            rows.append(row)
+    return str(pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
+
+
+def _cif(result: CellResult) -> str:
+    scale = "" if result.scale_known else "# The scale is not known.\n"
+    blocks = []
+    for number, phase in enumerate(result.found.phases, 1):
+        for place, cell in enumerate(phase, 1):
+            system = BRAVAIS_LATTICES[cell.lattice].system
+            lines = [
+                f"data_phase_{number}_cell_{place}",
+                f"_space_group_crystal_system {system}",
+                f"_cell_volume {with_su(cell.volume, cell.volume_su)}",
+            ]
+            tags = [f"length_{n}" for n in "abc"] + [f"angle_{n}" for n in _NAMES[3:]]
+            lines += [
+                f"_cell_{tag} {with_su(value, su)}"
+                for tag, value, su in zip(tags, cell.cell.parameters, cell.cell_su, strict=True)
+            ]
+            blocks.append("\n".join(lines))
+    return scale + "\n\n".join(blocks) + "\n"
+
+
+#: What writes each kind of file.
+WRITERS: dict[str, Callable[[CellResult], str]] = {".json": _json, ".csv": _csv, ".cif": _cif}
+
+
+def write_cells(result: CellResult, outputs: Sequence[Path]) -> list[Path]:
+    """Write files, or all of them into a folder; the end of a name says what.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+    """
+    written = []
+    for output in outputs:
+        if output.suffix:
+            paths = [output]
+        else:
+            output.mkdir(exist_ok=True)
+            paths = [output / f"cells{suffix}" for suffix in WRITERS]
+        for path in paths:
+            with replacing(path) as temporary:
+                temporary.write_text(WRITERS[path.suffix.lower()](result), encoding="utf-8")
+            written.append(path)
+    return written

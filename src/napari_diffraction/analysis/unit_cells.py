@@ -1,0 +1,141 @@
+"""Unit cells of a stack: the search from nets to cells, its result, and what it says in words."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_diffraction.analysis.indexed_words import with_su
+from napari_diffraction.errors import InputError
+from napari_diffraction.indexing.zones.pattern_nets import PatternNets
+from napari_diffraction.indexing.zones.search import CellsFound, find_cells
+from napari_diffraction.indexing.zones.solution import CellSolution
+from napari_diffraction.progress import Progress
+
+#: Root of the area of the smallest net, in 1/A, where the scale is not known.
+_ANY_SCALE = 0.09
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """Unit cells of a stack, with all that led to them.
+
+    Attributes
+    ----------
+    source
+        Name of the stack.
+    nets
+        Nets of the zones.
+    found
+        Cells.
+    patterns
+        Number of the pattern of each net.
+    pixel_size
+        In 1/A, or what stands for it.
+    scale_known
+        Whether it is more than a guess.
+    wavelength
+        In A.
+    """
+
+    source: str
+    nets: PatternNets
+    found: CellsFound
+    patterns: list[int]
+    pixel_size: float
+    scale_known: bool
+    wavelength: float | None
+
+
+def search_cells(
+    source: str,
+    nets: PatternNets,
+    *,
+    pixel_size: float | None,
+    wavelength: float | None = None,
+    volume: tuple[float, float] | None = None,
+) -> Generator[Progress, None, CellResult]:
+    """Find the unit cells that explain the nets of a stack.
+
+    Parameters
+    ----------
+    source
+        Name of the stack.
+    nets
+        Its nets.
+    pixel_size
+        In 1/A; ``None``: not known, and cells come out up to a common factor of all lengths.
+    wavelength
+        In A; kept with the result.
+    volume
+        Least and greatest volume of the primitive cell in A^3.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    CellResult
+
+    Raises
+    ------
+    InputError
+        There is no net, too few are different, or a volume is given without a scale.
+    """
+    if volume is not None and pixel_size is None:
+        raise InputError(
+            "A range of volumes means nothing without a scale: give the pixel size as well "
+            "(--pixel-size)."
+        )
+    if not nets.fits:
+        raise InputError(
+            f"No zone of {source} shows a net of spots: without nets no cell can be found."
+        )
+    known = pixel_size is not None
+    if pixel_size is None:
+        areas = [abs(float(np.linalg.det(fit.basis))) for fit in nets.fits.values()]
+        pixel_size = _ANY_SCALE / min(areas) ** 0.5
+    found = yield from find_cells(nets.nets(pixel_size), volume)
+    return CellResult(source, nets, found, sorted(nets.fits), pixel_size, known, wavelength)
+
+
+def summary(result: CellResult) -> list[str]:
+    """Say what was found, in lines for a person."""
+    nets = len(result.patterns)
+    lines = [f"Nets: {nets} patterns."]
+    if result.nets.ellipse is not None:
+        ellipse = result.nets.ellipse
+        lines.append(
+            f"The camera stretches patterns by {ellipse.stretch:.1%} along {ellipse.angle:.0f} "
+            "degrees, which is taken off."
+        )
+    if not result.scale_known:
+        lines.append(
+            "The scale is not known: cells are right but for a common factor of all lengths; give "
+            "--pixel-size."
+        )
+    if not result.found.phases:
+        lines.append("No cell explains three different nets: sort out more zones.")
+    for number, phase in enumerate(result.found.phases, 1):
+        for place, cell in enumerate(phase[:3]):
+            name = f"Phase {number}" if place == 0 else "  or"
+            lines.append(f"{name}: {cell_words(cell, nets)}")
+    if result.found.phases and result.found.left_over:
+        lines.append(f"Not explained: {len(result.found.left_over)} nets.")
+    return lines
+
+
+def cell_words(cell: CellSolution, nets: int) -> str:
+    """Say of a cell all that speaks for it, in a line; ``nets`` is the number of all nets."""
+    numbers = " ".join(
+        with_su(value, su) for value, su in zip(cell.cell.parameters, cell.cell_su, strict=True)
+    )
+    probability = cell.lattice_probabilities[cell.lattice]
+    return (
+        f"{numbers}, {cell.lattice} ({probability:.0%}), volume {cell.volume:.0f}, "
+        f"{cell.zones_explained} of {nets} zones, misfit {cell.misfit:.2%}"
+        + ("" if cell.supercell_of is None else ", a multiple of a better cell")
+    )
