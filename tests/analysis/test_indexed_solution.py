@@ -79,6 +79,17 @@ def test_provenance_does_not_say_twice_what_the_solution_says(indexed):
     assert facts["about"]["settings"] == {"patterns": 48}
 
 
+def test_a_centre_that_nobody_knows_is_not_told(make_indexed):
+    told = solution(make_indexed(pattern_centre_from="assumed"))
+    assert told["pattern_centre"] is None
+    assert told["pattern_centre_from"] is None
+    assert told["pattern_centre_su"] is None
+    for known in ("file", "given", "found"):
+        told = solution(make_indexed(pattern_centre_from=known))
+        assert told["pattern_centre"] == [0.5, 0.3, 0.6]
+        assert told["pattern_centre_from"] == known
+
+
 def test_a_table_has_its_columns_and_rows_of_what_was_done(make_indexed):
     done = np.zeros(48, bool)
     done[[3, 20, 47]] = True

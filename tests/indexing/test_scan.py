@@ -20,6 +20,7 @@ from napari_diffraction.crystal.symmetry import disorientation
 from napari_diffraction.errors import InputError
 from napari_diffraction.indexing.scan import IndexSettings, index_scan
 from napari_diffraction.indexing.solution import IndexedMap
+from napari_diffraction.patterns.kikuchi import reading
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.kikuchi import KikuchiConditions, simulate_kikuchi
@@ -207,6 +208,49 @@ def test_work_can_be_broken_off(scan: Scan, steps: int) -> None:
     work.close()
     with pytest.raises(StopIteration):
         next(work)
+
+
+def test_what_is_done_when_work_is_broken_off_is_a_solution(
+    scan: Scan, found: IndexedMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_AT_A_TIME", 48)
+    work = index_scan(scan.stack, IndexSettings(voltage=20.0))
+    step = next(work)
+    while step.so_far is None:
+        step = next(work)
+    # centre and phases are told before any pattern is indexed
+    first = step.so_far()
+    assert not first.done.any()
+    assert [phase.lattice for phase in first.phases] == ["cF"]
+    assert first.phases[0].candidates[0].name == "Ni"
+    assert first.pattern_centre == pytest.approx(found.pattern_centre, abs=0.002)
+    step = next(work)
+    part = step.so_far()
+    next(work)
+    work.close()
+    assert not part.finished
+    assert np.flatnonzero(part.done).tolist() == list(range(48))  # the next step changed nothing
+    assert (part.phase[48:] == -1).all()
+    assert np.isnan(part.rotation[48:]).all()
+    np.testing.assert_array_equal(part.phase[:48], found.phase[:48])
+    assert (part.phases[0].patterns, part.phases[0].share) == (48, 1.0)
+    assert part.phases[0].misfit_deg < 0.6
+    assert step.so_far().done.sum() == 96
+    assert found.finished
+
+
+def test_the_second_best_answer_is_another_one(scan: Scan, found: IndexedMap) -> None:
+    second = found.second
+    there = second.phase >= 0
+    assert there.mean() > 0.9
+    away = disorientation(second.rotation[there], found.rotation[there], "cF", NICKEL.cell)
+    assert away.min() > 5
+    assert ((second.share[there] > 0) & (second.share[there] <= 1)).all()
+    # whose share of the bands is what the confidence lacks to 1, unless chance explains more
+    assert (found.confidence <= 1 - second.share + 1e-5).all()
+    both = finish(index_scan(scan.part(6).stack, IndexSettings(pc=PC, phases=(NICKEL, TITANIUM))))
+    assert {phase.name for phase in both.phases} == {"Ni"}
+    assert (both.second.phase < len(both.phases)).all()
 
 
 def test_a_given_phase_without_reflections_is_refused(scan: Scan) -> None:

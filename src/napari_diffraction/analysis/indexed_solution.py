@@ -33,8 +33,7 @@ def provenance(indexed: IndexedMap) -> dict[str, Any]:
             "sources": sorted(set(indexed.sources)),
             "points": len(indexed),
             "points looked at": int(indexed.done.sum()),
-            "pattern_centre": indexed.pattern_centre,
-            "pattern_centre_from": indexed.pattern_centre_from,
+            **_centre(indexed),
             "voltage": indexed.voltage,
             "voltage_from": indexed.voltage_from,
             "about": indexed.about,
@@ -48,9 +47,8 @@ def solution(indexed: IndexedMap) -> dict[str, Any]:
     sample, camera = tilts(indexed)
     facts: dict[str, Any] = plain(
         {
-            "pattern_centre": indexed.pattern_centre,
-            "pattern_centre_su": indexed.pattern_centre_su,
-            "pattern_centre_from": indexed.pattern_centre_from,
+            **_centre(indexed),
+            "pattern_centre_su": indexed.pattern_centre_su if _is_known(indexed) else None,
             "pattern_centre_gradient": indexed.pc_gradient,
             "voltage": indexed.voltage,
             "voltage_from": indexed.voltage_from,
@@ -69,6 +67,22 @@ def solution(indexed: IndexedMap) -> dict[str, Any]:
         }
     )
     return facts
+
+
+def _is_known(indexed: IndexedMap) -> bool:
+    return indexed.pattern_centre_from != "assumed"
+
+
+def _centre(indexed: IndexedMap) -> dict[str, Any]:
+    """The pattern centre and where it is from; of a scan without phases nobody knows it.
+
+    That of a usual camera, with which such a scan was looked at, is no finding: it is left out.
+    """
+    known = _is_known(indexed)
+    return {
+        "pattern_centre": indexed.pattern_centre if known else None,
+        "pattern_centre_from": indexed.pattern_centre_from if known else None,
+    }
 
 
 def _phase(phase: IndexedPhase) -> dict[str, Any]:

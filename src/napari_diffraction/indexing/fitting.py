@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,8 +127,7 @@ def _assigned(
         values = np.stack([getattr(one, name) for one in every])
         return np.asarray(values[best, np.arange(len(best))])
 
-    names = ("rotation", "score", "second", "which", "misfit")
-    matches = Matches(*(of_best(name) for name in names))  # type: ignore[arg-type]
+    matches = Matches(*(of_best(one.name) for one in fields(Matches)))  # type: ignore[arg-type]
     gain = above_chance(matches.score, bands.weights)
     return np.where(gain > 0, best, -1), gain, matches, tables
 

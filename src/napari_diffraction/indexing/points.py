@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.indexing.bands.centre import above_chance, band_error, band_weights
-from napari_diffraction.indexing.bands.orientation import Matches, follow, orient
+from napari_diffraction.indexing.bands.orientation import OTHER, Matches, follow, orient
 from napari_diffraction.indexing.crystals import Crystal
 from napari_diffraction.indexing.grain_bands import BANDS, GrainBands
 from napari_diffraction.patterns.kikuchi.bands import Lines, find_lines
@@ -54,7 +54,11 @@ class KnownGrains:
 
 @dataclass(eq=False)
 class Points:
-    """Solution of ``n`` patterns; see `napari_diffraction.indexing.solution.IndexedMap`."""
+    """Solution of ``n`` patterns; see `napari_diffraction.indexing.solution.IndexedMap`.
+
+    ``second_phase``, ``second_rotation`` and ``second_share`` are those of
+    `napari_diffraction.indexing.solution.SecondBest`.
+    """
 
     phase: NDArray[np.int16]
     rotation: NDArray[np.float32]
@@ -64,6 +68,9 @@ class Points:
     confidence: NDArray[np.float32]
     quality: NDArray[np.float32]
     done: NDArray[np.bool_]
+    second_phase: NDArray[np.int16]
+    second_rotation: NDArray[np.float32]
+    second_share: NDArray[np.float32]
 
     @classmethod
     def empty(cls, count: int) -> Points:
@@ -77,7 +84,23 @@ class Points:
             np.zeros(count, np.float32),
             np.zeros(count, np.float32),
             np.zeros(count, bool),
+            np.full(count, -1, np.int16),
+            np.full((count, 3, 3), np.nan, np.float32),
+            np.zeros(count, np.float32),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class PointsProgress(Progress):
+    """A step of `index_points`.
+
+    Attributes
+    ----------
+    points
+        The solution so far, the same arrays each time: they are filled further with the next step.
+    """
+
+    points: Points = field(kw_only=True)
 
 
 def known_grains(
@@ -121,7 +144,7 @@ def index_points(
     crystals: Sequence[Crystal],
     centres: FloatArray,
     grains: KnownGrains,
-) -> Generator[Progress, None, Points]:
+) -> Generator[PointsProgress, None, Points]:
     """Find phase and orientation of every pattern.
 
     Parameters
@@ -139,10 +162,11 @@ def index_points(
 
     Yields
     ------
-    Progress
-        Patterns done.
+    PointsProgress
+        Patterns done; the first step is made before any is.
     """
     out = Points.empty(len(stack))
+    yield PointsProgress(0, len(stack), "Indexing patterns", points=out)
     ready, coarse = preparation.thinned(_PIXELS), preparation.thinned(_QUALITY)
     for part, frames, readable in blocks(stack):
         pictures = ready.flattened(ready.corrected(frames))
@@ -151,7 +175,7 @@ def index_points(
         _index(lines, crystals, centres[part], grains, part, out)
         out.done[part] = readable
         out.phase[part][~readable] = -1
-        yield Progress(part.stop, len(stack), "Indexing patterns")
+        yield PointsProgress(part.stop, len(stack), "Indexing patterns", points=out)
     return out
 
 
@@ -167,40 +191,77 @@ def _index(
     normals, weights = lines.normals(centres), band_weights(lines)
     error = band_error(centres.mean(axis=0), lines.shape)
     out.bands_found[part] = lines.count
-    total = weights.sum(axis=1)
-    best = np.zeros(len(lines))
-    rival = _SEARCHED[0] * total + _SEARCHED[1]
+    chance = _SEARCHED[0] * weights.sum(axis=1) + _SEARCHED[1]
+    best, second = np.zeros(len(lines)), np.zeros(len(lines))
     label = grains.label[part]
     known = np.where(label >= 0, grains.phase[np.maximum(label, 0)], -1)
     for number, crystal in enumerate(crystals):
         found = orient(crystal.table, normals, weights, error, crystal.rotations)
-        accepted = found.score > _SEARCHED[0] * total + _SEARCHED[1]
+        accepted = found.score > chance
         own = np.flatnonzero(known == number)
         if len(own):
-            followed = follow(
-                crystal.table, normals[own], weights[own], error, grains.rotation[label[own]]
-            )
-            enough = followed.score > _FOLLOWED[0] * total[own] + _FOLLOWED[1]
-            # what the search found is the same orientation, or another one that chance made
-            take = enough & (followed.score > 0.9 * found.score[own])
-            _put(found, own[take], followed, take)
-            accepted[own[take]] = True
+            accepted[own] |= _follow(found, own, crystal, normals, weights, error, grains, label)
         accepted &= found.bands >= _BANDS
         better = accepted & (found.score > best)
-        rival = np.where(better, np.maximum(rival, best), np.maximum(rival, found.score))
-        rival = np.where(better, np.maximum(rival, found.second), rival)
+        # what was the best so far is the second now, unless there is a better one
+        before = out.phase[part].copy(), best, out.rotation[part].transpose(0, 2, 1)
+        _offer(out, part, second, better, *before)
+        _offer(out, part, second, better, number, found.second, found.second_rotation)
+        _offer(out, part, second, ~better, number, found.score, found.rotation)
         _take(out, part, better, number, found)
         best = np.where(better, found.score, best)
-    share = 1 - np.minimum(rival, best) / np.maximum(best, 1e-9)
+    needed = np.maximum(best, chance)
+    share = 1 - np.minimum(np.maximum(second, chance), best) / np.maximum(best, 1e-9)
     out.confidence[part] = np.where(out.phase[part] >= 0, share, 0)
+    out.second_share[part] = np.minimum(second / needed, 1)
 
 
-def _put(
-    found: Matches, places: NDArray[np.int64], other: Matches, which: NDArray[np.bool_]
-) -> None:
-    """Put other matches in the place of some."""
+def _follow(
+    found: Matches,
+    own: NDArray[np.int64],
+    crystal: Crystal,
+    normals: FloatArray,
+    weights: FloatArray,
+    error: float,
+    grains: KnownGrains,
+    label: NDArray[np.int32],
+) -> NDArray[np.bool_]:
+    """Try the orientation of their grain on patterns; return which of them have it now."""
+    followed = follow(crystal.table, normals[own], weights[own], error, grains.rotation[label[own]])
+    enough = followed.score > _FOLLOWED[0] * weights[own].sum(axis=1) + _FOLLOWED[1]
+    # what the search found is the same orientation, or another one that chance made
+    take: NDArray[np.bool_] = enough & (followed.score > 0.9 * found.score[own])
+    places = own[take]
+    other = _apart(found.rotation[places], followed.rotation[take], crystal.rotations)
+    found.second[places[other]] = found.score[places[other]]
+    found.second_rotation[places[other]] = found.rotation[places[other]]
     for name in ("rotation", "score", "which", "misfit"):
-        getattr(found, name)[places] = getattr(other, name)[which]
+        getattr(found, name)[places] = getattr(followed, name)[take]
+    return take
+
+
+def _apart(one: FloatArray, other: FloatArray, symmetry: FloatArray) -> NDArray[np.bool_]:
+    """Whether orientations (crystal to detector, (n, 3, 3)) differ up to symmetry."""
+    turn = one.transpose(0, 2, 1) @ other
+    trace = np.einsum("nij,sji->ns", turn, symmetry)
+    apart: NDArray[np.bool_] = trace.max(axis=1) < 1 + 2 * OTHER
+    return apart
+
+
+def _offer(
+    out: Points,
+    part: slice,
+    second: FloatArray,
+    which: NDArray[np.bool_],
+    phase: int | NDArray[np.int16],
+    score: FloatArray,
+    rotation: FloatArray | NDArray[np.float32],
+) -> None:
+    """Write down the second-best answers of some patterns where there is no better one."""
+    which = which & (score > second)
+    out.second_phase[part][which] = np.broadcast_to(phase, len(second))[which]
+    out.second_rotation[part][which] = rotation[which].transpose(0, 2, 1)
+    second[which] = score[which]
 
 
 def _take(out: Points, part: slice, which: NDArray[np.bool_], number: int, found: Matches) -> None:

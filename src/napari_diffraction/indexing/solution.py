@@ -122,6 +122,26 @@ class IndexedPhase:
 
 
 @dataclass(frozen=True, eq=False)
+class SecondBest:
+    """The best answer for every pattern that is not its solution, nor equivalent to it.
+
+    Attributes
+    ----------
+    phase : ndarray of int16, (n,)
+        Number of the phase in `IndexedMap.phases`; -1: there is no other answer.
+    rotation : ndarray of float32, (n, 3, 3)
+        As that of `IndexedMap`.
+    share : ndarray of float32, (n,)
+        How much of the bands it explains, in parts of what the solution does, 0 to 1; of a pattern
+        that is not indexed, in parts of what it would have to.
+    """
+
+    phase: NDArray[np.int16]
+    rotation: NDArray[np.float32]
+    share: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
 class IndexedMap:
     """Every pattern of a scan (or of a stack that is none), indexed.
 
@@ -151,7 +171,7 @@ class IndexedMap:
     grain : ndarray of int32, (n,)
         Number of the group of alike patterns; -1: in none.
     done : ndarray of bool, (n,)
-        Patterns that have been looked at; a cancelled run leaves some out.
+        Patterns that have been looked at; false for those that cannot be read.
     pattern_centre
         Bruker's convention, the mean of the scan.
     pattern_centre_su
@@ -176,6 +196,10 @@ class IndexedMap:
         Settings, software version, time, as plain JSON values.
     frame_shape
         Height and width of the patterns in pixels, if known.
+    second
+        The second-best answers, if known.
+    finished
+        Whether every pattern has been looked at; a cancelled run leaves some out.
     """
 
     name: str
@@ -202,6 +226,8 @@ class IndexedMap:
     notes: tuple[str, ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
     frame_shape: tuple[int, int] | None = None
+    second: SecondBest | None = None
+    finished: bool = True
 
     def __len__(self) -> int:
         return len(self.phase)
@@ -225,3 +251,19 @@ class IndexedMap:
         place = np.array([index // columns - (rows - 1) / 2, index % columns - (columns - 1) / 2])
         x, y, z = np.asarray(self.pattern_centre) + place @ self.pc_gradient
         return float(x), float(y), float(z)
+
+
+def scale_note(voltage: float, voltage_from: str) -> tuple[str, ...]:
+    """Say what lengths of cells are worth: nothing to be said where somebody told the voltage.
+
+    Parameters
+    ----------
+    voltage, voltage_from
+        In kV; "file", "given" or "assumed".
+    """
+    if voltage_from != "assumed":
+        return ()
+    return (
+        f"The voltage is not known: lengths of cells are those at {voltage:g} kV and proportional "
+        "to the wavelength; give the voltage to know them.",
+    )

@@ -22,7 +22,7 @@ _PAIRED = 7
 #: Pairs of bands, or of directions, nearer than this to each other fix no orientation.
 _CLOSE = math.cos(math.radians(12.0))
 #: An orientation this far from the best one (cosine of the angle, 5 degrees) is another.
-_OTHER = math.cos(math.radians(5.0))
+OTHER = math.cos(math.radians(5.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,9 @@ class Matches:
     score : ndarray of float64, (n,)
         Gain over chance, see `directions`; 0: nothing fits.
     second : ndarray of float64, (n,)
-        The same of the best orientation that is not equivalent to it.
+        The same of the best orientation that is not equivalent to it; 0: there is none.
+    second_rotation : ndarray of float64, (n, 3, 3)
+        That orientation, where there is one.
     which : ndarray of int32, (n, k)
         Number of the direction that explains each band; -1: none.
     misfit : ndarray of float64, (n,)
@@ -46,8 +48,30 @@ class Matches:
     rotation: FloatArray
     score: FloatArray
     second: FloatArray
+    second_rotation: FloatArray
     which: NDArray[np.int32]
     misfit: FloatArray
+
+    @classmethod
+    def none(cls, rotation: FloatArray, bands: int) -> Matches:
+        """Return matches of which nothing but orientations to begin with is known.
+
+        Parameters
+        ----------
+        rotation : ndarray of float64, (n, 3, 3)
+            From crystal to detector; changed in place by whoever refines them.
+        bands
+            Bands of a pattern, at most.
+        """
+        n = len(rotation)
+        return cls(
+            rotation,
+            np.zeros(n),
+            np.zeros(n),
+            np.tile(np.eye(3), (n, 1, 1)),
+            np.full((n, bands), -1, np.int32),
+            np.zeros(n),
+        )
 
     @property
     def bands(self) -> NDArray[np.int64]:
@@ -126,13 +150,7 @@ def orient(
         Patterns at a time; as many as there are processors by default.
     """
     n, k = weights.shape
-    out = Matches(
-        np.tile(np.eye(3), (n, 1, 1)),
-        np.zeros(n),
-        np.zeros(n),
-        np.full((n, k), -1, np.int32),
-        np.zeros(n),
-    )
+    out = Matches.none(np.tile(np.eye(3), (n, 1, 1)), k)
     listed = PairTable.of(table, pairs)
     level = np.log(table.share / sigma**2)
     normals = np.ascontiguousarray(normals, np.float64)
@@ -157,6 +175,7 @@ def orient(
             out.rotation[part],
             out.score[part],
             out.second[part],
+            out.second_rotation[part],
             out.which[part],
             out.misfit[part],
         )
@@ -187,14 +206,7 @@ def follow(
     rotation : ndarray of float64, (n, 3, 3)
         From crystal to detector.
     """
-    n, k = weights.shape
-    out = Matches(
-        np.array(rotation, np.float64),
-        np.zeros(n),
-        np.zeros(n),
-        np.full((n, k), -1, np.int32),
-        np.zeros(n),
-    )
+    out = Matches.none(np.array(rotation, np.float64), weights.shape[1])
     _follow_all(
         table.unit,
         np.log(table.share / sigma**2),
@@ -279,7 +291,7 @@ def _below(values: Any, wanted: float) -> int:
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _same(one: Any, other: Any, symmetry: Any) -> bool:
     """Whether two orientations (crystal to detector) are nearly equivalent."""
-    limit = 1 + 2 * _OTHER
+    limit = 1 + 2 * OTHER
     for s in range(len(symmetry)):
         trace = 0.0
         for i in range(3):
@@ -395,6 +407,7 @@ def _orient_all(
     out_rotation: Any,
     out_score: Any,
     out_second: Any,
+    out_second_rotation: Any,
     out_which: Any,
     out_misfit: Any,
 ) -> None:
@@ -477,4 +490,5 @@ def _orient_all(
                 break
             if not _same(best_rotation[first], best_rotation[other], symmetry):
                 out_second[p] = best_score[other]
+                out_second_rotation[p] = best_rotation[other]
                 break
