@@ -15,6 +15,8 @@ class Vendor:
     names: tuple[str, ...] = (NOT_INDEXED, "Nickel", "Ti alpha", "Fe3C")
     lattices: tuple[str | None, ...] = (None, "cF", "hP", None)
     step: tuple[float, float] | None = None
+    euler: np.ndarray | None = None
+    cells: tuple = ()
 
 
 @pytest.fixture

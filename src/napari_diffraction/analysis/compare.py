@@ -20,10 +20,13 @@ from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.errors import InputError
 
 if TYPE_CHECKING:
-    from napari_diffraction.patterns.ebsd_maps import VendorMap
+    from napari_diffraction.crystal.cell import UnitCell
+    from napari_diffraction.patterns.ebsd_maps import Cell, VendorMap
 
 #: Values of `Comparison.difference`.
-NOT_COMPARED, AGREE, DIFFER = 0, 1, 2
+NOT_COMPARED, AGREE, DIFFER, TURNED = 0, 1, 2, 3
+#: Cells are alike where no length differs by more than this part, no angle by more degrees.
+_LENGTHS, _ANGLES = 0.05, 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +45,8 @@ class Comparison:
     kappa
         Cohen's kappa: 0 as much as by chance, 1 complete; NaN where chance alone would give 1.
     difference : ndarray of uint8, (rows, columns)
-        0: one of the maps does not index the point; 1: they agree; 2: they differ.
+        0: one of the maps does not index the point; 1: they agree; 2: they name different phases;
+        3: they name one phase in orientations that differ, if orientations were compared.
     matched
         For each phase of the other map our class that means the same, or ``None``.
     """
@@ -62,11 +66,33 @@ class Comparison:
         if np.isfinite(self.kappa):
             said.append(f"Cohen's kappa {self.kappa:.2f}.")
         said += [
-            f"The other map's phase {name} is none of this model's classes."
+            f"The other map's phase {name} is none of those here."
             for name, ours in self.matched.items()
             if ours is None
         ]
         return said
+
+
+@dataclass(frozen=True)
+class OurPhase:
+    """One of our phases, or of the classes of a model, as it is looked for in another map.
+
+    Attributes
+    ----------
+    name
+        Its name.
+    lattice
+        Pearson letters, where it has a lattice.
+    cell
+        Its conventional cell, where it is known.
+    scale_known
+        Whether the lengths of the cell are absolute.
+    """
+
+    name: str
+    lattice: str | None = None
+    cell: UnitCell | None = None
+    scale_known: bool = True
 
 
 def compare(
@@ -91,22 +117,47 @@ def compare(
     InputError
         The maps differ in size.
     """
-    check_size(phase_map.name, phase_map.shape, other)
     classes = [name for name in phase_map.classes if name not in NO_PHASES]
-    values = {phase_map.classes.index(name) + 1: place for place, name in enumerate(classes)}
     labels = phase_map.labels(threshold)
-    ours = np.full(labels.shape, len(classes))
-    for value, place in values.items():
-        ours[labels == value] = place
+    ours = np.full(labels.shape, -1)
+    for place, name in enumerate(classes):
+        ours[labels == phase_map.classes.index(name) + 1] = place
+    phases = [OurPhase(name, _lattice_of(phase_map, name)) for name in classes]
+    return compare_phases(phase_map.name, phases, ours, other)
+
+
+def compare_phases(
+    name: str, phases: Sequence[OurPhase], ours: NDArray[np.int64], other: VendorMap
+) -> Comparison:
+    """Compare phases point by point.
+
+    Parameters
+    ----------
+    name
+        Of the scan, for messages.
+    phases
+        Ours.
+    ours : ndarray of int, (rows, columns)
+        Number of the phase in ``phases``; -1: not indexed.
+    other
+        The other map.
+
+    Raises
+    ------
+    InputError
+        The maps differ in size.
+    """
+    check_size(name, ours.shape, other)
+    classes = [phase.name for phase in phases]
     names = list(other.names[1:])
+    cells = list(other.cells[1:]) or [None] * len(names)
+    ours = np.where(ours < 0, len(classes), ours)
     theirs = np.where(other.phase > 0, other.phase.astype(np.int64) - 1, len(names))
     matrix = np.zeros((len(names) + 1, len(classes) + 1), np.int64)
     np.add.at(matrix, (theirs.ravel(), ours.ravel()), 1)
-
-    lattices = [_lattice_of(phase_map, name) for name in classes]
     match = [
-        _match(name, lattice, classes, lattices)
-        for name, lattice in zip(names, other.lattices[1:], strict=True)
+        _match(one, lattice, cell, phases)
+        for one, lattice, cell in zip(names, other.lattices[1:], cells, strict=True)
     ]
     meant = np.array([-1 if place is None else place for place in match] + [-2])[theirs]
     both = (ours < len(classes)) & (theirs < len(names))
@@ -120,8 +171,8 @@ def compare(
         kappa=kappa,
         difference=difference.astype(np.uint8),
         matched={
-            name: None if place is None else classes[place]
-            for name, place in zip(names, match, strict=True)
+            one: None if place is None else classes[place]
+            for one, place in zip(names, match, strict=True)
         },
     )
 
@@ -155,18 +206,38 @@ def _agreement(counts: NDArray[np.int64], match: Sequence[int | None]) -> tuple[
 
 
 def _match(
-    name: str, lattice: str | None, classes: Sequence[str], lattices: Sequence[str | None]
+    name: str, lattice: str | None, cell: Cell | None, phases: Sequence[OurPhase]
 ) -> int | None:
-    """Return the class that means a phase of the other map."""
+    """Return which of our phases is one of the other map: by name, lattice, or cell."""
+    classes = [phase.name for phase in phases]
     if name in classes:
         return classes.index(name)
     # Titanium, Ti, is not the lattice tI: Pearson letters are taken by the letter.
     plain = ["" if one in BRAVAIS_LATTICES else _plain(one) for one in classes]
     if _plain(name) and _plain(name) in plain:
         return plain.index(_plain(name))
-    if lattice is not None and list(lattices).count(lattice) == 1:
-        return list(lattices).index(lattice)
-    return None
+    lattices = [phase.lattice for phase in phases]
+    if lattice is not None and lattices.count(lattice) == 1:
+        return lattices.index(lattice)
+    if cell is None:
+        return None
+    away = [
+        _cells_apart(cell, phase) if lattice in (None, phase.lattice) else np.inf
+        for phase in phases
+    ]
+    best = int(np.argmin(away)) if away else 0
+    return best if away and away[best] <= 1 else None
+
+
+def _cells_apart(cell: Cell, phase: OurPhase) -> float:
+    """How far a cell is from that of a phase, 1 being the farthest that counts as alike."""
+    if phase.cell is None:
+        return np.inf
+    ratio = np.array(cell[:3]) / phase.cell.lengths
+    if not phase.scale_known:
+        ratio /= np.prod(ratio) ** (1 / 3)
+    angle = np.abs(np.array(cell[3:]) - phase.cell.angles).max()
+    return float(max(np.abs(ratio - 1).max() / _LENGTHS, angle / _ANGLES))
 
 
 def _plain(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.readers.source import explained
 
 NOT_INDEXED = "not indexed"
+#: Edges in A and angles in degrees.
+Cell = tuple[float, float, float, float, float, float]
 _MOST_HEADER_LINES = 10_000
 _MOST_POINTS = 50_000_000
 _SYSTEM_LETTERS = {
@@ -44,6 +46,9 @@ class VendorMap:
         Bunge's Euler angles in degrees; NaN where there is no point.
     quality : ndarray of float32, (rows, columns), or None
         The program's own figure of how well it indexed: confidence index, band contrast, score.
+    cells
+        Cell of each phase, a, b, c in A and the angles in degrees; ``None`` where the file does not
+        tell.
     """
 
     phase: NDArray[np.uint8]
@@ -52,6 +57,7 @@ class VendorMap:
     step: tuple[float, float] | None = None
     euler: NDArray[np.float32] | None = None
     quality: NDArray[np.float32] | None = None
+    cells: tuple[Cell | None, ...] = ()
 
 
 def read_map(path: str | Path) -> VendorMap:
@@ -79,10 +85,11 @@ def read_map(path: str | Path) -> VendorMap:
 
 @dataclass(frozen=True)
 class MapPhase:
-    """Name and space group (0: unknown) of a phase."""
+    """Name, space group (0: unknown) and cell (``None``: unknown) of a phase."""
 
     name: str = ""
     space_group: int = 0
+    cell: Cell | None = None
 
 
 @dataclass(frozen=True)
@@ -176,6 +183,7 @@ def assemble(
         step=(dy, dx),
         euler=_on_grid(points.euler, shape, place, inside),
         quality=_on_grid(points.quality, shape, place, inside),
+        cells=(None, *(one.cell for one in known)),
     )
 
 
@@ -207,6 +215,15 @@ def _lines(path: str) -> Iterator[str]:
 
 def _numbers(text: str) -> list[float]:
     return [float(part) for part in re.findall(r"-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?", text)]
+
+
+def _cell(text: str) -> Cell | None:
+    """The cell that a text holds, edges first, if it holds one."""
+    numbers = _numbers(text)
+    if len(numbers) < 6 or min(numbers[:6]) <= 0:
+        return None
+    a, b, c, alpha, beta, gamma = numbers[:6]
+    return a, b, c, alpha, beta, gamma
 
 
 def _table(path: str, skip: int, columns: int, **options: Any) -> NDArray[np.float64]:
@@ -268,12 +285,15 @@ def _ang_header(lines: Iterable[str]) -> tuple[dict[int, MapPhase], dict[str, st
     for line in lines:
         phase = re.match(r"Phase\s*:?\s*(\d+)", line)
         name = re.match(r"MaterialName\s+(\S.*)", line)
+        cell = re.match(r"LatticeConstants\s+(.*)", line)
         fact = re.match(r"(GRID|XSTEP|YSTEP|NCOLS_ODD|NCOLS_EVEN|NROWS)\s*:\s*(.+)", line)
         if phase:
             number = int(phase[1])
             phases[number] = MapPhase()
         elif name and number is not None:
             phases[number] = MapPhase(name[1].strip())
+        elif cell and number is not None:
+            phases[number] = replace(phases[number], cell=_cell(cell[1]))
         elif fact:
             facts[fact[1]] = fact[2].strip()
     return phases, facts
@@ -322,7 +342,8 @@ def _ctf_header(lines: Sequence[str]) -> tuple[dict[int, MapPhase], dict[str, fl
             values = _numbers(fields[4]) if len(fields) > 4 else []
             group = int(values[0]) if values else 0
             name = fields[2].strip() if len(fields) > 2 else ""
-            phases[len(phases) + 1] = MapPhase(name, group)
+            sizes = " ".join(fields[:2]).replace(",", ".")
+            phases[len(phases) + 1] = MapPhase(name, group, _cell(sizes.replace(";", " ")))
         elif fields[0] in ("XCells", "YCells", "XStep", "YStep", "Phases") and len(fields) > 1:
             values = _numbers(fields[1].replace(",", "."))
             facts[fields[0]] = values[0] if values else 0.0
