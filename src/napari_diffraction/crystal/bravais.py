@@ -21,7 +21,8 @@ from napari_diffraction.crystal.structure import pearson
 
 FloatArray = NDArray[np.float64]
 
-#: Components of a metric of volume 1 are not known better than this, whatever a fit says.
+#: Components of a metric of volume 1 are not known better than this from the bands of Kikuchi
+#: patterns, whatever a fit says.
 FLOOR = 0.008
 #: Range in which a free component of such a metric may lie.
 _RANGE = 2.0
@@ -64,7 +65,9 @@ class LatticeChoice:
     operations: NDArray[np.int64]
 
 
-def lattice_choices(metric: FloatArray, covariance: FloatArray) -> list[LatticeChoice]:
+def lattice_choices(
+    metric: FloatArray, covariance: FloatArray, floor: float = FLOOR
+) -> list[LatticeChoice]:
     """Weigh all Bravais lattices that a measured metric may be of.
 
     Parameters
@@ -74,6 +77,8 @@ def lattice_choices(metric: FloatArray, covariance: FloatArray) -> list[LatticeC
     covariance : ndarray of float64, (6, 6)
         Of its components 11, 22, 33, 23, 13, 12, in the square of that unit.  The scale need not
         be known: it is not judged.
+    floor
+        Components of such a metric of volume 1 are not known better than this.
 
     Returns
     -------
@@ -82,7 +87,7 @@ def lattice_choices(metric: FloatArray, covariance: FloatArray) -> list[LatticeC
     """
     unit = np.cbrt(np.linalg.det(metric))
     vector = _vector(metric) / unit
-    spread = np.outer(_WEIGHTS, _WEIGHTS) * covariance / unit**2 + FLOOR**2 * np.eye(6)
+    spread = np.outer(_WEIGHTS, _WEIGHTS) * covariance / unit**2 + floor**2 * np.eye(6)
     groups = _groups(metric / unit)
     found = []
     for operations in groups:
@@ -123,8 +128,13 @@ def probabilities(choices: list[LatticeChoice]) -> dict[str, float]:
     return out
 
 
+def components(metric: FloatArray) -> FloatArray:
+    """Components 11, 22, 33, 23, 13, 12 of a symmetric matrix, (6,)."""
+    return np.array([metric[place] for place in PLACES])
+
+
 def _vector(metric: FloatArray) -> FloatArray:
-    return np.array([metric[place] for place in PLACES]) * _WEIGHTS
+    return np.asarray(components(metric) * _WEIGHTS)
 
 
 def _matrix(vector: FloatArray) -> FloatArray:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.crystal.bravais import PLACES, probabilities
+from napari_diffraction.crystal.bravais import PLACES, components, lattice_choices, probabilities
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.reduction import primitive_cell
 from napari_diffraction.crystal.structure import cell_of
 from napari_diffraction.indexing.zones.hypotheses import Indexed
 from napari_diffraction.indexing.zones.kernel import CUT
-from napari_diffraction.indexing.zones.lattices import (
-    components,
-    constrained,
-    weigh_lattices,
-)
 from napari_diffraction.indexing.zones.nets import ZoneNet
 
 FloatArray = NDArray[np.float64]
+
+#: Components of a metric of volume 1 are not known better than this: nets of zones tell a lattice
+#: from one that it only resembles much better than bands of Kikuchi patterns do.
+_FLOOR = 0.0007
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,15 +112,11 @@ def describe(indexed: Indexed, nets: list[ZoneNet], groups: list[list[int]]) -> 
     excess = float(indexed.chi[explained].sum()) / max(3 * len(explained) - 6, 1)
     direct = np.asarray(np.linalg.inv(indexed.metric), float)
     reduced = primitive_cell(cell_of(_basis(direct)))
-    metric = reduced @ direct @ reduced.T
-    spread = _reduced_covariance(indexed, direct, reduced) * max(excess, 1.0)
-    choices = weigh_lattices(metric, spread)
-    choice = choices[0]
-    axes = choice.to_conventional.astype(float)
-    symmetric, narrow = constrained(metric, spread, choice.operations)
-    cell, su, volume_su = _cell_with_su(axes.T, symmetric, narrow)
-    su = np.where(np.array(choice.cell_su) == 0, 0.0, su)
-    _, niggli_su, _ = _cell_with_su(np.eye(3), metric, spread)
+    lattice = _Lattice.of(
+        reduced @ direct @ reduced.T,
+        _reduced_covariance(indexed, direct, reduced) * max(excess, 1.0),
+    )
+    axes = lattice.axes
     to_cell = axes.T @ reduced
     zones = []
     for k in explained:
@@ -131,63 +127,111 @@ def describe(indexed: Indexed, nets: list[ZoneNet], groups: list[list[int]]) -> 
         zones += [ExplainedZone(i, uvw, _pair(hkl), misfit) for i in groups[k]]
     misfits = np.array([zone.misfit for zone in zones])
     return CellSolution(
-        UnitCell(*_snapped(cell, choice.cell_su)),
-        tuple(su.tolist()),
-        cell_of(_basis(metric)),
-        tuple(niggli_su.tolist()),
-        choice.pearson,
-        probabilities(choices),
-        UnitCell(*cell).volume,
-        volume_su,
-        tuple(sorted(zones, key=lambda zone: zone.net)),
-        float(np.sqrt(np.mean(misfits**2))),
-        indexed.evidence,
+        **lattice.numbers,
+        zones=tuple(sorted(zones, key=lambda zone: zone.net)),
+        misfit=float(np.sqrt(np.mean(misfits**2))),
+        evidence=indexed.evidence,
     )
+
+
+def with_metric(solution: CellSolution, axes: FloatArray, covariance: FloatArray) -> CellSolution:
+    """Return a solution whose metric is better known, with its lattice weighed anew.
+
+    Parameters
+    ----------
+    solution
+        What was known.
+    axes : ndarray of float64, (3, 3)
+        Its conventional axes, rows, in A, as they are known now.
+    covariance : ndarray of float64, (6, 6)
+        Of the components 11, 22, 33, 23, 13, 12 of their metric, in A^4.
+    """
+    centred = primitive_cell(solution.cell, solution.lattice)
+    reduced = primitive_cell(cell_of(centred @ axes)) @ centred
+    jacobian = np.array([components(reduced @ unit @ reduced.T) for unit in _units()]).T
+    lattice = _Lattice.of(reduced @ axes @ axes.T @ reduced.T, jacobian @ covariance @ jacobian.T)
+    change = lattice.axes.T @ reduced
+    zones = []
+    for zone in solution.zones:
+        hkl = np.rint(np.array(zone.hkl) @ change.T).astype(int)
+        axis = np.array(zone.uvw) @ np.linalg.inv(change)
+        # the determinant makes indices of another centring whole
+        uvw = _without_divisor(np.rint(axis * round(np.linalg.det(lattice.axes))).astype(int))
+        zones.append(replace(zone, hkl=_pair(hkl), uvw=uvw))
+    return replace(solution, zones=tuple(zones), **lattice.numbers)
+
+
+@dataclass(frozen=True, eq=False)
+class _Lattice:
+    """What a metric says of its lattice.
+
+    Attributes
+    ----------
+    axes : ndarray of float64, (3, 3)
+        Columns: conventional axes in terms of the reduced ones.
+    numbers
+        Those fields of a `CellSolution` that follow from the metric.
+    """
+
+    axes: FloatArray
+    numbers: dict[str, Any]
+
+    @classmethod
+    def of(cls, metric: FloatArray, spread: FloatArray) -> _Lattice:
+        """Weigh the lattices of the metric of a reduced primitive cell with its covariance."""
+        choices = lattice_choices(metric, spread, _FLOOR)
+        choice = choices[0]
+        axes = choice.to_conventional.astype(float)
+        niggli_su, volume_su = _su(metric, spread)
+        times = float(np.linalg.det(axes))
+        numbers = {
+            "cell": choice.cell,
+            "cell_su": choice.cell_su,
+            "niggli": cell_of(_basis(metric)),
+            "niggli_su": tuple(niggli_su.tolist()),
+            "lattice": choice.pearson,
+            "lattice_probabilities": probabilities(choices),
+            "volume": choice.cell.volume,
+            "volume_su": volume_su * times,
+        }
+        return cls(axes, numbers)
 
 
 def _reduced_covariance(indexed: Indexed, direct: FloatArray, change: FloatArray) -> FloatArray:
     """Covariance of the direct metric's components after a change of basis."""
-    jacobian = np.zeros((6, 6))
-    for column, (i, j) in enumerate(PLACES):
-        unit = np.zeros((3, 3))
-        unit[i, j] = unit[j, i] = 1
-        moved = -change @ direct @ unit @ direct @ change.T
-        jacobian[:, column] = components(moved)
+    jacobian = np.array(
+        [components(-change @ direct @ unit @ direct @ change.T) for unit in _units()]
+    ).T
     return np.asarray(jacobian @ indexed.covariance @ jacobian.T)
 
 
-def _cell_with_su(
-    axes: FloatArray, metric: FloatArray, spread: FloatArray
-) -> tuple[FloatArray, FloatArray, float]:
-    """Cell of some axes (rows), the uncertainties of its parameters and of its volume."""
+def _units() -> FloatArray:
+    """Metrics with one component, in the order of `PLACES`, (6, 3, 3)."""
+    units = np.zeros((6, 3, 3))
+    for k, (i, j) in enumerate(PLACES):
+        units[k, i, j] = units[k, j, i] = 1
+    return units
+
+
+def _su(metric: FloatArray, spread: FloatArray) -> tuple[FloatArray, float]:
+    """Uncertainties of the parameters of a metric, (6,), and of its volume."""
 
     def parameters(one: FloatArray) -> FloatArray:
-        moved = axes @ one @ axes.T
-        lengths = np.sqrt(np.diag(moved))
-        cosines = [moved[i, j] / (lengths[i] * lengths[j]) for i, j in ((1, 2), (0, 2), (0, 1))]
-        volume = np.sqrt(np.linalg.det(moved))
-        return np.array([*lengths, *np.degrees(np.arccos(np.clip(cosines, -1, 1))), volume])
+        return np.array([*cell_of(_basis(one)).parameters, np.sqrt(np.linalg.det(one))])
 
     step = 1e-5 * np.trace(metric) / 3
-    jacobian = np.zeros((7, 6))
-    for column, (i, j) in enumerate(PLACES):
-        unit = np.zeros((3, 3))
-        unit[i, j] = unit[j, i] = step
-        jacobian[:, column] = (parameters(metric + unit) - parameters(metric - unit)) / (2 * step)
+    jacobian = np.array(
+        [
+            (parameters(metric + step * unit) - parameters(metric - step * unit)) / (2 * step)
+            for unit in _units()
+        ]
+    ).T
     su = np.sqrt(np.maximum(np.diag(jacobian @ spread @ jacobian.T), 0))
-    return parameters(metric)[:6], su[:6], float(su[6])
+    return su[:6], float(su[6])
 
 
 def _basis(metric: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.cholesky(metric), float)
-
-
-def _snapped(cell: FloatArray, fixed: tuple[float, ...]) -> list[float]:
-    """Angles that the lattice fixes, without rounding errors."""
-    return [
-        float(round(value) if su == 0 and place > 2 else value)
-        for place, (value, su) in enumerate(zip(cell, fixed, strict=True))
-    ]
 
 
 def _misfit(pair: NDArray[np.int64], metric: FloatArray, net: ZoneNet) -> float:
