@@ -99,7 +99,7 @@ def take_phase_map(viewer: object) -> None:
     panel.run()
     wait(lambda: not panel.bar.running)
     viewer.reset_view()
-    panel.findChild(scroll_area_type()).ensureWidgetVisible(panel.legend)
+    panel.findChild(scroll_area_type()).ensureWidgetVisible(panel.network.legend)
     take(viewer, "phase_map_panel")
 
 
@@ -120,7 +120,7 @@ def take_indexed_scan(viewer: object) -> None:
     rest(4)  # the first pattern compiles what flattens it
     viewer.reset_view()
     take(viewer, "indexed_scan")
-    panel.findChild(scroll_area_type()).ensureWidgetVisible(panel.indexed.draw)
+    panel.findChild(scroll_area_type()).ensureWidgetVisible(panel.indexed.point.draw)
     take(viewer, "indexed_point")
 
 

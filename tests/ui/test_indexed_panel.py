@@ -69,6 +69,8 @@ def made_up(stack):
         np.ones(ROWS * COLUMNS, bool),
         (0.509, 0.341, 0.627),
         (0.002, 0.002, 0.003),
+        voltage=15.0,
+        voltage_from="file",
         step=stack.step,
         notes=("Nobody knows.",),
         frame_shape=stack.frame_shape,
@@ -182,9 +184,9 @@ def test_nothing_is_given_and_all_is_told(opened, indexing, qtbot):
 
     box = panel.indexed
     assert box.isVisible()
-    assert not panel.results.isVisible()
+    assert not panel.network.isVisible()
     assert box.list.centre.text() == (
-        "Centre found: 0.509(2) 0.341(2) 0.627(3) (Bruker), 20 kV assumed"
+        "Centre found: 0.509(2) 0.341(2) 0.627(3) (Bruker), 15 kV"
     )
     first, second = (row.text() for row in box.list.rows)
     assert "cF (p = 0.97), a = 3.52(6) A" in first
@@ -279,8 +281,8 @@ def test_a_point_shows_its_solution_over_the_pattern(opened, qtbot):
     viewer, panel = opened
     run(qtbot, panel)
     viewer.dims.set_point([0, 1], [3, 2])
-    text = panel.indexed.point.text()
-    assert panel.indexed.place.text() == "Row 3, column 2"
+    text = panel.indexed.point.text.text()
+    assert panel.indexed.point.place.text() == "Row 3, column 2"
     for said in ("phase 1 (cF)", "0.40 deg", "11 matched of 16 found", "0.60", "Bunge angles"):
         assert said in text
     bands = viewer.layers["alloy - bands of the solution"]
@@ -301,15 +303,15 @@ def test_a_point_shows_its_solution_over_the_pattern(opened, qtbot):
     QApplication.processEvents()
     QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=QPoint(round(right), round(down)))
     QApplication.processEvents()
-    assert panel.indexed.place.text() == "Row 3, column 10"
-    assert "phase 2 (hP)" in panel.indexed.point.text()
+    assert panel.indexed.point.place.text() == "Row 3, column 10"
+    assert "phase 2 (hP)" in panel.indexed.point.text.text()
     assert np.array(bands.data).shape != first.shape or not np.allclose(bands.data, first)
     viewer.dims.set_point([0, 1], [0, 0])
-    assert "not indexed" in panel.indexed.point.text()
+    assert "not indexed" in panel.indexed.point.text.text()
     assert not bands.visible
     viewer.dims.set_point([0, 1], [3, 2])
     assert bands.visible
-    panel.indexed.draw.click()
+    panel.indexed.point.draw.click()
     assert not bands.visible
     assert not names.visible
 
@@ -347,7 +349,8 @@ def test_my_phases_and_my_centre_are_used_without_training(opened, indexing, qtb
     assert panel.run_button.isEnabled()
     assert panel.note.text() == ""
     panel.centre.source.setCurrentIndex(1)
-    panel.phases.voltage.setValue(12)
+    panel.voltage.source.setCurrentIndex(1)
+    panel.voltage.number.setValue(12)
     run(qtbot, panel)
     assert [one.name for one in indexing.settings.phases] == ["Ni", "TiC"]
     assert indexing.settings.pc == (0.5, 0.3, 0.6)

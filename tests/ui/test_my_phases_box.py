@@ -9,8 +9,8 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.learning import registry
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import Progress
-from napari_diffraction.ui import my_phases_box
-from napari_diffraction.ui.my_phases_box import MyPhasesBox
+from napari_diffraction.ui.phase_map import my_phases_box
+from napari_diffraction.ui.phase_map.my_phases_box import MyPhasesBox
 
 pytestmark = pytest.mark.gui
 CIF = """data_x
@@ -68,7 +68,7 @@ def box(qtbot):
     qtbot.addWidget(made)
     made.show()
     made.open_button.click()
-    made.show_scan(scan(KikuchiGeometry(pc=(0.5, 0.3, 0.6), voltage=15)))
+    made.show_scan(scan(KikuchiGeometry(pc=(0.5, 0.3, 0.6))), 15)
     return made
 
 
@@ -91,12 +91,12 @@ def test_the_scan_gives_the_geometry_and_two_phases_are_enough(box, trained, qtb
 
 
 def test_what_the_scan_does_not_tell_is_not_assumed(box, trained):
-    box.show_scan(scan(KikuchiGeometry()))
+    box.show_scan(scan(KikuchiGeometry()), 0)
     box.choose("Ni", "Fe")
     recipe = box.recipe()
     assert (recipe.voltage, recipe.pc) == (0, ())
     assert "not known" in box.about.text()
-    box.show_scan(None)
+    box.show_scan(None, 0)
     assert not box.train_button.isEnabled()
 
 

@@ -17,9 +17,9 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import ZONE_CLASSES
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import Progress
-from napari_diffraction.ui.centre_box import CentreBox
+from napari_diffraction.ui.phase_map.centre_box import CentreBox
 from napari_diffraction.ui.colours import rgba
-from napari_diffraction.ui.phase_map_layers import NOT_YET
+from napari_diffraction.ui.phase_map.layers import NOT_YET
 
 pytestmark = pytest.mark.gui
 CLASSES = (*BRAVAIS_LATTICES, "NoPattern")
@@ -94,7 +94,7 @@ def errors(monkeypatch):
     """Collect the sentences shown as errors."""
     seen = []
     monkeypatch.setattr("napari_diffraction.ui.work.show_error", seen.append)
-    monkeypatch.setattr("napari_diffraction.ui.phase_map_widget.show_error", seen.append)
+    monkeypatch.setattr("napari_diffraction.ui.phase_map.network_map.show_error", seen.append)
     return seen
 
 
@@ -103,7 +103,11 @@ def vendor(monkeypatch):
     """Stand in for the reader of other programs' maps: cF in the left third, hP elsewhere."""
     phase = np.where(np.arange(COLUMNS) < COLUMNS // 3, 1, 2) * np.ones((ROWS, 1), int)
     theirs = SimpleNamespace(
-        phase=phase, names=("not indexed", "Ni", "Ti"), lattices=(None, "cF", "hP"), step=None
+        phase=phase,
+        names=("not indexed", "Ni", "Ti"),
+        lattices=(None, "cF", "hP"),
+        step=None,
+        cells=(),
     )
 
     def read_map(path):
@@ -159,7 +163,7 @@ def test_the_pattern_centre_is_searched_or_given(opened, bravais, qtbot):
     run(qtbot, panel)
     assert panel.centre.found.text() == bravais.note
     assert not isinstance(bravais.stack.geometry, KikuchiGeometry)
-    assert panel.work.single.about["pattern_centre"] is None
+    assert panel.network.work.single.about["pattern_centre"] is None
 
     bravais.note = ""
     panel.centre.source.setCurrentIndex(1)
@@ -170,7 +174,7 @@ def test_the_pattern_centre_is_searched_or_given(opened, bravais, qtbot):
     assert panel.run_button.text() == "Run"
     run(qtbot, panel)
     assert bravais.stack.geometry.pc == (0.49, 0.34, 0.62)
-    assert panel.work.single.about["pattern_centre"] == [0.49, 0.34, 0.62]
+    assert panel.network.work.single.about["pattern_centre"] == [0.49, 0.34, 0.62]
     assert panel.width() < 420
 
 
@@ -211,8 +215,8 @@ def test_a_network_maps_the_scan_that_is_chosen_already(opened, qtbot):
         "No phase list: name the Bravais lattice",
         "Quartz",
     ]
-    assert panel.summary.text() == "Knows bravais."
-    assert not panel.results.isVisible()
+    assert panel.choice.summary.text() == "Knows bravais."
+    assert not panel.network.isVisible()
     run(qtbot, panel)
     layer = map_layer(viewer)
     values = {name: value for value, name in enumerate(CLASSES, start=1)}
@@ -222,22 +226,24 @@ def test_a_network_maps_the_scan_that_is_chosen_already(opened, qtbot):
     assert layer.metadata["model"] == "bravais"
     assert {"model_sha256", "settings", "version", "threshold"} <= set(layer.metadata)
     assert viewer.layers["alloy - confidence"].data[0, 11] == pytest.approx(0.7)
-    assert [row.title for row in panel.legend.rows][:2] == [
+    assert [row.title for row in panel.network.legend.rows][:2] == [
         "hP  primitive hexagonal",
         "cF  face-centred cubic",
     ]
-    assert [row.share for row in panel.legend.rows] == pytest.approx([48 / 96, 47 / 96, 1 / 96])
+    assert [row.share for row in panel.network.legend.rows] == pytest.approx(
+        [48 / 96, 47 / 96, 1 / 96]
+    )
     # What is seen: both halves of the map, alike in area, and the legend in its colours.
     left, right = seen(viewer, "cF"), seen(viewer, "hP")
     assert left > 500
     assert left == pytest.approx(right, rel=0.2)
-    picture = panel.legend.grab().toImage()
+    picture = panel.network.legend.grab().toImage()
     colours = {
         picture.pixelColor(x, y).name()
         for x in range(picture.width())
         for y in range(picture.height())
     }
-    assert {row.colour.lower() for row in panel.legend.rows} <= colours
+    assert {row.colour.lower() for row in panel.network.legend.rows} <= colours
 
 
 def test_the_threshold_recolours_at_once_without_computing(opened, qtbot, bravais):
@@ -246,14 +252,14 @@ def test_the_threshold_recolours_at_once_without_computing(opened, qtbot, bravai
     bravais.skipped = -1
     before = seen(viewer, "hP")
     began = time.monotonic()
-    panel.threshold.setValue(0.8)
+    panel.network.threshold.setValue(0.8)
     assert time.monotonic() - began < 0.5
     assert seen(viewer, "hP") < before / 10
     assert seen(viewer, "cF") > 500
-    assert panel.legend.rows[-1].title == "not indexed"
-    assert panel.legend.rows[-1].share == pytest.approx(48 / 96)
+    assert panel.network.legend.rows[-1].title == "not indexed"
+    assert panel.network.legend.rows[-1].share == pytest.approx(48 / 96)
     assert map_layer(viewer).metadata["threshold"] == pytest.approx(0.8)
-    panel.threshold.setValue(0.5)
+    panel.network.threshold.setValue(0.5)
     assert seen(viewer, "hP") == pytest.approx(before, rel=0.05)
     assert bravais.skipped == -1
 
@@ -288,12 +294,12 @@ def test_regions_vote_and_both_maps_are_kept(opened, qtbot):
     run(qtbot, panel)
     values = {name: value for value, name in enumerate(CLASSES, start=1)}
     with qtbot.waitSignal(panel.bar.finished, timeout=60_000):
-        panel.votes.setCurrentIndex(1)
+        panel.network.votes.setCurrentIndex(1)
     assert map_layer(viewer).data[3, 2] == values["cF"]
     assert map_layer(viewer).metadata["voted by regions"]
-    panel.votes.setCurrentIndex(0)
+    panel.network.votes.setCurrentIndex(0)
     assert map_layer(viewer).data[3, 2] == values["tI"]
-    panel.votes.setCurrentIndex(1)
+    panel.network.votes.setCurrentIndex(1)
     assert not panel.bar.running
     assert map_layer(viewer).data[3, 2] == values["cF"]
 
@@ -302,31 +308,33 @@ def test_the_point_on_view_tells_its_probabilities(opened, qtbot):
     viewer, panel = opened
     run(qtbot, panel)
     viewer.dims.set_point([0, 1], [3, 2])
-    assert panel.point_text.text() == "Row 3, column 2: tI  body-centred tetragonal."
-    assert len(panel.bars.rows) == 15
-    assert panel.bars.rows[0].title == "tI  body-centred tetragonal"  # the most probable first
-    assert panel.bars.rows[0].share == pytest.approx(0.9)
+    assert panel.network.point_text.text() == "Row 3, column 2: tI  body-centred tetragonal."
+    assert len(panel.network.bars.rows) == 15
+    assert (
+        panel.network.bars.rows[0].title == "tI  body-centred tetragonal"
+    )  # the most probable first
+    assert panel.network.bars.rows[0].share == pytest.approx(0.9)
     viewer.dims.set_point([0, 1], [0, 11])
-    assert "Row 0, column 11: hP" in panel.point_text.text()
-    panel.threshold.setValue(0.8)
-    assert "Row 0, column 11: not indexed" in panel.point_text.text()
+    assert "Row 0, column 11: hP" in panel.network.point_text.text()
+    panel.network.threshold.setValue(0.8)
+    assert "Row 0, column 11: not indexed" in panel.network.point_text.text()
 
 
 def test_another_map_is_compared_and_the_difference_is_seen(opened, qtbot, vendor, errors):
     viewer, panel = opened
     run(qtbot, panel)
     panel.compare_with("theirs.ctf")
-    assert panel.comparison.isVisible()
+    assert panel.network.comparison.isVisible()
     # Two of the twelve columns differ, and the odd point: 79 of 96 points agree.
-    assert "Agreement 82.3% of 96 points" in panel.comparison.text.text()
-    assert "kappa" in panel.comparison.text.text()
+    assert "Agreement 82.3% of 96 points" in panel.network.comparison.text.text()
+    assert "kappa" in panel.network.comparison.text.text()
     difference = viewer.layers["alloy - difference"]
     assert (difference.data[:, 4:6] == 2).all()
     assert difference.metadata["compared with"] == "theirs.ctf"
-    cells = panel.comparison.table
+    cells = panel.network.comparison.table
     assert cells.rowCount() == 2
     assert cells.horizontalHeaderItem(0).text() == "tI"
-    panel.threshold.setValue(0.8)
+    panel.network.threshold.setValue(0.8)
     assert (viewer.layers["alloy - difference"].data[:, 6:] == 0).all()
     panel.compare_with("missing.ctf")
     assert errors == ["missing.ctf: there is no such map."]
@@ -334,13 +342,13 @@ def test_another_map_is_compared_and_the_difference_is_seen(opened, qtbot, vendo
     panel.compare_with("other.ctf")
     assert "7 x 12 points, alloy has 8 x 12" in errors[-1]
     assert "96" not in errors[0]
-    assert panel.comparison.isVisible()  # the one before is still there
+    assert panel.network.comparison.isVisible()  # the one before is still there
 
 
 def test_the_map_on_view_is_written(opened, qtbot, tmp_path, errors):
     _, panel = opened
     run(qtbot, panel)
-    panel.threshold.setValue(0.8)
+    panel.network.threshold.setValue(0.8)
     with qtbot.waitSignal(panel.bar.finished, timeout=30_000):
         panel.export(tmp_path / "map.h5")
     with h5py.File(tmp_path / "map.h5") as file:
@@ -358,7 +366,7 @@ def test_removing_the_scan_stops_the_run_and_clears_the_panel(opened, qtbot, bra
         viewer.layers.remove("alloy")
     assert errors == []
     assert not panel.run_button.isEnabled()
-    assert not panel.results.isVisible()
+    assert not panel.network.isVisible()
     assert "Open a scan first" in panel.note.text()
 
 
@@ -372,7 +380,7 @@ def test_nothing_is_cut_off_on_a_laptop(opened, qtbot, vendor):
     assert area.widget().minimumSizeHint().width() <= area.viewport().width()
 
     def can_be_scrolled_to() -> bool:
-        area.ensureWidgetVisible(panel.bars, 50, 0)
-        return not panel.bars.visibleRegion().isEmpty()
+        area.ensureWidgetVisible(panel.network.bars, 50, 0)
+        return not panel.network.bars.visibleRegion().isEmpty()
 
     qtbot.waitUntil(can_be_scrolled_to, timeout=10_000)

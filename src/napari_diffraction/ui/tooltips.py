@@ -81,7 +81,7 @@ PHASE_MAP = {
     ),
     "run": "Name the phase at every point. The map fills as the patterns are looked at.",
     "continue": "Go on where the last run was cancelled.",
-    "cancel": "Stop after the batch at work. The map keeps what is done.",
+    "cancel": "Stop after the step at work. The map keeps what is done.",
     "threshold": (
         "Confidence, from 0 to 1, below which a point is 'not indexed' (dark grey). "
         "The map is recoloured at once."
@@ -119,6 +119,23 @@ INDEXED = {
     "bands": (
         "Draw the bands of the solution over the pattern, with the indices of planes and zone axes."
     ),
+    "second": (
+        "Draw the bands of the second-best answer in the place of those of the solution: look which "
+        "of them lie on what is seen."
+    ),
+    "network": (
+        "What the network of Bravais lattices says of the pattern on view, all by itself. The first "
+        "time it takes seconds."
+    ),
+    "why": "Lay over the pattern what the network looked at (Grad-CAM).",
+    "candidates": (
+        "Choose a folder of CIF files: its crystals and the built-in materials are ranked for each "
+        "phase by cell and by strengths of bands (1: all agrees). Click on a name to take it."
+    ),
+    "compare": (
+        "Compare with the map of another program, .ang, .ctf or .h5 of the same scan: phases, and "
+        "orientations where the phase is the same."
+    ),
     "pattern": (
         "The pattern on view as it was measured, divided by the background of the camera, or "
         "with its own background taken off and its contrast evened out."
@@ -128,10 +145,21 @@ INDEXED = {
         "Average the patterns of each grain, which shows bands far clearer than one pattern, and "
         "open the averages as a stack, the largest grain first."
     ),
-    "cancel": "Stop after the step at work.",
+}
+
+VOLTAGE_TIPS = {
+    "source": (
+        "Acceleration voltage: with it the widths of bands tell the lengths of cells. Nothing else "
+        "depends on it; cells that are found already change with it at once."
+    ),
+    "number": "Acceleration voltage in kV.",
 }
 
 CENTRE = {
+    "refine": (
+        "Start from this centre and refine it together with the cells, where it is known only "
+        "nearly. Indexing alone does so."
+    ),
     "source": (
         "Where the beam would meet the screen at a right angle. It decides how sharp the names of "
         "the lattices are: give it if you know it and the file does not."

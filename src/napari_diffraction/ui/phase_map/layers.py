@@ -11,14 +11,14 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_diffraction.analysis.compare import AGREE, DIFFER, Comparison
+from napari_diffraction.analysis.compare import Comparison
 from napari_diffraction.analysis.phase_map import NOT_INDEXED, PhaseMap
 from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR, class_colour, class_title
+from napari_diffraction.ui.difference_layer import DifferenceLayer
 from napari_diffraction.ui.scan_navigation import ScanNavigation
 
 #: Value of points that are not classified yet; they are transparent.
 NOT_YET = 255
-_COMPARED = {AGREE: "#56B4E9", DIFFER: "#D55E00"}
 _NOTHING = "transparent"
 
 
@@ -46,7 +46,7 @@ class PhaseMapLayers:
         active = viewer.layers.selection.active
         self.confidence = self._add_confidence(viewer, phase_map)
         self.labels = self._add_labels(viewer, phase_map, title)
-        self.difference: Labels | None = None
+        self._difference = DifferenceLayer(viewer, navigation, phase_map.name)
         navigation.raise_marker()
         viewer.layers.selection.active = active
 
@@ -101,39 +101,19 @@ class PhaseMapLayers:
 
     def show_difference(self, comparison: Comparison, other: str) -> None:
         """Show where another map agrees and differs, above the map."""
-        viewer = self._viewer()
-        if viewer is None or not self.there:
-            return
-        about = {**self._about, "compared with": other, "kappa": comparison.kappa}
-        if self.difference is not None and self.difference in viewer.layers:
-            self.difference.data, self.difference.metadata = comparison.difference, about
-            return
-        active = viewer.layers.selection.active
-        self.difference = viewer.add_labels(
-            comparison.difference,
-            name=f"{self._about['map_of']} - difference",
-            colormap=DirectLabelColormap(color_dict={0: _NOTHING, None: _NOTHING, **_COMPARED}),
-            opacity=0.8,
-            features=pd.DataFrame(
-                {"index": [AGREE, DIFFER], "compared": ["the maps agree", "the maps differ"]}
-            ),
-            metadata=about,
-            **self._navigation.as_map(),
-        )
-        self._navigation.raise_marker()
-        viewer.layers.selection.active = active
+        if self.there:
+            self._difference.show(comparison, other, self._about)
 
-    def remove(self, layer: Layer | None) -> None:
-        """Remove a layer, if it is there."""
+    def _remove(self, layer: Layer) -> None:
         viewer = self._viewer()
-        if viewer is not None and layer is not None and layer in viewer.layers:
+        if viewer is not None and layer in viewer.layers:
             viewer.layers.remove(layer)
 
     def clear(self) -> None:
         """Remove all layers of the map."""
-        for layer in (self.labels, self.confidence, self.difference):
-            self.remove(layer)
-        self.difference = None
+        for layer in (self.labels, self.confidence):
+            self._remove(layer)
+        self._difference.clear()
 
 
 def _features(phase_map: PhaseMap, threshold: float) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_diffraction.patterns.geometry import CENTRES
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
@@ -29,9 +29,12 @@ class CentreBox(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._stack: PatternStack | None = None
+        self._of_file = False
+        self._indexes = True
         self.source = named(QComboBox(), "Pattern centre", CENTRE["source"])
         self.numbers = [named(QDoubleSpinBox(), name, CENTRE["number"]) for name in _NAMES]
         self.found = sentence()
+        self.refine = named(QCheckBox("refine the centre"), "Refine", CENTRE["refine"])
         self._row = QWidget()
         row = QHBoxLayout(self._row)
         row.setContentsMargins(0, 0, 0, 0)
@@ -44,7 +47,7 @@ class CentreBox(QWidget):
             row.addWidget(box)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        for part in (self.source, self._row, self.found):
+        for part in (self.source, self._row, self.refine, self.found):
             column.addWidget(part)
         self.show_stack(None)
         self.source.currentIndexChanged.connect(self._on_source)
@@ -56,6 +59,7 @@ class CentreBox(QWidget):
         self._stack = stack
         geometry = None if stack is None else stack.geometry
         pc = geometry.pc if isinstance(geometry, KikuchiGeometry) else None
+        self._of_file = pc is not None
         first = "found by the program" if pc is None else "of the file: " + _written(pc)
         self.source.blockSignals(True)
         self.source.clear()
@@ -84,8 +88,19 @@ class CentreBox(QWidget):
         self.found.setText(text)
         self.found.setVisible(bool(text))
 
+    @property
+    def refines(self) -> bool:
+        """Whether a centre that is known, from the file or a person, is to be refined."""
+        return self.refine.isChecked() and (self._of_file or self.given is not None)
+
+    def offer_refinement(self, offer: bool) -> None:
+        """Say whether what comes next can refine a centre, as indexing does."""
+        self._indexes = offer
+        self.refine.setVisible(offer and (self._of_file or self.given is not None))
+
     def _on_source(self) -> None:
         self._row.setVisible(self.given is not None)
+        self.offer_refinement(self._indexes)
         if self.given is not None:
             self.say("")
         self.changed.emit()

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 
 from napari_diffraction.analysis.indexed_phases import laue_of_phase
-from napari_diffraction.ui.indexed_layers import SHOWN, IndexedLayers
-from napari_diffraction.ui.indexed_list import IndexedList
-from napari_diffraction.ui.indexed_work import accepted, said_at, with_name
-from napari_diffraction.ui.ipf_key_box import IpfKeyBox
+from napari_diffraction.indexing.revision import ranked_anew, with_name, with_voltage
+from napari_diffraction.ui.compare_box import CompareBox
+from napari_diffraction.ui.difference_layer import DifferenceLayer
+from napari_diffraction.ui.indexed.candidates_box import CandidatesBox
+from napari_diffraction.ui.indexed.comparing import Comparing
+from napari_diffraction.ui.indexed.ipf_key_box import IpfKeyBox
+from napari_diffraction.ui.indexed.layers import SHOWN, IndexedLayers
+from napari_diffraction.ui.indexed.phase_list import IndexedList
+from napari_diffraction.ui.indexed.point_box import PointBox
+from napari_diffraction.ui.indexed.work import about, accepted
+from napari_diffraction.ui.latest import Latest
 from napari_diffraction.ui.layers import follow
-from napari_diffraction.ui.panel import button, form, group, named, sentence
+from napari_diffraction.ui.panel import button, form, group, named
 from napari_diffraction.ui.solution_overlay import SolutionOverlay
 from napari_diffraction.ui.tooltips import INDEXED
 
 if TYPE_CHECKING:
+    from napari_diffraction.analysis.compare_indexed import IndexedComparison
     from napari_diffraction.indexing.solution import IndexedMap
     from napari_diffraction.ui.scan_navigation import ScanNavigation
 
@@ -37,6 +46,8 @@ class _Solved:
     indexed: IndexedMap
     layers: IndexedLayers
     overlay: SolutionOverlay
+    difference: DifferenceLayer
+    comparing: Comparing
     shown: IndexedMap
 
 
@@ -52,11 +63,14 @@ class IndexedBox(QWidget):
     -------
     export_asked()
         A person wants a file.
+    compare_asked()
+        A person wants to compare with the map of another program.
     averages_asked()
         A person wants to see the grains' averages.
     """
 
     export_asked = Signal()
+    compare_asked = Signal()
     averages_asked = Signal()
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
@@ -65,15 +79,20 @@ class IndexedBox(QWidget):
         self._solved: WeakKeyDictionary[Layer, _Solved] = WeakKeyDictionary()
         self._layer: Layer | None = None
         self._navigation: ScanNavigation | None = None
+        self.ranking = Latest("The comparison with known materials", self)
+        self.ranking.done.connect(self._on_ranked)
+        self.point = PointBox(viewer)
+        self.point.changed.connect(self._show_here)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._build_solution())
-        layout.addWidget(self._build_point())
+        layout.addWidget(self.point)
         follow(self, viewer.layers.events.removed, lambda event: self.drop(event.value))
 
     def _build_solution(self) -> QWidget:
         box, column = group("Solution")
         self.list = IndexedList()
+        self.candidates = CandidatesBox()
         self.show_combo = named(QComboBox(), "Map", INDEXED["show"])
         self.show_combo.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
@@ -83,37 +102,31 @@ class IndexedBox(QWidget):
         self.key = named(IpfKeyBox(), "Key", INDEXED["key"])
         self.confidence = _slider("Least confidence", INDEXED["confidence"], 1.0, 0.0)
         self.misfit = _slider("Largest misfit", INDEXED["misfit"], _ANY_MISFIT, _ANY_MISFIT)
+        self.compare_button = button("Compare…", INDEXED["compare"], self.compare_asked.emit)
+        self.comparison = CompareBox()
         self.export_button = button("Export…", INDEXED["export"], self.export_asked.emit)
         self.averages_button = button(
             "Grain averages", INDEXED["averages"], self.averages_asked.emit
         )
         fields = form()
         fields.addRow("Map", self.show_combo)
-        column.addWidget(self.list)
-        column.addLayout(fields)
-        column.addWidget(self.key)
         limits = form()
         limits.addRow("Confidence", self.confidence)
         limits.addRow("Misfit", self.misfit)
+        column.addWidget(self.list)
+        column.addWidget(self.candidates)
+        column.addLayout(fields)
+        column.addWidget(self.key)
         column.addLayout(limits)
-        column.addWidget(self.averages_button)
+        for part in (self.averages_button, self.compare_button, self.comparison):
+            column.addWidget(part)
         column.addWidget(self.export_button)
         column.addWidget(self.list.notes)
         self.list.chosen.connect(self.name_phase)
+        self.candidates.changed.connect(self._rank)
         self.show_combo.currentIndexChanged.connect(self._on_map)
         self.confidence.valueChanged.connect(self._on_limits)
         self.misfit.valueChanged.connect(self._on_limits)
-        return box
-
-    def _build_point(self) -> QWidget:
-        box, column = group("Point on view")
-        self.place = sentence()
-        self.draw = named(QCheckBox("Bands of the solution"), "Draw bands", INDEXED["bands"])
-        self.draw.setChecked(True)
-        self.draw.toggled.connect(lambda _: self._show_here())
-        self.point = named(sentence(), "Point", INDEXED["point"])
-        for part in (self.place, self.point, self.draw):
-            column.addWidget(part)
         return box
 
     # -- which solution -------------------------------------------------------------------------
@@ -132,10 +145,20 @@ class IndexedBox(QWidget):
         now = self._now()
         return now is not None and now.layers.there
 
+    @property
+    def note(self) -> str:
+        """How far the solution goes, where it was broken off."""
+        now = self._now()
+        if now is None or now.indexed.finished or not now.layers.there:
+            return ""
+        done = int(now.indexed.done.sum())
+        return f"{done:,} of {len(now.indexed):,} patterns are indexed; Run begins anew."
+
     def set_idle(self, idle: bool) -> None:
-        """Whether files can be written and averages be made now."""
-        self.export_button.setEnabled(idle)
-        self.averages_button.setEnabled(idle)
+        """Whether the solution stays as it is now, so that it can be named, written, compared."""
+        for part in (self.export_button, self.averages_button, self.compare_button):
+            part.setEnabled(idle)
+        self.list.set_idle(idle)
 
     def show_when_there(self, wanted: bool) -> None:
         """Appear, with the drawing over the pattern, where it is wanted and there is a solution."""
@@ -144,20 +167,29 @@ class IndexedBox(QWidget):
 
     def show_scan(self, layer: Image | None, navigation: ScanNavigation | None) -> None:
         """Show the solution of another scan, if it has one."""
+        changed = layer is not self._layer
         self._layer, self._navigation = layer, navigation
-        if self._now() is not None:
-            self._show_all()
+        if changed:
+            self.point.opinion.clear()
+            if self._now() is not None:
+                self._show_all()
 
     def take(self, layer: Image, navigation: ScanNavigation, indexed: IndexedMap) -> None:
-        """Show the solution of a scan in the place of any earlier one."""
-        self.drop(layer)
+        """Show a solution of a scan, whole or so far, in the place of any earlier one."""
         self._layer, self._navigation = layer, navigation
-        layers = IndexedLayers(self._viewer, navigation, indexed)
-        overlay = SolutionOverlay(self._viewer, layer, indexed.name)
-        self._solved[layer] = _Solved(indexed, layers, overlay, indexed)
-        self.show_combo.setCurrentIndex(0)
+        now = self._now()
+        if now is None or not now.layers.there:
+            self.drop(layer)
+            layers = IndexedLayers(self._viewer, navigation, indexed)
+            overlay = SolutionOverlay(self._viewer, layer, indexed.name)
+            difference = DifferenceLayer(self._viewer, navigation, indexed.name)
+            comparing = Comparing(lambda found: self._on_compared(layer, found))
+            self._solved[layer] = _Solved(indexed, layers, overlay, difference, comparing, indexed)
+            self.show_combo.setCurrentIndex(0)
+            self._on_map()
+        else:
+            now.indexed = indexed
         self._on_limits()
-        self._on_map()
 
     def drop(self, layer: Layer) -> None:
         """Forget the solution of a scan, and remove its layers."""
@@ -165,14 +197,44 @@ class IndexedBox(QWidget):
         if before is not None:
             before.layers.clear()
             before.overlay.clear()
+            before.difference.clear()
+            self.comparison.show_comparison(None)
 
     # -- what a person changes ------------------------------------------------------------------
     def name_phase(self, number: int, name: str) -> None:
         """Give a phase a name, here, in the layers and in every file."""
         now = self._now()
         if now is not None:
-            now.indexed = with_name(now.indexed, number, name)
+            now.indexed = with_name(now.indexed, number, name, self.candidates.structures)
             self._on_limits()
+
+    def set_voltage(self, voltage: float, voltage_from: str) -> None:
+        """Let cells that were found follow another voltage, in kV."""
+        now = self._now()
+        if now is None or (now.indexed.voltage, now.indexed.voltage_from) == (
+            voltage,
+            voltage_from,
+        ):
+            return
+        now.indexed = with_voltage(now.indexed, voltage, voltage_from)
+        self._on_limits()
+        self._rank()
+
+    def _rank(self) -> None:
+        """Compare the phases with known materials once more, in another thread."""
+        now = self._now()
+        if now is not None:
+            indexed, structures = now.indexed, self.candidates.structures
+            self.ranking.ask(lambda: (indexed, ranked_anew(indexed, structures)))
+
+    def _on_ranked(self, answer: tuple[IndexedMap, IndexedMap]) -> None:
+        asked, ranked = answer
+        now = self._now()
+        if now is not None and now.indexed is asked:  # else somebody has changed it since
+            now.indexed = ranked
+            self._on_limits()
+        elif now is not None:
+            self._rank()
 
     def _on_limits(self) -> None:
         now = self._now()
@@ -184,6 +246,7 @@ class IndexedBox(QWidget):
         )
         now.layers.show(now.indexed, now.shown)
         self._show_all()
+        now.comparing.compare(now.shown)
 
     def _on_map(self) -> None:
         now, key = self._now(), str(self.show_combo.currentData())
@@ -191,12 +254,28 @@ class IndexedBox(QWidget):
         if now is not None:
             now.layers.choose(key)
 
+    # -- comparing ------------------------------------------------------------------------------
+    def compare_with(self, path: Path) -> None:
+        """Compare the solution with the map of another program, in another thread."""
+        now = self._now()
+        if now is not None:
+            now.comparing.with_map(path, now.shown)
+
+    def _on_compared(self, layer: Layer, found: IndexedComparison) -> None:
+        solved = self._solved.get(layer)
+        if solved is None:
+            return
+        solved.difference.show(found, str(solved.comparing.path), about(solved.shown))
+        if solved is self._now():
+            self.comparison.show_comparison(found)
+
     # -- showing --------------------------------------------------------------------------------
     def _show_all(self) -> None:
         now = self._now()
         assert now is not None
         self.list.show_solution(now.shown)
         self.key.show_groups([laue_of_phase(phase) for phase in now.shown.phases])
+        self.comparison.show_comparison(now.comparing.found)
         self._show_here()
 
     def _show_here(self) -> None:
@@ -206,17 +285,10 @@ class IndexedBox(QWidget):
     def show_point(self, row: int, column: int) -> None:
         """Say what was found at a point, and draw it over the pattern."""
         now = self._now()
-        if now is None or not now.layers.there:
+        if now is None or not now.layers.there or self._layer is None:
             return
-        index = row * now.shown.shape[1] + column
-        self.place.setText(f"Row {row}, column {column}")
-        said = "".join(
-            f"<tr><td>{name}&nbsp;&nbsp;</td><td>{value}</td></tr>"
-            for name, value in said_at(now.shown, index)
-        )
-        self.point.setText(f"<table>{said}</table>")
-        now.overlay.wanted = self.draw.isChecked() and not self.isHidden()
-        now.overlay.show(now.shown, index)
+        wanted = not self.isHidden()
+        self.point.show_point(now.shown, now.overlay, self._layer, row, column, wanted)
 
 
 def _slider(name: str, tip: str, top: float, value: float) -> Any:

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 #: Candidates named, and the least score of one.
 _CANDIDATES, _LIKELY = 5, 0.2
-_FROM = {"file": "Centre of the file", "given": "Centre as given", "found": "Centre found"}
+_FROM = {
+    "file": "Centre of the file",
+    "given": "Centre as given",
+    "found": "Centre found",
+    "assumed": "Centre not known, a usual one is",
+}
 
 
 class IndexedList(QWidget):
@@ -73,6 +78,11 @@ class IndexedList(QWidget):
         self.notes.setText("\n".join((*indexed.notes, *assumptions(indexed))))
         self.notes.setVisible(bool(self.notes.text()))
 
+    def set_idle(self, idle: bool) -> None:
+        """Whether phases can be named now: not while they are still being filled."""
+        for row in self.rows:
+            row.setEnabled(idle)
+
     def _add_row(self, number: int) -> QLabel:
         row = named(sentence(), f"Phase {number + 1}", INDEXED["phase"])
         row.setTextFormat(Qt.TextFormat.RichText)
@@ -111,16 +121,18 @@ def phase_lines(phase: IndexedPhase) -> list[str]:
 def _rich(phase: IndexedPhase, colour: str, link: str) -> str:
     lines = [html.escape(line) for line in phase_lines(phase)]
     text = f"{_square(colour)} <b>{html.escape(phase.name)}</b>: {'<br>'.join(lines)}"
-    likely = [one.name for one in phase.candidates if one.score >= _LIKELY][:_CANDIDATES]
+    likely = [one for one in phase.candidates if one.score >= _LIKELY][:_CANDIDATES]
     if likely:
         links = (
-            f"<b>{html.escape(name)}</b>"
-            if name == phase.name
-            else f'<a href="{html.escape(name)}" style="color: {link}">{html.escape(name)}</a>'
-            for name in likely
+            _link(one.name, one.name == phase.name, link) + f" {one.score:.2f}" for one in likely
         )
         text += f"<br>Looks like: {', '.join(links)}"
     return text
+
+
+def _link(name: str, chosen: bool, colour: str) -> str:
+    shown = html.escape(name)
+    return f"<b>{shown}</b>" if chosen else f'<a href="{shown}" style="color: {colour}">{shown}</a>'
 
 
 def _square(colour: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -14,10 +15,10 @@ from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
-from napari_diffraction.analysis.indexed_phases import phase_colours
+from napari_diffraction.analysis.indexed_phases import laue_of_phase, phase_colours
 from napari_diffraction.analysis.ipf import ipf_colours
 from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR
-from napari_diffraction.ui.indexed_work import about
+from napari_diffraction.ui.indexed.work import about
 
 if TYPE_CHECKING:
     from napari_diffraction.indexing.solution import IndexedMap
@@ -129,7 +130,9 @@ class IndexedLayers:
             The same without points that are too doubtful.
         """
         if whole is not self._whole:
-            self._colours.clear()
+            self._keep_colours(whole)
+            self.grains.data = _grid(whole, whole.grain + 1)
+            self.quality.data = _grid(whole, whole.quality)
         self._whole, self._shown = whole, shown
         self._about = about(shown)
         self.phases.data = _numbers(shown)
@@ -153,6 +156,26 @@ class IndexedLayers:
             self._draw_axis(key)
         for other in self.all:
             other.visible = other is layer
+
+    def _keep_colours(self, whole: IndexedMap) -> None:
+        """Colour those points anew of which another solution says something else.
+
+        While a map fills, and when a phase gets a name, these are few or none.
+        """
+        before = self._whole
+        symmetry = [[laue_of_phase(phase) for phase in one.phases] for one in (before, whole)]
+        colours = self._colours.get(self._axis)
+        self._colours.clear()
+        if colours is None or symmetry[0] != symmetry[1]:
+            return
+        same = (before.rotation == whole.rotation).all(axis=(1, 2))
+        # NaN equals nothing: of what was not indexed and is not there is no orientation
+        same |= (before.phase < 0) & (whole.phase < 0)
+        changed = np.flatnonzero(~same | (before.phase != whole.phase))
+        part = replace(whole, phase=whole.phase[changed], rotation=whole.rotation[changed])
+        colours = colours.copy()
+        colours[changed] = ipf_colours(part, self._axis)
+        self._colours[self._axis] = colours
 
     def _draw_axis(self, axis: str) -> None:
         self._axis = axis

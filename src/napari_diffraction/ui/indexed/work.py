@@ -2,36 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_diffraction.crystal.materials import MATERIALS, load_structure
-from napari_diffraction.errors import InputError
+from napari_diffraction.crystal.materials import load_structure
 from napari_diffraction.indexing.solution import NOT_INDEXED
 from napari_diffraction.progress import Progress
 
 if TYPE_CHECKING:
+    from napari_diffraction.analysis.compare_indexed import IndexedComparison
     from napari_diffraction.crystal.structure import Structure
-    from napari_diffraction.indexing.solution import IndexedMap, IndexedPhase
+    from napari_diffraction.indexing.solution import IndexedMap
+    from napari_diffraction.patterns.ebsd_maps import VendorMap
     from napari_diffraction.patterns.stack import PatternStack
 
 #: What is done, stage by stage, and how many stages there are.
 _STAGES = ("grains", "centre and phases", "every pattern")
 _UNITS = ("patterns", "steps", "patterns")
-#: A material is taken for a phase, atoms and all, where no length differs by more than this part
-#: and no angle by more than so many degrees.
-_ALIKE, _ALIKE_DEG = 0.05, 1.5
+#: Making the solution so far takes at most this share of the time, and comes so often in seconds.
+_SHARE, _INTERVAL = 0.05, 0.3
 
 
 @dataclass(frozen=True)
 class IndexingStep(Progress):
-    """A step of `indexing`, which counts something else in each stage."""
+    """A step of `indexing`, which counts something else in each stage.
+
+    Attributes
+    ----------
+    unit
+        What is counted, in the plural.
+    so_far
+        Makes the solution so far when the work is over; ``None`` before there is any.
+    solution
+        The solution so far, now and then.
+    """
 
     unit: str = "patterns"
+    so_far: Callable[[], IndexedMap] | None = None
+    solution: IndexedMap | None = None
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a person tells before a scan is indexed; see `IndexSettings`.
+
+    Attributes
+    ----------
+    pc, voltage
+        Pattern centre (Bruker) and kV.
+    phases
+        Materials and CIF files that are there; none: they are found.
+    refine_centre
+        Whether a centre that is known is refined.
+    candidates
+        Materials that phases found may be, besides the built-in ones.
+    """
+
+    pc: tuple[float, float, float] | None = None
+    voltage: float | None = None
+    phases: tuple[str, ...] = ()
+    refine_centre: bool = False
+    candidates: Mapping[str, Structure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,33 +93,21 @@ GIVEN = IndexingWay(
     "Indexes every pattern with the phases that you tick below. Nothing has to be trained.",
 )
 WAYS = (FIND, GIVEN)
-#: Files that a solution can be written to, as Qt wants them.
-INDEXED_FILES = (
-    "orix crystal map (*.h5);;EDAX (*.ang);;Oxford (*.ctf);;Solution (*.json);;"
-    "Table (*.csv);;Figure with legend (*.png)"
-)
 
 
-def indexing(
-    stack: PatternStack,
-    pc: tuple[float, float, float] | None,
-    voltage: float | None,
-    phases: tuple[str, ...] = (),
-) -> Generator[Progress, None, IndexedMap]:
+def indexing(stack: PatternStack, wishes: Wishes) -> Generator[Progress, None, IndexedMap]:
     """Index a scan in another thread, where what is imported and compiled freezes nothing.
 
     Parameters
     ----------
     stack
         The scan.
-    pc, voltage
-        Pattern centre (Bruker) and kV, where a person gives them.
-    phases
-        Materials and CIF files that are there; none: they are found.
+    wishes
+        What is told before.
 
     Yields
     ------
-    Progress
+    IndexingStep
 
     Returns
     -------
@@ -98,9 +122,14 @@ def indexing(
     from napari_diffraction.indexing import scan
 
     settings = scan.IndexSettings(
-        pc=pc, voltage=voltage, phases=tuple(load_structure(name) for name in phases)
+        pc=wishes.pc,
+        voltage=wishes.voltage,
+        phases=tuple(load_structure(name) for name in wishes.phases),
+        refine_centre=wishes.refine_centre,
+        candidates=wishes.candidates,
     )
     work = scan.index_scan(stack, settings)
+    pace = _Pace()
     try:
         while True:
             try:
@@ -108,9 +137,59 @@ def indexing(
             except StopIteration as stop:
                 return stop.value
             told = f"{step.stage + 1} of {len(_STAGES)}, {_STAGES[step.stage]}: {step.message}"
-            yield IndexingStep(step.done, step.total, told, _UNITS[step.stage])
+            yield IndexingStep(
+                step.done,
+                step.total,
+                told,
+                _UNITS[step.stage],
+                step.so_far,
+                pace.made(step.so_far),
+            )
     finally:
         work.close()
+
+
+class _Pace:
+    """Makes the solution so far now and then: at once when there is one, then ever less often."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def made(self, so_far: Callable[[], IndexedMap] | None) -> IndexedMap | None:
+        """Return the solution so far if it is time for one."""
+        began = time.monotonic()
+        if so_far is None or began < self._next:
+            return None
+        solution = so_far()
+        now = time.monotonic()
+        self._next = now + max(_INTERVAL, (now - began) / _SHARE)
+        return solution
+
+
+def comparing(
+    indexed: IndexedMap, path: Path, other: VendorMap | None
+) -> tuple[VendorMap, IndexedComparison]:
+    """Compare a solution with the map of another program, in another thread.
+
+    Parameters
+    ----------
+    indexed
+        The solution.
+    path
+        The file of the other map.
+    other
+        The other map; ``None``: it is read.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or is of another scan.
+    """
+    from napari_diffraction.analysis.compare_indexed import compare_indexed, program_of
+    from napari_diffraction.patterns.ebsd_maps import read_map
+
+    known = read_map(path) if other is None else other
+    return known, compare_indexed(indexed, known, program_of(path))
 
 
 def exporting_indexed(indexed: IndexedMap, path: Path) -> Generator[Progress, None, Path]:
@@ -153,67 +232,6 @@ def accepted(indexed: IndexedMap, confidence: float, misfit: float | None) -> In
         ),
         about={**indexed.about, "least confidence": confidence, "largest misfit_deg": misfit},
     )
-
-
-def with_name(indexed: IndexedMap, number: int, name: str) -> IndexedMap:
-    """Return a solution in which a phase has a name, and its atoms where they fit its cell.
-
-    Parameters
-    ----------
-    indexed
-        The solution.
-    number
-        Of the phase.
-    name
-        That of a material, or any other.
-    """
-    phases = list(indexed.phases)
-    phases[number] = replace(phases[number], name=name, structure=_atoms(phases[number], name))
-    return replace(indexed, phases=tuple(phases))
-
-
-def _atoms(phase: IndexedPhase, name: str) -> Structure | None:
-    """The structure of a material whose cell is that of the phase, in the same setting."""
-    if phase.structure is not None and phase.structure.name == name:
-        return phase.structure
-    if name not in MATERIALS:
-        return None
-    try:
-        structure = load_structure(name)
-    except InputError:
-        return None
-    lengths = np.abs(phase.cell.lengths / structure.cell.lengths - 1).max()
-    angles = np.abs(phase.cell.angles - structure.cell.angles).max()
-    fits = structure.lattice == phase.lattice and lengths < _ALIKE and angles < _ALIKE_DEG
-    return structure if fits else None
-
-
-def said_at(indexed: IndexedMap, index: int) -> list[tuple[str, str]]:
-    """Say what was found at a point, as pairs of a name and a value."""
-    from napari_diffraction.analysis.orientations import bunge_angles
-
-    if not indexed.done[index]:
-        return [("Phase", "the pattern cannot be read")]
-    found = f"{int(indexed.bands_found[index])} found"
-    number = int(indexed.phase[index])
-    if number < 0:
-        return [("Phase", "not indexed"), ("Bands", found), _quality(indexed, index)]
-    phase = indexed.phases[number]
-    one = slice(index, index + 1)
-    here = replace(indexed, phase=indexed.phase[one], rotation=indexed.rotation[one])
-    angles = ", ".join(f"{value:.1f}" for value in bunge_angles(here)[0])
-    return [
-        ("Phase", phase.name if phase.name == phase.lattice else f"{phase.name} ({phase.lattice})"),
-        ("Misfit", f"{indexed.misfit_deg[index]:.2f} deg"),
-        ("Bands", f"{int(indexed.bands[index])} matched of {found}"),
-        ("Confidence", f"{indexed.confidence[index]:.2f}"),
-        ("Bunge angles", f"{angles} deg (sample as EDAX)"),
-        _quality(indexed, index),
-    ]
-
-
-def _quality(indexed: IndexedMap, index: int) -> tuple[str, str]:
-    return "Pattern quality", f"{indexed.quality[index]:.3f}"
 
 
 def about(indexed: IndexedMap) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any
 from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
-    QDoubleSpinBox,
     QFileDialog,
     QLineEdit,
     QListWidget,
@@ -33,7 +32,6 @@ _TIPS = {
     "search": "Part of a name, such as 'Ti', or another name of a material, such as 'ferrite'.",
     "list": f"Tick {FEWEST} to {MOST} phases that can be in the sample.",
     "cif": "Add a crystal of your own from a CIF file.",
-    "voltage": "Acceleration voltage in kV, from the file where it tells it.",
     "name": "What the model is called in the lists of models.",
     "train": "Simulate the phases for this voltage and camera, and train a model on them.",
     "cancel": "Stop the training; nothing is kept.",
@@ -73,6 +71,7 @@ class MyPhasesBox(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._stack: PatternStack | None = None
+        self._voltage = 0.0
         self._last = ""
         self.open_button = button("My phases…", _TIPS["open"], self._toggle)
         self.open_button.setCheckable(True)
@@ -95,14 +94,9 @@ class MyPhasesBox(QWidget):
         self.list.setFixedHeight(_LINES * max(self.list.sizeHintForRow(0), 18) + 4)
         self.cif_button = button("Add CIF…", _TIPS["cif"], self._ask_cif)
         self.chosen = sentence()
-        self.voltage = named(QDoubleSpinBox(), "Voltage", _TIPS["voltage"])
-        self.voltage.setRange(0, 40)
-        self.voltage.setSuffix(" kV")
-        self.voltage.setSpecialValueText("not known")
         self.about = sentence()
         self.name = named(QLineEdit(), "Name of the model", _TIPS["name"])
         fields = form()
-        fields.addRow("Voltage", self.voltage)
         fields.addRow("Name", self.name)
         self.train_button = button("Train for this geometry", _TIPS["train"], self.run)
         self.bar = WorkBar("patterns", _TIPS["cancel"])
@@ -131,14 +125,17 @@ class MyPhasesBox(QWidget):
         self.changed.emit()
 
     # -- choosing -------------------------------------------------------------------------------
-    def show_scan(self, stack: PatternStack | None) -> None:
-        """Take voltage, pattern centre and size from another scan."""
-        if stack is self._stack:
-            return  # a voltage that somebody has entered stays
-        self._stack = stack
-        geometry = None if stack is None else stack.geometry
-        voltage = geometry.voltage if isinstance(geometry, KikuchiGeometry) else None
-        self.voltage.setValue(voltage or 0)
+    def show_scan(self, stack: PatternStack | None, voltage: float) -> None:
+        """Take pattern centre and size from another scan.
+
+        Parameters
+        ----------
+        stack
+            The scan.
+        voltage
+            In kV; 0: nobody knows it.
+        """
+        self._stack, self._voltage = stack, voltage
         self._refresh()
 
     def _add(self, text: str, path: str, checked: bool = False) -> None:
@@ -156,14 +153,6 @@ class MyPhasesBox(QWidget):
         """The materials and CIF files that are ticked."""
         ticked = Qt.CheckState.Checked
         return tuple(i.data(_PATH) for i in self._items() if i.checkState() == ticked)
-
-    @property
-    def told_voltage(self) -> float | None:
-        """The voltage in kV that a person tells; ``None`` where it is that of the file."""
-        value = self.voltage.value()
-        geometry = None if self._stack is None else self._stack.geometry
-        known = geometry.voltage if isinstance(geometry, KikuchiGeometry) else None
-        return None if value in (0, known) else value
 
     def choose(self, *names: str) -> None:
         """Tick phases, each by its name in the list or another name of it."""
@@ -212,7 +201,7 @@ class MyPhasesBox(QWidget):
         return PhasesRecipe(
             name=self._checked_name(phases),
             phases=phases,
-            voltage=self.voltage.value(),
+            voltage=self._voltage,
             pc=tuple(pc or ()),
             shape=() if self._stack is None else self._stack.frame_shape,
         )
@@ -254,7 +243,7 @@ class MyPhasesBox(QWidget):
         enough = FEWEST <= len(phases) <= MOST
         self.train_button.setVisible(not self.bar.running)
         self.train_button.setEnabled(enough and self._stack is not None)
-        for part in (self.list, self.cif_button, self.voltage, self.name):
+        for part in (self.list, self.cif_button, self.name):
             part.setEnabled(not self.bar.running)
         self.about.setText(self._about())
 
@@ -264,7 +253,11 @@ class MyPhasesBox(QWidget):
             return "Open a scan first: the model is trained for its voltage and camera."
         geometry = self._stack.geometry
         height, width = self._stack.frame_shape
-        text = f"The training takes {LONGEST} min at most. Patterns of {width} x {height} pixels, "
+        voltage = f"{self._voltage:g} kV" if self._voltage else "voltage not known: any usual one"
+        text = (
+            f"The training takes {LONGEST} min at most. Patterns of {width} x {height} pixels, "
+            f"{voltage}, "
+        )
         if isinstance(geometry, KikuchiGeometry) and geometry.pc is not None:
             return text + "pattern centre {:.3f}, {:.3f}, {:.3f} (Bruker).".format(*geometry.pc)
         return text + "pattern centre not known: any usual one is trained for."

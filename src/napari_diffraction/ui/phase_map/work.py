@@ -15,9 +15,9 @@ from napari_diffraction.learning.classes import ZONE_CLASSES
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.review.provenance import file_hash
-from napari_diffraction.ui.indexed_work import WAYS
+from napari_diffraction.ui.indexed.work import WAYS
 from napari_diffraction.ui.model_list import ModelCombo
-from napari_diffraction.ui.phase_map_layers import PhaseMapLayers
+from napari_diffraction.ui.phase_map.layers import PhaseMapLayers
 from napari_diffraction.ui.preferences import preference
 
 if TYPE_CHECKING:

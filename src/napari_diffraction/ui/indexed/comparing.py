@@ -1,0 +1,54 @@
+"""The comparison of a solution with the map of another program, kept up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_diffraction.ui.indexed.work import comparing
+from napari_diffraction.ui.latest import Latest
+
+if TYPE_CHECKING:
+    from napari_diffraction.analysis.compare_indexed import IndexedComparison
+    from napari_diffraction.indexing.solution import IndexedMap
+    from napari_diffraction.patterns.ebsd_maps import VendorMap
+
+
+class Comparing:
+    """Compares in another thread whatever is on view with the last map that could be read.
+
+    Parameters
+    ----------
+    show
+        Called with each comparison in the window's thread.
+
+    Attributes
+    ----------
+    path
+        File of the other map.
+    found
+        The newest comparison.
+    """
+
+    def __init__(self, show: Callable[[IndexedComparison], None]) -> None:
+        self._show = show
+        self._other: VendorMap | None = None
+        self.path: Path | None = None
+        self.found: IndexedComparison | None = None
+        self.latest = Latest("The comparison")
+        self.latest.done.connect(self._on_done)
+
+    def with_map(self, path: Path, indexed: IndexedMap) -> None:
+        """Read another map and compare with it; where it does not fit, the one before stays."""
+        self.latest.ask(lambda: (path, *comparing(indexed, path, None)))
+
+    def compare(self, indexed: IndexedMap) -> None:
+        """Compare another solution, or the same one at other limits."""
+        path, other = self.path, self._other
+        if path is not None:
+            self.latest.ask(lambda: (path, *comparing(indexed, path, other)))
+
+    def _on_done(self, answer: tuple[Path, VendorMap, IndexedComparison]) -> None:
+        self.path, self._other, self.found = answer
+        self._show(self.found)

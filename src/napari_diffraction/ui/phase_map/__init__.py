@@ -1,0 +1,1 @@
+"""The panel that maps the phases of a scan."""

@@ -1,0 +1,91 @@
+"""Where the acceleration voltage of a scan comes from: its file, a person, or an assumption."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QVBoxLayout, QWidget
+
+from napari_diffraction.indexing.known import VOLTAGE
+from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
+from napari_diffraction.ui.panel import named, sentence
+from napari_diffraction.ui.tooltips import VOLTAGE_TIPS
+
+_BY_HAND = "as I say"
+_LEAST, _MOST = 1.0, 40.0
+
+
+class VoltageBox(QWidget):
+    """The acceleration voltage of a scan in kV.
+
+    Signals
+    -------
+    changed()
+        Another voltage holds.
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack: PatternStack | None = None
+        self._of_file: float | None = None
+        self.source = named(QComboBox(), "Voltage", VOLTAGE_TIPS["source"])
+        self.source.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.number = named(QDoubleSpinBox(), "Voltage in kV", VOLTAGE_TIPS["number"])
+        self.number.setRange(_LEAST, _MOST)
+        self.number.setDecimals(1)
+        self.number.setSuffix(" kV")
+        self.number.setValue(VOLTAGE)
+        self.note = sentence("Lengths of cells are then known up to a common factor only.")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        for part in (self.source, self.number, self.note):
+            column.addWidget(part)
+        self.show_stack(None)
+        self.source.currentIndexChanged.connect(self._on_source)
+        self.number.valueChanged.connect(self.changed)
+
+    def show_stack(self, stack: PatternStack | None) -> None:
+        """Offer what is known of a scan; what was said by hand stays for the same one."""
+        if stack is self._stack and self.source.count():
+            return
+        self._stack = stack
+        geometry = None if stack is None else stack.geometry
+        self._of_file = geometry.voltage if isinstance(geometry, KikuchiGeometry) else None
+        first = (
+            f"not known: {VOLTAGE:g} kV are assumed"
+            if self._of_file is None
+            else f"of the file: {self._of_file:g} kV"
+        )
+        self.source.blockSignals(True)
+        self.source.clear()
+        self.source.addItems((first, _BY_HAND))
+        self.source.blockSignals(False)
+        self.number.blockSignals(True)
+        self.number.setValue(self._of_file or VOLTAGE)
+        self.number.blockSignals(False)
+        self._on_source()
+
+    @property
+    def given(self) -> float | None:
+        """The voltage that a person gives; ``None`` where it is that of the file or assumed."""
+        return self.number.value() if self.source.currentText() == _BY_HAND else None
+
+    @property
+    def known(self) -> float:
+        """The voltage that a person gives, else that of the file; 0 where nobody knows it."""
+        return self.given or self._of_file or 0.0
+
+    @property
+    def holds(self) -> tuple[float, str]:
+        """The voltage to be used, and where it is from: "given", "file" or "assumed"."""
+        if self.given is not None:
+            return self.given, "given"
+        return (VOLTAGE, "assumed") if self._of_file is None else (self._of_file, "file")
+
+    def _on_source(self) -> None:
+        self.number.setVisible(self.given is not None)
+        self.note.setVisible(not self.known)
+        self.changed.emit()

@@ -1,0 +1,307 @@
+"""The panel that maps the phases of a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Layer
+from napari.utils.notifications import show_info
+from qtpy.QtCore import QTimer
+from qtpy.QtGui import QShowEvent
+
+from napari_diffraction.analysis.phase_map import PhaseMap
+from napari_diffraction.analysis.regions import vote_by_regions
+from napari_diffraction.indexing.solution import IndexedMap
+from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.progress import Progress
+from napari_diffraction.ui.indexed.box import IndexedBox
+from napari_diffraction.ui.indexed.grain_averages import add_averages, averaging
+from napari_diffraction.ui.indexed.work import (
+    GIVEN,
+    IndexingStep,
+    Wishes,
+    exporting_indexed,
+    indexing,
+)
+from napari_diffraction.ui.layers import bare_viewer
+from napari_diffraction.ui.model_list import MODELS
+from napari_diffraction.ui.panel import Panel, button, sentence
+from napari_diffraction.ui.phase_map.choice import ChoiceBox
+from napari_diffraction.ui.phase_map.dialogs import ask_export, ask_map
+from napari_diffraction.ui.phase_map.my_phases_box import MyPhasesBox
+from napari_diffraction.ui.phase_map.network_map import NetworkMapBox
+from napari_diffraction.ui.phase_map.work import about_model, exporting, mapping
+from napari_diffraction.ui.scan_navigation import ScanNavigation
+from napari_diffraction.ui.tooltips import PHASE_MAP
+from napari_diffraction.ui.work import Make, WorkBar
+
+_MAPPING = "The phase map"
+
+
+class PhaseMapWidget(Panel):
+    """Choose a scan and what names its phases, map them, and see how sure each point is.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari recognises the parameter by its name.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self._viewer = bare_viewer(napari_viewer)
+        self._navigation: ScanNavigation | None = None
+        self._run_layer: Layer | None = None
+        self._so_far: Callable[[], IndexedMap] | None = None
+        self._doing, self._seen = "", False
+        self._build()
+        self._on_model()
+        self._on_scan()
+
+    # -- the parts ------------------------------------------------------------------------------
+    def _build(self) -> None:
+        self.choice = ChoiceBox(self._viewer)
+        self.scan, self.model = self.choice.scan, self.choice.model
+        self.centre, self.voltage = self.choice.centre, self.choice.voltage
+        self.pattern = self.choice.pattern
+        self.run_button = button("Run", PHASE_MAP["run"], self.run)
+        self.bar = WorkBar("patterns", PHASE_MAP["cancel"])
+        self.note = sentence()
+        self.phases = MyPhasesBox()
+        self.indexed = IndexedBox(self._viewer)
+        self.network = NetworkMapBox(self._viewer)
+        for part in (
+            self.choice,
+            self.run_button,
+            self.bar,
+            self.note,
+            self.phases,
+            self.indexed,
+            self.network,
+        ):
+            self.content.addWidget(part)
+        self.content.addStretch(1)
+        self._connect()
+
+    def _connect(self) -> None:
+        self.scan.currentIndexChanged.connect(self._on_scan)
+        self.model.currentIndexChanged.connect(self._on_model)
+        self.centre.changed.connect(self._on_model)
+        self.voltage.changed.connect(self._on_voltage)
+        self.bar.stepped.connect(self._on_steps)
+        self.bar.returned.connect(self._on_returned)
+        self.bar.finished.connect(self._on_finished)
+        self.phases.trained.connect(self._on_trained)
+        self.phases.changed.connect(lambda: self._refresh())
+        self.indexed.averages_asked.connect(self._average)
+        self.network.votes_changed.connect(self._on_votes)
+        for box in (self.indexed, self.network):
+            box.export_asked.connect(self._ask_export)
+            box.compare_asked.connect(self._ask_compare)
+
+    # -- choosing -------------------------------------------------------------------------------
+    def _on_scan(self) -> None:
+        layer = self.scan.layer()
+        if self.bar.running and self._run_layer not in self._viewer.layers:
+            self.bar.cancel()  # somebody removed the scan
+        navigation = None if layer is None else ScanNavigation.of(self._viewer, layer)
+        if navigation is not self._navigation:
+            if self._navigation is not None:
+                self._navigation.moved.disconnect(self._show_point, missing_ok=True)
+            self._navigation = navigation
+            if navigation is not None:
+                self.listen(navigation.moved, self._show_point)
+        for box in (self.indexed, self.network):
+            box.show_scan(layer, navigation)
+        self.choice.show_scan(navigation)
+        self._on_voltage()
+
+    def _on_voltage(self) -> None:
+        """Let what depends on the voltage follow it."""
+        stack = None if self._navigation is None else self._navigation.stack
+        self.phases.show_scan(stack, self.voltage.known)
+        if not self.bar.running:
+            self.indexed.set_voltage(*self.voltage.holds)
+        self._refresh()
+
+    def _on_trained(self, name: str) -> None:
+        """Offer a model that has just been made, and choose it."""
+        MODELS.changed.emit()
+        self.model.choose(name)
+
+    def _on_model(self) -> None:
+        card = self.model.currentData()
+        self.choice.show_model()
+        self._about = {}
+        if card is GIVEN:
+            self.phases.open()
+        elif card is not None and not self.choice.indexes:
+            self._about = about_model(card, self.centre.given)
+        self._refresh()
+
+    def _on_votes(self) -> None:
+        work, by_regions = self.network.work, self.network.by_regions
+        if by_regions and work is not None and work.voted is None and not self.bar.running:
+            stack, single = self._stack(), work.single
+            self._start(lambda: vote_by_regions(single, stack), "The vote of regions")
+        self._refresh()
+
+    def _stack(self) -> PatternStack:
+        assert self._navigation is not None
+        return self._navigation.stack
+
+    # -- running --------------------------------------------------------------------------------
+    def run(self) -> None:
+        """Map the scan, or go on where the last run was cancelled."""
+        layer, card = self.scan.layer(), self.model.currentData()
+        if layer is None or card is None or self.bar.running:
+            return
+        if self.choice.indexes:
+            self._index()
+            return
+        stack = self.centre.applied(self._stack())
+        if not self.network.goes_on(self._about):
+            self.network.begin(card, self._about)
+        work = self.network.work
+        assert work is not None
+        work.voted = None
+        skip = frozenset(work.single.done.nonzero()[0].tolist())
+        name, settings = str(card.path or card.name), self._about["settings"]
+        self._start(lambda: mapping(stack, name, settings, skip), _MAPPING)
+        self._refresh()
+
+    def _index(self) -> None:
+        """Index the scan; an earlier solution stays until points of another one are there."""
+        stack = self._stack()
+        wishes = Wishes(
+            self.centre.given,
+            self.voltage.given,
+            self.phases.phases if self.model.currentData() is GIVEN else (),
+            self.centre.refines,
+            self.indexed.candidates.structures,
+        )
+        self._start(lambda: indexing(stack, wishes), "The indexing")
+        self._refresh()
+
+    def _average(self) -> None:
+        stack, indexed = self._stack(), self.indexed.indexed
+        if indexed is not None and not self.bar.running:
+            self._start(lambda: averaging(stack, indexed), "The averaging")
+            self._refresh()
+
+    def _start(self, make: Make, what: str) -> None:
+        self._run_layer, self._doing, self._so_far = self.scan.layer(), what, None
+        self.bar.start(make, what)
+
+    def _on_steps(self, steps: list[Progress]) -> None:
+        solution = None
+        for step in steps:
+            if isinstance(step, IndexingStep):
+                self._so_far = step.so_far
+                solution = step.solution or solution
+        if solution is not None:
+            self._take(solution)
+        rows = [step.rows for step in steps if hasattr(step, "rows") and len(step.rows)]
+        if self._run_layer is not None:
+            self.network.add(self._run_layer, rows)
+        for note in (step.note for step in steps if getattr(step, "note", "")):
+            self.centre.say(note)
+
+    def _take(self, indexed: IndexedMap) -> None:
+        """Show a solution, whole or so far."""
+        if self._run_layer in self._viewer.layers and self._navigation is not None:
+            self.indexed.take(self._run_layer, self._navigation, indexed)
+            self.indexed.show_when_there(self.choice.indexes)
+
+    def _on_returned(self, result: Any) -> None:
+        self._so_far = None
+        if isinstance(result, PhaseMap) and self._run_layer is not None:
+            self.network.take_votes(self._run_layer, result)
+        elif isinstance(result, IndexedMap):
+            self._take(result)
+        elif isinstance(result, PatternStack):
+            add_averages(self._viewer, result, self._run_layer)
+        elif isinstance(result, Path):
+            show_info(f"Written: {result}")
+
+    def _on_finished(self) -> None:
+        if self._run_layer is not None:
+            self.network.flush(self._run_layer)
+        if self._so_far is not None:  # it was broken off: what is done is kept
+            self._take(self._so_far())
+            self._so_far = None
+        work = self.network.work
+        if self.network.by_regions and (work is None or work.voted is None):
+            if self._doing == _MAPPING and work is not None and work.complete:
+                self._on_votes()
+            else:
+                self.network.votes.setCurrentIndex(0)
+        self._on_scan()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Catch up with models that were made while another panel was in front."""
+        super().showEvent(event)
+        self.model.fill()
+        if not self._seen:  # the panel has just taken a part of the canvas
+            self._seen = True
+            QTimer.singleShot(0, self._viewer.reset_view)
+
+    # -- comparing and writing ------------------------------------------------------------------
+    def _ask_compare(self) -> None:
+        path = ask_map(self, self._stack())
+        if path is not None:
+            self.compare_with(path)
+
+    def compare_with(self, path: Path) -> None:
+        """Compare the map that is shown with that of another program."""
+        (self.indexed if self.choice.indexes else self.network).compare_with(Path(path))
+
+    def _ask_export(self) -> None:
+        path = ask_export(self, self._stack(), self.choice.indexes)
+        if path is not None:
+            self.export(path)
+
+    def export(self, path: Path) -> None:
+        """Write the map that is shown; the end of the name says how."""
+        indexed, shown = self.indexed.indexed, self.network.shown
+        if self.bar.running:
+            return
+        if self.choice.indexes and indexed is not None:
+            self._start(lambda: exporting_indexed(indexed, path), "The export")
+        elif shown is not None:
+            threshold = self.network.threshold.value()
+            self._start(lambda: exporting(shown, path, threshold), "The export")
+        self._refresh()
+
+    # -- showing --------------------------------------------------------------------------------
+    def _refresh(self) -> None:
+        scan, card, idle = self.scan.layer(), self.model.currentData(), not self.bar.running
+        for box in (self.choice, self.indexed, self.network):
+            box.set_idle(idle)
+        self.run_button.setVisible(idle)
+        ready = scan is not None and card is not None
+        self.run_button.setEnabled(ready and not (card is GIVEN and not self.phases.phases))
+        goes_on = not self.choice.indexes and self.network.goes_on(self._about)
+        self.run_button.setText("Continue" if goes_on else "Run")
+        self.run_button.setToolTip(PHASE_MAP["continue" if goes_on else "run"])
+        self.note.setText(self._note())
+        self.note.setVisible(bool(self.note.text()))
+        self.indexed.show_when_there(self.choice.indexes)
+        self.network.show_when_there(not self.choice.indexes)
+
+    def _note(self) -> str:
+        idle = not self.bar.running
+        if self.scan.layer() is None:
+            return "Open a scan first: drag a file with patterns in rows and columns in."
+        if self.model.currentData() is GIVEN and not self.phases.phases:
+            return "Tick the phases that can be there, below."
+        box = self.indexed if self.choice.indexes else self.network
+        return box.note if idle else ""
+
+    def _show_point(self, row: int, column: int) -> None:
+        self.pattern.follow(row, column)
+        self.indexed.show_point(row, column)
+        if not self.choice.indexes:
+            self.network.show_point(row, column)
