@@ -32,6 +32,7 @@ def test_every_widget_and_sample_stands_in_its_menu() -> None:
         "Simulate patterns",
         "Classify patterns",
         "Review patterns",
+        "Unit cell",
         "Phase map",
         "Explain",
         "Peaks",

@@ -294,3 +294,46 @@ TRAIN = {
     "classify": "Open the panel Classify patterns with this model.",
     "save": "Write the model as one file; dropped on napari, it is in every list of models.",
 }
+
+UNIT_CELL = {
+    "layer": "The stack of spot patterns whose unit cell is looked for.",
+    "sample": "Open a simulated serial experiment of 300 patterns to try this panel on.",
+    "classify": "Open the panel that sorts the patterns; those it calls 2DZone are the zones.",
+    "review": "Open the panel in which zones are looked at and sorted by hand.",
+    "fit": "Find the spots of each zone and fit its net to them.",
+    "add": (
+        "Take the pattern on view as a zone, whatever its class; its dominant net is fitted "
+        "(key A)."
+    ),
+    "cancel": "Stop after the step at work. Nets fitted so far are kept.",
+    "nets": (
+        "One row a net: number of the pattern, its two shortest vectors in 1/A (pixels where the "
+        "scale is left open), the angle between them in degrees, spots on it, and its zone axis "
+        "[uvw] in the chosen cell. A click shows the pattern; italic nets were corrected by hand."
+    ),
+    "previous": "Show the pattern of the net before this one (key J).",
+    "next": "Show the pattern of the next net (key K).",
+    "strike": "The net on view does not count for the cell; press again to take it in (key X).",
+    "correct": (
+        "Drag the white squares: the one in the middle is the direct beam, the others are ends of "
+        "multiples of the two vectors. The net is fitted anew to the spots that lie on it."
+    ),
+    "scale": (
+        "How long a pixel is in reciprocal space. Left open, lengths of cells are known only up to "
+        "a common factor; angles are not touched."
+    ),
+    "pixel_size": "Reciprocal length of a pixel in 1/A.",
+    "run": "Find the unit cells that explain the nets that are not struck out.",
+    "cells": (
+        "Cells, best first: lengths in A and angles in degrees; Bravais lattice with its "
+        "probability, and volume; zones that the cell explains, and how far they are off it "
+        "(root mean square). Click on one to draw it."
+    ),
+    "draw": "Draw the spots that the chosen cell has over each pattern, with their indices hkl.",
+    "lattice": (
+        "Show the reciprocal lattice of the chosen cell in 3-D, to be turned with the mouse. Blue: "
+        "points that some zone shows, with the circles of their planes; orange: the zone on view."
+    ),
+    "export_what": "Which file to write; all of them go into a folder.",
+    "export": "Choose a name and write it.",
+}

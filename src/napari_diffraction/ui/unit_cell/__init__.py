@@ -1,0 +1,1 @@
+"""The panel that finds the unit cell from zones, and what it draws."""

@@ -1,0 +1,142 @@
+"""The lower half of the unit cell panel: the cells that were found, and what to do with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
+
+from napari_diffraction.analysis.unit_cells import CellResult, cell_words
+from napari_diffraction.indexing.zones.solution import CellSolution
+from napari_diffraction.ui.panel import button, named, sentence
+from napari_diffraction.ui.tooltips import UNIT_CELL
+from napari_diffraction.ui.unit_cell.cell_table import CellTable
+
+#: What can be written, by the end of the name; "" is a folder with all of them.
+FILES = {
+    "": "All files, into a folder",
+    ".json": "All that is known (JSON)",
+    ".csv": "Table of the cells (CSV)",
+    ".cif": "Crystallographic file (CIF)",
+}
+
+
+class CellsBox(QWidget):
+    """Shows cells, best first, and offers to draw, turn and write them.
+
+    Signals
+    -------
+    chosen(object)
+        The cell that a person wants to see.
+    drawing_changed()
+        Spots of the cell are to be drawn, or not.
+    lattice_asked()
+        The reciprocal lattice is wanted in 3-D.
+    export_asked(object)
+        Path to write to.
+    """
+
+    chosen = Signal(object)
+    drawing_changed = Signal()
+    lattice_asked = Signal()
+    export_asked = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._result: CellResult | None = None
+        self._folder = Path.home()
+        self.stale = sentence("The nets have changed since: run again.")
+        self.notes = sentence()
+        self.table = CellTable()
+        self.detail = sentence()
+        self.draw = named(QCheckBox("Draw its spots, with hkl"), "Draw spots", UNIT_CELL["draw"])
+        self.draw.setChecked(True)
+        self.lattice_button = button(
+            "Reciprocal lattice in 3-D", UNIT_CELL["lattice"], self.lattice_asked.emit
+        )
+        self.kind = named(QComboBox(), "What to export", UNIT_CELL["export_what"])
+        self.kind.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        for suffix, title in FILES.items():
+            self.kind.addItem(title, suffix)
+        self.export_button = button("Export…", UNIT_CELL["export"], self._ask)
+        row = QHBoxLayout()
+        row.addWidget(self.kind, 1)
+        row.addWidget(self.export_button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        parts = (self.stale, self.table, self.detail, self.draw, self.lattice_button, self.notes)
+        for part in parts:
+            column.addWidget(part)
+        column.addLayout(row)
+        self.table.chosen.connect(self._on_chosen)
+        self.draw.toggled.connect(lambda _: self.drawing_changed.emit())
+
+    # -- showing --------------------------------------------------------------------------------
+    def show_result(self, result: CellResult | None, folder: Path) -> None:
+        """Show another result, or hide; ``folder`` is where files are suggested to go."""
+        self._folder = folder
+        self.setVisible(result is not None)
+        if result is None or result is self._result:
+            self._result = result
+            return
+        self._result = result
+        self.table.setVisible(bool(result.found.phases))
+        for part in (self.detail, self.draw, self.lattice_button):
+            part.setVisible(bool(result.found.phases))
+        self.notes.setText("\n".join(notes(result)))
+        self.notes.setVisible(bool(self.notes.text()))
+        self.table.show_result(result)
+
+    def show_stale(self, stale: bool) -> None:
+        """Say whether the nets have changed since the cells were found."""
+        self.stale.setVisible(stale)
+
+    @property
+    def cell(self) -> CellSolution | None:
+        """The chosen cell."""
+        return None if self._result is None else self.table.cell
+
+    def _on_chosen(self, cell: CellSolution | None) -> None:
+        if self._result is not None and cell is not None:
+            words = cell_words(cell, len(self._result.patterns))
+            niggli = " ".join(f"{value:.4g}" for value in cell.niggli.parameters)
+            self.detail.setText(f"{words}. Niggli cell {niggli}.")
+        self.chosen.emit(cell)
+
+    # -- writing --------------------------------------------------------------------------------
+    def _ask(self) -> None:
+        suffix = str(self.kind.currentData())
+        assert self._result is not None
+        name = f"{self._result.source}-cells{suffix}"
+        what = f"{self.kind.currentText()} (*{suffix})" if suffix else ""
+        path, _ = QFileDialog.getSaveFileName(
+            self, self.kind.currentText(), str(self._folder / name), what
+        )
+        if path:
+            known = Path(path).suffix.lower() == suffix
+            self.export_asked.emit(Path(path if known else path + suffix))
+
+
+def notes(result: CellResult) -> list[str]:
+    """Say what was assumed and what is left over."""
+    said = []
+    if not result.found.phases:
+        said.append("No cell explains three different nets: sort out more zones.")
+    if not result.scale_known:
+        said.append(
+            "The scale is left open: lengths are right but for a common factor, and volumes for "
+            "its cube."
+        )
+    if result.nets.ellipse is not None:
+        ellipse = result.nets.ellipse
+        said.append(
+            f"The camera stretches patterns by {ellipse.stretch:.1%} along {ellipse.angle:.0f} "
+            "deg, which is taken off."
+        )
+    if result.found.phases and result.found.left_over:
+        numbers = ", ".join(str(result.patterns[i]) for i in result.found.left_over)
+        said.append(f"Not explained: the nets of {numbers}.")
+    return said

@@ -1,0 +1,104 @@
+"""The table of the nets: one row a zone, struck out where it does not count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QBrush, QColor
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+
+from napari_diffraction.indexing.zones.net_fit import NetFit
+from napari_diffraction.ui.panel import named
+from napari_diffraction.ui.solution_overlay import index_text
+from napari_diffraction.ui.tooltips import UNIT_CELL
+from napari_diffraction.ui.unit_cell.net_layers import STRUCK_COLOUR
+from napari_diffraction.ui.unit_cell.zone_nets import ZoneNets
+
+_COLUMNS = ("No.", "Lengths", "Angle", "Spots", "Zone")
+_ROWS = 6
+
+
+class NetList(QTableWidget):
+    """Nets with their lengths in 1/A (or pixels), angles, spots, and zone axes once they are known.
+
+    Signals
+    -------
+    chosen(int)
+        Number of the pattern of which a person wants to see the net.
+    """
+
+    chosen = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(0, len(_COLUMNS), parent)
+        named(self, "Nets", UNIT_CELL["nets"])
+        self.setHorizontalHeaderLabels(_COLUMNS)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setShowGrid(False)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.verticalHeader().hide()
+        header = self.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setStretchLastSection(True)
+        self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 6)
+        self.setFixedHeight(header.sizeHint().height() + _ROWS * (self.fontMetrics().height() + 6))
+        self._patterns: list[int] = []
+        self.itemSelectionChanged.connect(self._on_selected)
+
+    def show_nets(
+        self, nets: ZoneNets, pixel_size: float | None, axes: Mapping[int, tuple[int, int, int]]
+    ) -> None:
+        """Show all nets.
+
+        Parameters
+        ----------
+        nets
+            The nets.
+        pixel_size
+            In 1/A; ``None``: lengths are shown in pixels.
+        axes
+            Zone axes by the number of the pattern, where a cell explains the net.
+        """
+        self.blockSignals(True)
+        self._patterns = nets.patterns
+        self.setRowCount(len(self._patterns))
+        for row, pattern in enumerate(self._patterns):
+            axis = index_text(list(axes[pattern]), "[]") if pattern in axes else ""
+            texts = (str(pattern), *_numbers(nets.fits[pattern], pixel_size), axis)
+            struck, by_hand = pattern in nets.struck, pattern in nets.by_hand
+            for column, text in enumerate(texts):
+                item = QTableWidgetItem(text)
+                font = item.font()
+                font.setStrikeOut(struck)
+                font.setItalic(by_hand)
+                item.setFont(font)
+                if struck:
+                    item.setForeground(QBrush(QColor(STRUCK_COLOUR)))
+                self.setItem(row, column, item)
+        self.blockSignals(False)
+
+    def show_pattern(self, pattern: int | None) -> None:
+        """Mark the row of the pattern on view."""
+        self.blockSignals(True)
+        if pattern in self._patterns:
+            row = self._patterns.index(pattern)
+            self.selectRow(row)
+            self.scrollToItem(self.item(row, 0))
+        else:
+            self.clearSelection()
+        self.blockSignals(False)
+
+    def _on_selected(self) -> None:
+        rows = {index.row() for index in self.selectedIndexes()}
+        if rows:
+            self.chosen.emit(self._patterns[rows.pop()])
+
+
+def _numbers(fit: NetFit, pixel_size: float | None) -> tuple[str, str, str]:
+    net = fit.net(1.0 if pixel_size is None else pixel_size)
+    form = ".1f" if pixel_size is None else ".3f"
+    return f"{net.first:{form}} {net.second:{form}}", f"{net.angle:.1f}", str(int(fit.used.sum()))

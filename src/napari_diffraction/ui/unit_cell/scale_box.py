@@ -1,0 +1,81 @@
+"""How long a pixel is in reciprocal space: as the file says, as a person says, or left open."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QLocale, Signal
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QVBoxLayout, QWidget
+
+from napari_diffraction.patterns.stack import PatternStack, SpotGeometry
+from napari_diffraction.ui.panel import named
+from napari_diffraction.ui.tooltips import UNIT_CELL
+
+_FILE, _BY_HAND, _OPEN = "file", "as I say", "left open"
+_USUAL = 0.005
+
+
+class ScaleBox(QWidget):
+    """The reciprocal length of a pixel.
+
+    Signals
+    -------
+    changed()
+        Another scale is to be used.
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack: PatternStack | None = None
+        self.source = named(QComboBox(), "Scale", UNIT_CELL["scale"])
+        self.number = named(QDoubleSpinBox(), "Pixel size", UNIT_CELL["pixel_size"])
+        self.number.setLocale(QLocale.c())
+        self.number.setDecimals(6)
+        self.number.setRange(1e-6, 1)
+        self.number.setSingleStep(1e-4)
+        self.number.setValue(_USUAL)
+        self.number.setSuffix(" 1/A per pixel")
+        self.number.setKeyboardTracking(False)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.source)
+        column.addWidget(self.number)
+        self.show_stack(None)
+        self.source.currentIndexChanged.connect(self._on_source)
+        self.number.valueChanged.connect(self.changed)
+        # gives the keys of the panel back
+        self.number.editingFinished.connect(self.number.clearFocus)
+
+    def show_stack(self, stack: PatternStack | None) -> None:
+        """Offer what is known of a stack; what was said by hand stays for the same one."""
+        if stack is self._stack and self.source.count():
+            return
+        self._stack = stack
+        of_file = self._of_file()
+        self.source.blockSignals(True)
+        self.source.clear()
+        if of_file is not None:
+            self.source.addItem(f"of the file: {of_file:.5g} 1/A per pixel", _FILE)
+            self.number.setValue(of_file)
+        self.source.addItem(_BY_HAND, _BY_HAND)
+        self.source.addItem(f"{_OPEN}: the cell up to a factor", _OPEN)
+        if of_file is None:  # nobody has said anything yet
+            self.source.setCurrentIndex(self.source.findData(_OPEN))
+        self.source.blockSignals(False)
+        self._on_source()
+
+    @property
+    def pixel_size(self) -> float | None:
+        """In 1/A; ``None`` where it is left open."""
+        chosen = self.source.currentData()
+        if chosen == _OPEN:
+            return None
+        return self._of_file() if chosen == _FILE else float(self.number.value())
+
+    def _of_file(self) -> float | None:
+        geometry = None if self._stack is None else self._stack.geometry
+        return geometry.pixel_size if isinstance(geometry, SpotGeometry) else None
+
+    def _on_source(self) -> None:
+        self.number.setVisible(self.source.currentData() == _BY_HAND)
+        self.changed.emit()

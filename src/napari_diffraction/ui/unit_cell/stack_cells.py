@@ -1,0 +1,126 @@
+"""What is known of the zones and cells of one stack, and the layers that show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image
+from numpy.typing import NDArray
+
+from napari_diffraction.analysis.unit_cells import CellResult
+from napari_diffraction.indexing.zones.overlay import nodes, predicted
+from napari_diffraction.indexing.zones.solution import CellSolution, ExplainedZone
+from napari_diffraction.ui.unit_cell.cell_overlay import CellOverlay
+from napari_diffraction.ui.unit_cell.lattice_scene import LatticeScene, lattice_scene
+from napari_diffraction.ui.unit_cell.net_layers import NetLayers
+from napari_diffraction.ui.unit_cell.zone_nets import ZoneNets
+
+
+class StackCells:
+    """Nets, cells and layers of a stack.
+
+    Parameters
+    ----------
+    viewer
+        Where the layers are.
+    image
+        The patterns.
+    on_edit
+        As for `NetLayers`.
+
+    Attributes
+    ----------
+    added
+        Patterns that a person took as zones, whatever their class.
+    result
+        The cells that were found last.
+    stale
+        Whether nets have changed since.
+    cell
+        The one that is drawn.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        image: Image,
+        on_edit: Callable[[int, NDArray[np.float64], NDArray[np.float64]], None],
+    ) -> None:
+        self.image, self.nets = image, ZoneNets()
+        self.added: set[int] = set()
+        self.layers = NetLayers(viewer, image, self.nets, on_edit)
+        self.overlay = CellOverlay(viewer, image)
+        self.result: CellResult | None = None
+        self.stale = False
+        self.cell: CellSolution | None = None
+        self._zones: dict[int, ExplainedZone] = {}
+
+    def draw(self) -> None:
+        """Draw the nets anew."""
+        self.layers.show({"version": version("napari-diffraction")})
+
+    def misses(self, index: int | None) -> bool:
+        """Whether there are nets, but none of a pattern."""
+        return bool(self.nets.fits) and index not in self.nets.fits
+
+    def choose(self, cell: CellSolution | None) -> None:
+        """Take one of the cells as the one that is drawn."""
+        self.cell = cell
+        self._zones = {}
+        if cell is not None and self.result is not None:
+            self._zones = {self.result.patterns[zone.net]: zone for zone in cell.zones}
+
+    @property
+    def axes(self) -> dict[int, tuple[int, int, int]]:
+        """Zone axes in the chosen cell, by the number of the pattern."""
+        return {pattern: zone.uvw for pattern, zone in self._zones.items()}
+
+    def misfit(self, index: int | None) -> float | None:
+        """How far the net of a pattern is off the chosen cell, if that explains it."""
+        zone = None if index is None else self._zones.get(index)
+        return None if zone is None else zone.misfit
+
+    def draw_cell(self, index: int | None, wanted: bool) -> None:
+        """Draw the spots of the chosen cell over a pattern, or nothing."""
+        zone = None if index is None else self._zones.get(index)
+        if not wanted or zone is None or self.cell is None or self.result is None:
+            self.overlay.hide()
+            return
+        result, cell = self.result, self.cell
+        assert index is not None
+        net, hkl = predicted(
+            result.nets.fits[index], zone, cell.cell, result.pixel_size, result.nets.ellipse
+        )
+        places, steps = nodes(net)
+        self.overlay.show(places, steps @ hkl, self.about())
+
+    def about(self) -> dict[str, Any]:
+        """What layers say of the chosen cell."""
+        assert self.result is not None
+        assert self.cell is not None
+        return {
+            "cell": list(self.cell.cell.parameters),
+            "lattice": self.cell.lattice,
+            "pixel_size": self.result.pixel_size if self.result.scale_known else None,
+            "version": version("napari-diffraction"),
+        }
+
+    def scene(self) -> LatticeScene | None:
+        """The reciprocal lattice of the chosen cell with the zones in it."""
+        if self.cell is None or self.result is None:
+            return None
+        reach = max(fit.reach for fit in self.result.nets.fits.values()) * self.result.pixel_size
+        return lattice_scene(self.cell.cell, list(self._zones.values()), reach)
+
+    def plane(self, index: int | None) -> int | None:
+        """Place of the zone of a pattern among the planes of `scene`."""
+        return list(self._zones).index(index) if index in self._zones else None
+
+    def remove(self) -> None:
+        """Take the layers away."""
+        self.layers.remove()
+        self.overlay.clear()
