@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,9 @@ from napari_diffraction.crystal.symmetry import proper_rotations
 from napari_diffraction.patterns.kikuchi.screen import clipped, pixels
 
 if TYPE_CHECKING:
-    from napari_diffraction.indexing.solution import IndexedMap, IndexedPhase
+    from napari_diffraction.crystal.cell import UnitCell
+    from napari_diffraction.crystal.structure import Structure
+    from napari_diffraction.indexing.solution import IndexedMap, IndexedPhase, Reflector
 
 FloatArray = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -100,33 +103,34 @@ def planes(phase: IndexedPhase) -> Indices:
     ndarray of int64, (m, 3)
         Miller indices in the conventional cell.
     """
-    seen = sorted(
-        (one for one in phase.reflectors if one.strength > 0), key=lambda one: -one.strength
-    )
+    return _planes(phase.lattice, phase.cell, phase.reflectors, phase.structure)
+
+
+@lru_cache(maxsize=64)
+def _planes(
+    lattice: str, cell: UnitCell, families: tuple[Reflector, ...], structure: Structure | None
+) -> Indices:
+    """The planes of all phases that are alike in this; every step to another pattern asks."""
+    seen = sorted((one for one in families if one.strength > 0), key=lambda one: -one.strength)
     if seen:
-        families = np.array([one.hkl for one in seen], np.int64)
-    elif phase.structure is not None:
-        families = reflectors(phase.structure, _REFLECTORS).hkl.astype(np.int64)
+        hkl = np.array([one.hkl for one in seen], np.int64)
+    elif structure is not None:
+        hkl = reflectors(structure, _REFLECTORS).hkl.astype(np.int64)
     else:
         return np.zeros((0, 3), np.int64)
-    return _unlike(_equivalents(phase, families))
-
-
-def _equivalents(phase: IndexedPhase, hkl: Indices) -> Indices:
-    """All planes that the symmetry makes of some, in their order."""
-    symmetry = phase.lattice if phase.structure is None else phase.structure.space_group
-    basis = phase.cell.reciprocal_basis
-    turned = np.einsum("mij,nj->nmi", proper_rotations(symmetry, phase.cell), hkl @ basis)
-    return np.asarray(np.rint(turned.reshape(-1, 3) @ np.linalg.inv(basis)), np.int64)
+    symmetry = lattice if structure is None else structure.space_group
+    basis = cell.reciprocal_basis
+    turned = np.einsum("mij,nj->nmi", proper_rotations(symmetry, cell), hkl @ basis)
+    return _unlike(np.asarray(np.rint(turned.reshape(-1, 3) @ np.linalg.inv(basis)), np.int64))
 
 
 def _unlike(hkl: Indices) -> Indices:
     """Keep the first of all planes that share a direction, its leading index positive."""
-    first: dict[tuple[int, ...], Indices] = {}
-    for one in hkl:
-        plane = one if one[np.flatnonzero(one)[0]] > 0 else -one
-        first.setdefault(tuple(plane // np.gcd.reduce(plane)), plane)
-    return np.array(list(first.values()), np.int64).reshape(-1, 3)
+    leading = np.take_along_axis(hkl, (hkl != 0).argmax(axis=1)[:, None], axis=1)
+    positive = hkl * np.sign(leading)
+    directions = positive // np.gcd.reduce(positive, axis=1)[:, None]
+    _, first = np.unique(directions, axis=0, return_index=True)
+    return np.asarray(positive[np.sort(first)], np.int64)
 
 
 def _zone_axes(

@@ -20,6 +20,7 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.layers import StackView, bare_viewer, stack_of
 from napari_diffraction.ui.quality_map import scan_pictures
+from napari_diffraction.ui.quiet import set_data
 from napari_diffraction.ui.vertex_arrays import guard
 
 #: Seconds between two updates of the map.
@@ -181,7 +182,7 @@ class ScanNavigation:
         if here is None or here == self._at:
             return
         self._at = here
-        self.marker.data = np.array([here], float)
+        set_data(self.marker, np.array([here], float))
         self.moved.emit(*here)
 
     def _on_press(self, viewer: Any, event: Any) -> Iterator[None]:

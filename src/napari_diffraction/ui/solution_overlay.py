@@ -8,10 +8,11 @@ from weakref import ref
 import numpy as np
 import pandas as pd
 from napari.components import ViewerModel
-from napari.layers import Image, Layer, Points, Shapes
+from napari.layers import Image, Layer, Points, Vectors
 from numpy.typing import NDArray
 
 from napari_diffraction.indexing.overlay import SolutionDrawing, solution_drawing
+from napari_diffraction.ui.quiet import set_data
 
 if TYPE_CHECKING:
     from napari_diffraction.indexing.solution import IndexedMap
@@ -45,27 +46,40 @@ class SolutionOverlay:
     def __init__(self, viewer: ViewerModel, layer: Image, name: str) -> None:
         self._viewer, self._patterns, self._name = ref(viewer), ref(layer), name
         self._side = float(min(layer.data.shape[-2:]))
-        self.bands: Shapes | None = None
+        self.bands: Vectors | None = None
         self.axes: Points | None = None
         self.wanted = True
+        self._drawn: tuple[Any, ...] = ()
 
     def show(self, indexed: IndexedMap, index: int) -> None:
         """Draw the solution of a pattern, or nothing where there is none."""
-        drawing = solution_drawing(indexed, index, BANDS, AXES) if self.wanted else None
         viewer = self._viewer()
         if viewer is None:
             return
+        number = int(indexed.phase[index])
+        if not self.wanted or number < 0:
+            self.hide()
+            return
+        # what is drawn already is not drawn again when only the map is recoloured
+        turn = indexed.rotation[index].tobytes()
+        phase, pc = indexed.phases[number], indexed.pattern_centre
+        asked = index, phase.cell, phase.reflectors, phase.structure, pc, turn
+        if asked == self._drawn and self._there(self.bands) and self._there(self.axes):
+            return
+        drawing = solution_drawing(indexed, index, BANDS, AXES)
         if drawing is None or not len(drawing.hkl):
             self.hide()
             return
         active = viewer.layers.selection.active
         self._show_bands(viewer, drawing)
         self._show_names(viewer, drawing)
+        self._drawn = asked
         if viewer.layers.selection.active is not active:
             viewer.layers.selection.active = active
 
     def hide(self) -> None:
         """Show no drawing."""
+        self._drawn = ()
         for layer in (self.bands, self.axes):
             if layer is not None and layer.visible:
                 layer.visible = False
@@ -94,14 +108,19 @@ class SolutionOverlay:
 
     def _show_bands(self, viewer: ViewerModel, drawing: SolutionDrawing) -> None:
         if self.bands is None or not self._there(self.bands):
-            self.bands = viewer.add_shapes(
-                ndim=2, opacity=0.75, **self._place("bands of the solution")
+            # of shapes, napari makes a mesh for each, which takes several times as long
+            self.bands = viewer.add_vectors(
+                np.zeros((0, 2, 2)),
+                ndim=2,
+                opacity=0.75,
+                edge_width=_LINE * self._side,
+                edge_color=_ORANGE,
+                vector_style="line",
+                **self._place("bands of the solution"),
             )
-            # those of shapes to come
-            self.bands.current_edge_width = _LINE * self._side
-            self.bands.current_edge_color = _ORANGE
         _appear(self.bands)
-        self.bands.data = [(line, "line") for line in drawing.ends]
+        start, end = drawing.ends[:, 0], drawing.ends[:, 1]
+        set_data(self.bands, np.stack([start, end - start], axis=1))
 
     def _show_names(self, viewer: ViewerModel, drawing: SolutionDrawing) -> None:
         """Put dots on the axes, and names on points that cannot be seen.
@@ -125,9 +144,10 @@ class SolutionOverlay:
             index_text(one, "()") for one in drawing.hkl[named].tolist()
         ]
         seen = np.arange(len(points)) < len(above)
-        layer.data = points
-        layer.shown = seen | (names != "")
-        layer.size = np.where(seen, _POINT * self._side, 1e-3)
+        shown = seen | (names != "")
+        set_data(layer, points)
+        if (shown != layer.shown).any():
+            layer.shown = shown
         layer.features = pd.DataFrame({"name": names})
 
     def _add_names(self, viewer: ViewerModel) -> Points:
@@ -135,6 +155,7 @@ class SolutionOverlay:
         return viewer.add_points(
             np.full((2 * AXES + BANDS, 2), -0.5),
             ndim=2,
+            size=[_POINT * self._side] * AXES + [1e-3] * (AXES + BANDS),
             face_color=[_BLUE] * AXES + ["transparent"] * (AXES + BANDS),
             border_color=["black"] * AXES + ["transparent"] * (AXES + BANDS),
             features=pd.DataFrame({"name": [""] * (2 * AXES + BANDS)}),

@@ -19,6 +19,7 @@ from napari_diffraction.analysis.indexed_phases import laue_of_phase, phase_colo
 from napari_diffraction.analysis.ipf import ipf_colours
 from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR
 from napari_diffraction.ui.indexed.work import about
+from napari_diffraction.ui.quiet import set_data
 
 if TYPE_CHECKING:
     from napari_diffraction.indexing.solution import IndexedMap
@@ -70,6 +71,7 @@ class IndexedLayers:
         self._axis = "z"
         self._whole = self._shown = indexed
         self._colours: dict[str, NDArray[np.float64]] = {}
+        self._phase_colours = phase_colours(indexed)
         active = viewer.layers.selection.active
         # the lowest first
         self.quality = self._add_image(viewer, "quality", _grid(indexed, indexed.quality), "gray")
@@ -131,16 +133,21 @@ class IndexedLayers:
         """
         if whole is not self._whole:
             self._keep_colours(whole)
-            self.grains.data = _grid(whole, whole.grain + 1)
-            self.quality.data = _grid(whole, whole.quality)
+            set_data(self.grains, _grid(whole, whole.grain + 1))
+            set_data(self.quality, _grid(whole, whole.quality))
         self._whole, self._shown = whole, shown
         self._about = about(shown)
-        self.phases.data = _numbers(shown)
-        self.phases.colormap = _phase_colormap(shown)
+        colours = phase_colours(shown)
+        if colours != self._phase_colours:
+            self._phase_colours = colours
+            self.phases.colormap = _phase_colormap(shown)
+        set_data(self.phases, _numbers(shown))
         self.phases.features = _features(shown)
-        self.misfit.data = _misfit(shown)
+        set_data(self.misfit, _misfit(shown))
         for layer in self.all:
-            layer.metadata = dict(self._about)
+            # in place: to every event the list of layers is drawn anew
+            layer.metadata.clear()
+            layer.metadata.update(self._about)
         self._draw_axis(self._axis)
 
     def choose(self, key: str) -> None:
@@ -184,8 +191,10 @@ class IndexedLayers:
         none = (self._shown.phase < 0)[:, None]
         colours = np.where(none, to_rgb(NOT_INDEXED_COLOUR), self._colours[axis])
         colours = np.column_stack([colours, self._shown.done])
-        self.ipf.data = colours.astype(np.float32).reshape(*self._shown.shape, 4)
-        self.ipf.name = f"{self._name} - {_NAMES['ipf'].format(axis=axis.upper())}"
+        set_data(self.ipf, colours.astype(np.float32).reshape(*self._shown.shape, 4))
+        name = f"{self._name} - {_NAMES['ipf'].format(axis=axis.upper())}"
+        if self.ipf.name != name:
+            self.ipf.name = name
 
     def clear(self) -> None:
         """Remove all layers."""

@@ -94,7 +94,7 @@ class PointBox(QWidget):
         )
         self.text.setText(f"<table>{said}</table>")
         second = second_solution(indexed)
-        self.other.setEnabled(second is not None and second.phase[index] >= 0)
+        self.other.setEnabled(second is not None and bool(second.phase[index] >= 0))
         drawn = second if second is not None and self.other.isChecked() else indexed
         overlay.wanted = wanted and (self.draw.isChecked() or self.other.isChecked())
         overlay.show(drawn, index)
