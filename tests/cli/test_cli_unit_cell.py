@@ -59,10 +59,23 @@ def test_cell_from_sorted_patterns(
     assert cells_alike(UnitCell(*best["niggli"]), FIGURE_2, lengths=0.01, angles=0.6, scale=0.01)
     assert best["zones_explained"] == len(best["zones"]) >= 20
     assert all(zone["pattern"] < 24 for zone in best["zones"])
+    assert said["patterns_looked_at"] == 34
+    assert best["patterns_indexed"] > 0.9
     assert said["ellipticity"]["stretch"] == pytest.approx(0.03, abs=0.006)
     lines = capsys.readouterr().out
     assert "of 24 zones" in lines
     assert "stretches patterns by" in lines
+    assert "of 34 patterns" in lines
+
+
+def test_zones_alone_if_no_pattern_is_wanted(experiment: tuple[Path, Path], tmp_path: Path) -> None:
+    stack, table = experiment
+    out = tmp_path / "cell.json"
+    options = ["--zones", str(table), "--patterns", "0", "--output", str(out)]
+    assert run(["unit-cell", str(stack), *options]) == 0
+    said = json.loads(out.read_text())
+    assert said["patterns_looked_at"] == 0
+    assert said["cells"][0]["patterns_indexed"] is None
 
 
 def test_files_of_a_folder_can_be_read(experiment: tuple[Path, Path], tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_indices_are_of_the_conventional_cell() -> None:
 
 def test_patterns_of_few_peaks_are_not_indexed() -> None:
     peaks, _ = seen(TRICLINIC, "P 1", 2)
-    few = PeakLists(peaks.patterns, np.array([0, 5, 5]), peaks.position[:5], peaks.row[:5], SIGMA)
+    few = PeakLists(peaks.patterns, np.array([0, 4, 4]), peaks.position[:4], peaks.row[:4], SIGMA)
     found = finish(index_patterns(TRICLINIC, "aP", few, WAVELENGTH))
     assert not found.indexed.any()
     assert not found.matched.any()

@@ -42,7 +42,8 @@ def _json(result: CellResult) -> str:
                 }
                 for zone in cell.zones
             ],
-            "patterns_indexed": None,
+            "patterns_indexed": _rounded(cell.patterns_indexed, 4),
+            "patterns_gain": _rounded(cell.patterns_gain, 1),
             "misfit": round(cell.misfit, 6),
             "evidence": round(cell.evidence, 3),
             "supercell_of": cell.supercell_of,
@@ -75,8 +76,13 @@ def _json(result: CellResult) -> str:
             for pattern, net in zip(result.patterns, nets, strict=True)
         ],
         "left_over": [result.patterns[i] for i in result.found.left_over],
+        "patterns_looked_at": len(result.matches[0].peaks) if result.matches else 0,
     }
     return json.dumps(document, indent=1) + "\n"
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def _csv(result: CellResult) -> str:
@@ -91,6 +97,7 @@ def _csv(result: CellResult) -> str:
                 "probability": cell.lattice_probabilities[cell.lattice],
                 "volume": cell.volume,
                 "zones_explained": cell.zones_explained,
+                "patterns_indexed": cell.patterns_indexed,
                 "misfit": cell.misfit,
                 "scale_known": result.scale_known,
             }

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from napari_diffraction.analysis.indexed_words import with_su
 from napari_diffraction.errors import InputError
 from napari_diffraction.indexing.zones.pattern_nets import PatternNets
-from napari_diffraction.indexing.zones.search import CellsFound, find_cells
+from napari_diffraction.indexing.zones.patterns import PatternMatches, gather_peaks
+from napari_diffraction.indexing.zones.search import KEPT, CellsFound, find_cells
 from napari_diffraction.indexing.zones.solution import CellSolution
+from napari_diffraction.indexing.zones.witness import hear_patterns
 from napari_diffraction.progress import Progress
 
 #: Root of the area of the smallest net, in 1/A, where the scale is not known.
@@ -38,6 +41,9 @@ class CellResult:
         Whether it is more than a guess.
     wavelength
         In A.
+    matches
+        Of the first cell of each phase, its orientation in all patterns that were looked at; empty:
+        only zones were.
     """
 
     source: str
@@ -47,6 +53,7 @@ class CellResult:
     pixel_size: float
     scale_known: bool
     wavelength: float | None
+    matches: tuple[PatternMatches, ...] = ()
 
 
 def search_cells(
@@ -56,6 +63,7 @@ def search_cells(
     pixel_size: float | None,
     wavelength: float | None = None,
     volume: tuple[float, float] | None = None,
+    most: int = KEPT,
 ) -> Generator[Progress, None, CellResult]:
     """Find the unit cells that explain the nets of a stack.
 
@@ -71,6 +79,8 @@ def search_cells(
         In A; kept with the result.
     volume
         Least and greatest volume of the primitive cell in A^3.
+    most
+        Candidates of each phase.
 
     Yields
     ------
@@ -98,8 +108,39 @@ def search_cells(
     if pixel_size is None:
         areas = [abs(float(np.linalg.det(fit.basis))) for fit in nets.fits.values()]
         pixel_size = _ANY_SCALE / min(areas) ** 0.5
-    found = yield from find_cells(nets.nets(pixel_size), volume)
+    found = yield from find_cells(nets.nets(pixel_size), volume, most=most)
     return CellResult(source, nets, found, sorted(nets.fits), pixel_size, known, wavelength)
+
+
+def hear_all(
+    result: CellResult,
+    tables: Mapping[int, pd.DataFrame],
+    centres: Mapping[int, tuple[float, float]],
+) -> Generator[Progress, None, CellResult]:
+    """Rank and refine the cells of a stack by its patterns, zones or not, and orient these.
+
+    Parameters
+    ----------
+    result
+        What the zones say.
+    tables
+        By the number of the pattern, a row a peak: ``x``, ``y`` in pixels and ``intensity``.
+    centres
+        x and y of the direct beam of each in pixels.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    CellResult
+        With `CellResult.matches`.
+    """
+    peaks = gather_peaks(tables, centres, result.nets, result.pixel_size)
+    wavelength = result.wavelength if result.scale_known else None
+    heard = yield from hear_patterns(result.found, peaks, wavelength)
+    return replace(result, found=heard.found, matches=heard.matches)
 
 
 def summary(result: CellResult) -> list[str]:
@@ -125,6 +166,9 @@ def summary(result: CellResult) -> list[str]:
             lines.append(f"{name}: {cell_words(cell, nets)}")
     if result.found.phases and result.found.left_over:
         lines.append(f"Not explained: {len(result.found.left_over)} nets.")
+    if result.matches:
+        indexed = np.any([one.indexed for one in result.matches], axis=0)
+        lines.append(f"Indexed: {indexed.sum()} of {len(indexed)} patterns.")
     return lines
 
 
@@ -137,5 +181,6 @@ def cell_words(cell: CellSolution, nets: int) -> str:
     return (
         f"{numbers}, {cell.lattice} ({probability:.0%}), volume {cell.volume:.0f}, "
         f"{cell.zones_explained} of {nets} zones, misfit {cell.misfit:.2%}"
+        + ("" if cell.patterns_indexed is None else f", {cell.patterns_indexed:.0%} of patterns")
         + ("" if cell.supercell_of is None else ", a multiple of a better cell")
     )

@@ -586,6 +586,15 @@ def unit_cell(
             metavar="MIN MAX", help="Volume of the primitive cell in A^3.", show_default="any"
         ),
     ] = None,
+    patterns: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Patterns, evenly chosen, that are indexed by the cells; 0: zones only.",
+            show_default="all",
+        ),
+    ] = None,
     dataset: Dataset = None,
 ) -> None:
     """Find the unit cell that explains the zones, with no other knowledge."""
@@ -600,7 +609,12 @@ def unit_cell(
     stack = _open(inputs, dataset)
     chosen = None if zones is None else read_zones(zones, len(stack))
     result = solve_stack(
-        stack, zones=chosen, pixel_size=pixel_size, wavelength=wavelength, volume=volume
+        stack,
+        zones=chosen,
+        pixel_size=pixel_size,
+        wavelength=wavelength,
+        volume=volume,
+        patterns=patterns,
     )
     for line in write_result(result, output):
         print(line)

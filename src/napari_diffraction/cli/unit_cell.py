@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_diffraction.cli.manners import output_file, with_bar
 from napari_diffraction.errors import InputError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from napari_diffraction.analysis.unit_cells import CellResult
-    from napari_diffraction.learning.peak_tables import PeaksFound
+    from napari_diffraction.learning.peak_tables import Found, PeaksFound
     from napari_diffraction.patterns.stack import PatternStack
+
+#: Cells of each phase that the patterns are asked about.
+_CANDIDATES = 30
 
 
 def check_outputs(outputs: Sequence[Path]) -> None:
@@ -93,6 +96,7 @@ def solve_stack(
     pixel_size: float | None = None,
     wavelength: float | None = None,
     volume: tuple[float, float] | None = None,
+    patterns: int | None = None,
 ) -> CellResult:
     """Find the cells of a stack.
 
@@ -106,36 +110,50 @@ def solve_stack(
         In 1/A and A, in place of what the file says.
     volume
         Least and greatest volume of the primitive cell in A^3.
+    patterns
+        Number of patterns that are indexed by the cells, evenly chosen; ``None``: all.
 
     Raises
     ------
     InputError
         The patterns have no spots, or the zones are too few.
     """
-    from napari_diffraction.analysis.unit_cells import search_cells
+    from napari_diffraction.analysis.unit_cells import hear_all, search_cells
     from napari_diffraction.indexing.zones.pattern_nets import nets_of_patterns
     from napari_diffraction.learning.peak_tables import find_in_stack
     from napari_diffraction.patterns.stack import SpotGeometry
 
     if not isinstance(stack.geometry, SpotGeometry):
         raise InputError(f"{stack.name} holds Kikuchi patterns, which have no zones of spots.")
-    size = pixel_size or stack.geometry.pixel_size
-    tables: dict[int, pd.DataFrame] = {}
+    found: dict[int, Found] = {}
 
     def keep(step: PeaksFound) -> None:
-        tables.update({index: one.table for index, one in step.found.items()})
+        found.update(step.found)
 
     chosen = sort_out_zones(stack) if zones is None else zones
     with_bar(find_in_stack(stack, indices=chosen), keep)
+    nets = nets_of_patterns({index: one.table for index, one in found.items()})
+    work = search_cells(
+        stack.name,
+        nets,
+        pixel_size=pixel_size or stack.geometry.pixel_size,
+        wavelength=wavelength or stack.geometry.wavelength,
+        volume=volume,
+        most=_CANDIDATES,
+    )
+    result = with_bar(work, unit="phase")
+    if not result.found.phases or patterns == 0:
+        return result
+    wanted = np.linspace(0, len(stack) - 1, min(patterns or len(stack), len(stack))).astype(int)
+    left = [index for index in wanted.tolist() if index not in found]
+    with_bar(find_in_stack(stack, indices=left), keep)
+    there = [index for index in wanted.tolist() if index in found]
     return with_bar(
-        search_cells(
-            stack.name,
-            nets_of_patterns(tables),
-            pixel_size=size,
-            wavelength=wavelength or stack.geometry.wavelength,
-            volume=volume,
-        ),
-        unit="phase",
+        hear_all(
+            result,
+            {index: found[index].table for index in there},
+            {index: found[index].centre for index in there},
+        )
     )
 
 

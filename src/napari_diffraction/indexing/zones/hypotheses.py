@@ -17,13 +17,15 @@ FloatArray = NDArray[np.float64]
 LEVELS = (0.025, 0.012, 0.006, 0.002, 0.0, 0.0)
 #: Nets that a scan looks at, the smallest of them, and how many of them it starts from.
 _SCANNED, _BASES = 10, 3
+#: Nets that it starts from where the first ones are thought to be of two phases, or wrong.
+_FURTHER_BASES = 6
 #: Step of a scan, and range of the height of the third vector, over the root of the base's area.
 _STEP = 0.035
 _HEIGHTS = (0.22, 6.0)
 #: Lattices of a scan that are refined.
 _REFINED = 1500
-#: Share of the nets that a lattice may miss in a scan.
-_MISSED = 0.45
+#: Share of the nets that a lattice may miss in a scan, and where two phases are thought of.
+_MISSED, _MISSED_MIXED = 0.45, 0.6
 #: Density of nets about which nothing is known: over the logarithms of the lengths and the angle.
 _ANYTHING = 0.85
 #: The longest zone that is seen as one, times the root of the smallest area of a net: 45 A for an
@@ -87,7 +89,10 @@ class Observations:
 
 
 def propose(
-    nets: Sequence[ZoneNet], volumes: tuple[float, float] | None = None
+    nets: Sequence[ZoneNet],
+    volumes: tuple[float, float] | None = None,
+    *,
+    mixed: bool = False,
 ) -> tuple[FloatArray, FloatArray]:
     """Find lattices by a scan, and refine them by all nets.
 
@@ -97,6 +102,8 @@ def propose(
         Different ones.
     volumes
         Least and greatest volume in A^3.
+    mixed
+        Start from other nets than else, and let lattices miss more of them.
 
     Returns
     -------
@@ -109,11 +116,15 @@ def propose(
     rough = Observations.of(smallest, LEVELS[:1])
     every = Observations.of(nets)
     evidence, metrics = [], []
-    for base in [nets[i] for i in order[:_BASES]]:
-        found = _scan(base, rough, volumes)
+    first, last = (_BASES, _BASES + _FURTHER_BASES) if mixed else (0, _BASES)
+    for base in [nets[i] for i in order[first:last]]:
+        found = _scan(base, rough, volumes, _MISSED_MIXED if mixed else _MISSED)
         evidence.append(refine_many(found, every))
         metrics.append(found)
-    return np.concatenate(evidence), np.concatenate(metrics)
+    return (
+        np.concatenate([np.zeros(0), *evidence]),
+        np.concatenate([np.zeros((0, 3, 3)), *metrics]),
+    )
 
 
 def refine_many(metrics: FloatArray, nets: Observations) -> FloatArray:
@@ -169,7 +180,9 @@ def index_nets(metric: FloatArray, nets: Observations) -> Indexed:
     return Indexed(float(evidence), metric, spread, pairs, chi)
 
 
-def _scan(base: ZoneNet, nets: Observations, volumes: tuple[float, float] | None) -> FloatArray:
+def _scan(
+    base: ZoneNet, nets: Observations, volumes: tuple[float, float] | None, missed: float
+) -> FloatArray:
     """The most promising lattices with a net, (m, 3, 3)."""
     root = np.sqrt(base.area)
     low, high = _HEIGHTS[0] * root, _HEIGHTS[1] * root
@@ -185,7 +198,7 @@ def _scan(base: ZoneNet, nets: Observations, volumes: tuple[float, float] | None
     xy = np.stack([x.ravel(), y.ravel()], axis=1)
     score = scan(
         base.products, xy, heights, nets.products, nets.inverses[0], nets.spreads[0],
-        nets.factors[0], nets.areas, nets.limit, int(_MISSED * len(nets.products)),
+        nets.factors[0], nets.areas, nets.limit, int(missed * len(nets.products)),
     ).ravel()  # fmt: skip
     best = np.argsort(-score)[:_REFINED]
     best = best[score[best] > len(nets.products) * np.log(EPSILON) + 1]

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.crystal.reduction import primitive_cell
 from napari_diffraction.indexing.zones.ellipse import Ellipse
 from napari_diffraction.indexing.zones.net_fit import NetFit, fit_net
+from napari_diffraction.indexing.zones.patterns import ANY_WAVELENGTH, DEPTH, PatternMatches
 from napari_diffraction.indexing.zones.solution import ExplainedZone
 
 FloatArray = NDArray[np.float64]
@@ -128,6 +130,57 @@ def refitted(position: FloatArray, origin: FloatArray, basis: FloatArray) -> Net
         if np.linalg.matrix_rank(rows) == 3:
             span = np.linalg.lstsq(rows, position[zonal], rcond=None)[0]
     return fit_net(position, node.astype(np.int64), zonal)
+
+
+def oriented_spots(
+    cell: UnitCell,
+    lattice: str,
+    match: PatternMatches,
+    place: int,
+    spots: FloatArray,
+    pixel_size: float,
+    ellipse: Ellipse | None,
+    wavelength: float | None,
+) -> tuple[FloatArray, IntArray]:
+    """Return the spots that a crystal has in a pattern in which its orientation is known.
+
+    Parameters
+    ----------
+    cell, lattice
+        Conventional cell in A, and Pearson letters of its lattice.
+    match
+        Orientations.
+    place
+        Of the pattern among those that were oriented.
+    spots : ndarray of float64, (n, 2)
+        x and y of its spots in pixels, in the order of its table.
+    pixel_size, ellipse, wavelength
+        With which it was oriented.
+
+    Returns
+    -------
+    ndarray of float64, (m, 2)
+        x and y in pixels.
+    ndarray of int64, (m, 3)
+        Their indices hkl in the conventional cell.
+    """
+    own = match.of_pattern(place)
+    seen, stretch = match.peaks.position[own], np.eye(2) if ellipse is None else ellipse.matrix
+    # where the direct beam was taken to be is known from any spot
+    origin = (spots[match.peaks.row[own]] - seen @ stretch.T / pixel_size).mean(axis=0)
+    reach = _BEYOND * float(np.hypot(*seen.T).max())
+    change = primitive_cell(cell, lattice)
+    direct = change @ cell.basis
+    most = [int(reach * length) + 1 for length in np.linalg.norm(direct, axis=1)]
+    grid = np.stack(np.meshgrid(*(np.arange(-k, k + 1) for k in most), indexing="ij"), axis=-1)
+    grid = grid.reshape(-1, 3)
+    vectors = grid @ np.linalg.inv(direct).T @ match.rotation[place].T
+    across = (vectors[:, :2] ** 2).sum(axis=1)
+    sphere = -0.5 * (ANY_WAVELENGTH if wavelength is None else wavelength) * across
+    near = (np.abs(vectors[:, 2] - sphere) < DEPTH) & (across < reach**2) & (across > 0)
+    flat = (vectors[near, :2] + match.shift[place]) @ stretch.T / pixel_size
+    hkl = np.rint(grid[near] @ np.linalg.inv(change).T)
+    return origin + flat, hkl.astype(np.int64)
 
 
 def _apart(one: FloatArray, other: FloatArray) -> float:

@@ -29,7 +29,7 @@ for _k, (_i, _j) in enumerate(PLACES):
 #: What is known of the camera before: stretch, and distortion at 1 / A, as shares.
 _CAMERA = np.array([0.01, 0.01, 0.03])
 #: Relative uncertainty of a component of the metric that patterns in any number do not lower.
-SYSTEMATIC = 0.0005
+SYSTEMATIC = 0.0002
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,8 +25,8 @@ from napari_diffraction.progress import Progress
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-#: Fewest peaks of a pattern that is looked at.
-FEWEST = 8
+#: Fewest peaks of a pattern that is looked at.  What few peaks gain is much only by small cells.
+FEWEST = 5
 #: Half of the thickness of the Ewald sphere in 1/A: by so much a reflection may be off it.
 DEPTH = 0.012
 #: Wavelength in A that stands for one that is not known: 200 kV.

@@ -14,6 +14,7 @@ from napari_diffraction.crystal.reduction import cells_alike
 from napari_diffraction.crystal.structure import cell_of
 from napari_diffraction.errors import InputError
 from napari_diffraction.indexing.zones.hypotheses import (
+    Indexed,
     Observations,
     index_nets,
     propose,
@@ -31,9 +32,11 @@ FEWEST = 3
 #: Different nets that the search looks at; the others are indexed by what it finds.
 _SEARCHED = 16
 #: Cells that are kept, and of how many sub- and superlattices are tried.
-_KEPT, _RELATED = 10, 4
+KEPT, _RELATED = 10, 4
 #: Lattices of the search among which different ones are sought.
 _LOOKED_AT = 300
+#: Share of the nets that the best cell of one phase explains; below it two phases are thought of.
+_MOST_OF_THEM = 0.6
 #: Evidence from which a further phase is believed.
 _BELIEVED = 6.0
 #: Most phases.
@@ -60,7 +63,7 @@ def find_cells(
     nets: Sequence[ZoneNet],
     volumes: tuple[float, float] | None = None,
     *,
-    most: int = _KEPT,
+    most: int = KEPT,
     phases: int = _PHASES,
 ) -> Generator[Progress, None, CellsFound]:
     """Find the unit cells that explain nets of zones.
@@ -127,30 +130,49 @@ def _search(
     # nets seen more than once are trusted more, small ones tell more
     order = sorted(range(len(means)), key=lambda i: (len(groups[i]) < 2, means[i].second))
     few = [means[i] for i in order[:_SEARCHED]]
-    observations, every = Observations.of(few), Observations.of(means)
-    evidence, metrics = propose(few, volumes)
-    kept = _different(evidence, metrics, _RELATED)
+    every = Observations.of(means)
+    indexed = _indexed(few, every, volumes, most)
+    counts = np.array([len(group) for group in groups])
+    if not indexed or counts[indexed[0].chi <= CUT].sum() < _MOST_OF_THEM * counts.sum():
+        # the nets that the search started from may be of two phases
+        indexed += _indexed(few, every, volumes, most, mixed=True)
+    indexed.sort(key=lambda one: -one.evidence)
+    kept = _different(
+        np.array([one.evidence for one in indexed]),
+        np.array([one.metric for one in indexed]).reshape(-1, 3, 3),
+        most,
+    )
+    cells = [describe(indexed[i], means, groups) for i in kept]
+    return [
+        replace(cell, supercell_of=_multiple(cell, cells[:place]))
+        for place, cell in enumerate(cells)
+    ]
+
+
+def _indexed(
+    few: Sequence[ZoneNet],
+    every: Observations,
+    volumes: tuple[float, float] | None,
+    most: int,
+    *,
+    mixed: bool = False,
+) -> list[Indexed]:
+    """Lattices that some nets suggest, as they explain all; see `propose`."""
+    evidence, metrics = propose(few, volumes, mixed=mixed)
+    kept = metrics[_different(evidence, metrics, _RELATED)]
     related = [near for metric in kept for near in related_metrics(metric)]
     if related:
         more = np.concatenate([kept, np.array(related)])
-        further = refine_many(more, observations)
+        further = refine_many(more, Observations.of(few))
         evidence, metrics = np.append(evidence, further), np.concatenate([metrics, more])
     inside = np.ones(len(metrics), bool)
     if volumes is not None:
         volume = 1 / np.sqrt(np.maximum(np.linalg.det(metrics), 1e-30))
         inside = (volume > 0.97 * volumes[0]) & (volume < 1.03 * volumes[1])
-    indexed = [
-        index_nets(metric, every)
-        for metric in _different(evidence[inside], metrics[inside], most)
-    ]  # fmt: skip
-    indexed = [
-        one for one in indexed if one.evidence > NOTHING and int((one.chi <= CUT).sum()) >= FEWEST
-    ]
-    indexed.sort(key=lambda one: -one.evidence)
-    cells = [describe(one, means, groups) for one in indexed]
+    evidence, metrics = evidence[inside], metrics[inside]
+    found = [index_nets(metrics[i], every) for i in _different(evidence, metrics, most)]
     return [
-        replace(cell, supercell_of=_multiple(cell, cells[:place]))
-        for place, cell in enumerate(cells)
+        one for one in found if one.evidence > NOTHING and int((one.chi <= CUT).sum()) >= FEWEST
     ]
 
 
@@ -182,12 +204,12 @@ def sublattices(index: int) -> tuple[FloatArray, ...]:
     return tuple(out)
 
 
-def _different(evidence: FloatArray, metrics: FloatArray, most: int) -> FloatArray:
-    """The best metrics of different lattices."""
-    kept: list[FloatArray] = []
+def _different(evidence: FloatArray, metrics: FloatArray, most: int) -> list[int]:
+    """Places of the best metrics of different lattices, best first."""
+    kept: list[int] = []
     cells: list[UnitCell] = []
     last: tuple[float, float] | None = None
-    for place in np.argsort(-evidence, kind="stable")[:_LOOKED_AT]:
+    for place in np.argsort(-evidence, kind="stable")[:_LOOKED_AT].tolist():
         if evidence[place] < NOTHING or len(kept) >= most:
             break
         volume = float(1 / np.sqrt(np.linalg.det(metrics[place])))
@@ -200,9 +222,9 @@ def _different(evidence: FloatArray, metrics: FloatArray, most: int) -> FloatArr
         near = (c for c in cells if abs(np.log(c.volume / volume)) < 0.08)
         if any(cells_alike(c, cell) for c in near):
             continue
-        kept.append(metrics[place])
+        kept.append(place)
         cells.append(cell)
-    return np.array(kept).reshape(-1, 3, 3)
+    return kept
 
 
 def _multiple(cell: CellSolution, better: Sequence[CellSolution]) -> int | None:

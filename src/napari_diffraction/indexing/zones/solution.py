@@ -75,6 +75,11 @@ class CellSolution:
     supercell_of
         Place, in the ranking, of a better cell of which this one is a multiple; ``None`` if of
         none.
+    patterns_indexed
+        Share of all patterns that were looked at, zones or not, which it indexes by more than
+        chance, and better than another phase does; ``None``: none was looked at.
+    patterns_gain
+        Logarithm of the odds of these patterns against what chance gains, summed up.
     """
 
     cell: UnitCell
@@ -89,6 +94,8 @@ class CellSolution:
     misfit: float
     evidence: float
     supercell_of: int | None = None
+    patterns_indexed: float | None = None
+    patterns_gain: float | None = None
 
     @property
     def zones_explained(self) -> int:
