@@ -12,6 +12,7 @@ import pytest
 
 from napari_diffraction.cli.app import run
 from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.crystal.orientation import euler_matrices
 from napari_diffraction.crystal.reduction import cells_alike
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.conditions import DetectorEffects
@@ -91,6 +92,33 @@ def test_files_of_a_folder_can_be_read(experiment: tuple[Path, Path], tmp_path: 
     assert lengths == pytest.approx(cells[0]["cell"][:3], rel=2e-3)
 
 
+def test_orientations_as_a_table_and_for_crystfel(
+    experiment: tuple[Path, Path], tmp_path: Path
+) -> None:
+    stack, table = experiment
+    folder = tmp_path / "cells"
+    assert run(["unit-cell", str(stack), "--zones", str(table), "--output", str(folder)]) == 0
+    cell = UnitCell(*json.loads((folder / "cells.json").read_text())["cells"][0]["cell"])
+    rows = pd.read_csv(folder / "orientations.csv")
+    assert rows["index"].tolist() == list(range(34))
+    there = rows[rows["phase"] == 1]
+    assert len(there) > 30
+    assert (there["matched"] > 0.8 * there["peaks"]).mean() > 0.8
+    turns = there[[f"r{i}{j}" for i in "123" for j in "123"]].to_numpy().reshape(-1, 3, 3)
+    angles = there[["phi1", "Phi", "phi2"]].to_numpy()
+    assert euler_matrices(angles).transpose(0, 2, 1) == pytest.approx(turns, abs=1e-4)
+    lines = (folder / "orientations.sol").read_text().splitlines()
+    assert len(lines) == len(there)
+    for line, index, turn in zip(lines, there["index"], turns, strict=True):
+        # CrystFEL counts thirteen words from the end, which the name of the file may have more of
+        name, *words = line.rsplit(" ", 13)
+        assert name == str(stack)
+        assert words[0] == f"//{index}"
+        assert words[10:] == ["0", "0", "aP"]
+        axes = np.array(words[1:10], float).reshape(3, 3) / 10
+        assert axes == pytest.approx(cell.reciprocal_basis @ turn.T, abs=1e-5)
+
+
 def test_without_a_scale_the_cell_comes_up_to_a_factor(
     experiment: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,7 +136,7 @@ def test_without_a_scale_the_cell_comes_up_to_a_factor(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--output", "cell.txt"], "must end in .json or .csv or .cif"),
+        (["--output", "cell.txt"], "must end in .json or .csv or .cif or .sol"),
         (["--output", "cell.json", "--zones", "none.csv"], "no table of classes"),
         (["--output", "cell.json", "--volume", "900", "100"], "No cell has a volume"),
     ],

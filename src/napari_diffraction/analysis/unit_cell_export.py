@@ -1,4 +1,4 @@
-"""Files with unit cells: JSON with all that is known, a table, and CIF."""
+"""Files with unit cells: JSON with all that is known, a table, CIF, and orientations."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ from typing import Any
 import pandas as pd
 
 from napari_diffraction.analysis.indexed_words import with_su
+from napari_diffraction.analysis.unit_cell_orientations import (
+    crystfel_solutions,
+    orientation_table,
+)
 from napari_diffraction.analysis.unit_cells import CellResult
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.files import replacing
 from napari_diffraction.indexing.zones.solution import CellSolution
 
+_CELLS = (".json", ".csv", ".cif")
 _NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
 
 
@@ -125,12 +130,24 @@ def _cif(result: CellResult) -> str:
     return scale + "\n\n".join(blocks) + "\n"
 
 
+def _orientations(result: CellResult) -> str:
+    return str(orientation_table(result).to_csv(index=False, float_format="%.6g"))
+
+
 #: What writes each kind of file.
-WRITERS: dict[str, Callable[[CellResult], str]] = {".json": _json, ".csv": _csv, ".cif": _cif}
+WRITERS: dict[str, Callable[[CellResult], str]] = {
+    ".json": _json,
+    ".csv": _csv,
+    ".cif": _cif,
+    ".sol": crystfel_solutions,
+}
 
 
 def write_cells(result: CellResult, outputs: Sequence[Path]) -> list[Path]:
     """Write files, or all of them into a folder; the end of a name says what.
+
+    ``.json``, ``.csv`` and ``.cif`` hold the cells, ``.sol`` the orientations for CrystFEL; a
+    folder gets these as a table, too.
 
     Returns
     -------
@@ -140,12 +157,16 @@ def write_cells(result: CellResult, outputs: Sequence[Path]) -> list[Path]:
     written = []
     for output in outputs:
         if output.suffix:
-            paths = [output]
+            files = {output: WRITERS[output.suffix.lower()]}
         else:
             output.mkdir(exist_ok=True)
-            paths = [output / f"cells{suffix}" for suffix in WRITERS]
-        for path in paths:
+            files = {output / f"cells{suffix}": WRITERS[suffix] for suffix in _CELLS}
+            if result.matches:
+                files[output / "orientations.csv"] = _orientations
+            if result.matches and result.names:
+                files[output / "orientations.sol"] = crystfel_solutions
+        for path, writer in files.items():
             with replacing(path) as temporary:
-                temporary.write_text(WRITERS[path.suffix.lower()](result), encoding="utf-8")
+                temporary.write_text(writer(result), encoding="utf-8")
             written.append(path)
     return written

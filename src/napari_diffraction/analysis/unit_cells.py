@@ -44,6 +44,8 @@ class CellResult:
     matches
         Of the first cell of each phase, its orientation in all patterns that were looked at; empty:
         only zones were.
+    names
+        File and event of each of these patterns as CrystFEL's lists have them; empty: in no file.
     """
 
     source: str
@@ -54,6 +56,7 @@ class CellResult:
     scale_known: bool
     wavelength: float | None
     matches: tuple[PatternMatches, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def search_cells(
@@ -116,6 +119,7 @@ def hear_all(
     result: CellResult,
     tables: Mapping[int, pd.DataFrame],
     centres: Mapping[int, tuple[float, float]],
+    names: Mapping[int, str] | None = None,
 ) -> Generator[Progress, None, CellResult]:
     """Rank and refine the cells of a stack by its patterns, zones or not, and orient these.
 
@@ -127,6 +131,8 @@ def hear_all(
         By the number of the pattern, a row a peak: ``x``, ``y`` in pixels and ``intensity``.
     centres
         x and y of the direct beam of each in pixels.
+    names
+        File and event of each, see `CellResult`.
 
     Yields
     ------
@@ -135,12 +141,13 @@ def hear_all(
     Returns
     -------
     CellResult
-        With `CellResult.matches`.
+        With `CellResult.matches` and names.
     """
     peaks = gather_peaks(tables, centres, result.nets, result.pixel_size)
     wavelength = result.wavelength if result.scale_known else None
     heard = yield from hear_patterns(result.found, peaks, wavelength)
-    return replace(result, found=heard.found, matches=heard.matches)
+    called = () if names is None else tuple(names[index] for index in peaks.patterns.tolist())
+    return replace(result, found=heard.found, matches=heard.matches, names=called)
 
 
 def summary(result: CellResult) -> list[str]:

@@ -549,7 +549,8 @@ def unit_cell(
         list[Path],
         typer.Option(
             metavar="OUT.json",
-            help="What to write: .json, .csv, .cif or a folder for all; may be repeated.",
+            help="What to write: .json, .csv or .cif with cells, .sol with orientations, or a "
+            "folder for all; may be repeated.",
         ),
     ],
     zones: Annotated[

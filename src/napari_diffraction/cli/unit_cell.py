@@ -122,6 +122,7 @@ def solve_stack(
     from napari_diffraction.indexing.zones.pattern_nets import nets_of_patterns
     from napari_diffraction.learning.peak_tables import find_in_stack
     from napari_diffraction.patterns.stack import SpotGeometry
+    from napari_diffraction.review.export import crystfel_name
 
     if not isinstance(stack.geometry, SpotGeometry):
         raise InputError(f"{stack.name} holds Kikuchi patterns, which have no zones of spots.")
@@ -153,6 +154,7 @@ def solve_stack(
             result,
             {index: found[index].table for index in there},
             {index: found[index].centre for index in there},
+            {index: crystfel_name(stack, index) for index in there} if stack.sources else None,
         )
     )
 

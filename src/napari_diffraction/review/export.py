@@ -75,13 +75,14 @@ def export_crystfel(
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for start in range(0, len(chosen), _ROWS):
             part = chosen[start : start + _ROWS]
-            file.writelines(f"{_crystfel_name(stack, int(index))}\n" for index in part)
+            file.writelines(f"{crystfel_name(stack, int(index))}\n" for index in part)
             yield Progress(start + len(part), len(chosen), f"Writing {path.name}")
     write_beside(path, provenance(session) | {"chosen": len(chosen)})
     return path
 
 
-def _crystfel_name(stack: PatternStack, index: int) -> str:
+def crystfel_name(stack: PatternStack, index: int) -> str:
+    """Return the file and the event of a pattern as CrystFEL's lists have them."""
     source = str(Path(stack.source(index)).absolute())
     if len(stack.sources) > 1 and not stack.events:
         return source  # a file for each pattern
