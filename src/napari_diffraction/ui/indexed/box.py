@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -225,16 +225,20 @@ class IndexedBox(QWidget):
         now = self._now()
         if now is not None:
             indexed, structures = now.indexed, self.candidates.structures
-            self.ranking.ask(lambda: (indexed, ranked_anew(indexed, structures)))
+            self.ranking.ask(lambda: ranked_anew(indexed, structures))
 
-    def _on_ranked(self, answer: tuple[IndexedMap, IndexedMap]) -> None:
-        asked, ranked = answer
+    def _on_ranked(self, ranked: IndexedMap) -> None:
+        """Take the candidates of those phases whose cells are still those that were ranked."""
         now = self._now()
-        if now is not None and now.indexed is asked:  # else somebody has changed it since
-            now.indexed = ranked
-            self._on_limits()
-        elif now is not None:
-            self._rank()
+        if now is None:
+            return
+        candidates = {id(phase.cell): phase.candidates for phase in ranked.phases}
+        phases = tuple(
+            replace(phase, candidates=candidates.get(id(phase.cell), phase.candidates))
+            for phase in now.indexed.phases
+        )
+        now.indexed = replace(now.indexed, phases=phases)
+        self._on_limits()
 
     def _on_limits(self) -> None:
         now = self._now()

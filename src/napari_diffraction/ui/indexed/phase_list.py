@@ -50,6 +50,7 @@ class IndexedList(QWidget):
         super().__init__(parent)
         self.centre = named(sentence(), "Pattern centre", INDEXED["centre"])
         self.rows: list[QLabel] = []
+        self._idle = True
         self.rest, self.notes = sentence(), sentence()
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
@@ -80,6 +81,7 @@ class IndexedList(QWidget):
 
     def set_idle(self, idle: bool) -> None:
         """Whether phases can be named now: not while they are still being filled."""
+        self._idle = idle
         for row in self.rows:
             row.setEnabled(idle)
 
@@ -88,6 +90,7 @@ class IndexedList(QWidget):
         row.setTextFormat(Qt.TextFormat.RichText)
         row.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
         row.linkActivated.connect(lambda name: self.chosen.emit(number, name))
+        row.setEnabled(self._idle)
         self._column.insertWidget(1 + number, row)
         return row
 

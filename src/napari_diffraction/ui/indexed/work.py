@@ -121,6 +121,7 @@ def indexing(stack: PatternStack, wishes: Wishes) -> Generator[Progress, None, I
     yield Progress(0, 0, "Looking at the camera")
     from napari_diffraction.indexing import scan
 
+    _compile_label_colours()
     settings = scan.IndexSettings(
         pc=wishes.pc,
         voltage=wishes.voltage,
@@ -147,6 +148,13 @@ def indexing(stack: PatternStack, wishes: Wishes) -> Generator[Progress, None, I
             )
     finally:
         work.close()
+
+
+def _compile_label_colours() -> None:
+    """Have napari compile, outside the window's thread, what colours labels: a second, once."""
+    from napari.utils.colormaps import DirectLabelColormap
+
+    DirectLabelColormap(color_dict={1: "white", None: "black"}).map(np.zeros(1, np.uint8))
 
 
 class _Pace:

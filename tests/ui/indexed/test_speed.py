@@ -16,7 +16,7 @@ pytestmark = pytest.mark.gui
 SIDE, PIXELS = 200, 120
 #: A step, with the drawing over the pattern, may take so many times a step of napari's own, and a
 #: recolouring so many times what napari needs to show another map.
-STEP, RECOLOUR = 3.0, 2.0
+STEP, RECOLOUR = 3.0, 3.0
 
 
 def material(name):
