@@ -9,8 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.crystal.cell import UnitCell
-from napari_diffraction.crystal.reduction import cells_alike
+from napari_diffraction.crystal.reduction import cells_alike, primitive_cell
 from napari_diffraction.crystal.structure import cell_of
 from napari_diffraction.errors import InputError
 from napari_diffraction.indexing.zones.hypotheses import (
@@ -33,8 +32,9 @@ FEWEST = 3
 _SEARCHED = 16
 #: Cells that are kept, and of how many sub- and superlattices are tried.
 KEPT, _RELATED = 10, 4
-#: Lattices of the search among which different ones are sought.
-_LOOKED_AT = 300
+#: Lattices of the search among which different ones are sought; they are alike if so many of their
+#: shortest vectors have the same lengths within this share.
+_LOOKED_AT, _SHORTEST, _ALIKE = 300, 13, 0.02
 #: Share of the nets that the best cell of one phase explains; below it two phases are thought of.
 _MOST_OF_THEM = 0.6
 #: Evidence from which a further phase is believed.
@@ -207,24 +207,36 @@ def sublattices(index: int) -> tuple[FloatArray, ...]:
 def _different(evidence: FloatArray, metrics: FloatArray, most: int) -> list[int]:
     """Places of the best metrics of different lattices, best first."""
     kept: list[int] = []
-    cells: list[UnitCell] = []
-    last: tuple[float, float] | None = None
-    for place in np.argsort(-evidence, kind="stable")[:_LOOKED_AT].tolist():
-        if evidence[place] < NOTHING or len(kept) >= most:
+    known = np.zeros((0, _SHORTEST))
+    volumes = 1 / np.sqrt(np.maximum(np.linalg.det(metrics), 1e-30))
+    # the same lattice comes a hundred times, in other bases and with the same two numbers
+    keys = np.round(np.column_stack([evidence / 0.01, np.log(volumes) / 2e-4]))
+    order = np.argsort(-evidence, kind="stable")
+    order = order[evidence[order] > NOTHING]
+    _, first = np.unique(keys[order], axis=0, return_index=True)
+    for place in order[np.sort(first)[:_LOOKED_AT]].tolist():
+        if len(kept) >= most:
             break
-        volume = float(1 / np.sqrt(np.linalg.det(metrics[place])))
-        now = (float(evidence[place]), volume)
-        # the same lattice comes again and again, in other bases
-        if last is not None and np.allclose(now, last, rtol=1e-4, atol=1e-3):
-            continue
-        last = now
-        cell = cell_of(np.linalg.cholesky(np.linalg.inv(metrics[place])))
-        near = (c for c in cells if abs(np.log(c.volume / volume)) < 0.08)
-        if any(cells_alike(c, cell) for c in near):
+        own = _shortest(np.linalg.inv(metrics[place]))
+        if np.any(np.abs(known / own - 1).max(axis=1) < _ALIKE):
             continue
         kept.append(place)
-        cells.append(cell)
+        known = np.vstack([known, own])
     return kept
+
+
+def _shortest(metric: FloatArray) -> FloatArray:
+    """Lengths of the shortest vectors of a lattice, which know no basis, rising."""
+    cell = cell_of(np.asarray(np.linalg.cholesky(metric), float))
+    basis = primitive_cell(cell) @ cell.basis
+    return np.sort(np.linalg.norm(_near_origin() @ basis, axis=1))[:_SHORTEST]
+
+
+@lru_cache(maxsize=1)
+def _near_origin() -> FloatArray:
+    """Indices of the vectors next to the origin, one of +-, (62, 3)."""
+    every = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    return every[63:].astype(float)
 
 
 def _multiple(cell: CellSolution, better: Sequence[CellSolution]) -> int | None:

@@ -28,7 +28,7 @@ from napari_diffraction.progress import Progress
 #: Candidates of a phase that are kept, and patterns by which so many, or more, are compared.
 _KEPT, _SAMPLE, _FEW = 10, 100, 40
 #: Chance is found out anew for volumes that differ by more than this factor.
-_VOLUMES = 1.3
+_VOLUMES = 1.6
 
 
 @dataclass(frozen=True, eq=False)
