@@ -323,11 +323,17 @@ UNIT_CELL = {
         "a common factor; angles are not touched."
     ),
     "pixel_size": "Reciprocal length of a pixel in 1/A.",
+    "every": (
+        "When the cells are found, index all patterns by them, zones or not. The share that a cell "
+        "indexes is its best witness; every pattern then shows its spots with hkl. It takes some "
+        "30 ms a pattern; Cancel keeps the cells."
+    ),
     "run": "Find the unit cells that explain the nets that are not struck out.",
     "cells": (
         "Cells, best first: lengths in A and angles in degrees; Bravais lattice with its "
         "probability, and volume; zones that the cell explains, and how far they are off it "
-        "(root mean square). Click on one to draw it."
+        "(root mean square); share of all patterns that it indexes by more than chance. Click on "
+        "one to draw it."
     ),
     "draw": "Draw the spots that the chosen cell has over each pattern, with their indices hkl.",
     "lattice": (

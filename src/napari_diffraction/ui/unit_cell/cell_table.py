@@ -10,9 +10,11 @@ from napari_diffraction.indexing.zones.solution import CellSolution
 from napari_diffraction.ui.panel import named
 from napari_diffraction.ui.tooltips import UNIT_CELL
 
-_COLUMNS = ("Cell in A, deg", "Lattice", "Zones")
+_COLUMNS = ("Cell in A, deg", "Lattice", "Explains")
 #: Rows that are seen without scrolling.
 _ROWS = 4
+#: Cells of a phase that are listed; the search keeps more for the patterns to choose from.
+_SHOWN = 10
 
 
 class CellTable(QTableWidget):
@@ -35,6 +37,7 @@ class CellTable(QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.verticalHeader().hide()
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(True)
@@ -54,7 +57,7 @@ class CellTable(QTableWidget):
             if number > 1:
                 rows.append((f"Phase {number}, from the zones left over",))
                 self._cells.append(None)
-            for cell in phase:
+            for cell in phase[:_SHOWN]:
                 rows.append(_texts(cell, nets))
                 self._cells.append(cell)
         self.setRowCount(len(rows))
@@ -83,12 +86,12 @@ class CellTable(QTableWidget):
         self.chosen.emit(self.cell)
 
 
-def _texts(cell: CellSolution, nets: int) -> tuple[str, str, str]:
+def _texts(cell: CellSolution, nets: int) -> tuple[str, ...]:
     lengths = " ".join(f"{value:.2f}" for value in cell.cell.lengths)
     angles = " ".join(f"{value:.1f}" for value in cell.cell.angles)
     sure = cell.lattice_probabilities[cell.lattice]
-    return (
-        f"{lengths}\n{angles}",
-        f"{cell.lattice}, {sure:.0%}\n{cell.volume:.0f} A\N{SUPERSCRIPT THREE}",
-        f"{cell.zones_explained} of {nets}\nmisfit {cell.misfit:.2%}",
-    )
+    explained = f"{cell.zones_explained} of {nets} zones"
+    if cell.patterns_indexed is not None:
+        explained += f"\n{cell.patterns_indexed:.0%} of patterns"
+    volume = f"{cell.volume:.0f} A\N{SUPERSCRIPT THREE}"
+    return f"{lengths}\n{angles}", f"{cell.lattice}, {sure:.0%}\n{volume}", explained

@@ -50,10 +50,10 @@ class CellsBox(QWidget):
         self.notes = sentence()
         self.table = CellTable()
         self.detail = sentence()
-        self.draw = named(QCheckBox("Draw its spots, with hkl"), "Draw spots", UNIT_CELL["draw"])
+        self.draw = named(QCheckBox("Spots with hkl"), "Draw spots", UNIT_CELL["draw"])
         self.draw.setChecked(True)
         self.lattice_button = button(
-            "Reciprocal lattice in 3-D", UNIT_CELL["lattice"], self.lattice_asked.emit
+            "Lattice in 3-D", UNIT_CELL["lattice"], self.lattice_asked.emit
         )
         self.kind = named(QComboBox(), "What to export", UNIT_CELL["export_what"])
         self.kind.setSizeAdjustPolicy(
@@ -62,14 +62,17 @@ class CellsBox(QWidget):
         for suffix, title in FILES.items():
             self.kind.addItem(title, suffix)
         self.export_button = button("Export…", UNIT_CELL["export"], self._ask)
-        row = QHBoxLayout()
+        views, row = QHBoxLayout(), QHBoxLayout()
+        views.addWidget(self.draw, 1)
+        views.addWidget(self.lattice_button)
         row.addWidget(self.kind, 1)
         row.addWidget(self.export_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        parts = (self.stale, self.table, self.detail, self.draw, self.lattice_button, self.notes)
-        for part in parts:
+        for part in (self.stale, self.table, self.detail):
             column.addWidget(part)
+        column.addLayout(views)
+        column.addWidget(self.notes)
         column.addLayout(row)
         self.table.chosen.connect(self._on_chosen)
         self.draw.toggled.connect(lambda _: self.drawing_changed.emit())

@@ -9,6 +9,7 @@ from napari.components import ViewerModel
 from napari.layers import Points, Surface, Vectors
 from napari.qt import QtViewer
 from napari.utils.colormaps.standardize_color import transform_color
+from numpy.typing import NDArray
 from qtpy.QtCore import QSize, QTimer, Signal
 from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
@@ -24,6 +25,8 @@ _AXES = "#ffffff"
 #: Sizes, in parts of the radius that is shown.
 _SIZES = np.array([0.03, 0.04, 0.06])
 _LINE, _CIRCLE = 0.02, 0.006
+#: Where axes end, in parts of that radius, and where their names stand, in parts of an axis.
+_OUTSIDE, _NAMES = 1.15, 1.08
 #: From where one looks at first: along no axis.
 _ANGLES, _ZOOM_OUT = (10, -35, 55), 0.95
 
@@ -71,19 +74,24 @@ class LatticeView(QWidget):
         first = not self._layers
         if first:
             self._layers = self._make()
-        tips = np.stack([np.zeros((3, 3)), 2 * scene.axes], axis=1)
+        # beyond all points, which would hide the names
+        tips = _OUTSIDE * scene.radius * scene.axes / np.linalg.norm(scene.axes, axis=1)[:, None]
         layers = self._layers
         layers["planes"].data = scene.circles()
         layers["planes"].edge_width = _CIRCLE * scene.radius
-        layers["axes"].data = tips
+        layers["axes"].data = np.stack([np.zeros((3, 3)), tips], axis=1)
         layers["axes"].edge_width = _LINE * scene.radius
-        layers["names"].data = 1.12 * tips[:, 1]
+        layers["names"].data = _NAMES * tips
         layers["names"].size = 1e-3 * scene.radius
         layers["points"].data = scene.points
         self._place = -1  # drawn anew in any case
         self.highlight(None)
         if first:
             self._fit()
+
+    def picture(self) -> NDArray[np.uint8]:
+        """Return what is seen, (height, width, 4)."""
+        return np.asarray(self._canvas.screenshot(flash=False))
 
     def _fit(self) -> None:
         """Show all of the lattice."""
@@ -130,7 +138,7 @@ class LatticeView(QWidget):
             "names": Points(
                 none, name="names of the axes", face_color="transparent", border_width=0,
                 blending="translucent_no_depth",
-                text={"string": {"array": np.array(["2a*", "2b*", "2c*"])}, "size": 12,
+                text={"string": {"array": np.array(["a*", "b*", "c*"])}, "size": 12,
                       "color": _AXES, "anchor": "center"},
             ),
         }  # fmt: skip

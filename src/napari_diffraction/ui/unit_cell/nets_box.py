@@ -76,7 +76,13 @@ class NetsBox(QWidget):
         if there:
             self.list.show_nets(nets, pixel_size, axes)
 
-    def show_pattern(self, index: int | None, nets: ZoneNets, misfit: float | None) -> None:
+    def show_pattern(
+        self,
+        index: int | None,
+        nets: ZoneNets,
+        misfit: float | None,
+        matched: tuple[int, int] | None,
+    ) -> None:
         """Say what is known of the pattern on view.
 
         Parameters
@@ -87,6 +93,8 @@ class NetsBox(QWidget):
             All nets.
         misfit
             How far its net is off that of the chosen cell; ``None``: not explained by it.
+        matched
+            How many of its spots the chosen cell indexes, and of how many; ``None``: it does not.
         """
         there = index in nets.fits
         self.list.show_pattern(index)
@@ -98,7 +106,10 @@ class NetsBox(QWidget):
         if index is None:
             self.pattern.setText("")
             return
-        self.pattern.setText(f"No. {index:,}: {_said(index, nets, misfit)}")
+        said = _said(index, nets, misfit)
+        if matched is not None:
+            said += ", {} of {} indexed by the cell".format(*matched)
+        self.pattern.setText(f"No. {index:,}: {said}")
 
 
 def _said(index: int, nets: ZoneNets, misfit: float | None) -> str:

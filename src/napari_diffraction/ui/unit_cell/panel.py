@@ -13,6 +13,7 @@ from napari.utils.notifications import show_error, show_info
 from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QHideEvent, QShowEvent
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout
 
 from napari_diffraction.analysis.unit_cells import CellResult
 from napari_diffraction.indexing.zones.solution import CellSolution
@@ -30,7 +31,7 @@ from napari_diffraction.ui.unit_cell.missing_box import MissingBox
 from napari_diffraction.ui.unit_cell.nets_box import NetsBox
 from napari_diffraction.ui.unit_cell.scale_box import ScaleBox
 from napari_diffraction.ui.unit_cell.stack_cells import StackCells
-from napari_diffraction.ui.unit_cell.work import NetsFitted, exporting, fitting, searching
+from napari_diffraction.ui.unit_cell.work import NetsFitted, exporting, fitting, hearing, searching
 from napari_diffraction.ui.work import WorkBar
 
 
@@ -50,6 +51,7 @@ class UnitCellWidget(Panel):
         self._known: WeakKeyDictionary[Layer, StackCells] = WeakKeyDictionary()
         self._working: StackCells | None = None
         self._flushed, self._cost, self._pending = 0.0, 0.0, False
+        self._heard = True
         self._build()
         self.keys = ReviewKeys(self, self._key_actions())
         self.listen(self._coordinator.stack_changed, self._refresh)
@@ -71,15 +73,20 @@ class UnitCellWidget(Panel):
         self.nets = NetsBox()
         column.addWidget(self.nets)
         column.addWidget(self.fit_button)
-        self.bar = WorkBar("zones", UNIT_CELL["cancel"])
+        self.bar = WorkBar("patterns", UNIT_CELL["cancel"])
         self.cells_group, column = group("Unit cell")
         self.scale = ScaleBox()
+        self.every = named(QCheckBox(), "Index all patterns", UNIT_CELL["every"])
+        self.every.setChecked(True)
         self.run_button = button("Run", UNIT_CELL["run"], self.run)
         self.cells = CellsBox()
         fields = form()
         fields.addRow("Scale", self.scale)
         column.addLayout(fields)
-        column.addWidget(self.run_button)
+        row = QHBoxLayout()
+        row.addWidget(self.run_button, 1)
+        row.addWidget(self.every)
+        column.addLayout(row)
         column.addWidget(self.cells)
         for part in (self.nets_group, self.bar, self.cells_group):
             self.content.addWidget(part)
@@ -164,11 +171,15 @@ class UnitCellWidget(Panel):
 
     def _on_steps(self, steps: list[Progress]) -> None:
         known = self._working
+        if known is None:
+            return
+        for step in steps:
+            known.found.update(getattr(step, "found", {}))
         fitted = [step for step in steps if isinstance(step, NetsFitted)]
-        if known is None or not fitted:
+        if not fitted:
             return
         for step in fitted:
-            known.nets.take(step.spots, step.fits)
+            known.nets.take(step.found, step.fits)
         self._pending = True
         # Drawing the nets never takes more than a tenth of the time.
         if time.monotonic() - self._flushed > max(0.3, 10 * self._cost):
@@ -239,6 +250,7 @@ class UnitCellWidget(Panel):
         if isinstance(result, CellResult) and self._working is not None:
             self._working.result = result
             self._working.choose(None)
+            self._heard = bool(result.matches)
             self._refresh()
         elif isinstance(result, list):
             show_info(f"Written: {', '.join(str(path) for path in result)}")
@@ -248,8 +260,22 @@ class UnitCellWidget(Panel):
             self._flush()
         known, self._working = self._working, None
         self._refresh()
+        if not self._heard:
+            self._heard = True
+            self._hear()
         if known is self.known and known is not None and known.misses(self._coordinator.current):
             self._step(1)
+
+    def _hear(self) -> None:
+        """Ask all patterns about the cells that explain the zones."""
+        stack, known = self._coordinator.stack, self.known
+        if stack is None or known is None or known.result is None or known.stale:
+            return
+        if known.result.found.phases and self.every.isChecked():
+            result, found = known.result, dict(known.found)
+            self._working = known
+            self.bar.start(lambda: hearing(stack, result, found), "The indexing of patterns")
+            self._refresh()
 
     def _on_cell(self, cell: CellSolution | None) -> None:
         if self.known is not None:
@@ -304,11 +330,13 @@ class UnitCellWidget(Panel):
         self.nets_group.setVisible(known is not None)
         self.cells_group.setVisible(known is not None and bool(known.nets.fits))
         self.keys.switch(self.isVisible() and known is not None)
-        for part in (self.layer, self.scale):
+        for part in (self.layer, self.scale, self.every):
             part.setEnabled(not running)
         self.fit_button.setVisible(bool(waiting) and not running)
         self.fit_button.setText(f"Fit the nets of {len(waiting):,} zones")
         self.run_button.setVisible(not running)
+        number = 0 if coordinator.stack is None else len(coordinator.stack)
+        self.every.setText(f"index all {number:,} patterns")
         self.scale.show_stack(coordinator.stack)
         if known is None:
             self.cells.show_result(None, Path.home())
@@ -329,6 +357,6 @@ class UnitCellWidget(Panel):
         known, index = self.known, self._coordinator.current
         if known is None:
             return
-        self.nets.show_pattern(index, known.nets, known.misfit(index))
+        self.nets.show_pattern(index, known.nets, known.misfit(index), known.matched(index))
         known.draw_cell(index, self.cells.draw.isChecked())
         self.lattice.highlight(known, index)

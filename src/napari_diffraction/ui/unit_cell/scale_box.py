@@ -28,6 +28,10 @@ class ScaleBox(QWidget):
         super().__init__()
         self._stack: PatternStack | None = None
         self.source = named(QComboBox(), "Scale", UNIT_CELL["scale"])
+        self.source.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.source.setMinimumContentsLength(12)
         self.number = named(QDoubleSpinBox(), "Pixel size", UNIT_CELL["pixel_size"])
         self.number.setLocale(QLocale.c())
         self.number.setDecimals(6)

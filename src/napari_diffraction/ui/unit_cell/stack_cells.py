@@ -12,8 +12,10 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_diffraction.analysis.unit_cells import CellResult
-from napari_diffraction.indexing.zones.overlay import nodes, predicted
+from napari_diffraction.indexing.zones.overlay import nodes, oriented_spots, predicted
+from napari_diffraction.indexing.zones.patterns import PatternMatches
 from napari_diffraction.indexing.zones.solution import CellSolution, ExplainedZone
+from napari_diffraction.learning.peak_tables import Found
 from napari_diffraction.ui.unit_cell.cell_overlay import CellOverlay
 from napari_diffraction.ui.unit_cell.lattice_scene import LatticeScene, lattice_scene
 from napari_diffraction.ui.unit_cell.net_layers import NetLayers
@@ -34,6 +36,8 @@ class StackCells:
 
     Attributes
     ----------
+    found
+        Spots of the patterns that were looked at, zones or not.
     added
         Patterns that a person took as zones, whatever their class.
     result
@@ -57,7 +61,9 @@ class StackCells:
         self.result: CellResult | None = None
         self.stale = False
         self.cell: CellSolution | None = None
+        self.found: dict[int, Found] = {}
         self._zones: dict[int, ExplainedZone] = {}
+        self._matches: PatternMatches | None = None
 
     def draw(self) -> None:
         """Draw the nets anew."""
@@ -70,9 +76,14 @@ class StackCells:
     def choose(self, cell: CellSolution | None) -> None:
         """Take one of the cells as the one that is drawn."""
         self.cell = cell
-        self._zones = {}
-        if cell is not None and self.result is not None:
-            self._zones = {self.result.patterns[zone.net]: zone for zone in cell.zones}
+        self._zones, self._matches = {}, None
+        if cell is None or self.result is None:
+            return
+        self._zones = {self.result.patterns[zone.net]: zone for zone in cell.zones}
+        # patterns are oriented by the best cell of each phase only
+        for phase, match in zip(self.result.found.phases, self.result.matches, strict=False):
+            if phase[0] is cell:
+                self._matches = match
 
     @property
     def axes(self) -> dict[int, tuple[int, int, int]]:
@@ -84,19 +95,48 @@ class StackCells:
         zone = None if index is None else self._zones.get(index)
         return None if zone is None else zone.misfit
 
+    def matched(self, index: int | None) -> tuple[int, int] | None:
+        """How many spots of a pattern the chosen cell indexes, and of how many."""
+        place = self._place(index)
+        if place is None or self._matches is None or not self._matches.indexed[place]:
+            return None
+        return int(self._matches.matched[place]), int(self._matches.peaks.counts[place])
+
+    def _place(self, index: int | None) -> int | None:
+        """Place of a pattern among those that the chosen cell has oriented."""
+        if index is None or self._matches is None:
+            return None
+        numbers = self._matches.peaks.patterns
+        place = int(np.searchsorted(numbers, index))
+        return place if place < len(numbers) and numbers[place] == index else None
+
     def draw_cell(self, index: int | None, wanted: bool) -> None:
         """Draw the spots of the chosen cell over a pattern, or nothing."""
-        zone = None if index is None else self._zones.get(index)
-        if not wanted or zone is None or self.cell is None or self.result is None:
+        spots = self._spots(index) if wanted and index is not None else None
+        if spots is None:
             self.overlay.hide()
-            return
+        else:
+            self.overlay.show(*spots, self.about())
+
+    def _spots(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
+        """Places and indices of the spots that the chosen cell has in a pattern."""
         result, cell = self.result, self.cell
-        assert index is not None
-        net, hkl = predicted(
-            result.nets.fits[index], zone, cell.cell, result.pixel_size, result.nets.ellipse
+        if result is None or cell is None:
+            return None
+        size, ellipse = result.pixel_size, result.nets.ellipse
+        if index in self._zones:
+            zone, fit = self._zones[index], result.nets.fits[index]
+            net, hkl = predicted(fit, zone, cell.cell, size, ellipse)
+            places, steps = nodes(net)
+            return places, steps @ hkl
+        place = self._place(index)
+        if place is None or self._matches is None or self.matched(index) is None:
+            return None
+        table = self.found[index].table[["x", "y"]].to_numpy(float)
+        wavelength = result.wavelength if result.scale_known else None
+        return oriented_spots(
+            cell.cell, cell.lattice, self._matches, place, table, size, ellipse, wavelength
         )
-        places, steps = nodes(net)
-        self.overlay.show(places, steps @ hkl, self.about())
 
     def about(self) -> dict[str, Any]:
         """What layers say of the chosen cell."""

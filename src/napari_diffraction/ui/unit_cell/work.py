@@ -7,30 +7,54 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from napari_diffraction.progress import Progress
 
 if TYPE_CHECKING:
     from napari_diffraction.analysis.unit_cells import CellResult
     from napari_diffraction.indexing.zones.net_fit import NetFit
+    from napari_diffraction.learning.peak_tables import Found
     from napari_diffraction.patterns.stack import PatternStack
 
 
+#: Cells of each phase that the patterns are asked about, as the command does.
+_CANDIDATES = 30
+
+
 @dataclass(frozen=True)
-class NetsFitted(Progress):
+class Step(Progress):
+    """A step that says what it counts."""
+
+    unit: str = "patterns"
+
+
+@dataclass(frozen=True)
+class NetsFitted(Step):
     """Some zones were looked at.
 
     Attributes
     ----------
-    spots
-        Of each of them, by the number of the pattern.
+    found
+        Their spots, by the number of the pattern.
     fits
         The nets of those that have one.
     """
 
-    spots: Mapping[int, pd.DataFrame] = field(default_factory=dict)
+    unit: str = "zones"
+    found: Mapping[int, Found] = field(default_factory=dict)
     fits: Mapping[int, NetFit] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PeaksLooked(Step):
+    """Some patterns were looked at, zones or not.
+
+    Attributes
+    ----------
+    found
+        Their spots, by the number of the pattern.
+    """
+
+    found: Mapping[int, Found] = field(default_factory=dict)
 
 
 def fitting(stack: PatternStack, zones: Sequence[int]) -> Generator[Progress, None, None]:
@@ -52,10 +76,9 @@ def fitting(stack: PatternStack, zones: Sequence[int]) -> Generator[Progress, No
     from napari_diffraction.learning.peak_tables import find_in_stack
 
     for step in find_in_stack(stack, indices=zones):
-        spots = {index: one.table for index, one in step.found.items()}
-        fits = {index: fit_of_spots(table) for index, table in spots.items()}
+        fits = {index: fit_of_spots(one.table) for index, one in step.found.items()}
         there = {index: fit for index, fit in fits.items() if fit is not None}
-        yield NetsFitted(step.done, step.total, "Fitting nets", spots, there)
+        yield NetsFitted(step.done, step.total, "Fitting nets", found=step.found, fits=there)
 
 
 def searching(
@@ -88,7 +111,58 @@ def searching(
     from napari_diffraction.indexing.zones.pattern_nets import PatternNets
 
     nets = PatternNets(fits, find_ellipse([fit.basis for fit in fits.values()]))
-    return (yield from search_cells(source, nets, pixel_size=pixel_size, wavelength=wavelength))
+    work = search_cells(
+        source, nets, pixel_size=pixel_size, wavelength=wavelength, most=_CANDIDATES
+    )
+    return (yield from _counting(work, "phases"))
+
+
+def hearing(
+    stack: PatternStack, result: CellResult, known: Mapping[int, Found]
+) -> Generator[Progress, None, CellResult]:
+    """Index all patterns by the cells, which ranks and refines these.
+
+    Parameters
+    ----------
+    stack
+        Spot patterns.
+    result
+        What the zones say.
+    known
+        Spots of the patterns that were looked at before.
+
+    Yields
+    ------
+    PeaksLooked, Step
+    """
+    yield Progress(0, 0, "Preparing the search for spots")
+    from napari_diffraction.analysis.unit_cells import hear_all
+    from napari_diffraction.learning.peak_tables import find_in_stack
+
+    found = dict(known)
+    left = [index for index in range(len(stack)) if index not in found]
+    for step in find_in_stack(stack, indices=left):
+        found.update(step.found)
+        yield PeaksLooked(step.done, step.total, "Spots of all patterns", found=step.found)
+    there = sorted(found)
+    tables = {index: found[index].table for index in there}
+    centres = {index: found[index].centre for index in there}
+    return (yield from _counting(hear_all(result, tables, centres), "patterns"))
+
+
+def _counting(
+    work: Generator[Progress, None, CellResult], unit: str
+) -> Generator[Progress, None, CellResult]:
+    """Say of the steps of some work what they count."""
+    try:
+        while True:
+            try:
+                step = next(work)
+            except StopIteration as stop:
+                return stop.value
+            yield Step(step.done, step.total, step.message, unit)
+    finally:
+        work.close()
 
 
 def exporting(result: CellResult, path: Path) -> Generator[Progress, None, list[Path]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_diffraction.indexing.zones.net_fit import NetFit
 from napari_diffraction.indexing.zones.overlay import refitted
+from napari_diffraction.learning.peak_tables import Found
 
 
 @dataclass
@@ -34,9 +35,9 @@ class ZoneNets:
     struck: set[int] = field(default_factory=set)
     by_hand: set[int] = field(default_factory=set)
 
-    def take(self, spots: Mapping[int, pd.DataFrame], fits: Mapping[int, NetFit]) -> None:
+    def take(self, found: Mapping[int, Found], fits: Mapping[int, NetFit]) -> None:
         """Add what was found in some patterns."""
-        self.spots.update(spots)
+        self.spots.update({pattern: one.table for pattern, one in found.items()})
         self.fits.update(fits)
 
     def keep_only(self, zones: Iterable[int]) -> bool:
