@@ -19,6 +19,7 @@ FILES = {
     ".json": "All that is known (JSON)",
     ".csv": "Table of the cells (CSV)",
     ".cif": "Crystallographic file (CIF)",
+    ".sol": "Orientations for CrystFEL (.sol)",
 }
 
 

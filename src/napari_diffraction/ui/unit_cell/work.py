@@ -138,6 +138,7 @@ def hearing(
     yield Progress(0, 0, "Preparing the search for spots")
     from napari_diffraction.analysis.unit_cells import hear_all
     from napari_diffraction.learning.peak_tables import find_in_stack
+    from napari_diffraction.review.export import crystfel_name
 
     found = dict(known)
     left = [index for index in range(len(stack)) if index not in found]
@@ -147,7 +148,8 @@ def hearing(
     there = sorted(found)
     tables = {index: found[index].table for index in there}
     centres = {index: found[index].centre for index in there}
-    return (yield from _counting(hear_all(result, tables, centres), "patterns"))
+    names = {index: crystfel_name(stack, index) for index in there} if stack.sources else None
+    return (yield from _counting(hear_all(result, tables, centres, names), "patterns"))
 
 
 def _counting(
