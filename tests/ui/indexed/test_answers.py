@@ -208,11 +208,11 @@ def network(monkeypatch):
     card = SimpleNamespace(
         name="bravais", title="", summary="", path="", classes=("cF", "hP"), network="bands"
     )
-    asked = []
+    asked, centres = [], []
 
     class Explainer:
         def __init__(self, model, stack, device):
-            pass
+            centres.append(stack.geometry.pc)
 
         def explain(self, frame, label=None, method=None):
             asked.append(method)
@@ -223,28 +223,30 @@ def network(monkeypatch):
     monkeypatch.setattr(registry, "list_models", lambda: [card])
     monkeypatch.setattr(registry, "load_model", lambda name: None)
     monkeypatch.setattr(explain, "Explainer", Explainer)
-    return asked
+    return asked, centres
 
 
 def test_a_network_is_asked_when_it_is_wanted_and_says_why(opened, network, qtbot, hand):
     viewer, panel = opened
+    asked, centres = network
     hand.run(panel)
     opinion = panel.indexed.point.opinion
     viewer.dims.set_point([0, 1], [3, 2])
-    assert network == []  # nobody asked
+    assert asked == []  # nobody did
     with qtbot.waitSignal(opinion.latest.finished, timeout=60_000):
         opinion.ask.click()
     assert opinion.text.text() == "bravais: cF 0.90, hP 0.10"
-    assert network == ["gradcam"]
+    assert asked == ["gradcam"]
+    assert centres == [(0.509, 0.341, 0.627)]  # found: the network need not search
     opinion.why.click()
     assert viewer.layers["alloy - why?"].visible
     assert np.asarray(viewer.layers["alloy - why?"].data[3, 2]).max() == 1
     with qtbot.waitSignal(opinion.latest.finished, timeout=60_000):
         viewer.dims.set_point([0, 1], [4, 2])
-    assert len(network) == 2
+    assert len(asked) == 2
     viewer.dims.set_point([0, 1], [3, 2])
     assert opinion.text.text() == "bravais: cF 0.90, hP 0.10"
-    assert len(network) == 2  # what was asked is known
+    assert len(asked) == 2  # what was asked is known
     opinion.ask.click()
     assert "alloy - why?" not in viewer.layers
     assert opinion.text.isHidden()

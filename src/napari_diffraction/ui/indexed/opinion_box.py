@@ -51,6 +51,7 @@ class OpinionBox(QWidget):
         self._viewer = viewer
         self._heat: HeatLayer | None = None
         self._index: int | None = None
+        self._pc: tuple[float, float, float] | None = None
         self._explainers = Explainers()
         self.latest = Latest("The question to the network", self)
         self.latest.done.connect(self._on_answer)
@@ -65,7 +66,7 @@ class OpinionBox(QWidget):
         self.why.toggled.connect(self._show)
         self._show()
 
-    def show_pattern(self, layer: Image, index: int) -> None:
+    def show_pattern(self, layer: Image, index: int, pc: tuple[float, float, float] | None) -> None:
         """Take up another pattern.
 
         Parameters
@@ -74,18 +75,24 @@ class OpinionBox(QWidget):
             The patterns.
         index
             Flat number of the pattern on view.
+        pc
+            Pattern centre of the solution, Bruker's convention: a network that had to search for
+            one would take minutes.  ``None``: nobody knows it.
         """
-        if self._heat is None or self._heat.image is not layer:
+        if self._heat is None or self._heat.image is not layer or pc != self._pc:
             self.clear()
-            self._heat = HeatLayer(self._viewer, layer, stack_of(layer))
-        self._index = index
+            stack = stack_of(layer)
+            self._heat = HeatLayer(
+                self._viewer, layer, stack if pc is None else stack.with_centre(pc)
+            )
+        self._index, self._pc = index, pc
         self._show()
 
     def clear(self) -> None:
         """Forget the patterns."""
         if self._heat is not None:
             self._heat.remove()
-        self._heat = self._index = None
+        self._heat = self._index = self._pc = None
 
     def _show(self) -> None:
         asked = self.ask.isChecked()

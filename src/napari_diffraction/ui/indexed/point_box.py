@@ -98,7 +98,8 @@ class PointBox(QWidget):
         drawn = second if second is not None and self.other.isChecked() else indexed
         overlay.wanted = wanted and (self.draw.isChecked() or self.other.isChecked())
         overlay.show(drawn, index)
-        self.opinion.show_pattern(layer, index)
+        known = indexed.pattern_centre_from != "assumed"
+        self.opinion.show_pattern(layer, index, indexed.pattern_centre if known else None)
 
 
 def said_at(indexed: IndexedMap, index: int) -> list[tuple[str, str]]:
