@@ -49,6 +49,11 @@ class PatternView:
         self.image: Image | None = None
         self.view = RAW
 
+    @property
+    def busy(self) -> bool:
+        """Whether a pattern is being corrected."""
+        return self._latest.running
+
     def choose(self, view: str) -> None:
         """Show the pattern in another way, one of `VIEWS`."""
         self.view = view
@@ -152,6 +157,11 @@ class PatternViewBox(QWidget):
             self._now = self._views[layer]
         self.setEnabled(self._now is not None)
         self.buttons[RAW if self._now is None else self._now.view].setChecked(True)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the pattern on view is still being corrected."""
+        return self._now is not None and self._now.busy
 
     def follow(self, row: int, column: int) -> None:
         """Another pattern is on view."""

@@ -72,20 +72,11 @@ class PhaseMapWidget(Panel):
         self.phases = MyPhasesBox()
         self.indexed = IndexedBox(self._viewer)
         self.network = NetworkMapBox(self._viewer)
-        for part in (
-            self.choice,
-            self.run_button,
-            self.bar,
-            self.note,
-            self.phases,
-            self.indexed,
-            self.network,
-        ):
+        for part in (self.choice, self.run_button, self.bar, self.note):
+            self.content.addWidget(part)
+        for part in (self.phases, self.indexed, self.network):
             self.content.addWidget(part)
         self.content.addStretch(1)
-        self._connect()
-
-    def _connect(self) -> None:
         self.scan.currentIndexChanged.connect(self._on_scan)
         self.model.currentIndexChanged.connect(self._on_model)
         self.centre.changed.connect(self._on_model)
@@ -94,7 +85,7 @@ class PhaseMapWidget(Panel):
         self.bar.returned.connect(self._on_returned)
         self.bar.finished.connect(self._on_finished)
         self.phases.trained.connect(self._on_trained)
-        self.phases.changed.connect(lambda: self._refresh())
+        self.phases.changed.connect(self._refresh)
         self.indexed.averages_asked.connect(self._average)
         self.network.votes_changed.connect(self._on_votes)
         for box in (self.indexed, self.network):
@@ -174,11 +165,11 @@ class PhaseMapWidget(Panel):
 
     def _index(self) -> None:
         """Index the scan; an earlier solution stays until points of another one are there."""
-        stack = self._stack()
+        stack, given = self._stack(), self.model.currentData() is GIVEN
         wishes = Wishes(
             self.centre.given,
             self.voltage.given,
-            self.phases.phases if self.model.currentData() is GIVEN else (),
+            self.phases.phases if given else (),
             self.centre.refines,
             self.indexed.candidates.structures,
         )
@@ -281,8 +272,8 @@ class PhaseMapWidget(Panel):
         for box in (self.choice, self.indexed, self.network):
             box.set_idle(idle)
         self.run_button.setVisible(idle)
-        ready = scan is not None and card is not None
-        self.run_button.setEnabled(ready and not (card is GIVEN and not self.phases.phases))
+        unnamed = card is GIVEN and not self.phases.phases
+        self.run_button.setEnabled(scan is not None and card is not None and not unnamed)
         goes_on = not self.choice.indexes and self.network.goes_on(self._about)
         self.run_button.setText("Continue" if goes_on else "Run")
         self.run_button.setToolTip(PHASE_MAP["continue" if goes_on else "run"])
