@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from tutorial_steps import take_tutorial
+from unit_cell_steps import take_unit_cell
 from window import PLUGIN, classified, rest, scroll_area_type, take, wait
 
 #: A small laptop, the least that the panels are made for.
@@ -104,7 +105,7 @@ def take_phase_map(viewer: object) -> None:
 
 
 def take_indexed_scan(viewer: object) -> None:
-    """Find the phases of a measured scan with nothing given, and look at a pattern's bands."""
+    """Find the phases of a measured scan with nothing given, and do with them what one does."""
     folder = os.environ.get("NAPARI_DIFFRACTION_REAL")
     if not folder:
         print("indexed_scan: set NAPARI_DIFFRACTION_REAL to the folder of measured patterns")
@@ -114,14 +115,27 @@ def take_indexed_scan(viewer: object) -> None:
     wait(lambda: len(viewer.layers) == 3)
     _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Phase map")
     panel.run()
-    wait(lambda: not panel.bar.running)
+    wait(lambda: not panel.bar.running, 900)
     panel.pattern.buttons["flattened"].click()
     viewer.dims.set_point([0, 1], [44, 30])
-    rest(4)  # the first pattern compiles what flattens it
+    wait(lambda: not panel.pattern.busy)  # the first pattern compiles what flattens it
     viewer.reset_view()
+    area = panel.findChild(scroll_area_type())
     take(viewer, "indexed_scan")
-    panel.findChild(scroll_area_type()).ensureWidgetVisible(panel.indexed.point.draw)
+    box = panel.indexed
+    box.point.opinion.ask.click()
+    wait(lambda: not box.point.opinion.latest.running)
+    area.ensureWidgetVisible(box.point.opinion)
     take(viewer, "indexed_point")
+    with tempfile.TemporaryDirectory() as place:
+        theirs = Path(place) / "vendor.ctf"
+        panel.export(theirs)
+        wait(lambda: not panel.bar.running)
+        panel.compare_with(theirs)
+        wait(lambda: box.comparison.isVisible())
+    area.ensureWidgetVisible(box.comparison)
+    viewer.theme = "light"
+    take(viewer, "indexed_compared")
 
 
 def take_lesson(viewer: object) -> None:
@@ -219,6 +233,7 @@ PARTS = {
     "peaks": take_peaks,
     "phase_map": take_phase_map,
     "indexed_scan": take_indexed_scan,
+    "unit_cell": take_unit_cell,
 }
 
 if __name__ == "__main__":
