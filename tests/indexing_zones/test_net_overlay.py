@@ -7,11 +7,13 @@ from itertools import product
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.indexing.zones.ellipse import Ellipse
 from napari_diffraction.indexing.zones.net_fit import NetFit, fit_net
-from napari_diffraction.indexing.zones.overlay import nodes, predicted, refitted
+from napari_diffraction.indexing.zones.overlay import nodes, oriented_spots, predicted, refitted
+from napari_diffraction.indexing.zones.patterns import PatternMatches, PeakLists
 from napari_diffraction.indexing.zones.solution import ExplainedZone
 
 CELL = UnitCell(5.68, 10.46, 17.75, 83.9, 81.4, 74.3)
@@ -82,3 +84,31 @@ def test_vectors_that_span_nothing_or_hit_no_spots_are_refused() -> None:
     fit, position, _ = zone_fit(np.array([[0, 0, 1], [1, 0, 0]]), 0.2, None, False)
     assert refitted(position, ORIGIN, np.array([fit.basis[0], 2 * fit.basis[0]])) is None
     assert refitted(position[:4], ORIGIN, fit.basis) is None
+
+
+def test_spots_of_an_oriented_crystal_lie_where_the_sphere_cuts_its_lattice() -> None:
+    wavelength, depth = 0.0251, 0.012
+    rotation = Rotation.from_rotvec([0.4, -0.9, 0.3]).as_matrix()
+    hkl = np.array([one for one in product(range(-17, 18), repeat=3) if any(one)])
+    hkl = hkl[hkl.sum(axis=1) % 2 == 0]  # centred in its body
+    vectors = hkl @ CELL.reciprocal_basis @ rotation.T
+    radius = np.hypot(*vectors[:, :2].T)
+    off = np.abs(vectors[:, 2] + 0.5 * wavelength * radius**2)
+    seen = (off < depth) & (radius < 0.9)
+    hkl, flat, shift = hkl[seen], vectors[seen, :2], np.array([0.004, -0.003])
+    n = len(hkl)
+    peaks = PeakLists(
+        np.array([7]), np.array([0, n]), flat + shift, np.arange(n)[::-1].copy(), 1e-3
+    )
+    match = PatternMatches(
+        peaks, rotation[None], shift[None], hkl, np.array([n]), np.zeros(1), np.ones(1), np.ones(1)
+    )
+    spots = ORIGIN + ((flat + shift) @ STRETCH.matrix.T / PIXEL)[::-1]
+    places, named = oriented_spots(CELL, "oI", match, 0, spots, PIXEL, STRETCH, wavelength)
+    drawn = dict(zip(map(tuple, named.tolist()), places, strict=True))
+    assert n > 20
+    for one, spot in zip(hkl.tolist(), spots[::-1], strict=True):
+        assert drawn.pop(tuple(one)) == pytest.approx(spot, abs=1e-6)
+    # what is drawn beside them lies farther out, if anywhere
+    assert len(drawn) < 0.3 * n
+    assert all(sum(one) % 2 == 0 for one in drawn)
