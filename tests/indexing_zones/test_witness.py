@@ -79,3 +79,12 @@ def test_each_pattern_has_its_phase(heard: Heard) -> None:
     phase = phase_of(heard.matches)
     assert (phase[:80] == 0).mean() > 0.95
     assert (phase[80:] == 1).mean() > 0.95
+
+
+def test_a_cell_that_is_off_by_a_hundredth_is_brought_home() -> None:
+    a, b, c, *angles = ONE.parameters
+    off = UnitCell(a * 1.01, b * 0.992, c * 1.008, angles[0] + 0.5, angles[1] - 0.4, angles[2])
+    found = CellsFound(((solution(off, 10.0),),), ())
+    best = finish(hear_patterns(found, peaks_of([ONE]), 0.0251)).found.phases[0][0]
+    assert cells_alike(best.niggli, ONE, lengths=1e-3, angles=0.05)
+    assert best.patterns_indexed > 0.95

@@ -27,6 +27,8 @@ from napari_diffraction.progress import Progress
 
 #: Candidates of a phase that are kept, and patterns by which so many, or more, are compared.
 _KEPT, _SAMPLE, _FEW = 10, 100, 40
+#: Refinements by the patterns at most: a cell that is a little off indexes more after each.
+_ROUNDS = 4
 #: Chance is found out anew for volumes that differ by more than this factor.
 _VOLUMES = 1.6
 
@@ -144,10 +146,15 @@ def _refined(
     """A cell refined by the patterns, and its orientations in all."""
     level = chance.level(cell)
     match = yield from index_patterns(cell.cell, cell.lattice, peaks, wavelength, level)
-    refined = refine_metric(cell.cell.basis, match, wavelength)
-    if refined is not None:
-        cell = with_metric(cell, refined.direct, refined.covariance)
-        match = yield from index_patterns(cell.cell, cell.lattice, peaks, wavelength, level)
+    for _ in range(_ROUNDS):
+        refined = refine_metric(cell.cell.basis, match, wavelength)
+        if refined is None:
+            break
+        better = with_metric(cell, refined.direct, refined.covariance)
+        again = yield from index_patterns(better.cell, better.lattice, peaks, wavelength, level)
+        if again.excess[again.indexed].sum() <= match.excess[match.indexed].sum():
+            break
+        cell, match = better, again
     gain = float(np.maximum(match.excess, 0).sum())
     return replace(cell, patterns_indexed=_share(match), patterns_gain=gain), match
 
