@@ -51,7 +51,7 @@ _MISFIT = (0.0, 1.5)
 
 
 class IndexedLayers:
-    """Keeps the layers of a solution in step with it.
+    """Keeps the layers of a solution in step with it, from the first `show` on.
 
     Parameters
     ----------
@@ -84,7 +84,6 @@ class IndexedLayers:
         self.ipf: Image = viewer.add_image(
             np.zeros((*indexed.shape, 4), np.float32), rgb=True, **self._options("ipf")
         )
-        self.show(indexed, indexed)
         self.choose("z")
         navigation.raise_marker()
         viewer.layers.selection.active = active
