@@ -36,6 +36,7 @@ class CellTable(QTableWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setWordWrap(False)
         self.verticalHeader().hide()
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         header = self.horizontalHeader()
@@ -90,8 +91,8 @@ def _texts(cell: CellSolution, nets: int) -> tuple[str, ...]:
     lengths = " ".join(f"{value:.2f}" for value in cell.cell.lengths)
     angles = " ".join(f"{value:.1f}" for value in cell.cell.angles)
     sure = cell.lattice_probabilities[cell.lattice]
-    explained = f"{cell.zones_explained} of {nets} zones"
+    explained = f"zones {cell.zones_explained}/{nets}"
     if cell.patterns_indexed is not None:
-        explained += f"\n{cell.patterns_indexed:.0%} of patterns"
+        explained += f"\npatterns {cell.patterns_indexed:.0%}"
     volume = f"{cell.volume:.0f} A\N{SUPERSCRIPT THREE}"
     return f"{lengths}\n{angles}", f"{cell.lattice}, {sure:.0%}\n{volume}", explained
