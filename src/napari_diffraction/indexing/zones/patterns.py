@@ -89,6 +89,15 @@ class PeakLists:
             row=self.row[entries],
         )
 
+    def freed(self, camera: FloatArray) -> PeakLists:
+        """Return the peaks without faults of the camera, (3,): see `RefinedMetric.camera`."""
+        x, y = self.position.T
+        bent = camera[2] * (x * x + y * y)
+        moved = np.column_stack(
+            [(camera[0] + bent) * x + camera[1] * y, camera[1] * x + (bent - camera[0]) * y]
+        )
+        return replace(self, position=self.position - moved)
+
     def points(self, wavelength: float | None) -> FloatArray:
         """Return the points of the Ewald sphere that the peaks stand for, (m, 3), in 1/A."""
         squares = (self.position**2).sum(axis=1)

@@ -151,7 +151,9 @@ def _refined(
         if refined is None:
             break
         better = with_metric(cell, refined.direct, refined.covariance)
-        again = yield from index_patterns(better.cell, better.lattice, peaks, wavelength, level)
+        # a lens that shifts outer peaks would else suit another scale than the right one
+        freed = match.peaks.freed(refined.camera)
+        again = yield from index_patterns(better.cell, better.lattice, freed, wavelength, level)
         if again.excess[again.indexed].sum() <= match.excess[match.indexed].sum():
             break
         cell, match = better, again
