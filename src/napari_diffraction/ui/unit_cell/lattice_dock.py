@@ -41,15 +41,18 @@ class LatticeDock:
         window = getattr(self._viewer, "window", None)
         if window is None:
             return
+        if self.view is not None and self.view.parentWidget() is None:
+            self._release()  # somebody closed its dock
         if self.view is None:
             self.view = LatticeView(self._viewer.theme)
             # below the patterns, since both are square and a laptop's window is narrow for three
             dock = window.add_dock_widget(self.view, name="Reciprocal lattice", area="bottom")
             main = dock.parentWidget()
+            self.view.go_with(main)
+            self.view.window_closes.connect(self.close)
             for corner, area in _CORNERS:  # the panel keeps its height
                 main.setCorner(corner, area)
             main.resizeDocks([dock], [_HEIGHT], Qt.Orientation.Vertical)
-            self.view.closed.connect(self._forget)
         else:
             self.view.parentWidget().show()
             self.view.parentWidget().raise_()
@@ -67,14 +70,15 @@ class LatticeDock:
         if self.view is not None:
             self.view.highlight(known.plane(index))
 
-    def _forget(self) -> None:
-        self.view = None
+    def _release(self) -> None:
+        view, self.view = self.view, None
+        if view is not None:
+            view.release()
 
     def close(self, _: Any = None) -> None:
-        """Take the dock away, unless the whole window is going."""
-        view, self.view = self.view, None
-        window = getattr(self._viewer, "window", None)
-        if view is not None and window is not None:
-            view.close()
-            with suppress(RuntimeError):  # napari's window has gone before its panels
+        """Take the dock away with the panel or the window."""
+        view, window = self.view, getattr(self._viewer, "window", None)
+        with suppress(RuntimeError):
+            if view is not None and window is not None and view.parentWidget() is not None:
                 window.remove_dock_widget(view)
+            self._release()

@@ -10,8 +10,8 @@ from napari.layers import Points, Surface, Vectors
 from napari.qt import QtViewer
 from napari.utils.colormaps.standardize_color import transform_color
 from numpy.typing import NDArray
-from qtpy.QtCore import QSize, QTimer, Signal
-from qtpy.QtGui import QCloseEvent, QShowEvent
+from qtpy.QtCore import QEvent, QObject, QSize, QTimer, Signal
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_diffraction.ui.panel import sentence
@@ -41,11 +41,11 @@ class LatticeView(QWidget):
 
     Signals
     -------
-    closed()
-        The view shows nothing any more.
+    window_closes()
+        The window around it is about to close.
     """
 
-    closed = Signal()
+    window_closes = Signal()
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -146,8 +146,17 @@ class LatticeView(QWidget):
             self.model.add_layer(layer)
         return layers
 
-    def closeEvent(self, event: QCloseEvent) -> None:
-        """Let go of the canvas."""
+    def go_with(self, window: QWidget) -> None:
+        """Tell when a window is about to close; a canvas that is left in it is never let go."""
+        window.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """See the window close."""
+        if event.type() == QEvent.Type.Close:
+            self.window_closes.emit()
+        return False
+
+    def release(self) -> None:
+        """Let go of the canvas; the view is of no use any more."""
         self._canvas.close()
-        self.closed.emit()
-        super().closeEvent(event)
+        self.deleteLater()
