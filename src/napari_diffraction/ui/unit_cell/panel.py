@@ -315,11 +315,13 @@ class UnitCellWidget(Panel):
         self._refresh()
 
     def _on_removed(self, event: Any) -> None:
+        # To draw anew when a drawing is removed would never end.
         gone = self._known.pop(event.value, None)
-        if gone is not None:
-            if gone is self._working:
-                self.bar.cancel()
-            gone.remove()
+        if gone is None:
+            return
+        if gone is self._working:
+            self.bar.cancel()
+        gone.remove()
         self._refresh()
 
     def _refresh(self) -> None:
