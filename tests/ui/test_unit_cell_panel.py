@@ -164,7 +164,7 @@ def test_the_cell_is_seen_on_zones_on_any_pattern_and_in_3d(opened, qtbot, simul
     solved(qtbot, panel, every=True)
     best = panel.known.cell
     assert best.patterns_indexed > 0.7
-    assert f"patterns {best.patterns_indexed:.0%}" in panel.cells.table.item(0, 2).text()
+    assert f"{best.patterns_indexed:.0%} of all" in panel.cells.table.item(0, 2).text()
     zone = panel.known.nets.patterns[2]
     work.show(zone)
     assert coloured(viewer, BLUE) > 100

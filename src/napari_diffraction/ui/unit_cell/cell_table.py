@@ -93,6 +93,6 @@ def _texts(cell: CellSolution, nets: int) -> tuple[str, ...]:
     sure = cell.lattice_probabilities[cell.lattice]
     explained = f"zones {cell.zones_explained}/{nets}"
     if cell.patterns_indexed is not None:
-        explained += f"\npatterns {cell.patterns_indexed:.0%}"
+        explained += f"\n{cell.patterns_indexed:.0%} of all"
     volume = f"{cell.volume:.0f} A\N{SUPERSCRIPT THREE}"
     return f"{lengths}\n{angles}", f"{cell.lattice}, {sure:.0%}\n{volume}", explained
