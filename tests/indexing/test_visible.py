@@ -10,15 +10,11 @@ import pytest
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.orientation import random_orientations
 from napari_diffraction.indexing.bands.directions import half_of_space
+from napari_diffraction.indexing.bands.families import band_families, bragg_angle
 from napari_diffraction.indexing.bands.four_bands import lattice_shape, reduced
 from napari_diffraction.indexing.bands.metric import reciprocal_basis
-from napari_diffraction.indexing.bands.visible import (
-    band_families,
-    bragg_angle,
-    edge_angle,
-    first_orders,
-    visible_lattice,
-)
+from napari_diffraction.indexing.bands.rows import Rows
+from napari_diffraction.indexing.bands.visible import visible_lattice
 
 SHAPE = (90, 90)
 PC = np.array([0.5, 0.3, 0.6])
@@ -94,20 +90,38 @@ def test_strong_bands_are_seen_and_what_is_not_there_is_not(make_grains: Callabl
     assert families.possible.max() <= 16
 
 
-def test_edge_and_bragg_angle_are_each_other() -> None:
-    angle = np.linspace(0.5, 6, 40)
-    assert bragg_angle(edge_angle(angle)) == pytest.approx(angle, rel=0.02)
-    assert (np.diff(edge_angle(angle)) > 0).all()
+def test_bragg_angles_grow_with_the_widths_of_bands() -> None:
+    width = np.linspace(0.5, 6, 40)
+    assert (np.diff(bragg_angle(width)) > 0).all()
+    # edges lie a little inside of the Bragg angle
+    assert (bragg_angle(width) > width).all()
+
+
+@pytest.mark.parametrize("letters", ["cF", "tI"])
+def test_profiles_tell_a_lattice_from_finer_and_coarser_ones(
+    letters: str, cells: dict[str, UnitCell]
+) -> None:
+    basis = reciprocal_basis(cells[letters], letters)
+    rotation = random_orientations(16, np.random.default_rng(5))
+    families = band_families(painted(basis, rotation, 5), LIT, PC, rotation, basis)
+    rows = Rows(families)
+    evidence, strength = rows.evidence(basis, SCALE)
+    assert evidence > rows.evidence(basis, 2 * SCALE)[0]
+    for twice in np.diag([2.0, 1, 1]), 2 * np.eye(3):
+        coarse, fine = basis @ twice, basis @ np.linalg.inv(twice)
+        assert rows.telling(coarse, basis, SCALE, strength) > 50
+        assert rows.telling(basis, fine, SCALE, strength) < 20
+    assert rows.telling(basis, basis, SCALE, strength) == pytest.approx(0)
 
 
 def test_the_first_order_along_a_direction_is_that_of_the_lattice(make_grains: Callable) -> None:
     made = make_grains("oP", 4, seed=4)
     pictures = painted(made.basis, made.rotation, 4)
     families = band_families(pictures, LIT, PC, made.rotation, made.basis)
-    assert first_orders(made.basis, families) == pytest.approx(families.length)
+    assert families.first_orders(made.basis) == pytest.approx(families.length)
     # along the axis that is halved, vectors are half as long; along others they stay
     finer = made.basis @ np.diag([0.5, 1, 1])
-    order = first_orders(finer, families)
+    order = families.first_orders(finer)
     along = (families.hkl == [1, 0, 0]).all(axis=1)
     aside = (families.hkl == [0, 1, 0]).all(axis=1)
     assert order[along] == pytest.approx(families.length[along] / 2)

@@ -15,8 +15,9 @@ from napari_diffraction.crystal.reduction import reduced_cell
 from napari_diffraction.crystal.reflectors import reflectors
 from napari_diffraction.crystal.symmetry import proper_rotations
 from napari_diffraction.indexing.bands.directions import Directions, directions
+from napari_diffraction.indexing.bands.families import BandFamilies
 from napari_diffraction.indexing.bands.metric import DirectMetric
-from napari_diffraction.indexing.bands.visible import BandFamilies, VisibleLattice
+from napari_diffraction.indexing.bands.visible import VisibleLattice
 from napari_diffraction.indexing.solution import IndexedPhase, Reflector
 from napari_diffraction.patterns.geometry import electron_wavelength
 

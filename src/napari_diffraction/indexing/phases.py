@@ -19,16 +19,11 @@ from napari_diffraction.indexing.bands.centre import (
     lattice_at,
 )
 from napari_diffraction.indexing.bands.directions import directions
+from napari_diffraction.indexing.bands.families import BandFamilies, band_families
 from napari_diffraction.indexing.bands.four_bands import lattice_shape
 from napari_diffraction.indexing.bands.metric import DirectMetric, reciprocal_basis, symmetric
 from napari_diffraction.indexing.bands.orientation import orient
-from napari_diffraction.indexing.bands.visible import (
-    BandFamilies,
-    VisibleLattice,
-    as_it_is,
-    band_families,
-    visible_lattice,
-)
+from napari_diffraction.indexing.bands.visible import VisibleLattice, as_it_is, visible_lattice
 from napari_diffraction.indexing.crystals import Crystal
 from napari_diffraction.indexing.fitting import Fitted, fitted
 from napari_diffraction.indexing.grain_bands import GrainBands
@@ -48,8 +43,8 @@ _GRAINS, _GAIN = 2, 20.0
 _SURE = 0.5
 #: How often a lattice is looked at again.
 _AGAIN = 3
-#: A lattice that serves the grains worse than this share of what they were served is wrong.
-_WORSE = 0.8
+#: A lattice that serves fewer than this share of the grains is wrong.
+_WORSE = 0.7
 #: Lattices that differ by less than this (relative, degrees, and in scale) are one.
 _ALIKE, _ALIKE_ANGLES, _ALIKE_SCALE = 0.03, 2.0, 0.06
 
@@ -210,8 +205,8 @@ def _seen_lattice(
 ) -> VisibleLattice:
     """The lattice that the bands show, by their directions and their widths."""
     fit = fitted(bands, [basis], pc)
-    served = fit.gain.sum()
-    families = families_of(bands, fit)
+    served = int((fit.phase == 0).sum())
+    families = families_of(bands, fit, pooled=True)
     good = as_it_is(families)
     seen = visible_lattice(families)
     # bands of the lattice found lie better, and tell more
@@ -223,7 +218,7 @@ def _seen_lattice(
             seen = good
             continue
         good = seen
-        again = visible_lattice(families_of(bands, better), seen)
+        again = visible_lattice(families_of(bands, better, pooled=True), seen)
         if np.allclose(lattice_shape(again.basis), lattice_shape(seen.basis), rtol=0.03):
             return again
         seen = again
@@ -233,9 +228,12 @@ def _seen_lattice(
 def _checked(
     bands: GrainBands, basis: FloatArray, pc: FloatArray, free_centre: bool, least: float
 ) -> Fitted | None:
-    """The fit of a lattice, if it serves the grains well enough."""
+    """The fit of a lattice, if it serves enough of the grains.
+
+    By how much is no measure: of a fine lattice the strong bands are but some of the directions.
+    """
     for free in (free_centre, False):
         fit = fitted(bands, [basis], pc, free_centre=free)
-        if fit.gain.sum() >= least:
+        if (fit.phase == 0).sum() >= least:
             return fit
     return None
