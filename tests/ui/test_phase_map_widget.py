@@ -17,8 +17,8 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import ZONE_CLASSES
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import Progress
-from napari_diffraction.ui.phase_map.centre_box import CentreBox
 from napari_diffraction.ui.colours import rgba
+from napari_diffraction.ui.phase_map.centre_box import CentreBox
 from napari_diffraction.ui.phase_map.layers import NOT_YET
 
 pytestmark = pytest.mark.gui

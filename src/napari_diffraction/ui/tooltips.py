@@ -120,12 +120,12 @@ INDEXED = {
         "Draw the bands of the solution over the pattern, with the indices of planes and zone axes."
     ),
     "second": (
-        "Draw the bands of the second-best answer in the place of those of the solution: look which "
-        "of them lie on what is seen."
+        "Draw the bands of the second-best answer in the place of those of the solution: look "
+        "which of them lie on what is seen."
     ),
     "network": (
-        "What the network of Bravais lattices says of the pattern on view, all by itself. The first "
-        "time it takes seconds."
+        "What the network of Bravais lattices says of the pattern on view, all by itself. The "
+        "first time it takes seconds."
     ),
     "why": "Lay over the pattern what the network looked at (Grad-CAM).",
     "candidates": (
