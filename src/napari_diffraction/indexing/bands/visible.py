@@ -38,7 +38,7 @@ _RATIOS = np.array(sorted({a / b for a in (1, 2, 3, 4) for b in (1, 2, 3, 4)}))
 _STEPS = 8
 #: Log evidence by which a lattice must be better than a coarser one, and the evidence for all of
 #: its bands that doubles this: what the model of a profile lacks grows with the bands.
-_SPEAKS, _DOUBLED = 80.0, 2000.0
+_SPEAKS, _DOUBLED = 120.0, 2000.0
 #: Finer lattices that are so nearly as good as the best one are told apart by widths.
 _NEARLY = 0.8
 #: Log evidence that half as many vectors are worth.
