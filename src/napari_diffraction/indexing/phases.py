@@ -152,10 +152,10 @@ def _symmetry(crystal: Crystal) -> str | int:
     return crystal.phase.lattice if structure is None else structure.space_group
 
 
-def families_of(
-    bands: GrainBands, fit: Fitted, number: int = 0, *, pooled: bool = False
-) -> BandFamilies:
+def families_of(bands: GrainBands, fit: Fitted, number: int = 0) -> BandFamilies:
     """Measure the bands of one lattice in the grains that it serves.
+
+    Bands that a sure symmetry of the lattice makes alike are measured together.
 
     Parameters
     ----------
@@ -165,8 +165,6 @@ def families_of(
         Of the lattices.
     number
         Of the lattice.
-    pooled
-        Whether bands that a sure symmetry of the lattice makes alike are measured together.
     """
     which = np.flatnonzero(fit.phase == number)[:_LOOKED_AT]
     metric = DirectMetric.of(fit.bases[number], fit.covariance[number])
@@ -178,7 +176,7 @@ def families_of(
         fit.centres[which],
         fit.rotation[which],
         symmetric(fit.bases[number], metric, choice.metric) if sure else fit.bases[number],
-        metric.outside(choice.operations) if sure and pooled else None,
+        metric.outside(choice.operations) if sure else None,
     )
 
 
@@ -206,7 +204,7 @@ def _seen_lattice(
     """The lattice that the bands show, by their directions and their widths."""
     fit = fitted(bands, [basis], pc)
     served = int((fit.phase == 0).sum())
-    families = families_of(bands, fit, pooled=True)
+    families = families_of(bands, fit)
     good = as_it_is(families)
     seen = visible_lattice(families)
     # bands of the lattice found lie better, and tell more
@@ -218,7 +216,7 @@ def _seen_lattice(
             seen = good
             continue
         good = seen
-        again = visible_lattice(families_of(bands, better, pooled=True), seen)
+        again = visible_lattice(families_of(bands, better), seen)
         if np.allclose(lattice_shape(again.basis), lattice_shape(seen.basis), rtol=0.03):
             return again
         seen = again

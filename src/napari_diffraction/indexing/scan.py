@@ -141,7 +141,7 @@ def _described(bands: GrainBands, found: PhasesFound, known: Known) -> tuple[Cry
             fit.covariance[number],
             seen,
             known.voltage,
-            families_of(bands, fit, number, pooled=True),
+            families_of(bands, fit, number),
             scale_known=known.voltage_from != "assumed",
             grains=grains[number],
         )

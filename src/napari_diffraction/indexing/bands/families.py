@@ -24,6 +24,8 @@ _SEEN, _SEEN_SPREAD = 0.12, 0.03
 _CLEAR = 2.5
 #: First step of a profile at which a fall is looked for.
 _FIRST = 2
+#: Share of its angle, and steps at least and at most, over which either side of a fall is averaged.
+_REACH, _REACH_STEPS = 0.3, (2, 5)
 #: Blur of a camera in degrees, and of a pixel in parts of one.
 _CAMERA, _PIXEL = 0.3, 0.55
 _HALF = half_of_space(8)
@@ -197,9 +199,7 @@ def _families(hkl: IntArray, turns: IntArray | None) -> IntArray:
     return family
 
 
-def _levels(
-    profiles: Profiles, share: float, least: int, most: int
-) -> tuple[FloatArray, FloatArray]:
+def _levels(profiles: Profiles) -> tuple[FloatArray, FloatArray]:
     """How deep profiles fall at every step from ``_FIRST`` on, and over how many times their noise.
 
     The mean on either side is taken over a share of the angle, within some steps.
@@ -211,7 +211,7 @@ def _levels(
     fall = np.zeros((len(value), len(steps)))
     weight = np.zeros_like(fall)
     for column, at in enumerate(steps.tolist()):
-        reach = int(np.clip(round(share * at), least, most))
+        reach = int(np.clip(round(_REACH * at), *_REACH_STEPS))
         low, high = max(0, at - reach), min(value.shape[1], at + 1 + reach)
         inside, outside = areas[:, at] - areas[:, low], areas[:, high] - areas[:, at + 1]
         difference = (sums[:, at] - sums[:, low]) / np.maximum(inside, 1e-9)
@@ -228,7 +228,7 @@ def _levels(
 
 def _edges(profiles: Profiles) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Where profiles fall most steeply, degrees, how deep, and over how many times their noise."""
-    fall, level = _levels(profiles, 0.3, 2, 5)
+    fall, level = _levels(profiles)
     best = np.argmax(fall, axis=1)
     row, last = np.arange(len(fall)), fall.shape[1] - 1
     within = (best > 0) & (best < last)

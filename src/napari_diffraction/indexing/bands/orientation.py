@@ -276,19 +276,6 @@ def _frame(a: Any, b: Any, out: Any) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _below(values: Any, wanted: float) -> int:
-    """First place whose value is not below what is wanted, in a rising list."""
-    low, high = 0, len(values)
-    while low < high:
-        middle = (low + high) // 2
-        if values[middle] < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _same(one: Any, other: Any, symmetry: Any) -> bool:
     """Whether two orientations (crystal to detector) are nearly equivalent."""
     limit = 1 + 2 * OTHER
@@ -435,7 +422,7 @@ def _orient_all(
                     continue
                 reach = 2.5 * sigma * math.sqrt(1 - cosine * cosine)
                 _frame(normals[p, i], normals[p, j], seen)
-                start = _below(pair_cosine, cosine - reach)
+                start = np.searchsorted(pair_cosine, cosine - reach)
                 while start < len(pair_cosine) and pair_cosine[start] <= cosine + reach:
                     other = pair_second[start]
                     for c in range(3):

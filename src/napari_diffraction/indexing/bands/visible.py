@@ -80,8 +80,7 @@ def visible_lattice(families: BandFamilies, start: VisibleLattice | None = None)
     """
     rows = Rows(families)
     if start is None:
-        proposed = _proposed(families)[:2]
-        begin = [proposed, (families.basis, _merit(families.basis, families)[1])]
+        begin = [_proposed(families), (families.basis, _merit(families.basis, families)[1])]
     else:
         unit = np.cbrt(abs(np.linalg.det(families.basis)))
         begin = [(families.basis, start.scale / unit)]
@@ -138,8 +137,8 @@ def as_it_is(families: BandFamilies) -> VisibleLattice:
     return VisibleLattice(families.basis / unit, scale * unit, su, 0.0)
 
 
-def _proposed(families: BandFamilies) -> tuple[FloatArray, float, float]:
-    """The lattice that the widths of clear bands propose, its scale, and that one's uncertainty."""
+def _proposed(families: BandFamilies) -> tuple[FloatArray, float]:
+    """The lattice that the widths of clear bands propose, and its scale."""
     basis = families.basis
     tried: dict[bytes, tuple[float, float, float, FloatArray]] = {}
 
@@ -152,8 +151,8 @@ def _proposed(families: BandFamilies) -> tuple[FloatArray, float, float]:
 
     add([basis, *_spanned(families), *neighbours(basis)])
     add(neighbours(max(tried.values(), key=lambda one: one[0])[3]))
-    _, scale, su, lattice = max(tried.values(), key=lambda one: one[0])
-    return lattice, scale, su
+    _, scale, _, lattice = max(tried.values(), key=lambda one: one[0])
+    return lattice, scale
 
 
 def _merit(

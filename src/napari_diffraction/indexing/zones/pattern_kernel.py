@@ -38,19 +38,6 @@ EPSILON = 0.15
 ORIENTATIONS = 17.0
 
 
-@nb.njit(cache=True, inline="always")
-def _first_from(lengths, wanted):  # type: ignore[no-untyped-def]
-    """First place of a rising list whose value is not below what is wanted."""
-    low, high = 0, len(lengths)
-    while low < high:
-        middle = (low + high) // 2
-        if lengths[middle] < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
 @nb.njit(cache=True, nogil=True, error_model="numpy")
 def _frame(a, b, out):  # type: ignore[no-untyped-def]
     """Columns: the mean direction of two vectors, their normal, and the third axis."""
@@ -192,8 +179,8 @@ def _propose(peaks, begin, vectors, lengths, direct, reciprocal, sigma, depth, k
     across, along = _LOOSE * sigma, _DEEP * depth
     for i in range(begin, end):
         length = math.sqrt(peaks[i, 0] ** 2 + peaks[i, 1] ** 2 + peaks[i, 2] ** 2)
-        low[i] = _first_from(lengths, length - across)
-        high[i] = _first_from(lengths, length + across)
+        low[i] = np.searchsorted(lengths, length - across)
+        high[i] = np.searchsorted(lengths, length + across)
     pairs = _PAIRED * (_PAIRED - 1) // 2
     work, one, two = np.empty(pairs), np.empty(pairs, np.int64), np.empty(pairs, np.int64)
     m = 0
