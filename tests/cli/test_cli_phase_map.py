@@ -32,6 +32,7 @@ def other(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         phase=np.tile([1, 2, 2, 0], (3, 1)),
         names=("not indexed", ZONE_CLASSES[0], ZONE_CLASSES[1]),
         lattices=(None, None, None),
+        cells=(),
         step=None,
     )
     module = ModuleType("ebsd_maps")
