@@ -14,7 +14,7 @@ from napari_diffraction.crystal.reduction import cells_alike, reduced_cell
 from napari_diffraction.crystal.reflections import reflection_table
 from napari_diffraction.indexing.zones.patterns import PeakLists
 from napari_diffraction.indexing.zones.search import CellsFound
-from napari_diffraction.indexing.zones.solution import CellSolution
+from napari_diffraction.indexing.zones.solution import CellSolution, ExplainedZone
 from napari_diffraction.indexing.zones.witness import Heard, hear_patterns, phase_of
 from napari_diffraction.progress import finish
 
@@ -88,3 +88,19 @@ def test_a_cell_that_is_off_by_a_hundredth_is_brought_home() -> None:
     best = finish(hear_patterns(found, peaks_of([ONE]), 0.0251)).found.phases[0][0]
     assert cells_alike(best.niggli, ONE, lengths=1e-3, angles=0.05)
     assert best.patterns_indexed > 0.95
+
+
+def test_of_a_multiple_alone_the_smaller_cell_is_found() -> None:
+    a, b, c, *angles = ONE.parameters
+    double = UnitCell(a, 2 * b, c, *angles)
+    zone = ExplainedZone(4, (0, 0, 1), ((1, 0, 0), (0, 2, 0)), 0.001)
+    odd = replace(zone, net=5, hkl=((1, 0, 0), (0, 1, 0)))
+    found = CellsFound(((replace(solution(double, 9.0), zones=(zone, odd)),),), ())
+    best, multiple = finish(hear_patterns(found, peaks_of([ONE]), 0.0251)).found.phases[0]
+    assert cells_alike(best.niggli, ONE, lengths=1e-3, angles=0.05)
+    assert multiple.supercell_of == 0
+    assert [one.net for one in best.zones] == [4]  # the other one has no place in it
+    pair = np.array(best.zones[0].hkl) @ best.cell.reciprocal_basis
+    there = np.array(zone.hkl) @ double.reciprocal_basis
+    assert pair @ pair.T == pytest.approx(there @ there.T, rel=5e-3, abs=2e-4)
+    assert not (np.array(best.zones[0].hkl) @ best.zones[0].uvw).any()

@@ -92,7 +92,7 @@ def explain(n, h, hg, q, net, inverse, spread, factor, length, first, second, pa
     ``length`` is r / R of its zone, if its vectors are a basis.
     """
     count1, count2 = 0, 0
-    width1, width2 = _WINDOW * spread[0], _WINDOW * spread[1]
+    width1, width2, width3 = _WINDOW * spread[0], _WINDOW * spread[1], _WINDOW * spread[2]
     for i in range(n):
         if abs(q[i] - net[0]) < width1 and count1 < _SIMILAR:
             first[count1] = i
@@ -110,6 +110,8 @@ def explain(n, h, hg, q, net, inverse, spread, factor, length, first, second, pa
                 continue
             product = hg[i, 0] * h[j, 0] + hg[i, 1] * h[j, 1] + hg[i, 2] * h[j, 2]
             d1, d2 = q[j] - net[1], abs(product) - net[2]
+            if abs(d2) > width3:
+                continue
             chi = (
                 inverse[0, 0] * d0 * d0
                 + inverse[1, 1] * d1 * d1

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.crystal.reduction import cells_alike, primitive_cell
+from napari_diffraction.crystal.reduction import primitive_cell
 from napari_diffraction.crystal.structure import cell_of
 from napari_diffraction.errors import InputError
 from napari_diffraction.indexing.zones.hypotheses import (
@@ -20,6 +20,7 @@ from napari_diffraction.indexing.zones.hypotheses import (
     refine_many,
 )
 from napari_diffraction.indexing.zones.kernel import CUT, NOTHING
+from napari_diffraction.indexing.zones.multiples import multiple_of, related_metrics
 from napari_diffraction.indexing.zones.nets import ZoneNet, distinct, mean_net
 from napari_diffraction.indexing.zones.solution import CellSolution, describe
 from napari_diffraction.progress import Progress
@@ -144,7 +145,7 @@ def _search(
     )
     cells = [describe(indexed[i], means, groups) for i in kept]
     return [
-        replace(cell, supercell_of=_multiple(cell, cells[:place]))
+        replace(cell, supercell_of=multiple_of(cell, cells[:place]))
         for place, cell in enumerate(cells)
     ]
 
@@ -174,34 +175,6 @@ def _indexed(
     return [
         one for one in found if one.evidence > NOTHING and int((one.chi <= CUT).sum()) >= FEWEST
     ]
-
-
-def related_metrics(metric: FloatArray, indices: Sequence[int] = (2, 3)) -> list[FloatArray]:
-    """Metrics of the sub- and superlattices of some indices of a reciprocal lattice."""
-    out = []
-    for index in indices:
-        for change in sublattices(index):
-            finer = np.linalg.inv(change)
-            out += [change @ metric @ change.T, finer.T @ metric @ finer]
-    return out
-
-
-@lru_cache(maxsize=8)
-def sublattices(index: int) -> tuple[FloatArray, ...]:
-    """Hermite's normal forms of a determinant: bases of all sublattices of an index."""
-    out = []
-    for a in range(1, index + 1):
-        for b in range(1, index // a + 1):
-            c, rest = divmod(index, a * b)
-            if rest:
-                continue
-            out += [
-                np.array([[a, p, q], [0, b, r], [0, 0, c]], float)
-                for p in range(b)
-                for q in range(c)
-                for r in range(c)
-            ]
-    return tuple(out)
 
 
 def _different(evidence: FloatArray, metrics: FloatArray, most: int) -> list[int]:
@@ -237,17 +210,3 @@ def _near_origin() -> FloatArray:
     """Indices of the vectors next to the origin, one of +-, (62, 3)."""
     every = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     return every[63:].astype(float)
-
-
-def _multiple(cell: CellSolution, better: Sequence[CellSolution]) -> int | None:
-    """Place of a better cell of which this one is a multiple."""
-    for place, other in enumerate(better):
-        times = round(cell.niggli.volume / other.niggli.volume)
-        if not 2 <= times <= 4:
-            continue
-        if any(
-            cells_alike(cell_of(change @ other.niggli.basis), cell.niggli)
-            for change in sublattices(times)
-        ):
-            return place
-    return None

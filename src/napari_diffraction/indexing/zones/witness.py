@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_diffraction.crystal.reduction import cells_alike
+from napari_diffraction.indexing.zones.multiples import multiple_of, part_of, part_shown
 from napari_diffraction.indexing.zones.pattern_refine import refine_metric
 from napari_diffraction.indexing.zones.patterns import (
     FEWEST,
@@ -25,12 +27,17 @@ from napari_diffraction.indexing.zones.search import CellsFound
 from napari_diffraction.indexing.zones.solution import CellSolution, with_metric
 from napari_diffraction.progress import Progress
 
-#: Candidates of a phase that are kept, and patterns by which so many, or more, are compared.
-_KEPT, _SAMPLE, _FEW = 10, 100, 40
-#: Refinements by the patterns at most: a cell that is a little off indexes more after each.
-_ROUNDS = 4
-#: Chance is found out anew for volumes that differ by more than this factor.
-_VOLUMES = 1.6
+#: Patterns by which candidates are compared, the first of them by which all are, and those by which
+#: all that are kept are.
+_SAMPLE, _FIRST, _NEXT = 60, 8, 24
+#: Candidates of a phase that are kept, and the best of them that are refined before they are
+#: compared, if they gain this share of what the best one does.
+_KEPT, _FINAL, _LEVEL = 10, 3, 0.5
+#: Refinements by the patterns at most: a cell that is a little off indexes more after each;
+#: before they are compared, fewer.
+_ROUNDS, _FEWER = 4, 2
+#: Chance is found out for volumes that differ by this factor, and interpolated.
+_VOLUMES = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +83,7 @@ def hear_patterns(
     free = np.flatnonzero(peaks.counts >= FEWEST)
     phases, matches = [], []
     for cells in found.phases:
-        most = _SAMPLE if len(cells) <= _KEPT else _FEW
-        sample = peaks.chosen(free[:: max(len(free) // most, 1)][:most])
+        sample = _spread(peaks.chosen(free), _SAMPLE)
         ranked = yield from _ranked(cells, sample, wavelength, chance)
         best, match = yield from _refined(ranked[0], peaks, wavelength, chance)
         phases.append((best, *ranked[1:]))
@@ -110,7 +116,11 @@ class _Chance:
         self._levels: dict[int, float] = {}
 
     def level(self, cell: CellSolution) -> float:
-        step = round(np.log(cell.niggli.volume) / np.log(_VOLUMES))
+        place = float(np.log(cell.niggli.volume) / np.log(_VOLUMES))
+        low = int(np.floor(place))
+        return float(np.interp(place, [low, low + 1], [self._node(low), self._node(low + 1)]))
+
+    def _node(self, step: int) -> float:
         if step not in self._levels:
             volume = _VOLUMES**step
             self._levels[step] = chance_level(volume, self._peaks, self._wavelength)
@@ -123,30 +133,84 @@ def _ranked(
     wavelength: float | None,
     chance: _Chance,
 ) -> Generator[Progress, None, list[CellSolution]]:
-    """The cells of a phase by what zones and patterns together say."""
-    heard, score = [], []
+    """The cells of a phase by what zones and patterns together say.
+
+    A few patterns tell most of the wrong ones, more of them others.  The best are compared after
+    they are refined: before, a multiple may be better than the right cell because it is less off.
+    """
+    if len(cells) > _KEPT:
+        rough = yield from _heard(cells, _spread(sample, _FIRST), wavelength, None)
+        cells = tuple(_sorted(rough)[:_KEPT])
+    few = _spread(sample, _NEXT)
+    heard = _sorted((yield from _heard(cells, few, wavelength, chance)))
+    refined = []
+    for cell in heard[:_FINAL]:
+        if _score(cell) >= _LEVEL * _score(heard[0]):
+            found = yield from _with_part(cell, sample, wavelength, chance)
+            refined += found
+    kept: list[CellSolution] = []
+    for cell in [*_sorted(refined), *heard]:
+        if not any(cells_alike(one.niggli, cell.niggli) for one in kept):
+            kept.append(replace(cell, supercell_of=multiple_of(cell, kept)))
+    return kept
+
+
+def _with_part(
+    cell: CellSolution, sample: PeakLists, wavelength: float | None, chance: _Chance
+) -> Generator[Progress, None, list[CellSolution]]:
+    """A cell refined, and the smaller one of which it is a multiple where peaks show no more."""
+    refined, match = yield from _refined(cell, sample, wavelength, chance, _FEWER)
+    metric = refine_metric(refined.cell.basis, match, wavelength)
+    if metric is None:
+        return [refined]
+    change = part_shown(refined, match.hkl[match.hkl.any(axis=1)])
+    if change is None:
+        return [refined]
+    part = part_of(refined, change, metric.direct, metric.covariance)
+    smaller, _ = yield from _refined(part, sample, wavelength, chance, _FEWER)
+    return [refined, smaller]
+
+
+def _heard(
+    cells: Sequence[CellSolution],
+    peaks: PeakLists,
+    wavelength: float | None,
+    chance: _Chance | None,
+) -> Generator[Progress, None, list[CellSolution]]:
+    """Cells with what some patterns say of them; without what chance gains it is too much."""
+    heard = []
     for cell in cells:
-        work = index_patterns(cell.cell, cell.lattice, sample, wavelength, chance.level(cell))
-        match = yield from work
-        gain = float(np.maximum(match.excess, 0).sum())
-        heard.append(replace(cell, patterns_indexed=_share(match), patterns_gain=gain))
-        score.append(cell.evidence + gain)
-    order = np.argsort(-np.array(score), kind="stable").tolist()
-    ranked = []
-    for place, old in enumerate(order[:_KEPT]):
-        base = heard[old].supercell_of
-        above = order.index(base) if base is not None else place
-        ranked.append(replace(heard[old], supercell_of=above if above < place else None))
-    return ranked
+        level = 0.0 if chance is None else chance.level(cell)
+        match = yield from index_patterns(cell.cell, cell.lattice, peaks, wavelength, level)
+        heard.append(replace(cell, patterns_indexed=_share(match), patterns_gain=_gain(match)))
+    return heard
+
+
+def _score(cell: CellSolution) -> float:
+    return cell.evidence + (cell.patterns_gain or 0.0)
+
+
+def _sorted(cells: Sequence[CellSolution]) -> list[CellSolution]:
+    """Cells, the best first."""
+    return sorted(cells, key=lambda cell: -_score(cell))
+
+
+def _spread(peaks: PeakLists, most: int) -> PeakLists:
+    """Some of the patterns, evenly chosen."""
+    return peaks.chosen(np.unique(np.linspace(0, len(peaks) - 1, most).astype(int)))
 
 
 def _refined(
-    cell: CellSolution, peaks: PeakLists, wavelength: float | None, chance: _Chance
+    cell: CellSolution,
+    peaks: PeakLists,
+    wavelength: float | None,
+    chance: _Chance,
+    rounds: int = _ROUNDS,
 ) -> Generator[Progress, None, tuple[CellSolution, PatternMatches]]:
     """A cell refined by the patterns, and its orientations in all."""
     level = chance.level(cell)
     match = yield from index_patterns(cell.cell, cell.lattice, peaks, wavelength, level)
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         refined = refine_metric(cell.cell.basis, match, wavelength)
         if refined is None:
             break
@@ -157,8 +221,11 @@ def _refined(
         if again.excess[again.indexed].sum() <= match.excess[match.indexed].sum():
             break
         cell, match = better, again
-    gain = float(np.maximum(match.excess, 0).sum())
-    return replace(cell, patterns_indexed=_share(match), patterns_gain=gain), match
+    return replace(cell, patterns_indexed=_share(match), patterns_gain=_gain(match)), match
+
+
+def _gain(match: PatternMatches) -> float:
+    return float(np.maximum(match.excess, 0).sum())
 
 
 def _share(match: PatternMatches) -> float:
