@@ -16,7 +16,11 @@ import pytest
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import NATURAL_SHARES, ZONE_CLASSES
 from napari_diffraction.patterns.stack import PatternStack
-from napari_diffraction.progress import Progress
+from napari_diffraction.progress import Progress, finish
+from napari_diffraction.simulation.conditions import DetectorEffects
+from napari_diffraction.simulation.dataset import simulate_spots
+from napari_diffraction.simulation.files import save_simulated
+from napari_diffraction.simulation.samples import FIGURE_2
 
 
 @dataclass(frozen=True)
@@ -114,3 +118,23 @@ def patterns(tmp_path: Path) -> Path:
     path = tmp_path / "patterns.npy"
     np.save(path, np.random.default_rng(0).integers(0, 255, (10, 32, 32), dtype=np.uint8))
     return path
+
+
+@pytest.fixture(scope="session")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Patterns with a calibration, and the table of their classes; zones among others."""
+    folder = tmp_path_factory.mktemp("serial")
+    effects = DetectorEffects(ellipticity=0.03, ellipticity_angle=40, shift_x=0.02)
+    stack = finish(simulate_spots([FIGURE_2], effects=effects, orientations=1500, seed=3))
+    zones = np.flatnonzero(stack.labels["label"] == "2DZone")[:24]
+    chosen = np.concatenate([zones, np.arange(10)])
+    images = stack.images[chosen]
+    np.save(folder / "bare.npy", images)
+    spots = stack.spots.iloc[:0]
+    labels = stack.labels.iloc[chosen].assign(index=np.arange(len(chosen)))
+    small = type(stack)(images, labels, spots, stack.conditions, stack.effects, stack.geometry)
+    save_simulated(small, folder / "run.h5")
+    table = labels[["index", "label"]].copy()
+    table["label"] = ["2DZone"] * len(zones) + ["3DLaueIntersections"] * 10
+    table.to_csv(folder / "run.csv", index=False)
+    return folder / "run.h5", folder / "run.csv"

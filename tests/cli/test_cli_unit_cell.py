@@ -14,36 +14,12 @@ from napari_diffraction.cli.app import run
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.orientation import euler_matrices
 from napari_diffraction.crystal.reduction import cells_alike
-from napari_diffraction.progress import finish
-from napari_diffraction.simulation.conditions import DetectorEffects
-from napari_diffraction.simulation.dataset import simulate_spots
-from napari_diffraction.simulation.files import save_simulated
 from napari_diffraction.simulation.samples import FIGURE_2
 
 KEYS = {
     "cell", "cell_su", "niggli", "lattice", "lattice_probabilities", "volume", "zones_explained",
     "zones", "patterns_indexed", "misfit",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def experiment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Patterns with a calibration, and the table of their classes; zones among others."""
-    folder = tmp_path_factory.mktemp("serial")
-    effects = DetectorEffects(ellipticity=0.03, ellipticity_angle=40, shift_x=0.02)
-    stack = finish(simulate_spots([FIGURE_2], effects=effects, orientations=1500, seed=3))
-    zones = np.flatnonzero(stack.labels["label"] == "2DZone")[:24]
-    chosen = np.concatenate([zones, np.arange(10)])
-    images = stack.images[chosen]
-    np.save(folder / "bare.npy", images)
-    spots = stack.spots.iloc[:0]
-    labels = stack.labels.iloc[chosen].assign(index=np.arange(len(chosen)))
-    small = type(stack)(images, labels, spots, stack.conditions, stack.effects, stack.geometry)
-    save_simulated(small, folder / "run.h5")
-    table = labels[["index", "label"]].copy()
-    table["label"] = ["2DZone"] * len(zones) + ["3DLaueIntersections"] * 10
-    table.to_csv(folder / "run.csv", index=False)
-    return folder / "run.h5", folder / "run.csv"
 
 
 def test_cell_from_sorted_patterns(
@@ -136,7 +112,7 @@ def test_without_a_scale_the_cell_comes_up_to_a_factor(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--output", "cell.txt"], "must end in .json or .csv or .cif or .sol"),
+        (["--output", "cell.txt"], "must end in .json or .csv or .cif or .cell or .p4p or .sol"),
         (["--output", "cell.json", "--zones", "none.csv"], "no table of classes"),
         (["--output", "cell.json", "--volume", "900", "100"], "No cell has a volume"),
     ],

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from napari_diffraction.analysis.crystfel import cell_file
 from napari_diffraction.analysis.indexed_words import with_su
 from napari_diffraction.analysis.unit_cell_orientations import (
     crystfel_solutions,
@@ -17,10 +18,11 @@ from napari_diffraction.analysis.unit_cell_orientations import (
 )
 from napari_diffraction.analysis.unit_cells import CellResult
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
+from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
 from napari_diffraction.indexing.zones.solution import CellSolution
 
-_CELLS = (".json", ".csv", ".cif")
+_CELLS = (".json", ".csv", ".cif", ".cell", ".p4p")
 _NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
 
 
@@ -130,6 +132,58 @@ def _cif(result: CellResult) -> str:
     return scale + "\n\n".join(blocks) + "\n"
 
 
+def _cell(result: CellResult) -> str:
+    return cell_file(_best(result, ".cell"))
+
+
+def _p4p(result: CellResult) -> str:
+    """The first cell as Bruker's programs and XPREP read it."""
+    best = _best(result, ".p4p")
+    system = BRAVAIS_LATTICES[best.lattice].system.capitalize()
+    cell = [*best.cell.parameters, best.volume]
+    su = [*best.cell_su, best.volume_su]
+    lines = [
+        f"FILEID napari-diffraction {version('napari-diffraction')}",
+        f"TITLE  {result.source}",
+        "CELL   " + " ".join(f"{value:10.4f}" for value in cell),
+        "CELLSD " + " ".join(f"{value:10.4f}" for value in su),
+        f"BRAVAIS {system} ({best.lattice[1]})",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _best(result: CellResult, kind: str) -> CellSolution:
+    if not result.found.phases:
+        raise InputError(f"No cell was found, so there is none for a {kind} file.")
+    return result.found.phases[0][0]
+
+
+def nets_table(result: CellResult) -> pd.DataFrame:
+    """Tabulate the nets.
+
+    Returns
+    -------
+    DataFrame
+        One row a net: ``index`` of the pattern; lengths ``first``, ``second`` in 1/A and ``angle``
+        in degrees with their uncertainties ``..._su``; ``phase`` whose first cell explains it (0:
+        none), and its ``u``, ``v``, ``w`` there.
+    """
+    rows: list[dict[str, Any]] = []
+    explained = {
+        zone.net: (number, zone.uvw)
+        for number, phase in reversed(list(enumerate(result.found.phases, 1)))
+        for zone in phase[0].zones
+    }
+    for place, net in enumerate(result.nets.nets(result.pixel_size)):
+        row: dict[str, Any] = {"index": result.patterns[place]}
+        row |= {"first": net.first, "second": net.second, "angle": net.angle}
+        names = ("first_su", "second_su", "angle_su")
+        row |= dict(zip(names, net.su.tolist(), strict=True))
+        phase, uvw = explained.get(place, (0, (None, None, None)))
+        rows.append(row | {"phase": phase} | dict(zip("uvw", uvw, strict=True)))
+    return pd.DataFrame(rows).astype(dict.fromkeys("uvw", "Int64"))
+
+
 def _orientations(result: CellResult) -> str:
     return str(orientation_table(result).to_csv(index=False, float_format="%.6g"))
 
@@ -139,6 +193,8 @@ WRITERS: dict[str, Callable[[CellResult], str]] = {
     ".json": _json,
     ".csv": _csv,
     ".cif": _cif,
+    ".cell": _cell,
+    ".p4p": _p4p,
     ".sol": crystfel_solutions,
 }
 
@@ -146,8 +202,8 @@ WRITERS: dict[str, Callable[[CellResult], str]] = {
 def write_cells(result: CellResult, outputs: Sequence[Path]) -> list[Path]:
     """Write files, or all of them into a folder; the end of a name says what.
 
-    ``.json``, ``.csv`` and ``.cif`` hold the cells, ``.sol`` the orientations for CrystFEL; a
-    folder gets these as a table, too.
+    ``.json``, ``.csv`` and ``.cif`` hold the cells, ``.cell`` and ``.p4p`` the first of them,
+    ``.sol`` the orientations for CrystFEL; a folder gets these as a table, too.
 
     Returns
     -------
@@ -160,7 +216,8 @@ def write_cells(result: CellResult, outputs: Sequence[Path]) -> list[Path]:
             files = {output: WRITERS[output.suffix.lower()]}
         else:
             output.mkdir(exist_ok=True)
-            files = {output / f"cells{suffix}": WRITERS[suffix] for suffix in _CELLS}
+            kinds = _CELLS if result.found.phases else _CELLS[:3]
+            files = {output / f"cells{suffix}": WRITERS[suffix] for suffix in kinds}
             if result.matches:
                 files[output / "orientations.csv"] = _orientations
             if result.matches and result.names:

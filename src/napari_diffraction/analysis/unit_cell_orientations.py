@@ -10,7 +10,7 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.indexing.zones.witness import phase_of
 
 #: Third letter of CrystFEL's names of lattices: the unique axis of the conventional cell.
-_UNIQUE = {"m": "b", "t": "c", "h": "c"}
+UNIQUE_AXES = {"m": "b", "t": "c", "h": "c"}
 _NOTHING = (
     "No orientations are known, because no cell was found or only zones were looked at: let "
     "patterns be indexed, too."
@@ -88,4 +88,4 @@ def crystfel_solutions(result: CellResult) -> str:
 
 def _lattice(letters: str) -> str:
     """CrystFEL's name of a lattice; H stands for R in hexagonal axes."""
-    return letters.replace("R", "H") + _UNIQUE.get(letters[0], "")
+    return letters.replace("R", "H") + UNIQUE_AXES.get(letters[0], "")

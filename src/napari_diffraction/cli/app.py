@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_diffraction.cli.cell_commands import solve, unit_cell
 from napari_diffraction.cli.manners import (
     Interrupted,
     hush_libraries,
@@ -16,10 +17,19 @@ from napari_diffraction.cli.manners import (
     with_bar,
 )
 from napari_diffraction.cli.models import app as models
+from napari_diffraction.cli.options import (
+    BatchSize,
+    Centre,
+    Dataset,
+    Device,
+    Inputs,
+    Seed,
+    open_inputs,
+)
 from napari_diffraction.errors import InputError
 
 if TYPE_CHECKING:
-    from napari_diffraction.patterns.stack import PatternStack
+    pass
 
 app = typer.Typer(
     help="Sort stacks of electron-diffraction patterns.  INPUT is a file, a folder of images or "
@@ -32,18 +42,8 @@ app = typer.Typer(
 simulate = typer.Typer(help="Simulate labelled patterns.", no_args_is_help=True)
 app.add_typer(simulate, name="simulate")
 app.add_typer(models, name="models")
-
-Input = Annotated[str, typer.Argument(metavar="INPUT", help="File, folder of images or glob.")]
-Inputs = Annotated[
-    list[str], typer.Argument(metavar="INPUT...", help="Files, folders of images or globs.")
-]
-Dataset = Annotated[
-    str | None,
-    typer.Option(help="Name of the data set in an HDF5 or Zarr file that holds several."),
-]
-Device = Annotated[str, typer.Option(help="Where the network runs: auto, cpu, cuda or mps.")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Patterns classified at a time.")]
-Seed = Annotated[int, typer.Option(min=0, help="Same seed, same patterns.")]
+app.command("unit-cell")(unit_cell)
+app.command()(solve)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -91,34 +91,12 @@ def _program(
     pass
 
 
-Centre = Annotated[
-    tuple[float, float, float] | None,
-    typer.Option(
-        "--pc",
-        metavar="X Y Z",
-        help="Pattern centre of an EBSD scan in Bruker's convention.",
-        show_default="that of the file, or found",
-    ),
-]
-
-
-def _open(
-    inputs: Sequence[str],
-    dataset: str | None = None,
-    pc: tuple[float, float, float] | None = None,
-) -> PatternStack:
-    from napari_diffraction.patterns.readers import open_stack
-
-    stack = open_stack(inputs[0] if len(inputs) == 1 else list(inputs), dataset)
-    return stack if pc is None else stack.with_centre(pc)
-
-
 @app.command()
 def info(inputs: Inputs, dataset: Dataset = None) -> None:
     """Say what INPUT holds: shape, dtype, calibration, and what will be assumed."""
     from napari_diffraction.cli.info import describe
 
-    for line in describe(_open(inputs, dataset)):
+    for line in describe(open_inputs(inputs, dataset)):
         print(line)
 
 
@@ -335,7 +313,7 @@ def classify(
     output_file(output, (".csv",))
     classifier = load_model(model)
     shares = expected_shares(share or [], usual_shares(classifier))
-    stack = _open(inputs, dataset, pc)
+    stack = open_inputs(inputs, dataset, pc)
     start = time.perf_counter()
     table = classify_to_csv(
         stack,
@@ -366,7 +344,7 @@ def peaks(
     from napari_diffraction.cli.peaks import peaks_to_csv
 
     output_file(output, (".csv",))
-    print(peaks_to_csv(_open(inputs, dataset), output, threshold))
+    print(peaks_to_csv(open_inputs(inputs, dataset), output, threshold))
 
 
 @app.command()
@@ -469,7 +447,7 @@ def phase_map(
     from napari_diffraction.cli.phase_map import check_first, map_scan, write_and_compare
     from napari_diffraction.learning.registry import load_model
 
-    stack = _open([scan], dataset, pc)
+    stack = open_inputs([scan], dataset, pc)
     other = check_first(stack, output, compare)
     classifier = load_model(model)
     made = map_scan(stack, classifier, device=device, batch_size=batch_size, regions=regions)
@@ -527,7 +505,7 @@ def index_(
     check_outputs(output)
     phases = tuple(load_structure(name) for name in phase or ())
     known, skipped = read_candidates(candidates)
-    stack = _open(scan, dataset)
+    stack = open_inputs(scan, dataset)
     for line in index_to_files(
         stack,
         output,
@@ -539,85 +517,6 @@ def index_(
     ):
         print(line)
     for line in skipped:
-        print(line)
-
-
-@app.command("unit-cell")
-def unit_cell(
-    inputs: Inputs,
-    output: Annotated[
-        list[Path],
-        typer.Option(
-            metavar="OUT.json",
-            help="What to write: .json, .csv or .cif with cells, .sol with orientations, or a "
-            "folder for all; may be repeated.",
-        ),
-    ],
-    zones: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="OUT.csv",
-            help="Table of classify; its patterns 2DZone are the zones.",
-            show_default="those that the model zones calls so",
-        ),
-    ] = None,
-    pixel_size: Annotated[
-        float | None,
-        typer.Option(
-            metavar="1/A",
-            min=1e-6,
-            max=1,
-            help="Reciprocal length of a pixel.",
-            show_default="that of the file; else the cell comes up to scale",
-        ),
-    ] = None,
-    wavelength: Annotated[
-        float | None,
-        typer.Option(
-            metavar="A",
-            min=0.005,
-            max=0.1,
-            help="Electron wavelength.",
-            show_default="that of the file",
-        ),
-    ] = None,
-    volume: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            metavar="MIN MAX", help="Volume of the primitive cell in A^3.", show_default="any"
-        ),
-    ] = None,
-    patterns: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=0,
-            help="Patterns, evenly chosen, that are indexed by the cells; 0: zones only.",
-            show_default="all",
-        ),
-    ] = None,
-    dataset: Dataset = None,
-) -> None:
-    """Find the unit cell that explains the zones, with no other knowledge."""
-    from napari_diffraction.cli.unit_cell import (
-        check_outputs,
-        read_zones,
-        solve_stack,
-        write_result,
-    )
-
-    check_outputs(output)
-    stack = _open(inputs, dataset)
-    chosen = None if zones is None else read_zones(zones, len(stack))
-    result = solve_stack(
-        stack,
-        zones=chosen,
-        pixel_size=pixel_size,
-        wavelength=wavelength,
-        volume=volume,
-        patterns=patterns,
-    )
-    for line in write_result(result, output):
         print(line)
 
 
@@ -654,7 +553,7 @@ def explain(
     from napari_diffraction.learning.registry import load_model
 
     output_file(output, (".png",))
-    stack = _open(inputs, dataset, pc)
+    stack = open_inputs(inputs, dataset, pc)
     print(
         explain_pattern(
             stack, load_model(model), index, output, label=class_, method=method, device=device

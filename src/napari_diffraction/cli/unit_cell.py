@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,30 @@ from napari_diffraction.cli.manners import output_file, with_bar
 from napari_diffraction.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from napari_diffraction.analysis.unit_cells import CellResult
     from napari_diffraction.learning.peak_tables import Found, PeaksFound
     from napari_diffraction.patterns.stack import PatternStack
 
 #: Cells of each phase that the patterns are asked about.
 _CANDIDATES = 30
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Cells of a stack, and the spots by which they were found.
+
+    Attributes
+    ----------
+    result
+        The cells.
+    tables
+        By the number of the pattern, a row a spot: ``x``, ``y`` in pixels, ``intensity``.
+    """
+
+    result: CellResult
+    tables: dict[int, pd.DataFrame]
 
 
 def check_outputs(outputs: Sequence[Path]) -> None:
@@ -97,7 +116,7 @@ def solve_stack(
     wavelength: float | None = None,
     volume: tuple[float, float] | None = None,
     patterns: int | None = None,
-) -> CellResult:
+) -> Solved:
     """Find the cells of a stack.
 
     Parameters
@@ -144,12 +163,12 @@ def solve_stack(
     )
     result = with_bar(work, unit="phase")
     if not result.found.phases or patterns == 0:
-        return result
+        return Solved(result, {index: one.table for index, one in found.items()})
     wanted = np.linspace(0, len(stack) - 1, min(patterns or len(stack), len(stack))).astype(int)
     left = [index for index in wanted.tolist() if index not in found]
     with_bar(find_in_stack(stack, indices=left), keep)
     there = [index for index in wanted.tolist() if index in found]
-    return with_bar(
+    heard = with_bar(
         hear_all(
             result,
             {index: found[index].table for index in there},
@@ -157,6 +176,7 @@ def solve_stack(
             {index: crystfel_name(stack, index) for index in there} if stack.sources else None,
         )
     )
+    return Solved(heard, {index: one.table for index, one in found.items()})
 
 
 def write_result(result: CellResult, outputs: Sequence[Path]) -> list[str]:

@@ -125,7 +125,7 @@ def gather_peaks(
     pixel_size
         In 1/A.
     """
-    beam = _steady_beam(nets)
+    beam = steady_beam(nets)
     numbers, positions, rows = [], [], []
     for number, table in tables.items():
         strongest = np.argsort(-table["intensity"].to_numpy(float), kind="stable")[:_PEAKS]
@@ -147,7 +147,7 @@ def gather_peaks(
     )
 
 
-def _steady_beam(nets: PatternNets) -> FloatArray | None:
+def steady_beam(nets: PatternNets) -> FloatArray | None:
     """Place of the direct beam that all zones have in common; ``None`` where it moves."""
     if len(nets.fits) < 3:
         return None

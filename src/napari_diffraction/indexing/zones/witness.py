@@ -86,7 +86,9 @@ def hear_patterns(
         sample = _spread(peaks.chosen(free), _SAMPLE)
         ranked = yield from _ranked(cells, sample, wavelength, chance)
         best, match = yield from _refined(ranked[0], peaks, wavelength, chance)
-        phases.append((best, *ranked[1:]))
+        # the others were asked of some of the patterns that are free and have peaks
+        part = len(free) / max(len(peaks), 1)
+        phases.append((best, *(_of_all(cell, part) for cell in ranked[1:])))
         matches.append(match)
         free = free[~match.indexed[free]]
     own = np.bincount(phase_of(matches) + 1, minlength=len(phases) + 1)[1:]
@@ -226,6 +228,10 @@ def _refined(
 
 def _gain(match: PatternMatches) -> float:
     return float(np.maximum(match.excess, 0).sum())
+
+
+def _of_all(cell: CellSolution, part: float) -> CellSolution:
+    return replace(cell, patterns_indexed=part * (cell.patterns_indexed or 0.0))
 
 
 def _share(match: PatternMatches) -> float:

@@ -1,0 +1,122 @@
+"""Patterns with their peaks in one file of the Coherent X-ray Imaging data bank's layout.
+
+Such a file holds the patterns in ``/entry_1/data_1/data`` and their peaks in ``/entry_1/result_1``:
+``nPeaks``, and a row a pattern of ``peakXPosRaw``, ``peakYPosRaw`` and ``peakTotalIntensity``,
+filled up with zeros.  Places are pixel indices: the centre of the first pixel is (0, 0).  CrystFEL,
+which counts from the pixel's corner, adds the half pixel itself unless told
+``--no-half-pixel-shift``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.files import replacing_hdf5
+from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.progress import Progress
+
+DATA, PEAKS = "/entry_1/data_1/data", "/entry_1/result_1"
+#: Version 1.60 of the layout.
+_VERSION = 160
+_HDF5 = (".h5", ".hdf5", ".nxs", ".cxi")
+_BATCH = 64
+_COLUMNS = {"peakXPosRaw": "x", "peakYPosRaw": "y", "peakTotalIntensity": "intensity"}
+
+
+def write_cxi(
+    stack: PatternStack, tables: Mapping[int, pd.DataFrame], path: Path
+) -> Generator[Progress, None, Path]:
+    """Write patterns and their peaks.
+
+    Patterns of an HDF5 file are not copied: the new file refers to the old one, which has to stay
+    where it is.  All others are copied.
+
+    Parameters
+    ----------
+    stack
+        The patterns.
+    tables
+        By the number of the pattern, a row a peak: ``x``, ``y`` in pixels and ``intensity``.
+    path
+        The file; its patterns are those of ``tables``, their numbers rising.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        There is no pattern, or the file cannot be written.
+    """
+    if not tables:
+        raise InputError(f"No pattern could be read, so there is nothing to write to {path.name}.")
+    chosen = sorted(tables)
+    most = max(1, *(len(tables[index]) for index in chosen))
+    with replacing_hdf5(path) as file:
+        file["cxi_version"] = _VERSION
+        layout = _layout(stack, chosen)
+        if layout is None:
+            yield from _copy(stack, chosen, file)
+        else:
+            file.create_virtual_dataset(DATA, layout)
+        group = file.create_group(PEAKS)
+        group["nPeaks"] = np.array([len(tables[index]) for index in chosen], np.int32)
+        for name, column in _COLUMNS.items():
+            values = np.zeros((len(chosen), most), np.float32)
+            for row, index in enumerate(chosen):
+                values[row, : len(tables[index])] = tables[index][column]
+            group[name] = values
+        file["/entry_1/index"] = np.array(chosen, np.int64)
+        yield Progress(len(chosen), len(chosen), f"Writing {path.name}")
+    return path
+
+
+def _layout(stack: PatternStack, chosen: list[int]) -> h5py.VirtualLayout | None:
+    """Where each pattern lies in the files that hold it; ``None``: not in HDF5 as it is."""
+    if not stack.dataset or not all(Path(one).suffix.lower() in _HDF5 for one in stack.sources):
+        return None
+    layout = h5py.VirtualLayout((len(chosen), *stack.frame_shape), stack.data.dtype)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for row, index in enumerate(chosen):
+        source = str(Path(stack.source(index)).absolute())
+        if source not in shapes:
+            with h5py.File(source) as file:
+                shapes[source] = file[stack.dataset].shape
+        shape = shapes[source]
+        if shape[-2:] != stack.frame_shape or len(shape) < 3:
+            return None
+        place = np.unravel_index(stack.event(index), shape[:-2])
+        layout[row] = h5py.VirtualSource(source, stack.dataset, shape)[tuple(map(int, place))]
+    return layout
+
+
+def _copy(
+    stack: PatternStack, chosen: list[int], file: h5py.File
+) -> Generator[Progress, None, None]:
+    shape = stack.frame_shape
+    data = file.create_dataset(
+        DATA,
+        shape=(len(chosen), *shape),
+        dtype=stack.data.dtype,
+        chunks=(1, *shape),
+        compression="gzip",
+        compression_opts=1,
+        shuffle=True,
+    )
+    for first in range(0, len(chosen), _BATCH):
+        part = chosen[first : first + _BATCH]
+        for row, frame in enumerate(stack.frames(part), first):
+            if frame is not None:
+                data[row] = frame
+        yield Progress(first + len(part), len(chosen), "Writing patterns")

@@ -1,0 +1,221 @@
+"""One page on a solved stack: what was found, how sure it is, and all that was assumed."""
+
+from __future__ import annotations
+
+import io
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.metadata import version
+from string import Template
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_diffraction.analysis.indexed_words import with_su
+from napari_diffraction.analysis.unit_cells import CellResult
+from napari_diffraction.indexing.zones.patterns import CHANCE
+from napari_diffraction.indexing.zones.search import FEWEST
+from napari_diffraction.indexing.zones.solution import CellSolution
+from napari_diffraction.indexing.zones.witness import phase_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PAGE = Template(
+    """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
+  color: #222; background: #fff; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 1.6rem; }
+table { border-collapse: collapse; margin: .6rem 0; display: block; overflow-x: auto; }
+th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd;
+  font-variant-numeric: tabular-nums; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+figure { margin: 0 0 1rem; } img { max-width: 100%; height: auto; }
+figcaption { color: #555; font-size: .9rem; }
+.warning { border-left: .3rem solid #D55E00; padding-left: .6rem; }
+@media print { h2 { break-after: avoid; } figure { break-inside: avoid; } }
+</style>
+</head>
+<body>
+<h1>$title</h1>
+$body
+</body>
+</html>
+"""
+)
+#: Cells of each phase that are listed.
+_LISTED = 5
+#: Nets below which a cell is called little supported, and the share of them that it should explain.
+_FEW, _SHARE = 5, 0.5
+_HEADS = (
+    "Phase", "a", "b", "c", "alpha", "beta", "gamma", "Lattice", "Probability", "Volume",
+    "Zones explained", "Patterns indexed", "Misfit",
+)  # fmt: skip
+
+
+def report_page(
+    title: str,
+    result: CellResult | None,
+    assumptions: Mapping[str, str],
+    classes: Mapping[str, int],
+    figures: Mapping[str, Figure | None],
+    trouble: str | None = None,
+) -> str:
+    """Write the page, which needs no other file.
+
+    Parameters
+    ----------
+    title
+        Of the page.
+    result
+        What was found; ``None`` where no search was possible.
+    assumptions
+        What was assumed, by name.
+    classes
+        Number of patterns of each class.
+    figures
+        By what they show; ``None``: nothing to show.
+    trouble
+        Why there is no cell, in a sentence.
+    """
+    parts = [_warning(line) for line in ([trouble] if trouble else []) + doubts(result)]
+    if result is not None and result.found.phases:
+        parts += ["<h2>Cells</h2>", _cells(result), f"<p>{escape(_support(result))}</p>"]
+    for caption, figure in figures.items():
+        if figure is not None:
+            source = f"data:image/png;base64,{b64encode(_png(figure)).decode()}"
+            parts.append(
+                f'<figure><img src="{source}" alt="{escape(caption)}">'
+                f"<figcaption>{escape(caption)}</figcaption></figure>"
+            )
+    parts += ["<h2>Classes</h2>", _pairs({name: str(count) for name, count in classes.items()})]
+    made = {"Program": f"napari-diffraction {version('napari-diffraction')}"}
+    parts += ["<h2>What was assumed</h2>", _pairs({**assumptions, **made})]
+    return _PAGE.substitute(title=escape(title), body="\n".join(parts))
+
+
+def doubts(result: CellResult | None) -> list[str]:
+    """Say what speaks against the first cell, or why there is none; empty where nothing does."""
+    if result is None:
+        return []
+    nets = len(result.patterns)
+    if not result.found.phases:
+        return [
+            f"No cell explains {FEWEST} different nets of the {nets}: sort out more zones, or look "
+            "whether the nets lie on their spots."
+        ]
+    best = result.found.phases[0][0]
+    lines = []
+    if not result.scale_known:
+        lines.append(
+            "The scale is not known: all lengths are right but for a common factor, volumes but "
+            "for its cube."
+        )
+    if best.zones_explained < _FEW:
+        lines.append(
+            f"Only {best.zones_explained} zones explain the first cell: other cells may explain "
+            "them as well."
+        )
+    explained = sum(phase[0].zones_explained for phase in result.found.phases)
+    if explained < _SHARE * nets:
+        lines.append(f"The cells explain only {explained} of {nets} nets.")
+    if not result.matches:
+        lines.append("No pattern but the zones was looked at: the cells have no second witness.")
+    elif (best.patterns_indexed or 0.0) < 3 * CHANCE:
+        lines.append(
+            f"The first cell indexes {best.patterns_indexed or 0:.0%} of the patterns, no more "
+            "than wrong cells may."
+        )
+    return lines
+
+
+def _support(result: CellResult) -> str:
+    nets = len(result.patterns)
+    explained = sum(phase[0].zones_explained for phase in result.found.phases)
+    text = f"{explained} of {nets} zones are explained"
+    if not result.matches:
+        return f"{text}; patterns that are no zones were not asked."
+    phase = phase_of(result.matches)
+    return (
+        f"{text}, {int((phase >= 0).sum())} of {len(phase)} patterns are indexed, zones or not, "
+        "those without a crystal among them.  Wrong cells of the same volume index "
+        f"{CHANCE:.0%}."
+    )
+
+
+def _cells(result: CellResult) -> str:
+    rows = ["".join(f"<th>{name}</th>" for name in _HEADS)]
+    nets = len(result.patterns)
+    for number, phase in enumerate(result.found.phases, 1):
+        for place, cell in enumerate(phase[:_LISTED]):
+            name = f"{number}" if place == 0 else f"{number}, or"
+            values = [name, *_numbers(cell, nets)]
+            rows.append("".join(f"<td>{escape(value)}</td>" for value in values))
+    return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
+
+
+def _numbers(cell: CellSolution, nets: int) -> list[str]:
+    parameters = zip(cell.cell.parameters, cell.cell_su, strict=True)
+    indexed = cell.patterns_indexed
+    return [
+        *(with_su(value, su) for value, su in parameters),
+        cell.lattice,
+        f"{cell.lattice_probabilities[cell.lattice]:.0%}",
+        with_su(cell.volume, cell.volume_su),
+        f"{cell.zones_explained} of {nets}",
+        "not asked" if indexed is None else f"{indexed:.0%}",
+        f"{cell.misfit:.2%}" + ("" if cell.supercell_of is None else ", a multiple"),
+    ]
+
+
+def _pairs(pairs: Mapping[str, str]) -> str:
+    rows = (f"<tr><td>{escape(k)}</td><td>{escape(v)}</td></tr>" for k, v in pairs.items())
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _warning(line: str) -> str:
+    return f'<p class="warning">{escape(line)}</p>'
+
+
+def _png(figure: Figure) -> bytes:
+    made = io.BytesIO()
+    figure.savefig(made, format="png", dpi=110)
+    return made.getvalue()
+
+
+def assumed(
+    result: CellResult, *, pixel_size: str, wavelength: str, beams: Sequence[tuple[float, float]]
+) -> dict[str, str]:
+    """Say on what the numbers of a result stand.
+
+    Parameters
+    ----------
+    result
+        What was found.
+    pixel_size, wavelength
+        Where they come from.
+    beams
+        x and y of the direct beam of the nets in pixels.
+    """
+    ellipse = result.nets.ellipse
+    spread = float(np.hypot(*np.std(np.array(beams), axis=0))) if len(beams) else 0.0
+    scale = f"{result.pixel_size:.6g} 1/A, {pixel_size}"
+    length = "that of 200 kV (0.0251 A)" if result.wavelength is None else f"{result.wavelength} A"
+    return {
+        "Reciprocal length of a pixel": scale if result.scale_known else pixel_size,
+        "Wavelength": f"{length}, {wavelength}",
+        "Stretch of the camera": "none found, or too few nets to tell"
+        if ellipse is None
+        else f"{ellipse.stretch:.2%} along {ellipse.angle:.0f} degrees, found from the nets",
+        "Direct beam": f"found from each net; it moves by {spread:.2f} pixels",
+        "Nets": f"{len(result.patterns)} patterns",
+        "Patterns looked at": str(len(result.matches[0].peaks)) if result.matches else "zones only",
+        "Symmetry": "the lattice of the metric alone; no intensity was looked at",
+    }

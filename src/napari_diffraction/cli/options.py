@@ -1,0 +1,43 @@
+"""Arguments and options that several commands share, and how INPUT is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from napari_diffraction.patterns.stack import PatternStack
+
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="INPUT...", help="Files, folders of images or globs.")
+]
+Dataset = Annotated[
+    str | None,
+    typer.Option(help="Name of the data set in an HDF5 or Zarr file that holds several."),
+]
+Device = Annotated[str, typer.Option(help="Where the network runs: auto, cpu, cuda or mps.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Patterns classified at a time.")]
+Seed = Annotated[int, typer.Option(min=0, help="Same seed, same patterns.")]
+Centre = Annotated[
+    tuple[float, float, float] | None,
+    typer.Option(
+        "--pc",
+        metavar="X Y Z",
+        help="Pattern centre of an EBSD scan in Bruker's convention.",
+        show_default="that of the file, or found",
+    ),
+]
+
+
+def open_inputs(
+    inputs: Sequence[str],
+    dataset: str | None = None,
+    pc: tuple[float, float, float] | None = None,
+) -> PatternStack:
+    """Open INPUT, with a pattern centre if one is given."""
+    from napari_diffraction.patterns.readers import open_stack
+
+    stack = open_stack(inputs[0] if len(inputs) == 1 else list(inputs), dataset)
+    return stack if pc is None else stack.with_centre(pc)

@@ -1,0 +1,268 @@
+"""Sort, solve, report: what the command `solve` does with a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_diffraction.cli.manners import with_bar
+from napari_diffraction.cli.unit_cell import Solved, read_zones, solve_stack
+from napari_diffraction.errors import InputError
+from napari_diffraction.files import replacing, writing_error
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from napari_diffraction.patterns.stack import PatternStack
+
+#: What the pictures show, and their files.
+_PICTURES = {
+    "Zones with the net that the first cell has there (blue) or their own (orange)": "zones.png",
+    "Patterns with the spots that the cell has there (blue)": "patterns.png",
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person says beside the stack; ``None``: nothing.
+
+    Attributes
+    ----------
+    zones
+        Table of the classes, whose zones are taken.
+    pixel_size, wavelength
+        In 1/A and A, in place of what the file says.
+    volume
+        Least and greatest volume of the primitive cell in A^3.
+    patterns
+        Number of patterns that are indexed.
+    """
+
+    zones: Path | None = None
+    pixel_size: float | None = None
+    wavelength: float | None = None
+    volume: tuple[float, float] | None = None
+    patterns: int | None = None
+
+
+def solve_to_folder(
+    stack: PatternStack,
+    folder: Path,
+    wanted: Wanted,
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    say: Callable[[str], None] = print,
+) -> list[str]:
+    """Sort a stack, find its cells, and write all that the next program or a person wants.
+
+    Parameters
+    ----------
+    stack
+        Spot patterns.
+    folder
+        Where the files go; made if absent.
+    wanted
+        What is known beside.
+    device
+        Where the network runs.
+    resume
+        Keep the classes that an interrupted run has found.
+    say
+        Called with sentences while it runs.
+
+    Returns
+    -------
+    list of str
+        What was found and written, in lines for a person.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be written, or there is no cell; then the report says why, too.
+    """
+    from napari_diffraction.analysis.unit_cells import summary
+    from napari_diffraction.patterns.stack import SpotGeometry
+
+    if not isinstance(stack.geometry, SpotGeometry):
+        raise InputError(f"{stack.name} holds Kikuchi patterns, which have no zones of spots.")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise writing_error(folder, error) from error
+    classes, zones = _classes(stack, folder, wanted, device, resume=resume, say=say)
+    report = folder / "report.html"
+    try:
+        if not zones:
+            raise InputError(
+                f"No pattern of {stack.name} is a zone: without zones no cell is found."
+            )
+        solved = solve_stack(
+            stack,
+            zones=zones,
+            pixel_size=wanted.pixel_size,
+            wavelength=wanted.wavelength,
+            volume=wanted.volume,
+            patterns=wanted.patterns,
+        )
+    except InputError as error:
+        _write_report(report, stack, wanted, classes, None, {}, str(error))
+        raise InputError(f"{error}  {report} says what there is.") from error
+    written = _write_all(solved, stack, folder)
+    figures = _pictures(solved, stack, folder)
+    _write_report(report, stack, wanted, classes, solved, figures)
+    if not solved.result.found.phases:
+        raise InputError(
+            f"No cell explains three different nets of {stack.name}: sort out more zones.  "
+            f"{report} shows the nets."
+        )
+    pictures = [folder / name for name in figures]
+    return [*summary(solved.result), *(f"{path}" for path in [*written, *pictures, report])]
+
+
+def _classes(
+    stack: PatternStack,
+    folder: Path,
+    wanted: Wanted,
+    device: str,
+    *,
+    resume: bool,
+    say: Callable[[str], None],
+) -> tuple[dict[str, int], list[int]]:
+    """How many patterns are of each class, and which are zones."""
+    import pandas as pd
+
+    from napari_diffraction.cli.classification import classify_to_csv
+    from napari_diffraction.learning.classes import ZONE
+    from napari_diffraction.learning.registry import load_model
+
+    if wanted.zones is not None:
+        zones = read_zones(wanted.zones, len(stack))
+        table = pd.read_csv(wanted.zones)
+    else:
+        path = folder / "classes.csv"
+        table = classify_to_csv(
+            stack, load_model("zones"), path, device=device, resume=resume, say=say
+        )
+        zones = sorted(int(one) for one in table.loc[table["label"] == ZONE, "index"])
+    return {str(k): int(n) for k, n in table["label"].value_counts().items()}, zones
+
+
+def _write_all(solved: Solved, stack: PatternStack, folder: Path) -> list[Path]:
+    """Write cells, nets and the files for CrystFEL."""
+    from napari_diffraction.analysis.unit_cell_export import nets_table, write_cells
+
+    result = solved.result
+    if not result.found.phases:
+        return []
+    written = write_cells(result, [folder])
+    path = folder / "nets.csv"
+    with replacing(path) as temporary:
+        nets_table(result).to_csv(temporary, index=False, float_format="%.6g")
+    return [*written, path, *_write_crystfel(solved, stack, folder / "crystfel")]
+
+
+def _write_crystfel(solved: Solved, stack: PatternStack, folder: Path) -> list[Path]:
+    """Write what CrystFEL's `indexamajig` starts from."""
+    from napari_diffraction.analysis.crystfel import cell_file, geometry_file, pattern_list
+    from napari_diffraction.analysis.cxi_peaks import DATA, PEAKS, write_cxi
+    from napari_diffraction.analysis.unit_cell_orientations import crystfel_solutions
+
+    folder.mkdir(exist_ok=True)
+    result, tables = solved.result, solved.tables
+    cxi = folder / "patterns.cxi"
+    with_bar(write_cxi(stack, tables, cxi))
+    places = {index: f"{cxi.absolute()} //{row}" for row, index in enumerate(sorted(tables))}
+    files = {"patterns.lst": pattern_list(list(places.values()))}
+    for number, phase in enumerate(result.found.phases, 1):
+        name = "phase" if len(result.found.phases) == 1 else f"phase_{number}"
+        files[f"{name}.cell"] = cell_file(phase[0])
+    if result.scale_known:
+        notes = ["Only the ratio of clen and res is known.", *_beam_notes(solved)]
+        files["camera.geom"] = geometry_file(
+            result, stack.frame_shape, _beam(solved), data=DATA, peaks=PEAKS, notes=notes
+        )
+    if result.matches:
+        names = tuple(places[index] for index in result.matches[0].peaks.patterns.tolist())
+        files["patterns.sol"] = crystfel_solutions(replace(result, names=names))
+    for name, text in files.items():
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return [cxi, *(folder / name for name in files)]
+
+
+def _origins(solved: Solved) -> list[tuple[float, float]]:
+    return [
+        (float(fit.origin[0]), float(fit.origin[1])) for fit in solved.result.nets.fits.values()
+    ]
+
+
+def _beam(solved: Solved) -> tuple[float, float]:
+    x, y = np.median(np.array(_origins(solved)), axis=0).tolist()
+    return x, y
+
+
+def _beam_notes(solved: Solved) -> list[str]:
+    from napari_diffraction.indexing.zones.patterns import steady_beam
+
+    if steady_beam(solved.result.nets) is not None:
+        return []
+    return ["The direct beam is not the same in all patterns; this is its median."]
+
+
+def _pictures(solved: Solved, stack: PatternStack, folder: Path) -> dict[str, Figure]:
+    """Draw the pictures and write them; by the names of their files."""
+    from napari_diffraction.analysis.unit_cell_pictures import pattern_pictures, zone_pictures
+
+    result = solved.result
+    drawn = (zone_pictures(result, stack), pattern_pictures(result, stack, solved.tables))
+    figures = {}
+    for name, figure in zip(_PICTURES.values(), drawn, strict=True):
+        if figure is not None:
+            figures[name] = figure
+            with replacing(folder / name) as temporary:
+                figure.savefig(temporary, format="png", dpi=150)
+    return figures
+
+
+def _write_report(
+    path: Path,
+    stack: PatternStack,
+    wanted: Wanted,
+    classes: dict[str, int],
+    solved: Solved | None,
+    figures: dict[str, Figure],
+    trouble: str | None = None,
+) -> None:
+    from napari_diffraction.analysis.unit_cell_report import assumed, report_page
+
+    geometry = stack.geometry.numbers()
+    sources = {
+        name: "given by hand"
+        if getattr(wanted, name) is not None
+        else "of the file"
+        if name in geometry
+        else "not known"
+        for name in ("pixel_size", "wavelength")
+    }
+    facts = {
+        "Patterns": f"{len(stack)} of {' x '.join(map(str, stack.frame_shape))} pixels",
+        "Files": ", ".join(sorted(set(stack.sources))[:3]) or stack.name,
+        "Zones": "sorted by the model zones, not reviewed"
+        if wanted.zones is None
+        else f"those of {wanted.zones}",
+        "Volume": "any"
+        if wanted.volume is None
+        else "from {:g} to {:g} A^3".format(*wanted.volume),
+    }
+    if solved is not None:
+        facts |= assumed(solved.result, beams=_origins(solved), **sources)
+    shown = {caption: figures.get(name) for caption, name in _PICTURES.items()}
+    result = None if solved is None else solved.result
+    page = report_page(f"Unit cell of {stack.name}", result, facts, classes, shown, trouble)
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
