@@ -9,8 +9,8 @@ Runs as a child of `indexing_speed.py` and `indexing_accuracy.py`, or alone::
 Patterns are an .npy file, (n, h, w).  Their background is removed by kikuchipy before the clock
 starts.  One process a core, each with one thread and its own share, or with ``--threads`` one
 process with so many threads.  The .npz holds Euler angles (Bunge, degrees, EDAX's frame), fit in
-degrees and matched bands of every pattern, and the seconds; with ``--optimise`` also the pattern
-centre that these patterns give.
+degrees and matched bands of every pattern, the seconds, and those of processors' time; with
+``--optimise`` also the pattern centre that these patterns give.
 """
 
 from __future__ import annotations
@@ -84,18 +84,20 @@ def start(patterns: Path, pc: list[float]) -> None:
 
 
 def index(share: range) -> tuple[np.ndarray, ...]:
-    """Index a share of the patterns."""
+    """Index a share of the patterns; the last is the processor's time."""
+    began = time.process_time()
     data, *_ = _indexer.index_pats(
         patsin=_patterns[share.start : share.stop], verbose=0, chunksize=CHUNK
     )
     best = data[-1]
-    return best["quat"], best["fit"], best["nmatch"], best["phase"]
+    used = np.array([time.process_time() - began])
+    return best["quat"], best["fit"], best["nmatch"], best["phase"], used
 
 
 def main() -> None:
     """Optimise the centre if asked for, index, and write what was found."""
-    patterns = np.load(GIVEN.patterns, mmap_mode="r")
-    patterns = np.asarray(patterns.reshape(-1, *patterns.shape[-2:]))
+    patterns = np.load(GIVEN.patterns)
+    patterns = patterns.reshape(-1, *patterns.shape[-2:])
     began = time.perf_counter()
     signal = prepared(patterns)
     removal = time.perf_counter() - began
@@ -123,7 +125,7 @@ def main() -> None:
             began = time.perf_counter()
             parts = pool.map(index, shares, chunksize=1)
             seconds = time.perf_counter() - began
-    quaternion, fit, bands, phase = (np.concatenate(one) for one in zip(*parts, strict=True))
+    quaternion, fit, bands, phase, used = (np.concatenate(one) for one in zip(*parts, strict=True))
     np.savez(
         GIVEN.output,
         euler=Rotation(quaternion).to_euler(degrees=True),
@@ -131,6 +133,7 @@ def main() -> None:
         bands=bands,
         indexed=phase >= 0,
         seconds=seconds,
+        processor=used.sum(),
         removal=removal,
         **found,
     )

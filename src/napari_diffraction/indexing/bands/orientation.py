@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from napari_diffraction.indexing.bands.directions import Directions
+from napari_diffraction.indexing.bands.nearby import cell_of, tabulate
 from napari_diffraction.patterns.sorting import order_down
 
 FloatArray = NDArray[np.float64]
@@ -153,6 +154,7 @@ def orient(
     out = Matches.none(np.tile(np.eye(3), (n, 1, 1)), k)
     listed = PairTable.of(table, pairs)
     level = np.log(table.share / sigma**2)
+    near = tabulate(table.unit, level, 1 / sigma**2)
     normals = np.ascontiguousarray(normals, np.float64)
     weights = np.ascontiguousarray(weights, np.float64)
     rotations = np.eye(3)[None] if symmetry is None else np.ascontiguousarray(symmetry, np.float64)
@@ -163,6 +165,7 @@ def orient(
         _orient_all(
             table.unit,
             level,
+            near,
             listed.cosine,
             listed.first,
             listed.second,
@@ -207,9 +210,11 @@ def follow(
         From crystal to detector.
     """
     out = Matches.none(np.array(rotation, np.float64), weights.shape[1])
+    level = np.log(table.share / sigma**2)
     _follow_all(
         table.unit,
-        np.log(table.share / sigma**2),
+        level,
+        tabulate(table.unit, level, 1 / sigma**2),
         np.ascontiguousarray(normals, np.float64),
         np.ascontiguousarray(weights, np.float64),
         sigma,
@@ -225,6 +230,7 @@ def follow(
 def _follow_all(
     unit: Any,
     level: Any,
+    near: Any,
     normals: Any,
     weights: Any,
     sigma: float,
@@ -235,28 +241,50 @@ def _follow_all(
 ) -> None:
     inverse = 1 / (sigma * sigma)
     for p in range(len(normals)):
-        misfit[p] = _polish(unit, level, normals[p], weights[p], inverse, rotation[p], which[p])
-        score[p] = _gain(unit, level, rotation[p], normals[p], weights[p], inverse)
+        misfit[p] = _polish(
+            unit, level, near, normals[p], weights[p], inverse, rotation[p], which[p]
+        )
+        score[p] = _gain(unit, level, near, rotation[p], normals[p], weights[p], inverse)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator]
+def _nearest(
+    unit: Any,
+    level: Any,
+    start: Any,
+    listed: Any,
+    rotation: Any,
+    normals: Any,
+    b: int,
+    inverse: float,
+) -> tuple[float, int]:
+    """Gain of a band in an orientation (crystal to detector), and the direction behind it."""
+    x, y, z = normals[b, 0], normals[b, 1], normals[b, 2]
+    u = rotation[0, 0] * x + rotation[1, 0] * y + rotation[2, 0] * z
+    v = rotation[0, 1] * x + rotation[1, 1] * y + rotation[2, 1] * z
+    w = rotation[0, 2] * x + rotation[1, 2] * y + rotation[2, 2] * z
+    cell = cell_of(u, v, w)
+    best, place = 0.0, -1
+    for k in range(start[cell], start[cell + 1]):
+        r = listed[k]
+        cosine = abs(unit[r, 0] * u + unit[r, 1] * v + unit[r, 2] * w)
+        gain = level[r] - (1 - cosine) * inverse
+        if gain > best:
+            best, place = gain, r
+    return best, place
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _gain(
-    unit: Any, level: Any, rotation: Any, normals: Any, weights: Any, inverse: float
+    unit: Any, level: Any, near: Any, rotation: Any, normals: Any, weights: Any, inverse: float
 ) -> float:
     """Gain over chance of all bands in an orientation (crystal to detector)."""
+    start, listed = near
     total = 0.0
     for b in range(len(normals)):
-        if weights[b] <= 0:
-            continue
-        x, y, z = normals[b, 0], normals[b, 1], normals[b, 2]
-        u = rotation[0, 0] * x + rotation[1, 0] * y + rotation[2, 0] * z
-        v = rotation[0, 1] * x + rotation[1, 1] * y + rotation[2, 1] * z
-        w = rotation[0, 2] * x + rotation[1, 2] * y + rotation[2, 2] * z
-        best = 0.0
-        for r in range(len(level)):
-            cosine = abs(unit[r, 0] * u + unit[r, 1] * v + unit[r, 2] * w)
-            best = max(best, level[r] - (1 - cosine) * inverse)
-        total += weights[b] * best
+        if weights[b] > 0:
+            best, _ = _nearest(unit, level, start, listed, rotation, normals, b, inverse)
+            total += weights[b] * best
     return total
 
 
@@ -279,14 +307,15 @@ def _frame(a: Any, b: Any, out: Any) -> None:
 def _same(one: Any, other: Any, symmetry: Any) -> bool:
     """Whether two orientations (crystal to detector) are nearly equivalent."""
     limit = 1 + 2 * OTHER
+    turn = np.zeros((3, 3))
+    for c in range(3):
+        for j in range(3):
+            turn[c, j] = other[0, c] * one[0, j] + other[1, c] * one[1, j] + other[2, c] * one[2, j]
     for s in range(len(symmetry)):
         trace = 0.0
-        for i in range(3):
+        for c in range(3):
             for j in range(3):
-                turned = 0.0
-                for c in range(3):
-                    turned += other[i, c] * symmetry[s, c, j]
-                trace += one[i, j] * turned
+                trace += turn[c, j] * symmetry[s, c, j]
         if trace > limit:
             return True
     return False
@@ -294,9 +323,17 @@ def _same(one: Any, other: Any, symmetry: Any) -> bool:
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _polish(
-    unit: Any, level: Any, normals: Any, weights: Any, inverse: float, rotation: Any, which: Any
+    unit: Any,
+    level: Any,
+    near: Any,
+    normals: Any,
+    weights: Any,
+    inverse: float,
+    rotation: Any,
+    which: Any,
 ) -> float:
     """Refine an orientation by small rotations; return the mean misfit of the bands explained."""
+    start, listed = near
     misfit = 0.0
     for turn in range(4):
         normal = np.zeros((3, 3))
@@ -306,32 +343,16 @@ def _polish(
             which[b] = -1
             if weights[b] <= 0:
                 continue
-            best, place, sign = 0.0, -1, 1.0
-            px, py, pz = 0.0, 0.0, 0.0
-            for r in range(len(level)):
-                x = (
-                    rotation[0, 0] * unit[r, 0]
-                    + rotation[0, 1] * unit[r, 1]
-                    + rotation[0, 2] * unit[r, 2]
-                )
-                y = (
-                    rotation[1, 0] * unit[r, 0]
-                    + rotation[1, 1] * unit[r, 1]
-                    + rotation[1, 2] * unit[r, 2]
-                )
-                z = (
-                    rotation[2, 0] * unit[r, 0]
-                    + rotation[2, 1] * unit[r, 1]
-                    + rotation[2, 2] * unit[r, 2]
-                )
-                cosine = x * normals[b, 0] + y * normals[b, 1] + z * normals[b, 2]
-                gain = level[r] - (1 - abs(cosine)) * inverse
-                if gain > best:
-                    best, place, sign = gain, r, (1.0 if cosine > 0 else -1.0)
-                    px, py, pz = x, y, z
+            _, place = _nearest(unit, level, start, listed, rotation, normals, b, inverse)
             if place < 0:
                 continue
             which[b] = place
+            u, v, w = unit[place, 0], unit[place, 1], unit[place, 2]
+            px = rotation[0, 0] * u + rotation[0, 1] * v + rotation[0, 2] * w
+            py = rotation[1, 0] * u + rotation[1, 1] * v + rotation[1, 2] * w
+            pz = rotation[2, 0] * u + rotation[2, 1] * v + rotation[2, 2] * w
+            along = px * normals[b, 0] + py * normals[b, 1] + pz * normals[b, 2]
+            sign = 1.0 if along > 0 else -1.0
             nx, ny, nz = sign * normals[b, 0], sign * normals[b, 1], sign * normals[b, 2]
             # the rotation vector w turns p to p + w x p; asked for: w x p = n - p
             cx, cy, cz = py * nz - pz * ny, pz * nx - px * nz, px * ny - py * nx
@@ -351,12 +372,24 @@ def _polish(
         misfit = total / number if number else 0.0
         if number < 3 or turn == 3:
             break
-        normal[1, 0], normal[2, 0], normal[2, 1] = normal[0, 1], normal[0, 2], normal[1, 2]
         for c in range(3):
             normal[c, c] += 1e-9
-        w = np.linalg.solve(normal, right)
-        _turn(rotation, w)
+        _solve(normal, right)
+        _turn(rotation, right)
     return misfit
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _solve(normal: Any, right: Any) -> None:
+    """Solve three equations, of which the upper half of the matrix is given, in place."""
+    a, b, c = normal[0, 0], normal[0, 1], normal[0, 2]
+    e, f, i = normal[1, 1], normal[1, 2], normal[2, 2]
+    one, two, three = e * i - f * f, c * f - b * i, b * f - c * e
+    whole = a * one + b * two + c * three
+    x, y, z = right[0], right[1], right[2]
+    right[0] = (one * x + two * y + three * z) / whole
+    right[1] = (two * x + (a * i - c * c) * y + (b * c - a * f) * z) / whole
+    right[2] = (three * x + (b * c - a * f) * y + (a * e - b * b) * z) / whole
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -382,6 +415,7 @@ def _turn(rotation: Any, vector: Any) -> None:
 def _orient_all(
     unit: Any,
     level: Any,
+    near: Any,
     pair_cosine: Any,
     pair_first: Any,
     pair_second: Any,
@@ -436,7 +470,7 @@ def _orient_all(
                                 + seen[a, 1] * made[b, 1]
                                 + seen[a, 2] * made[b, 2]
                             )
-                    score = _gain(unit, level, rotation, normals[p], weights[p], inverse)
+                    score = _gain(unit, level, near, rotation, normals[p], weights[p], inverse)
                     if score <= best_score[keep - 1]:
                         continue
                     # nearly the same orientation counts once, its best
@@ -462,12 +496,14 @@ def _orient_all(
         for m in range(keep):
             if best_score[m] <= 0:
                 break
-            _polish(unit, level, normals[p], weights[p], inverse, best_rotation[m], which)
-            best_score[m] = _gain(unit, level, best_rotation[m], normals[p], weights[p], inverse)
+            _polish(unit, level, near, normals[p], weights[p], inverse, best_rotation[m], which)
+            best_score[m] = _gain(
+                unit, level, near, best_rotation[m], normals[p], weights[p], inverse
+            )
         order = order_down(best_score)
         first = order[0]
         out_misfit[p] = _polish(
-            unit, level, normals[p], weights[p], inverse, best_rotation[first], out_which[p]
+            unit, level, near, normals[p], weights[p], inverse, best_rotation[first], out_which[p]
         )
         out_rotation[p] = best_rotation[first]
         out_score[p] = best_score[first]
