@@ -22,8 +22,8 @@ import numpy as np
 _VECTORS = 2500
 #: Vectors as long as one of a net, at most.
 _SIMILAR = 96
-#: Standard uncertainties by which a number may be off.
-_WINDOW = 4.5
+#: Chi squared (of 3) beyond which a pair of vectors does not explain a net, in a scan and after it.
+_SCAN_CUT, _PAIR_CUT = 14.0, 25.0
 #: Share of zones that are seen however long they are.
 _LONG = 0.01
 #: How often every other row of a net is extinguished.
@@ -86,44 +86,52 @@ def _gcd(a, b):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
-def explain(n, h, hg, q, net, inverse, spread, factor, length, first, second, pair):  # type: ignore[no-untyped-def]
+def explain(n, h, hg, q, net, inverse, spread, factor, length, first, second, pack, pair, cut):  # type: ignore[no-untyped-def]
     """Likelihood ratio of a net, times V, and chi squared of its best pair of vectors.
 
     ``length`` is r / R of its zone, if its vectors are a basis.
     """
     count1, count2 = 0, 0
-    width1, width2, width3 = _WINDOW * spread[0], _WINDOW * spread[1], _WINDOW * spread[2]
+    # chi squared of all three numbers is at least that of each
+    wide = np.sqrt(cut)
+    width1, width2, width3 = wide * spread[0], wide * spread[1], wide * spread[2]
     for i in range(n):
         if abs(q[i] - net[0]) < width1 and count1 < _SIMILAR:
             first[count1] = i
             count1 += 1
         if abs(q[i] - net[1]) < width2 and count2 < _SIMILAR:
             second[count2] = i
+            for c in range(3):
+                pack[c, count2] = h[i, c]
             count2 += 1
     total, best = 0.0, 1e9
     for a in range(count1):
         i = first[a]
         d0 = q[i] - net[0]
+        g0, g1, g2 = hg[i, 0], hg[i, 1], hg[i, 2]
+        # most pairs end here, so that this loop is one that vectorises
         for b in range(count2):
-            j = second[b]
-            if i == j:
-                continue
-            product = hg[i, 0] * h[j, 0] + hg[i, 1] * h[j, 1] + hg[i, 2] * h[j, 2]
-            d1, d2 = q[j] - net[1], abs(product) - net[2]
+            pack[3, b] = g0 * pack[0, b] + g1 * pack[1, b] + g2 * pack[2, b]
+        for b in range(count2):
+            d2 = abs(pack[3, b]) - net[2]
             if abs(d2) > width3:
                 continue
+            j, product = second[b], pack[3, b]
+            if i == j:
+                continue
+            d1 = q[j] - net[1]
             chi = (
                 inverse[0, 0] * d0 * d0
                 + inverse[1, 1] * d1 * d1
                 + inverse[2, 2] * d2 * d2
                 + 2 * (inverse[0, 1] * d0 * d1 + inverse[0, 2] * d0 * d2 + inverse[1, 2] * d1 * d2)
             )
-            if chi > 40:
+            if chi > cut:
                 continue
             u = h[i, 1] * h[j, 2] - h[i, 2] * h[j, 1]
             v = h[i, 2] * h[j, 0] - h[i, 0] * h[j, 2]
             w = h[i, 0] * h[j, 1] - h[i, 1] * h[j, 0]
-            times = _gcd(_gcd(u, v), w)
+            times = 1 if abs(u) == 1 or abs(v) == 1 or abs(w) == 1 else _gcd(_gcd(u, v), w)
             if times < 1 or times > 2:
                 continue
             share = (max(1 - length / times, 0.0) ** 2 + _LONG) * times * times
@@ -150,6 +158,7 @@ def refine(metric, nets, inverses, spreads, factors, areas, limit, pairs, chi, n
     h = np.empty((_VECTORS, 3), np.int64)
     hg, q = np.empty((_VECTORS, 3)), np.empty(_VECTORS)
     first, second = np.empty(_SIMILAR, np.int64), np.empty(_SIMILAR, np.int64)
+    pack = np.empty((4, _SIMILAR))
     rows, right = np.empty((3, 6)), np.zeros(6)
     for step in range(levels + 1):
         level = min(step, levels - 1)
@@ -164,7 +173,9 @@ def refine(metric, nets, inverses, spreads, factors, areas, limit, pairs, chi, n
         for k in range(n):
             ratio, chi[k] = explain(
                 found, h, hg, q, nets[k], inverses[level, k], spreads[level, k],
-                factors[level, k], volume * areas[k], first, second, pairs[k],
+                factors[level, k], volume * areas[k], first, second, pack,
+                pairs[k],
+                _PAIR_CUT,
             )  # fmt: skip
             score += np.log(EPSILON + (1 - EPSILON) * ratio / volume)
             if chi[k] > CUT:
@@ -238,7 +249,7 @@ def scan(base, xy, heights, nets, inverse, spread, factor, areas, limit, allowed
         h = np.empty((_VECTORS, 3), np.int64)
         hg, q = np.empty((_VECTORS, 3)), np.empty(_VECTORS)
         first, second = np.empty(_SIMILAR, np.int64), np.empty(_SIMILAR, np.int64)
-        pair = np.empty((2, 3), np.int64)
+        pack, pair = np.empty((4, _SIMILAR)), np.empty((2, 3), np.int64)
         metric = np.empty((3, 3))
         for k in range(len(heights)):
             fill_metric(base, xy[place], heights[k], metric)
@@ -260,7 +271,9 @@ def scan(base, xy, heights, nets, inverse, spread, factor, areas, limit, allowed
                     volume * areas[i],
                     first,
                     second,
+                    pack,
                     pair,
+                    _SCAN_CUT,
                 )
                 gain = np.log(EPSILON + (1 - EPSILON) * ratio / volume)
                 total += gain
