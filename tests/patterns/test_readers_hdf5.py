@@ -171,7 +171,7 @@ def test_a_chunk_of_many_patterns_is_unpacked_once(path: Path, monkeypatch) -> N
     with h5py.File(path, "w") as file:
         file.create_dataset("data", data=data, chunks=(10, 16, 24), compression="gzip")
     stack = open_stack(path)
-    source = stack.read.__self__.source
+    source = stack.read.source
     calls = []
     original = source.read
 
@@ -209,3 +209,42 @@ def test_nothing_to_show(path: Path) -> None:
         file.create_dataset("data", (10, 16, 24), "u2")
     with pytest.raises(InputError, match="nothing was ever written to /data"):
         open_stack(path)
+
+
+@pytest.mark.parametrize("shape", [(40,), (5, 8)])
+def test_neighbouring_patterns_are_read_at_once(path: Path, shape: tuple, monkeypatch) -> None:
+    data = patterns(40).reshape(*shape, 16, 24)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", data=data)
+    stack = open_stack(path)
+    source, calls = stack.read.source, []
+    original = source.read
+
+    def read(start: int, stop: int) -> np.ndarray:
+        calls.append((start, stop))
+        return original(start, stop)
+
+    object.__setattr__(source, "read", read)
+    wanted = [0, 3, 4, 5, 14, 15, 16, 17, 18, 39]
+    found = stack.frames(wanted)
+    np.testing.assert_array_equal(found, data.reshape(-1, 16, 24)[wanted])
+    assert calls == [(0, 1), (3, 6), (14, 19), (39, 40)]
+
+
+def test_one_unreadable_pattern_does_not_take_its_neighbours_along(path: Path) -> None:
+    data = patterns(10)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", data=data)
+    stack = open_stack(path)
+    source = stack.read.source
+    original = source.read
+
+    def read(start: int, stop: int) -> np.ndarray:
+        if start <= 4 < stop:
+            raise OSError("a bad sector")
+        return original(start, stop)
+
+    object.__setattr__(source, "read", read)
+    found = stack.frames(range(2, 8))
+    assert [one is None for one in found] == [False, False, True, False, False, False]
+    np.testing.assert_array_equal(found[3], data[5])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import dask.array as da
 import numpy as np
@@ -87,6 +87,16 @@ class KikuchiGeometry:
 
 
 Geometry = SpotGeometry | KikuchiGeometry
+#: At most so much is read at a time.
+_RUN_BYTES = 64 * 2**20
+
+
+@runtime_checkable
+class ReadsRuns(Protocol):
+    """What can read neighbouring patterns together, in less time than one by one."""
+
+    def between(self, start: int, stop: int) -> NDArray[Any]:
+        """Read the patterns ``start`` to ``stop - 1``; raise `InputError` where one cannot be."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,8 @@ class PatternStack:
         Static background of the camera, where the file holds one.
     read
         Reads one pattern by its flat number and raises `InputError` where it is unreadable, while
-        `data` shows an unreadable pattern as zeros.  ``None``: computed from `data`.
+        `data` shows an unreadable pattern as zeros.  ``None``: computed from `data`.  One that also
+        `ReadsRuns` is asked for neighbouring patterns together.
     """
 
     data: da.Array
@@ -199,14 +210,34 @@ class PatternStack:
         list
             As `frame` returns them; ``None`` where a pattern cannot be read.
         """
-        if self.read is not None:
-            return [self._frame_or_none(self.read, index) for index in indices]
         if not len(indices):
             return []
+        if self.read is not None:
+            return self._read_runs(self.read, indices)
         flat = self.data.reshape(-1, *self.frame_shape)
         first, last = indices[0], indices[-1] + 1
         part = flat[first:last] if last - first == len(indices) else flat[list(indices)]
         return list(np.asarray(part.compute(scheduler="synchronous")))
+
+    def _read_runs(
+        self, read: Callable[[int], NDArray[Any]], indices: Sequence[int]
+    ) -> list[NDArray[Any] | None]:
+        """Read neighbouring patterns together where that can be done."""
+        if not isinstance(read, ReadsRuns):
+            return [self._frame_or_none(read, index) for index in indices]
+        most = max(1, _RUN_BYTES // max(1, math.prod(self.frame_shape) * self.data.dtype.itemsize))
+        out: list[NDArray[Any] | None] = []
+        while len(out) < len(indices):
+            first = place = len(out)
+            while place + 1 < len(indices) and indices[place + 1] == indices[place] + 1:
+                place += 1
+            place = min(place, first + most - 1)
+            try:
+                out += list(read.between(indices[first], indices[place] + 1))
+            except InputError:
+                some = indices[first : place + 1]
+                out += [self._frame_or_none(read, index) for index in some]
+        return out
 
     @staticmethod
     def _frame_or_none(read: Callable[[int], NDArray[Any]], index: int) -> NDArray[Any] | None:

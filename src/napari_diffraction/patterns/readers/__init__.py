@@ -78,7 +78,7 @@ def open_stack(
         metadata=source.metadata,
         step=source.step,
         background=source.background,
-        read=patterns.frame,
+        read=patterns,
     )
 
 

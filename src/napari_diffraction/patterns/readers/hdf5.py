@@ -165,4 +165,12 @@ class _Patterns:
             return np.asarray(data[()])[np.newaxis]
         if len(lead) == 1:
             return np.asarray(data[start:stop])
+        if len(lead) == 2:
+            first, last = start // lead[1], (stop - 1) // lead[1]
+            if first == last:
+                return np.asarray(data[first, start - first * lead[1] : stop - first * lead[1]])
+            # whole rows of the scan, and what is asked for of them
+            rows = np.asarray(data[first : last + 1])
+            flat = rows.reshape(-1, *rows.shape[2:])
+            return flat[start - first * lead[1] : stop - first * lead[1]]
         return np.stack([data[np.unravel_index(i, lead)] for i in range(start, stop)])

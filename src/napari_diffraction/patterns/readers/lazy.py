@@ -40,6 +40,22 @@ class LazyPatterns:
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_last": None}
 
+    def between(self, start: int, stop: int) -> NDArray[Any]:
+        """Read the patterns ``start`` to ``stop - 1``, (stop - start, h, w), by flat numbers.
+
+        Raises
+        ------
+        InputError
+            One of them, at least, cannot be read.
+        """
+        if stop - start == 1:
+            return self.frame(start)[np.newaxis]
+        return take(self.source, int(start), int(stop))
+
+    def __call__(self, index: int) -> NDArray[Any]:
+        """Read one pattern; see `frame`."""
+        return self.frame(index)
+
     def frame(self, index: int) -> NDArray[Any]:
         """Read one pattern, (h, w), by its flat number; raise `InputError` where it cannot be.
 
