@@ -18,7 +18,8 @@ from napari_diffraction.crystal.orientation import (
 from napari_diffraction.crystal.structure import expand
 from napari_diffraction.crystal.symmetry import disorientation
 from napari_diffraction.errors import InputError
-from napari_diffraction.indexing.scan import IndexSettings, index_scan
+from napari_diffraction.indexing import scan as module
+from napari_diffraction.indexing.scan import FinishedSteps, IndexSettings, index_scan
 from napari_diffraction.indexing.solution import IndexedMap
 from napari_diffraction.patterns.kikuchi import reading
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
@@ -257,3 +258,45 @@ def test_a_given_phase_without_reflections_is_refused(scan: Scan) -> None:
     empty = replace(NICKEL, occupancy=np.zeros_like(NICKEL.occupancy))
     with pytest.raises(InputError, match=r"\w+"):
         finish(index_scan(scan.stack, IndexSettings(phases=(empty,))))
+
+
+def test_what_was_broken_off_goes_on_without_doing_anything_twice(
+    scan: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_AT_A_TIME", 12)
+    some = scan.part(4)
+    settings = IndexSettings(pc=PC, voltage=20.0)
+    whole = finish(index_scan(some.stack, settings))
+    steps = FinishedSteps()
+    work = index_scan(some.stack, settings, steps)
+    for step in work:
+        if step.stage == 2 and step.done >= 24:
+            break
+    work.close()
+    assert steps.points is not None
+    done = int(steps.points.done.sum())
+    assert 0 < done < len(some.stack)
+    found = steps.found
+
+    def again(*_: object, **__: object) -> None:
+        raise AssertionError("done twice")
+
+    for name in ("prepare", "find_grains", "grain_bands", "find_phases"):
+        monkeypatch.setattr(module, name, again)
+    seen: list[int] = []
+    rest = finish(index_scan(some.stack, settings, steps), lambda step: seen.append(step.stage))
+    assert set(seen) == {2}
+    assert steps.found is found
+    assert rest.done.all()
+    np.testing.assert_array_equal(rest.phase, whole.phase)
+    np.testing.assert_allclose(rest.rotation, whole.rotation)
+
+
+def test_other_settings_keep_the_grains_and_look_for_phases_anew(scan: Scan) -> None:
+    some, steps = scan.part(4), FinishedSteps()
+    finish(index_scan(some.stack, IndexSettings(pc=PC), steps))
+    before, grains = steps.found, steps.grains
+    assert before is not None
+    finish(index_scan(some.stack, IndexSettings(pc=PC, phases=(NICKEL,)), steps))
+    assert steps.grains is grains
+    assert steps.found is not before

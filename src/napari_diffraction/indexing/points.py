@@ -144,6 +144,7 @@ def index_points(
     crystals: Sequence[Crystal],
     centres: FloatArray,
     grains: KnownGrains,
+    out: Points,
 ) -> Generator[PointsProgress, None, Points]:
     """Find phase and orientation of every pattern.
 
@@ -159,16 +160,17 @@ def index_points(
         Pattern centre of every pattern.
     grains
         The orientation of a pattern's grain is tried first.
+    out
+        Filled in; blocks of patterns that are done already are left as they are.
 
     Yields
     ------
     PointsProgress
         Patterns done; the first step is made before any is.
     """
-    out = Points.empty(len(stack))
     yield PointsProgress(0, len(stack), "Indexing patterns", points=out)
     ready, coarse = preparation.thinned(_PIXELS), preparation.thinned(_QUALITY)
-    for part, frames, readable in blocks(stack):
+    for part, frames, readable in blocks(stack, lambda part: not out.done[part].all()):
         pictures = ready.flattened(ready.corrected(frames))
         lines = find_lines(pictures, ready.weight, BANDS)
         out.quality[part] = band_contrast(coarse.binned(frames), coarse)

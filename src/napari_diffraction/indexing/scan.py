@@ -23,12 +23,13 @@ from napari_diffraction.indexing.known import (
 from napari_diffraction.indexing.phases import FEW, PhasesFound, families_of, find_phases
 from napari_diffraction.indexing.points import Points, PointsProgress, index_points, known_grains
 from napari_diffraction.indexing.solution import IndexedMap
+from napari_diffraction.indexing.steps import FinishedSteps
 from napari_diffraction.patterns.kikuchi.grains import find_grains
 from napari_diffraction.patterns.kikuchi.preparation import prepare
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 
-__all__ = ["IndexProgress", "IndexSettings", "index_scan"]
+__all__ = ["FinishedSteps", "IndexProgress", "IndexSettings", "index_scan"]
 
 T = TypeVar("T")
 FloatArray = NDArray[np.float64]
@@ -53,7 +54,9 @@ class IndexProgress(Progress):
 
 
 def index_scan(
-    stack: PatternStack, settings: IndexSettings | None = None
+    stack: PatternStack,
+    settings: IndexSettings | None = None,
+    steps: FinishedSteps | None = None,
 ) -> Generator[IndexProgress, None, IndexedMap]:
     """Find phases, their lattices and cells, the pattern centre and all orientations.
 
@@ -63,6 +66,9 @@ def index_scan(
         EBSD patterns, a scan or a list.
     settings
         What is known; nothing by default.
+    steps
+        What was done of the same stack before this was broken off: it is not done again.  What is
+        done now is added.
 
     Yields
     ------
@@ -80,13 +86,20 @@ def index_scan(
     settings = settings or IndexSettings()
     given = tuple(crystal_given(structure) for structure in settings.phases)
     known = what_is_known(stack, settings)
-    preparation = prepare(stack)
-    grains = yield from _staged(find_grains(stack, preparation), 0)
+    steps = FinishedSteps() if steps is None else steps
+    steps.take_up(settings)
+    preparation = steps.preparation = steps.preparation or prepare(stack)
+    if steps.grains is None:
+        steps.grains = yield from _staged(find_grains(stack, preparation), 0)
+    grains = steps.grains
+    bands = steps.bands = steps.bands or grain_bands(stack, grains, preparation)
+    if not steps.solved:
+        steps.found = yield from _staged(
+            find_phases(bands, known.pc, refine_centre=settings.refine_centre, given=given), 1
+        )
+        steps.solved = True
+    found = steps.found
     shape = stack.data.shape[:-2]
-    bands = grain_bands(stack, grains, preparation)
-    found = yield from _staged(
-        find_phases(bands, known.pc, refine_centre=settings.refine_centre, given=given), 1
-    )
     crystals: tuple[Crystal, ...] = ()
     notes = list(preparation.notes)
     centre, pc_su, gradient = known.pc, np.zeros(3), np.zeros((2, 3))
@@ -101,8 +114,9 @@ def index_scan(
     at = known_grains(bands, grains.label, crystals, middle + bands.offset @ gradient)
     assembly = Assembly(stack, settings, known, crystals, at, middle, pc_su, gradient, tuple(notes))
     centres = centres_of(middle, gradient, shape)
+    steps.points = steps.points or Points.empty(len(stack))
     points = yield from _last_stage(
-        index_points(stack, preparation, crystals, centres, at), assembly
+        index_points(stack, preparation, crystals, centres, at, steps.points), assembly
     )
     return assembly.solution(points)
 

@@ -111,8 +111,8 @@ class Indexing:
         self.settings, self.delay, self.error, self.closed = None, 0.0, None, False
         self.gates = {}
 
-    def index(self, stack, settings=None):
-        self.settings, self.closed = settings, False
+    def index(self, stack, settings=None, steps=None):
+        self.settings, self.steps, self.closed = settings, steps, False
         try:
             for stage, message in enumerate(("Looking for grains", "Refining", "Indexing")):
                 for done in range(1, 6):
@@ -122,6 +122,7 @@ class Indexing:
                     points = (done - 1) * ROWS * COLUMNS // 5
                     tell = partial(so_far, stack, points) if stage == 2 else None
                     yield scan.IndexProgress(done, 5, message, stage, tell)
+                steps.grains = steps.grains or "found"
                 if self.error:
                     raise self.error
             return made_up(stack)

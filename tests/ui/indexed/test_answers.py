@@ -67,7 +67,9 @@ def test_the_map_fills_and_cancel_keeps_what_is_done(opened, indexing, qtbot, ha
     done = int(kept.done.sum())
     assert done == 76
     assert not kept.finished
-    assert panel.note.text() == "76 of 96 patterns are indexed; Run begins anew."
+    assert panel.note.text() == "76 of 96 patterns are indexed."
+    assert panel.run_button.text() == "Continue"
+    first = indexing.steps
     np.testing.assert_array_equal(layer.data.ravel() > 0, kept.done)
     assert panel.indexed.list.rows[0].isEnabled()
     viewer.dims.set_point([0, 1], [ROWS - 1, 3])
@@ -77,9 +79,32 @@ def test_the_map_fills_and_cancel_keeps_what_is_done(opened, indexing, qtbot, ha
     assert len(pd.read_csv(tmp_path / "map.csv")) == done
     indexing.delay, indexing.gates = 0, {}
     hand.run(panel)
+    assert indexing.steps is first
+    assert panel.run_button.text() == "Run"
     assert (layer.data > 0).all()
     assert panel.note.text() == ""
     assert sum("phase map" in one.name for one in viewer.layers) == 1
+
+
+def test_grains_are_kept_where_something_else_is_told(opened, indexing, qtbot, hand):
+    _, panel = opened
+    indexing.gates = {2: Event()}
+    QTest.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: panel.indexed.isVisible(), timeout=60_000)
+    with qtbot.waitSignal(panel.bar.finished, timeout=20_000):
+        QTest.mouseClick(panel.bar.cancel_button, Qt.MouseButton.LeftButton)
+        indexing.gates[2].set()
+    assert panel.run_button.text() == "Continue"
+    panel.model.choose("my phases by indexing")
+    assert panel.run_button.text() == "Run"
+    panel.model.choose("find the phases")
+    assert panel.run_button.text() == "Continue"
+    first = indexing.steps
+    indexing.gates = {}
+    hand.run(panel)
+    assert indexing.steps is first
+    hand.run(panel)  # what is complete is begun anew
+    assert indexing.steps is not first
 
 
 def test_the_second_best_answer_is_told_and_drawn_instead(opened, hand):

@@ -15,13 +15,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from napari_diffraction.indexing.bands.directions import HKL, directions
+from napari_diffraction.indexing.bands.directions import COUNT, HKL
 
 FloatArray = NDArray[np.float64]
 
 _FOURTH = np.array([[1, 1, 1], [2, 1, 1], [1, 2, 1], [1, 1, 2]], dtype=np.float64)
 #: Directions up to a length that holds about so many are looked at.
 _LOOKED_AT = 30
+#: Indices of the vectors of a lattice.
+_ALL = HKL.astype(np.float64)
 #: Indices in which a reduced lattice has its shortest vectors.
 _SHORT = HKL[np.abs(HKL).max(axis=1) <= 3].astype(np.float64)
 #: Least volume of the axes' unit vectors, and share of each in the fourth band.
@@ -99,35 +101,15 @@ def refined_on(
     A band n with indices h asks for ``n x (B h) = 0``: linear in the nine numbers of B, whose
     scale is free, so that B is the smallest singular vector (the direct linear transform).
     """
-    for _ in range(2):
-        table = directions(basis)
-        cosine = normals @ table.unit.T
-        which = np.abs(cosine).argmax(axis=1)
-        near = np.abs(cosine[np.arange(len(normals)), which])
-        used = near > 1 - 4.5 * sigma**2
-        if used.sum() < 6 or np.linalg.matrix_rank(table.hkl[which[used]]) < 3:
-            return basis
-        hkl = table.hkl[which[used]].astype(float)
-        n = normals[used]
-        cross = np.zeros((len(n), 3, 3))
-        cross[:, 0, 1], cross[:, 0, 2] = -n[:, 2], n[:, 1]
-        cross[:, 1, 0], cross[:, 1, 2] = n[:, 2], -n[:, 0]
-        cross[:, 2, 0], cross[:, 2, 1] = -n[:, 1], n[:, 0]
-        weight = np.sqrt(weights[used]) / table.length[which[used]]
-        rows = np.einsum("n,nij,nk->nijk", weight, cross, hkl).reshape(-1, 9)
-        _, values, right = np.linalg.svd(rows, full_matrices=False)
-        if values[-2] < 1e-6 * values[0]:
-            return basis
-        new = right[-1].reshape(3, 3)
-        volume = np.linalg.det(new)
-        if abs(volume) < 1e-9:
-            return basis
-        new = new / np.cbrt(volume)
-        new = reduced(new)
-        if np.linalg.norm(new, axis=0).max() > 6:
-            return basis
-        basis = new
-    return basis
+    out = np.array(basis, np.float64)
+    _refine_on(
+        np.ascontiguousarray(normals, np.float64),
+        np.ascontiguousarray(weights, np.float64),
+        out,
+        sigma,
+        _ALL,
+    )
+    return out
 
 
 def reduced(basis: FloatArray) -> FloatArray:
@@ -175,6 +157,69 @@ def _reduce(basis: Any) -> None:
             for c in range(3):
                 basis[c, place] = v[k, c]
             place += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _refine_on(normals: Any, weights: Any, basis: Any, sigma: float, hkl: Any) -> None:
+    """Refine a lattice in place, twice; it stays as it was where the bands do not tell it."""
+    vectors, length = np.empty((len(hkl), 3)), np.empty(len(hkl))
+    which = np.empty(len(normals), np.int64)
+    for _ in range(2):
+        for r in range(len(hkl)):
+            square = 0.0
+            for c in range(3):
+                value = basis[c, 0] * hkl[r, 0] + basis[c, 1] * hkl[r, 1] + basis[c, 2] * hkl[r, 2]
+                vectors[r, c] = value
+                square += value * value
+            length[r] = math.sqrt(square)
+        limit = np.sort(length)[min(COUNT, len(length)) - 1] * 1.005
+        used = 0
+        seen = np.zeros((3, 3))
+        for b in range(len(normals)):
+            x, y, z = normals[b, 0], normals[b, 1], normals[b, 2]
+            best, place = -1.0, -1
+            for r in range(len(hkl)):
+                if length[r] <= limit:
+                    along = vectors[r, 0] * x + vectors[r, 1] * y + vectors[r, 2] * z
+                    cosine = abs(along) / length[r]
+                    if cosine > best:
+                        best, place = cosine, r
+            which[b] = place if best > 1 - 4.5 * sigma**2 else -1
+            if which[b] >= 0:
+                used += 1
+                for i in range(3):
+                    for j in range(3):
+                        seen[i, j] += hkl[place, i] * hkl[place, j]
+        # whole numbers: the determinant is 0, or 1 and more
+        if used < 6 or np.linalg.det(seen) < 0.5:
+            return
+        rows = np.zeros((3 * used, 9))
+        row = 0
+        for b in range(len(normals)):
+            r = which[b]
+            if r < 0:
+                continue
+            x, y, z = normals[b, 0], normals[b, 1], normals[b, 2]
+            weight = math.sqrt(weights[b]) / length[r]
+            for k in range(3):
+                h = weight * hkl[r, k]
+                rows[row, 3 + k], rows[row, 6 + k] = -z * h, y * h
+                rows[row + 1, k], rows[row + 1, 6 + k] = z * h, -x * h
+                rows[row + 2, k], rows[row + 2, 3 + k] = -y * h, x * h
+            row += 3
+        _, values, right = np.linalg.svd(rows, False)
+        if values[-2] < 1e-6 * values[0]:
+            return
+        new = np.ascontiguousarray(right[-1]).reshape(3, 3)
+        volume = np.linalg.det(new)
+        if abs(volume) < 1e-9:
+            return
+        new = new / (math.copysign(1.0, volume) * abs(volume) ** (1 / 3))
+        _reduce(new)
+        for c in range(3):
+            if math.sqrt(new[0, c] ** 2 + new[1, c] ** 2 + new[2, c] ** 2) > 6:
+                return
+        basis[:] = new
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=True)  # type: ignore[untyped-decorator]

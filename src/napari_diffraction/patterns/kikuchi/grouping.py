@@ -86,8 +86,9 @@ def _all(
     open_, tried = readable.copy(), ~readable
     chance = _chance(vectors, np.flatnonzero(readable))
     groups: list[Group] = []
+    near = _neighbours(vectors) if vectors.shape else []
     while open_.sum() >= max(least, 2):
-        leaders, expected = _leaders(vectors, open_, tried, chance)
+        leaders, expected = _leaders(vectors, open_, tried, chance, near)
         if not len(expected):
             break
         found = _gather(vectors, np.flatnonzero(open_), leaders, expected, member, chance)
@@ -129,14 +130,18 @@ def _chance(vectors: Vectors, readable: Indices) -> float:
 
 
 def _leaders(
-    vectors: Vectors, open_: NDArray[np.bool_], tried: NDArray[np.bool_], chance: float
+    vectors: Vectors,
+    open_: NDArray[np.bool_],
+    tried: NDArray[np.bool_],
+    chance: float,
+    near: list[tuple[Indices, Indices, Floats]],
 ) -> tuple[Floats, Floats]:
     """Means about patterns that are most like others, and how alike members will be.
 
     Marks the patterns as tried.
     """
     alike, partner = (
-        _like_neighbours(vectors, open_) if vectors.shape else _like_others(vectors, open_)
+        _like_neighbours(near, open_) if vectors.shape else _like_others(vectors, open_)
     )
     best = np.argsort(-np.where(tried, -1, alike), kind="stable")[:_CANDIDATES]
     best = best[(alike[best] > chance) & ~tried[best]]
@@ -155,25 +160,35 @@ def _leaders(
     return means[kept], alike[best[kept]]
 
 
-def _like_neighbours(vectors: Vectors, open_: NDArray[np.bool_]) -> tuple[Floats, Indices]:
-    """How alike each point of a scan is to its four most alike neighbours, and which these are."""
+def _neighbours(vectors: Vectors) -> list[tuple[Indices, Indices, Floats]]:
+    """Pairs of neighbours in four directions of a scan, and how alike they are."""
     assert vectors.shape is not None
     rows, columns = vectors.shape
-    n = rows * columns
-    number = np.arange(n).reshape(rows, columns)
-    product = np.full((n, 8), -1, np.float32)
-    other = np.full((n, 8), -1, np.int64)
-    steps = ((0, 1), (1, 0), (1, 1), (1, -1))
-    for k, (down, right) in enumerate(steps):
+    number = np.arange(rows * columns).reshape(rows, columns)
+    out = []
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
         a = number[: rows - down, max(0, -right) : columns - max(0, right)].ravel()
         b = number[down:, max(0, right) : columns + min(0, right)].ravel()
-        both = open_[a] & open_[b]
-        a, b = a[both], b[both]
+        value = np.empty(len(a), np.float32)
         for start in range(0, len(a), 4096):
-            i, j = a[start : start + 4096], b[start : start + 4096]
-            value = np.einsum("ij,ij->i", *(vectors.values[w].astype(np.float32) for w in (i, j)))
-            product[i, k], other[i, k] = value, j
-            product[j, k + 4], other[j, k + 4] = value, i
+            part = slice(start, start + 4096)
+            some = (vectors.values[which[part]].astype(np.float32) for which in (a, b))
+            value[part] = np.einsum("ij,ij->i", *some)
+        out.append((a, b, value))
+    return out
+
+
+def _like_neighbours(
+    near: list[tuple[Indices, Indices, Floats]], open_: NDArray[np.bool_]
+) -> tuple[Floats, Indices]:
+    """How alike each point of a scan is to its four most alike neighbours, and which these are."""
+    product = np.full((len(open_), 8), -1, np.float32)
+    other = np.full((len(open_), 8), -1, np.int64)
+    for k, (a, b, value) in enumerate(near):
+        both = open_[a] & open_[b]
+        i, j = a[both], b[both]
+        product[i, k], other[i, k] = value[both], j
+        product[j, k + 4], other[j, k + 4] = value[both], i
     order = np.argsort(-product, axis=1, kind="stable")[:, :4]
     best = np.take_along_axis(product, order, 1)
     partner = np.where(best > 0, np.take_along_axis(other, order, 1), -1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,8 +21,17 @@ _AT_A_TIME, _BYTES = 512, 2**26
 _DENSE = 0.2
 
 
-def blocks(stack: PatternStack) -> Iterator[tuple[slice, Frames, Readable]]:
+def blocks(
+    stack: PatternStack, wanted: Callable[[slice], bool] = lambda part: True
+) -> Iterator[tuple[slice, Frames, Readable]]:
     """Read all patterns in order.
+
+    Parameters
+    ----------
+    stack
+        A scan or a list.
+    wanted
+        Says of flat numbers whether these patterns are to be read; all by default.
 
     Yields
     ------
@@ -32,7 +41,9 @@ def blocks(stack: PatternStack) -> Iterator[tuple[slice, Frames, Readable]]:
         In the dtype of the file; zeros where a pattern cannot be read.
     readable : ndarray of bool, (m,)
     """
-    parts = _parts(stack)
+    parts = [part for part in _parts(stack) if wanted(part)]
+    if not parts:
+        return
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(_read, stack, parts[0])
         for number, part in enumerate(parts):

@@ -152,7 +152,7 @@ class IndexedBox(QWidget):
         if now is None or now.indexed.finished or not now.layers.there:
             return ""
         done = int(now.indexed.done.sum())
-        return f"{done:,} of {len(now.indexed):,} patterns are indexed; Run begins anew."
+        return f"{done:,} of {len(now.indexed):,} patterns are indexed."
 
     def set_idle(self, idle: bool) -> None:
         """Whether the solution stays as it is now, so that it can be named, written, compared."""

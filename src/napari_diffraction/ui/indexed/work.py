@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_diffraction.crystal.structure import Structure
     from napari_diffraction.indexing.solution import IndexedMap
     from napari_diffraction.patterns.ebsd_maps import VendorMap
+    from napari_diffraction.indexing.steps import FinishedSteps
     from napari_diffraction.patterns.stack import PatternStack
 
 #: What is done, stage by stage, and how many stages there are.
@@ -60,14 +61,15 @@ class Wishes:
     refine_centre
         Whether a centre that is known is refined.
     candidates
-        Materials that phases found may be, besides the built-in ones.
+        Materials that phases found may be, besides the built-in ones; what is found does not
+        depend on them.
     """
 
     pc: tuple[float, float, float] | None = None
     voltage: float | None = None
     phases: tuple[str, ...] = ()
     refine_centre: bool = False
-    candidates: Mapping[str, Structure] = field(default_factory=dict)
+    candidates: Mapping[str, Structure] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,9 @@ GIVEN = IndexingWay(
 WAYS = (FIND, GIVEN)
 
 
-def indexing(stack: PatternStack, wishes: Wishes) -> Generator[Progress, None, IndexedMap]:
+def indexing(
+    stack: PatternStack, wishes: Wishes, steps: FinishedSteps | None = None
+) -> Generator[Progress, None, IndexedMap]:
     """Index a scan in another thread, where what is imported and compiled freezes nothing.
 
     Parameters
@@ -104,6 +108,8 @@ def indexing(stack: PatternStack, wishes: Wishes) -> Generator[Progress, None, I
         The scan.
     wishes
         What is told before.
+    steps
+        What was done of the same scan before; it is not done again.
 
     Yields
     ------
@@ -129,7 +135,7 @@ def indexing(stack: PatternStack, wishes: Wishes) -> Generator[Progress, None, I
         refine_centre=wishes.refine_centre,
         candidates=wishes.candidates,
     )
-    work = scan.index_scan(stack, settings)
+    work = scan.index_scan(stack, settings, steps)
     pace = _Pace()
     try:
         while True:

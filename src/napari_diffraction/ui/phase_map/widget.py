@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from napari.layers import Layer
 from napari.utils.notifications import show_info
@@ -14,6 +15,7 @@ from qtpy.QtGui import QShowEvent
 from napari_diffraction.analysis.phase_map import PhaseMap
 from napari_diffraction.analysis.regions import vote_by_regions
 from napari_diffraction.indexing.solution import IndexedMap
+from napari_diffraction.indexing.steps import FinishedSteps
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.ui.indexed.box import IndexedBox
@@ -55,6 +57,7 @@ class PhaseMapWidget(Panel):
         self._navigation: ScanNavigation | None = None
         self._run_layer: Layer | None = None
         self._so_far: Callable[[], IndexedMap] | None = None
+        self._steps: WeakKeyDictionary[Layer, tuple[Wishes, FinishedSteps]] = WeakKeyDictionary()
         self._doing, self._seen = "", False
         self._build()
         self._on_model()
@@ -165,16 +168,29 @@ class PhaseMapWidget(Panel):
 
     def _index(self) -> None:
         """Index the scan; an earlier solution stays until points of another one are there."""
-        stack, given = self._stack(), self.model.currentData() is GIVEN
-        wishes = Wishes(
+        layer, stack, wishes = self.scan.layer(), self._stack(), self._wishes()
+        _, steps = self._steps.get(layer, (wishes, FinishedSteps()))
+        self._steps[layer] = wishes, steps
+        self._start(lambda: indexing(stack, wishes, steps), "The indexing")
+        self._refresh()
+
+    def _wishes(self) -> Wishes:
+        """What is told of the scan now."""
+        return Wishes(
             self.centre.given,
             self.voltage.given,
-            self.phases.phases if given else (),
+            self.phases.phases if self.model.currentData() is GIVEN else (),
             self.centre.refines,
             self.indexed.candidates.structures,
         )
-        self._start(lambda: indexing(stack, wishes), "The indexing")
-        self._refresh()
+
+    def _goes_on(self) -> bool:
+        """Whether Run would add to what was done before Cancel."""
+        if not self.choice.indexes:
+            return self.network.goes_on(self._about)
+        layer = self.scan.layer()
+        before = None if layer is None else self._steps.get(layer)
+        return before is not None and before[1].grains is not None and before[0] == self._wishes()
 
     def _average(self) -> None:
         stack, indexed = self._stack(), self.indexed.indexed
@@ -211,6 +227,7 @@ class PhaseMapWidget(Panel):
         if isinstance(result, PhaseMap) and self._run_layer is not None:
             self.network.take_votes(self._run_layer, result)
         elif isinstance(result, IndexedMap):
+            self._steps.pop(self._run_layer, None)
             self._take(result)
         elif isinstance(result, PatternStack):
             add_averages(self._viewer, result, self._run_layer)
@@ -274,7 +291,7 @@ class PhaseMapWidget(Panel):
         self.run_button.setVisible(idle)
         unnamed = card is GIVEN and not self.phases.phases
         self.run_button.setEnabled(scan is not None and card is not None and not unnamed)
-        goes_on = not self.choice.indexes and self.network.goes_on(self._about)
+        goes_on = self._goes_on()
         self.run_button.setText("Continue" if goes_on else "Run")
         self.run_button.setToolTip(PHASE_MAP["continue" if goes_on else "run"])
         self.note.setText(self._note())

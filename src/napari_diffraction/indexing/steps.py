@@ -1,0 +1,50 @@
+"""The finished steps of indexing, by which it goes on where it was broken off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_diffraction.indexing.known import IndexSettings, settings_told
+
+if TYPE_CHECKING:
+    from napari_diffraction.indexing.grain_bands import GrainBands
+    from napari_diffraction.indexing.phases import PhasesFound
+    from napari_diffraction.indexing.points import Points
+    from napari_diffraction.patterns.kikuchi.grains import Grains
+    from napari_diffraction.patterns.kikuchi.preparation import Preparation
+
+
+@dataclass(eq=False)
+class FinishedSteps:
+    """What `index_scan` has done so far of one stack; it fills this in as it goes.
+
+    Attributes
+    ----------
+    preparation, grains, bands
+        Of the patterns, whatever else is known; ``None`` until they are there.
+    solved
+        Whether centre and phases were looked for.
+    found
+        Them; ``None`` where there are none.
+    points
+        Patterns matched, possibly not all.
+    told
+        The settings by which centre and phases were found.
+    """
+
+    preparation: Preparation | None = None
+    grains: Grains | None = None
+    bands: GrainBands | None = None
+    solved: bool = False
+    found: PhasesFound | None = None
+    points: Points | None = None
+    told: dict[str, Any] | None = None
+
+    def take_up(self, settings: IndexSettings) -> None:
+        """Keep what serves these settings: centre and phases only those of the same ones."""
+        told = settings_told(settings)
+        del told["candidates"]  # names are looked for anew each time
+        if told != self.told:
+            self.solved, self.found, self.points = False, None, None
+        self.told = told
