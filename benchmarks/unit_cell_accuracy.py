@@ -45,6 +45,7 @@ from napari_diffraction.indexing.zones.patterns import PeakLists
 from napari_diffraction.indexing.zones.search import CellsFound, find_cells
 from napari_diffraction.indexing.zones.witness import hear_patterns
 from napari_diffraction.learning.classes import ZONE
+from napari_diffraction.learning.common_camera import marked_anew
 from napari_diffraction.learning.peak_tables import tabulate
 from napari_diffraction.patterns.spots import find_spots
 from napari_diffraction.progress import finish
@@ -284,8 +285,10 @@ def fitted_nets(n: int, *, ordinary: bool) -> dict[str, float | list[int]]:
         inside = ((present @ cell.reciprocal_basis) ** 2).sum(axis=1) < conditions.resolution**-2
         labels = stack.labels
         chosen = np.flatnonzero((labels["label"] == ZONE) & (labels["n_spots"] >= 15))[:20]
-        tables = {int(i): tabulate(int(i), find_spots(stack.images[i])).table for i in chosen}
-        found = nets_of_patterns(tables)
+        spots = {int(i): tabulate(int(i), find_spots(stack.images[i])) for i in chosen}
+        found = nets_of_patterns({i: one.table for i, one in spots.items()})
+        spots |= marked_anew(spots, found.fits)
+        found = nets_of_patterns({i: one.table for i, one in spots.items()})
         nets = {net.patterns[0]: net for net in found.nets(stack.geometry.pixel_size or 1.0)}
         zones += len(chosen)
         for i, net in nets.items():

@@ -139,6 +139,7 @@ def solve_stack(
     """
     from napari_diffraction.analysis.unit_cells import hear_all, search_cells
     from napari_diffraction.indexing.zones.pattern_nets import nets_of_patterns
+    from napari_diffraction.learning.common_camera import marked_anew
     from napari_diffraction.learning.peak_tables import find_in_stack
     from napari_diffraction.patterns.stack import SpotGeometry
     from napari_diffraction.review.export import crystfel_name
@@ -153,6 +154,9 @@ def solve_stack(
     chosen = sort_out_zones(stack) if zones is None else zones
     with_bar(find_in_stack(stack, indices=chosen), keep)
     nets = nets_of_patterns({index: one.table for index, one in found.items()})
+    if again := marked_anew(found, nets.fits):
+        found |= again
+        nets = nets_of_patterns({index: one.table for index, one in found.items()})
     work = search_cells(
         stack.name,
         nets,

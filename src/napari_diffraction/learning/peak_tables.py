@@ -32,10 +32,13 @@ class Found:
         pixels, ``intensity``, ``snr``, and on the dominant net ``zonal``, ``h``, ``k``.
     centre
         x and y of the direct beam in pixels.
+    radius
+        Typical radius of a spot in pixels.
     """
 
     table: pd.DataFrame
     centre: tuple[float, float]
+    radius: float
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def tabulate(index: int, spots: Spots, centre: tuple[float, float] | None = None
             "k": zonal.k[place],
         }
     )
-    return Found(table, centre)
+    return Found(table, centre, spots.radius)
 
 
 def find_in_stack(

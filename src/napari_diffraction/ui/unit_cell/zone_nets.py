@@ -36,9 +36,9 @@ class ZoneNets:
     by_hand: set[int] = field(default_factory=set)
 
     def take(self, found: Mapping[int, Found], fits: Mapping[int, NetFit]) -> None:
-        """Add what was found in some patterns."""
+        """Add what was found in some patterns; what a hand has set stays."""
         self.spots.update({pattern: one.table for pattern, one in found.items()})
-        self.fits.update(fits)
+        self.fits.update({i: fit for i, fit in fits.items() if i not in self.by_hand})
 
     def keep_only(self, zones: Iterable[int]) -> bool:
         """Forget patterns that are no zones any more; return whether there were any."""
