@@ -1,7 +1,8 @@
 """How many of the bands that are found are true, and how well each is measured.
 
 A band is true when its plane lies within a degree of that of a reflector of the crystal before the
-camera.  Parts:
+camera.  Behind each line stands how many of the first 12 are true by the probability that the
+finder gives them (`band_probability.py` has its reliability).  Parts:
 
 dynamical   single patterns of all crystals of `dynamical_patterns.py`, full range of noise
 nickel      the scan of a Ni superalloy in NAPARI_DIFFRACTION_REAL: averages of its grains, patterns
@@ -52,11 +53,15 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Bands of pictures, the most certain first: lines and half widths in degrees (or NaN)."""
+    """Bands of pictures, the most certain first: lines and half widths in degrees (or NaN).
+
+    The probability that each is real is told by the finder of indexing alone, else NaN.
+    """
 
     line: FloatArray
     half_width: FloatArray
     seconds: float
+    probability: FloatArray
 
 
 def old(pictures: NDArray[np.float32], weight: NDArray[np.float32], pc: FloatArray) -> Found:
@@ -67,7 +72,8 @@ def old(pictures: NDArray[np.float32], weight: NDArray[np.float32], pc: FloatArr
     seconds = time.perf_counter() - began
     line = lines_of(bands.normal, pc, pictures.shape[1:])
     line[np.arange(MOST) >= bands.count[:, None]] = 0
-    return Found(line, np.full(line.shape[:2], np.nan), seconds)
+    nothing = np.full(line.shape[:2], np.nan)
+    return Found(line, nothing, seconds, nothing)
 
 
 def new(pictures: NDArray[np.float32], weight: NDArray[np.float32], pc: FloatArray) -> Found:
@@ -76,7 +82,8 @@ def new(pictures: NDArray[np.float32], weight: NDArray[np.float32], pc: FloatArr
     lines = find_lines(pictures, weight, MOST)
     seconds = time.perf_counter() - began
     line = np.where(lines.strength[..., None] > 0, lines.line, 0)
-    return Found(line, _as_angle(line, lines.half_width, pc, pictures.shape[1:]), seconds)
+    half_width = _as_angle(line, lines.half_width, pc, pictures.shape[1:])
+    return Found(line, half_width, seconds, np.asarray(lines.probability, float))
 
 
 def _as_angle(
@@ -158,6 +165,7 @@ class Figures:
     width_ratio: float  # found over true, median
     width_error: float  # median of the relative difference once the ratio is taken out
     rate: float  # pictures a second
+    said: float  # bands among the first 12 by the sum of their probabilities
 
 
 def judge(task: Task, finder: Callable[..., Found]) -> Figures:
@@ -181,6 +189,7 @@ def judge(task: Task, finder: Callable[..., Found]) -> Figures:
         ratio,
         float(np.nanmedian(off)) if np.isfinite(off).any() else float("nan"),
         len(angle) / found.seconds,
+        float(found.probability[:, :FIRST].sum(axis=1).mean()),
     )
 
 
@@ -349,7 +358,7 @@ def show(name: str, found: Figures) -> None:
         f"  {name:28s} {found.pictures:4d}   {found.true:5.2f} of {FIRST}   "
         f"{found.of_16:5.2f} of {MOST}   {found.error:.2f} deg   "
         f"width x {found.width_ratio:.2f} +- {100 * found.width_error:.0f} %   "
-        f"{found.rate:6.0f}/s",
+        f"{found.rate:6.0f}/s   said {found.said:5.2f}",
         flush=True,
     )
 
@@ -360,7 +369,7 @@ def mean_of(figures: list[Figures]) -> Figures:
         sum(one.pictures for one in figures),
         *(
             float(np.nanmean([getattr(one, name) for one in figures]))
-            for name in ("true", "of_16", "error", "width_ratio", "width_error", "rate")
+            for name in ("true", "of_16", "error", "width_ratio", "width_error", "rate", "said")
         ),
     )
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from napari_diffraction.analysis.compare_indexed import IndexedComparison
     from napari_diffraction.crystal.structure import Structure
     from napari_diffraction.indexing.solution import IndexedMap
-    from napari_diffraction.patterns.ebsd_maps import VendorMap
     from napari_diffraction.indexing.steps import FinishedSteps
+    from napari_diffraction.patterns.ebsd_maps import VendorMap
     from napari_diffraction.patterns.stack import PatternStack
 
 #: What is done, stage by stage, and how many stages there are.
