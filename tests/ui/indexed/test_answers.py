@@ -88,7 +88,7 @@ def test_the_map_fills_and_cancel_keeps_what_is_done(opened, indexing, qtbot, ha
 
 def test_grains_are_kept_where_something_else_is_told(opened, indexing, qtbot, hand):
     _, panel = opened
-    indexing.gates = {2: Event()}
+    indexing.delay, indexing.gates = 0.15, {2: Event()}
     QTest.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: panel.indexed.isVisible(), timeout=60_000)
     with qtbot.waitSignal(panel.bar.finished, timeout=20_000):
@@ -100,7 +100,7 @@ def test_grains_are_kept_where_something_else_is_told(opened, indexing, qtbot, h
     panel.model.choose("find the phases")
     assert panel.run_button.text() == "Continue"
     first = indexing.steps
-    indexing.gates = {}
+    indexing.delay, indexing.gates = 0, {}
     hand.run(panel)
     assert indexing.steps is first
     hand.run(panel)  # what is complete is begun anew

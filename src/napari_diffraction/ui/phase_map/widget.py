@@ -189,8 +189,15 @@ class PhaseMapWidget(Panel):
         if not self.choice.indexes:
             return self.network.goes_on(self._about)
         layer = self.scan.layer()
-        before = None if layer is None else self._steps.get(layer)
-        return before is not None and before[1].grains is not None and before[0] == self._wishes()
+        if layer is None or layer not in self._steps or self._unnamed:
+            return False
+        wishes, steps = self._steps[layer]
+        return steps.grains is not None and wishes == self._wishes()
+
+    @property
+    def _unnamed(self) -> bool:
+        """Whether phases are to be ticked before anything can be done."""
+        return self.model.currentData() is GIVEN and not self.phases.phases
 
     def _average(self) -> None:
         stack, indexed = self._stack(), self.indexed.indexed
@@ -289,8 +296,7 @@ class PhaseMapWidget(Panel):
         for box in (self.choice, self.indexed, self.network):
             box.set_idle(idle)
         self.run_button.setVisible(idle)
-        unnamed = card is GIVEN and not self.phases.phases
-        self.run_button.setEnabled(scan is not None and card is not None and not unnamed)
+        self.run_button.setEnabled(scan is not None and card is not None and not self._unnamed)
         goes_on = self._goes_on()
         self.run_button.setText("Continue" if goes_on else "Run")
         self.run_button.setToolTip(PHASE_MAP["continue" if goes_on else "run"])
@@ -303,7 +309,7 @@ class PhaseMapWidget(Panel):
         idle = not self.bar.running
         if self.scan.layer() is None:
             return "Open a scan first: drag a file with patterns in rows and columns in."
-        if self.model.currentData() is GIVEN and not self.phases.phases:
+        if self._unnamed:
             return "Tick the phases that can be there, below."
         box = self.indexed if self.choice.indexes else self.network
         return box.note if idle else ""
