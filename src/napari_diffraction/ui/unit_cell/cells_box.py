@@ -19,6 +19,8 @@ FILES = {
     ".json": "All that is known (JSON)",
     ".csv": "Table of the cells (CSV)",
     ".cif": "Crystallographic file (CIF)",
+    ".cell": "First cell for CrystFEL (.cell)",
+    ".p4p": "First cell for Bruker's programs (.p4p)",
     ".sol": "Orientations for CrystFEL (.sol)",
 }
 
