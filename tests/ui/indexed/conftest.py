@@ -183,6 +183,11 @@ class Hand:
     def run(self, panel):
         with self._qtbot.waitSignal(panel.bar.finished, timeout=30_000):
             QTest.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
+        self.wait(panel)
+
+    def wait(self, panel):
+        """Wait until all layers of the solution are there."""
+        self._qtbot.waitUntil(lambda: not panel.indexed.arriving, timeout=30_000)
 
     def show(self, panel, key):
         panel.indexed.show_combo.setCurrentIndex(panel.indexed.show_combo.findData(key))

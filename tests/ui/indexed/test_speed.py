@@ -5,10 +5,12 @@ import time
 import dask.array as da
 import numpy as np
 import pytest
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
 from napari_diffraction.crystal.materials import load_structure
 from napari_diffraction.crystal.orientation import random_rotations
+from napari_diffraction.indexing import scan
 from napari_diffraction.indexing.solution import IndexedMap, IndexedPhase, SecondBest
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 
@@ -45,7 +47,7 @@ def solution():
 
 
 @pytest.fixture
-def window(make_napari_viewer, qtbot):
+def window(make_napari_viewer):
     """Return viewer and panel of a scan whose map of pattern quality is drawn."""
     frame = np.random.default_rng(1).integers(0, 255, (1, 1, PIXELS, PIXELS), dtype=np.uint8)
     chunks = ((1,) * SIDE, (1,) * SIDE, (PIXELS,), (PIXELS,))
@@ -79,7 +81,7 @@ def cost(do, count=15):
     return float(np.median(took[3:], axis=0).min())
 
 
-def test_steps_and_recolouring_are_as_quick_as_napari(window):
+def test_steps_and_recolouring_are_as_quick_as_napari(window, hand):
     viewer, layer, panel = window
 
     def step(number):
@@ -87,6 +89,7 @@ def test_steps_and_recolouring_are_as_quick_as_napari(window):
 
     own_step = cost(step)
     panel.indexed.take(layer, panel._navigation, solution())
+    hand.wait(panel)
     panel.indexed.show_when_there(True)
     QApplication.processEvents()
     with_bands = cost(step)
@@ -115,9 +118,10 @@ def test_steps_and_recolouring_are_as_quick_as_napari(window):
         assert recoloured < RECOLOUR * own
 
 
-def test_what_is_drawn_already_is_not_drawn_again(window):
+def test_what_is_drawn_already_is_not_drawn_again(window, hand):
     viewer, layer, panel = window
     panel.indexed.take(layer, panel._navigation, solution())
+    hand.wait(panel)
     panel.indexed.show_when_there(True)
     bands = viewer.layers["big - bands of the solution"]
     drawn = []
@@ -127,3 +131,28 @@ def test_what_is_drawn_already_is_not_drawn_again(window):
     assert drawn == []
     viewer.dims.set_point([0, 1], [150, 30])
     assert drawn
+
+
+def test_a_solution_arrives_without_a_long_halt(window, monkeypatch, qtbot):
+    viewer, _, panel = window
+
+    def index(stack, settings, steps):
+        yield scan.IndexProgress(1, 1, "", 2, None)
+        time.sleep(0.5)
+        return solution()
+
+    monkeypatch.setattr(scan, "index_scan", index)
+    turns = []
+    timer = QTimer(interval=0)
+    timer.timeout.connect(lambda: turns.append((time.perf_counter(), len(viewer.layers))))
+    timer.start()
+    with qtbot.waitSignal(panel.bar.finished, timeout=30_000):
+        panel.run()
+    qtbot.waitUntil(lambda: "big - bands of the solution" in viewer.layers, timeout=30_000)
+    qtbot.wait(500)
+    timer.stop()
+    halts, added = np.diff(turns, axis=0).T
+    halts = np.sort(halts)[::-1]
+    print("longest halts, ms:", (1e3 * halts[:8]).round())
+    assert added.sum() == 7
+    assert added.max() <= 2  # the drawing over the pattern has two layers

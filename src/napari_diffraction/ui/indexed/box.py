@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 
@@ -33,6 +33,7 @@ from napari_diffraction.ui.tooltips import INDEXED
 if TYPE_CHECKING:
     from napari_diffraction.analysis.compare_indexed import IndexedComparison
     from napari_diffraction.indexing.solution import IndexedMap
+    from napari_diffraction.ui.indexed.pictures import Pictured
     from napari_diffraction.ui.scan_navigation import ScanNavigation
 
 #: Largest misfit that can be asked for, in degrees: there every one is accepted.
@@ -67,11 +68,14 @@ class IndexedBox(QWidget):
         A person wants to compare with the map of another program.
     averages_asked()
         A person wants to see the grains' averages.
+    appeared()
+        All layers of a solution are there.
     """
 
     export_asked = Signal()
     compare_asked = Signal()
     averages_asked = Signal()
+    appeared = Signal()
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -79,6 +83,9 @@ class IndexedBox(QWidget):
         self._solved: WeakKeyDictionary[Layer, _Solved] = WeakKeyDictionary()
         self._layer: Layer | None = None
         self._navigation: ScanNavigation | None = None
+        # dies with the window, and with it whatever was still to come
+        self._later = QTimer(self, interval=0)
+        self._later.timeout.connect(self._add_next)
         self.ranking = Latest("The comparison with known materials", self)
         self.ranking.done.connect(self._on_ranked)
         self.point = PointBox(viewer)
@@ -143,7 +150,12 @@ class IndexedBox(QWidget):
     def there(self) -> bool:
         """Whether the scan on view is indexed and nobody has removed its map."""
         now = self._now()
-        return now is not None and now.layers.there
+        return now is not None and now.layers.complete and now.layers.there
+
+    @property
+    def arriving(self) -> bool:
+        """Whether layers of a solution are still to come."""
+        return self._later.isActive()
 
     @property
     def note(self) -> str:
@@ -174,22 +186,50 @@ class IndexedBox(QWidget):
             if self._now() is not None:
                 self._show_all()
 
-    def take(self, layer: Image, navigation: ScanNavigation, indexed: IndexedMap) -> None:
-        """Show a solution of a scan, whole or so far, in the place of any earlier one."""
+    def take(
+        self,
+        layer: Image,
+        navigation: ScanNavigation,
+        indexed: IndexedMap,
+        pictures: Pictured | None = None,
+    ) -> None:
+        """Show a solution of a scan, whole or so far, in the place of any earlier one.
+
+        Its layers come one by one in the next turns of the event loop.
+
+        Parameters
+        ----------
+        layer, navigation
+            The scan.
+        indexed
+            The solution.
+        pictures
+            What was made of it in another thread.
+        """
         self._layer, self._navigation = layer, navigation
         now = self._now()
         if now is None or not now.layers.there:
             self.drop(layer)
-            layers = IndexedLayers(self._viewer, navigation, indexed)
+            layers = IndexedLayers(self._viewer, navigation, indexed, pictures)
             overlay = SolutionOverlay(self._viewer, layer, indexed.name)
             difference = DifferenceLayer(self._viewer, navigation, indexed.name)
             comparing = Comparing(lambda found: self._on_compared(layer, found))
             self._solved[layer] = _Solved(indexed, layers, overlay, difference, comparing, indexed)
             self.show_combo.setCurrentIndex(0)
             self._on_map()
+            self._later.start()
         else:
             now.indexed = indexed
-        self._on_limits()
+        self._on_limits(pictures=pictures)
+
+    def _add_next(self) -> None:
+        """Add one layer; painting and a person's hand come before the next one."""
+        for solved in list(self._solved.values()):
+            if not solved.layers.complete:
+                solved.layers.add_next()
+                return
+        self._later.stop()
+        self.appeared.emit()
 
     def drop(self, layer: Layer) -> None:
         """Forget the solution of a scan, and remove its layers."""
@@ -240,7 +280,7 @@ class IndexedBox(QWidget):
         now.indexed = replace(now.indexed, phases=phases)
         self._on_limits()
 
-    def _on_limits(self) -> None:
+    def _on_limits(self, _: float = 0.0, pictures: Pictured | None = None) -> None:
         now = self._now()
         if now is None:
             return
@@ -248,7 +288,7 @@ class IndexedBox(QWidget):
         now.shown = accepted(
             now.indexed, self.confidence.value(), misfit if misfit < _ANY_MISFIT else None
         )
-        now.layers.show(now.indexed, now.shown)
+        now.layers.show(now.indexed, now.shown, pictures)
         self._show_all()
         now.comparing.compare(now.shown)
 
@@ -289,7 +329,7 @@ class IndexedBox(QWidget):
     def show_point(self, row: int, column: int) -> None:
         """Say what was found at a point, and draw it over the pattern."""
         now = self._now()
-        if now is None or not now.layers.there or self._layer is None:
+        if now is None or not self.there or self._layer is None:
             return
         wanted = not self.isHidden()
         self.point.show_point(now.shown, now.overlay, self._layer, row, column, wanted)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -11,13 +10,25 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import to_rgb
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer
+from napari.layers import Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
-from napari_diffraction.analysis.indexed_phases import laue_of_phase, phase_colours
+from napari_diffraction.analysis.indexed_phases import phase_colours
 from napari_diffraction.analysis.ipf import ipf_colours
 from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR
+from napari_diffraction.ui.indexed.pictures import (
+    FIRST,
+    MISFIT,
+    NONE,
+    NOT_YET,
+    Pictured,
+    colours_kept,
+    grain_picture,
+    misfit_picture,
+    phase_picture,
+    quality_picture,
+)
 from napari_diffraction.ui.indexed.work import about
 from napari_diffraction.ui.quiet import set_data
 
@@ -43,15 +54,17 @@ _NAMES = {
     "misfit": "misfit",
     "quality": "pattern quality",
 }
-#: Values of points that are not looked at or match nothing; phases count from 2.
-_NOT_YET, _NONE, _FIRST = 0, 1, 2
 _NOTHING = "transparent"
-#: Misfits in degrees that the colours span.
-_MISFIT = (0.0, 1.5)
+#: The layers, the lowest first.
+_ORDER = ("quality", "misfit", "grains", "phases", "ipf")
 
 
 class IndexedLayers:
     """Keeps the layers of a solution in step with it, from the first `show` on.
+
+    napari takes long to add a layer, so they come one by one: whoever makes this calls `add_next`
+    once in a turn of the event loop, until `complete`.  What is shown or chosen meanwhile counts
+    for those that are still to come.
 
     Parameters
     ----------
@@ -61,66 +74,85 @@ class IndexedLayers:
         Says where maps of the scan lie.
     indexed
         The solution.
+    pictures
+        What was made of it in another thread.
     """
 
     def __init__(
-        self, viewer: ViewerModel, navigation: ScanNavigation, indexed: IndexedMap
+        self,
+        viewer: ViewerModel,
+        navigation: ScanNavigation,
+        indexed: IndexedMap,
+        pictures: Pictured | None = None,
     ) -> None:
         self._viewer, self._navigation = ref(viewer), navigation
         self._name, self._about = indexed.name, about(indexed)
-        self._axis = "z"
+        self._axis = self._chosen = "z"
         self._whole = self._shown = indexed
-        self._colours: dict[str, NDArray[np.float64]] = {}
+        self._pictures = pictures
+        self._colours = _colours_of(pictures, indexed)
         self._phase_colours = phase_colours(indexed)
+        self._pending = list(_ORDER)
+        self._layers: dict[str, Layer] = {}
+
+    # -- coming and going -----------------------------------------------------------------------
+    @property
+    def complete(self) -> bool:
+        """Whether no layer is still to come."""
+        return not self._pending
+
+    def add_next(self) -> None:
+        """Add the next layer, unless somebody has removed the map meanwhile."""
+        viewer = self._viewer()
+        if viewer is None or not self.there:
+            self._pending.clear()
+        if viewer is None or not self._pending:
+            return
+        key = self._pending.pop(0)
         active = viewer.layers.selection.active
-        # the lowest first
-        self.quality = self._add_image(viewer, "quality", _grid(indexed, indexed.quality), "gray")
-        self.misfit = self._add_image(viewer, "misfit", _misfit(indexed), "viridis")
-        self.misfit.contrast_limits = _MISFIT
-        self.grains = self._add_labels(viewer, "grains", _grid(indexed, indexed.grain + 1))
-        self.phases = self._add_labels(
-            viewer, "phases", _numbers(indexed), _phase_colormap(indexed)
-        )
-        self.ipf: Image = viewer.add_image(
-            np.zeros((*indexed.shape, 4), np.float32), rgb=True, **self._options("ipf")
-        )
-        self.choose("z")
-        navigation.raise_marker()
+        self._layers[key] = self._add(viewer, key)
+        if self.complete:
+            self._navigation.raise_marker()
         viewer.layers.selection.active = active
 
-    def _options(self, key: str) -> dict[str, Any]:
-        return {
-            "name": f"{self._name} - {_NAMES[key].format(axis='Z')}",
+    def _add(self, viewer: ViewerModel, key: str) -> Layer:
+        picture = self._picture(key)
+        options: dict[str, Any] = {
+            "name": self._title(key),
             "metadata": dict(self._about),
-            "visible": False,
+            "visible": key == self._on_top,
             **self._navigation.as_map(),
         }
-
-    def _add_image(
-        self, viewer: ViewerModel, key: str, picture: NDArray[Any], colormap: str
-    ) -> Image:
-        return viewer.add_image(picture, colormap=colormap, **self._options(key))
-
-    def _add_labels(
-        self, viewer: ViewerModel, key: str, numbers: NDArray[Any], colormap: Any = None
-    ) -> Labels:
-        layer = viewer.add_labels(numbers, opacity=1.0, colormap=colormap, **self._options(key))
+        if key == "ipf":
+            return viewer.add_image(picture, rgb=True, **options)
+        if key == "quality":
+            return viewer.add_image(picture, colormap="gray", **options)
+        if key == "misfit":
+            return viewer.add_image(picture, colormap="viridis", contrast_limits=MISFIT, **options)
+        if key == "phases":
+            options["colormap"] = _phase_colormap(self._shown)
+            options["features"] = _features(self._shown)
+        layer: Labels = viewer.add_labels(picture, opacity=1.0, **options)
         layer.editable = False
         return layer
 
+    def _title(self, key: str) -> str:
+        return f"{self._name} - {_NAMES[key].format(axis=self._axis.upper())}"
+
     @property
-    def all(self) -> tuple[Layer, ...]:
-        """The layers, the lowest first."""
-        return self.quality, self.misfit, self.grains, self.phases, self.ipf
+    def _on_top(self) -> str:
+        return "ipf" if self._chosen in _AXES else self._chosen
 
     @property
     def there(self) -> bool:
-        """Whether nobody has removed the map of the phases."""
-        viewer = self._viewer()
-        return viewer is not None and self.phases in viewer.layers
+        """Whether nobody has removed the map of the phases, which may still be to come."""
+        viewer, phases = self._viewer(), self._layers.get("phases")
+        if viewer is None or phases is None:
+            return viewer is not None and "phases" in self._pending
+        return phases in viewer.layers
 
     # -- showing --------------------------------------------------------------------------------
-    def show(self, whole: IndexedMap, shown: IndexedMap) -> None:
+    def show(self, whole: IndexedMap, shown: IndexedMap, pictures: Pictured | None = None) -> None:
         """Show a solution.
 
         Parameters
@@ -129,21 +161,24 @@ class IndexedLayers:
             With all points, possibly under other names than before.
         shown
             The same without points that are too doubtful.
+        pictures
+            What was made of a solution in another thread.
         """
-        if whole is not self._whole:
+        self._pictures = pictures or self._pictures
+        other = whole is not self._whole
+        if other:
             self._keep_colours(whole)
-            set_data(self.grains, _grid(whole, whole.grain + 1))
-            set_data(self.quality, _grid(whole, whole.quality))
         self._whole, self._shown = whole, shown
         self._about = about(shown)
         colours = phase_colours(shown)
-        if colours != self._phase_colours:
-            self._phase_colours = colours
-            self.phases.colormap = _phase_colormap(shown)
-        set_data(self.phases, _numbers(shown))
-        self.phases.features = _features(shown)
-        set_data(self.misfit, _misfit(shown))
-        for layer in self.all:
+        recoloured, self._phase_colours = colours != self._phase_colours, colours
+        for key, layer in self._layers.items():
+            if key == "phases":
+                if recoloured:
+                    layer.colormap = _phase_colormap(shown)
+                layer.features = _features(shown)
+            if key in ("phases", "misfit") or (other and key != "ipf"):
+                set_data(layer, self._picture(key))
             # in place: to every event the list of layers is drawn anew
             layer.metadata.clear()
             layer.metadata.update(self._about)
@@ -157,70 +192,75 @@ class IndexedLayers:
         key
             One of `SHOWN`.
         """
-        layer = self.ipf if key in _AXES else getattr(self, key)
+        self._chosen = key
         if key in _AXES and key != self._axis:
             self._draw_axis(key)
-        for other in self.all:
-            other.visible = other is layer
+        for name, layer in self._layers.items():
+            layer.visible = name == self._on_top
+
+    def _picture(self, key: str) -> NDArray[Any]:
+        """Return what a layer shows; what another thread has made of it is taken."""
+        if key == "ipf":
+            return self._oriented()
+        indexed = self._shown if key in ("phases", "misfit") else self._whole
+        made = self._pictures
+        if made is not None and made.indexed is indexed:
+            picture: NDArray[Any] = getattr(made, key)
+            return picture
+        make = {
+            "quality": quality_picture,
+            "misfit": misfit_picture,
+            "grains": grain_picture,
+            "phases": phase_picture,
+        }[key]
+        return make(indexed)
 
     def _keep_colours(self, whole: IndexedMap) -> None:
-        """Colour those points anew of which another solution says something else.
+        """Take the colours of another solution, or those that it shares with the one before."""
+        before = self._colours.get(self._axis)
+        self._colours = _colours_of(self._pictures, whole)
+        if before is not None and self._axis not in self._colours:
+            kept = colours_kept(self._whole, before, whole, self._axis)
+            if kept is not None:
+                self._colours[self._axis] = kept
 
-        While a map fills, and when a phase gets a name, these are few or none.
-        """
-        before = self._whole
-        symmetry = [[laue_of_phase(phase) for phase in one.phases] for one in (before, whole)]
-        colours = self._colours.get(self._axis)
-        self._colours.clear()
-        if colours is None or symmetry[0] != symmetry[1]:
-            return
-        same = (before.rotation == whole.rotation).all(axis=(1, 2))
-        # NaN equals nothing: of what was not indexed and is not there is no orientation
-        same |= (before.phase < 0) & (whole.phase < 0)
-        changed = np.flatnonzero(~same | (before.phase != whole.phase))
-        part = replace(whole, phase=whole.phase[changed], rotation=whole.rotation[changed])
-        colours = colours.copy()
-        colours[changed] = ipf_colours(part, self._axis)
-        self._colours[self._axis] = colours
-
-    def _draw_axis(self, axis: str) -> None:
-        self._axis = axis
+    def _oriented(self) -> NDArray[np.float32]:
+        axis = self._axis
         if axis not in self._colours:
             self._colours[axis] = ipf_colours(self._whole, axis)
         none = (self._shown.phase < 0)[:, None]
         colours = np.where(none, to_rgb(NOT_INDEXED_COLOUR), self._colours[axis])
         colours = np.column_stack([colours, self._shown.done])
-        set_data(self.ipf, colours.astype(np.float32).reshape(*self._shown.shape, 4))
-        name = f"{self._name} - {_NAMES['ipf'].format(axis=axis.upper())}"
-        if self.ipf.name != name:
-            self.ipf.name = name
+        return colours.astype(np.float32).reshape(*self._shown.shape, 4)
+
+    def _draw_axis(self, axis: str) -> None:
+        self._axis = axis
+        layer = self._layers.get("ipf")
+        if layer is None:
+            return
+        set_data(layer, self._oriented())
+        if layer.name != self._title("ipf"):
+            layer.name = self._title("ipf")
 
     def clear(self) -> None:
-        """Remove all layers."""
+        """Remove all layers; those that were still to come do not come."""
+        self._pending.clear()
         viewer = self._viewer()
-        for layer in self.all:
+        for layer in self._layers.values():
             if viewer is not None and layer in viewer.layers:
                 viewer.layers.remove(layer)
 
 
-def _grid(indexed: IndexedMap, values: NDArray[Any]) -> NDArray[Any]:
-    return values.reshape(indexed.shape)
-
-
-def _numbers(indexed: IndexedMap) -> NDArray[np.uint8]:
-    values = np.where(indexed.phase >= 0, indexed.phase + _FIRST, _NONE)
-    return _grid(indexed, np.where(indexed.done, values, _NOT_YET).astype(np.uint8))
-
-
-def _misfit(indexed: IndexedMap) -> NDArray[np.float32]:
-    """Misfits; what matches nothing counts as the worst."""
-    return _grid(indexed, np.nan_to_num(indexed.misfit_deg, nan=_MISFIT[1]).astype(np.float32))
+def _colours_of(pictures: Pictured | None, indexed: IndexedMap) -> dict[str, NDArray[np.float64]]:
+    if pictures is None or pictures.indexed is not indexed:
+        return {}
+    return {pictures.axis: pictures.colours}
 
 
 def _phase_colormap(indexed: IndexedMap) -> DirectLabelColormap:
-    colours: dict[int | None, Any] = dict(enumerate(phase_colours(indexed), start=_FIRST))
-    colours |= {_NOT_YET: _NOTHING, _NONE: NOT_INDEXED_COLOUR, None: _NOTHING}
-    return DirectLabelColormap(color_dict=colours, background_value=_NOT_YET)
+    colours: dict[int | None, Any] = dict(enumerate(phase_colours(indexed), start=FIRST))
+    colours |= {NOT_YET: _NOTHING, NONE: NOT_INDEXED_COLOUR, None: _NOTHING}
+    return DirectLabelColormap(color_dict=colours, background_value=NOT_YET)
 
 
 def _features(indexed: IndexedMap) -> pd.DataFrame:

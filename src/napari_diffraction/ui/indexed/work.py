@@ -13,6 +13,7 @@ import numpy as np
 from napari_diffraction.crystal.materials import load_structure
 from napari_diffraction.indexing.solution import NOT_INDEXED
 from napari_diffraction.progress import Progress
+from napari_diffraction.ui.indexed.pictures import Pictured, pictured
 
 if TYPE_CHECKING:
     from napari_diffraction.analysis.compare_indexed import IndexedComparison
@@ -40,12 +41,12 @@ class IndexingStep(Progress):
     so_far
         Makes the solution so far when the work is over; ``None`` before there is any.
     solution
-        The solution so far, now and then.
+        The solution so far with its pictures, now and then.
     """
 
     unit: str = "patterns"
     so_far: Callable[[], IndexedMap] | None = None
-    solution: IndexedMap | None = None
+    solution: Pictured | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ WAYS = (FIND, GIVEN)
 
 def indexing(
     stack: PatternStack, wishes: Wishes, steps: FinishedSteps | None = None
-) -> Generator[Progress, None, IndexedMap]:
+) -> Generator[Progress, None, Pictured]:
     """Index a scan in another thread, where what is imported and compiled freezes nothing.
 
     Parameters
@@ -117,7 +118,8 @@ def indexing(
 
     Returns
     -------
-    IndexedMap
+    Pictured
+        The solution with its pictures.
 
     Raises
     ------
@@ -142,7 +144,7 @@ def indexing(
             try:
                 step = next(work)
             except StopIteration as stop:
-                return stop.value
+                return pictured(stop.value, pace.last)
             told = f"{step.stage + 1} of {len(_STAGES)}, {_STAGES[step.stage]}: {step.message}"
             yield IndexingStep(
                 step.done,
@@ -168,16 +170,17 @@ class _Pace:
 
     def __init__(self) -> None:
         self._next = 0.0
+        self.last: Pictured | None = None
 
-    def made(self, so_far: Callable[[], IndexedMap] | None) -> IndexedMap | None:
-        """Return the solution so far if it is time for one."""
+    def made(self, so_far: Callable[[], IndexedMap] | None) -> Pictured | None:
+        """Return the solution so far, with its pictures, if it is time for one."""
         began = time.monotonic()
         if so_far is None or began < self._next:
             return None
-        solution = so_far()
+        self.last = pictured(so_far(), self.last)
         now = time.monotonic()
         self._next = now + max(_INTERVAL, (now - began) / _SHARE)
-        return solution
+        return self.last
 
 
 def comparing(

@@ -20,6 +20,7 @@ from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.ui.indexed.box import IndexedBox
 from napari_diffraction.ui.indexed.grain_averages import add_averages, averaging
+from napari_diffraction.ui.indexed.pictures import Pictured
 from napari_diffraction.ui.indexed.work import (
     GIVEN,
     IndexingStep,
@@ -89,6 +90,7 @@ class PhaseMapWidget(Panel):
         self.bar.finished.connect(self._on_finished)
         self.phases.trained.connect(self._on_trained)
         self.phases.changed.connect(self._refresh)
+        self.indexed.appeared.connect(self._refresh)
         self.indexed.averages_asked.connect(self._average)
         self.network.votes_changed.connect(self._on_votes)
         for box in (self.indexed, self.network):
@@ -216,26 +218,26 @@ class PhaseMapWidget(Panel):
                 self._so_far = step.so_far
                 solution = step.solution or solution
         if solution is not None:
-            self._take(solution)
+            self._take(solution.indexed, solution)
         rows = [step.rows for step in steps if hasattr(step, "rows") and len(step.rows)]
         if self._run_layer is not None:
             self.network.add(self._run_layer, rows)
         for note in (step.note for step in steps if getattr(step, "note", "")):
             self.centre.say(note)
 
-    def _take(self, indexed: IndexedMap) -> None:
+    def _take(self, indexed: IndexedMap, pictures: Pictured | None = None) -> None:
         """Show a solution, whole or so far."""
         if self._run_layer in self._viewer.layers and self._navigation is not None:
-            self.indexed.take(self._run_layer, self._navigation, indexed)
+            self.indexed.take(self._run_layer, self._navigation, indexed, pictures)
             self.indexed.show_when_there(self.choice.indexes)
 
     def _on_returned(self, result: Any) -> None:
         self._so_far = None
         if isinstance(result, PhaseMap) and self._run_layer is not None:
             self.network.take_votes(self._run_layer, result)
-        elif isinstance(result, IndexedMap):
+        elif isinstance(result, Pictured):
             self._steps.pop(self._run_layer, None)
-            self._take(result)
+            self._take(result.indexed, result)
         elif isinstance(result, PatternStack):
             add_averages(self._viewer, result, self._run_layer)
         elif isinstance(result, Path):
