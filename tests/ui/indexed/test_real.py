@@ -21,6 +21,7 @@ def test_a_measured_scan_explains_itself(request, qtbot, tmp_path):
     _, panel = viewer.window.add_plugin_dock_widget("napari-diffraction", "Phase map")
     with qtbot.waitSignal(panel.bar.finished, timeout=280_000):
         panel.run()
+    qtbot.waitUntil(lambda: not panel.indexed.arriving, timeout=10_000)
     indexed = panel.indexed.indexed
     assert indexed.phases[0].lattice == "cF"
     assert indexed.phases[0].share > 0.9

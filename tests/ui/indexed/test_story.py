@@ -57,6 +57,7 @@ def test_a_scan_of_three_phases_explains_itself(make_napari_viewer, qtbot, hand,
     # 2: nothing is chosen, Run
     with qtbot.waitSignal(panel.bar.finished, timeout=580_000):
         QTest.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
+    hand.wait(panel)
     box, indexed = panel.indexed, panel.indexed.indexed
     np.testing.assert_allclose(indexed.pattern_centre, PC, atol=0.01)
     assert len(indexed.phases) == len(box.list.rows) == 3
