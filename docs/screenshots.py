@@ -115,7 +115,7 @@ def take_indexed_scan(viewer: object) -> None:
     wait(lambda: len(viewer.layers) == 3)
     _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Phase map")
     panel.run()
-    wait(lambda: not panel.bar.running, 900)
+    wait(lambda: not (panel.bar.running or panel.indexed.arriving), 900)
     panel.pattern.buttons["flattened"].click()
     viewer.dims.set_point([0, 1], [44, 30])
     wait(lambda: not panel.pattern.busy)  # the first pattern compiles what flattens it
