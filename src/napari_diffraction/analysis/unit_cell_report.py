@@ -7,13 +7,13 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.metadata import version
-from string import Template
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_diffraction.analysis.indexed_words import with_su
 from napari_diffraction.analysis.unit_cells import CellResult
+from napari_diffraction.html_page import html_page
 from napari_diffraction.indexing.zones.patterns import CHANCE
 from napari_diffraction.indexing.zones.search import FEWEST
 from napari_diffraction.indexing.zones.solution import CellSolution
@@ -22,34 +22,10 @@ from napari_diffraction.indexing.zones.witness import phase_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_PAGE = Template(
-    """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
-  color: #222; background: #fff; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 1.6rem; }
-table { border-collapse: collapse; margin: .6rem 0; display: block; overflow-x: auto; }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd;
-  font-variant-numeric: tabular-nums; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-figure { margin: 0 0 1rem; } img { max-width: 100%; height: auto; }
+_STYLE = """h2 { margin-top: 1.6rem; }
+figure { margin: 0 0 1rem; }
 figcaption { color: #555; font-size: .9rem; }
-.warning { border-left: .3rem solid #D55E00; padding-left: .6rem; }
-@media print { h2 { break-after: avoid; } figure { break-inside: avoid; } }
-</style>
-</head>
-<body>
-<h1>$title</h1>
-$body
-</body>
-</html>
 """
-)
 #: Cells of each phase that are listed.
 _LISTED = 5
 #: Nets below which a cell is called little supported, and the share of them that it should explain.
@@ -98,7 +74,7 @@ def report_page(
     parts += ["<h2>Classes</h2>", _pairs({name: str(count) for name, count in classes.items()})]
     made = {"Program": f"napari-diffraction {version('napari-diffraction')}"}
     parts += ["<h2>What was assumed</h2>", _pairs({**assumptions, **made})]
-    return _PAGE.substitute(title=escape(title), body="\n".join(parts))
+    return html_page(title, "\n".join(parts), _STYLE)
 
 
 def doubts(result: CellResult | None) -> list[str]:

@@ -4,45 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from string import Template
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from napari_diffraction.html_page import html_page
 from napari_diffraction.learning.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from napari_diffraction.learning.report import Drawn
 
-_PAGE = Template(
-    """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
-  color: #222; background: #fff; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-table { border-collapse: collapse; margin: .6rem 0; display: block; overflow-x: auto; }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd;
-  font-variant-numeric: tabular-nums; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-.figures { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
-figure { margin: 0; flex: 0 1 auto; } img { max-width: 100%; height: auto; }
+_STYLE = """.figures { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
+figure { margin: 0; flex: 0 1 auto; }
 figcaption, .facts { color: #555; font-size: .9rem; max-width: 34rem; }
-.warning { border-left: .3rem solid #D55E00; padding-left: .6rem; }
-@media print { h2 { break-after: avoid; } figure { break-inside: avoid; } }
-</style>
-</head>
-<body>
-<h1>$title</h1>
-$body
-</body>
-</html>
 """
-)
 #: Figures of the whole that are shown, and what to call them.
 FIGURES = {
     "accuracy": "Accuracy",
@@ -80,7 +55,7 @@ def page(
         parts += _one(evaluation, drawn, several=len(evaluations) > 1)
     parts += ["<h2>Where this comes from</h2>", _facts(facts)]
     title = f"Evaluation of {' and '.join(names)}"
-    return _PAGE.substitute(title=escape(title), body="\n".join(parts))
+    return html_page(title, "\n".join(parts), _STYLE)
 
 
 def _one(evaluation: Evaluation, drawn: Mapping[str, Drawn], *, several: bool) -> list[str]:
