@@ -384,13 +384,6 @@ def test_ebsp_names_what_is_needed(tmp_path, monkeypatch):
         open_stack(path)
 
 
-def test_bcf_says_what_to_do(tmp_path):
-    path = tmp_path / "a.bcf"
-    path.write_bytes(b"AAMVHFSS" + bytes(100))
-    with pytest.raises(InputError, match="HDF5"):
-        open_stack(path)
-
-
 # --- folders of pictures
 
 

@@ -59,19 +59,13 @@ def test_bytes_without_meaning(suffix, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", UNCOMPRESSED)
-def test_files_cut_short(kind, write) -> None:
-    dtype = "u1" if kind == ".blo" else "u2"
-    path = write(kind, np.ones((4, 32, 32), dtype))
+def test_a_single_pattern_cut_short_is_refused(kind, write) -> None:
+    path = write(kind, np.ones((1, 32, 32), "u1" if kind == ".blo" else "u2"))
     path.write_bytes(path.read_bytes()[:-300])
-    assert str(path) in problem(path)
-
-
-@pytest.mark.parametrize("kind", [".npy", ".mrc", ".img", ".tif", ".blo"])
-def test_a_short_file_is_called_short(kind, write) -> None:
-    dtype = "u1" if kind == ".blo" else "u2"
-    path = write(kind, np.ones((4, 32, 32), dtype))
-    path.write_bytes(path.read_bytes()[:-300])
-    assert "is cut short or damaged: its header promises" in problem(path)
+    message = problem(path)
+    assert str(path) in message
+    if kind != ".npz":  # what a cut archive held cannot be told
+        assert "is cut short or damaged: its header promises" in message
 
 
 def test_missing_path(tmp_path: Path) -> None:
@@ -120,7 +114,7 @@ def test_long_and_many_lined_reasons_become_one_sentence() -> None:
 
 
 def test_missing_optional_package(write, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(".mib", np.ones((2, 32, 32), "u2"))
+    path = write(".dm4", np.ones((2, 32, 32), "u2"))
     monkeypatch.setitem(sys.modules, "rsciio", None)
     assert 'pip install "napari-diffraction[em]"' in problem(path)
 

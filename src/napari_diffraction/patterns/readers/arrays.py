@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.readers.datasets import Candidate, choose, stack_shape
-from napari_diffraction.patterns.readers.memory import MappedPatterns
+from napari_diffraction.patterns.readers.memory import MappedPatterns, open_mapped
 from napari_diffraction.patterns.readers.source import (
     Source,
     check_declared_size,
@@ -54,17 +54,16 @@ def open_npy(path: str, dataset: str | None = None) -> Source:
         offset = file.tell()
     _refuse_objects(path, dtype)
     choose(path, [Candidate("the array", shape, dtype)], None)
-    return _mapped(path, offset, shape, dtype, fortran)
+    return open_mapped(_mapped(path, offset, shape, dtype, fortran))
 
 
 def _mapped(
     path: str, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], fortran: bool
-) -> Source:
+) -> MappedPatterns:
     stack = stack_shape(shape)
-    assert stack is not None
-    read = MappedPatterns(path, offset, shape, dtype, colours=stack[1], fortran=fortran)
-    check_declared_size(path, read.bytes_needed, os.path.getsize(path))
-    return Source(path, stack[0], native(dtype), read)
+    return MappedPatterns(
+        path, offset, shape, dtype, colours=stack is not None and stack[1], fortran=fortran
+    )
 
 
 def open_npz(path: str, dataset: str | None = None) -> Source:
@@ -89,7 +88,8 @@ def open_npz(path: str, dataset: str | None = None) -> Source:
     check_declared_size(path, needed, info.file_size)
     if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 0x1:
         offset = _data_offset(path, info) + header
-        source = _mapped(path, offset, chosen.shape, chosen.dtype, fortran)
+        read = _mapped(path, offset, chosen.shape, chosen.dtype, fortran)
+        source = open_mapped(read, to_end=False)
     else:
         source = _packed(path, chosen, info.file_size)
     return Source(path, source.shape, source.dtype, source.read, source.run, chosen.name)

@@ -72,12 +72,19 @@ def stack_shape(shape: tuple[int, ...]) -> tuple[tuple[int, ...], bool] | None:
         shape = shape[:-1]
     if len(shape) < 2 or min(shape[-2:]) < _SMALLEST_FRAME or min(shape) < 1:
         return None
-    lead = shape[:-2]
-    if len(lead) == 0:
-        lead = (1,)
-    elif len(lead) > 2:
-        lead = (math.prod(lead),)
-    return (*lead, *shape[-2:]), colours
+    return (*lead_shape(shape[:-2]), *shape[-2:]), colours
+
+
+def lead_shape(axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return (n,) or (rows, columns) for the axes of an array before those of its patterns.
+
+    Of more than two axes, those of length 1 are dropped; where more are left, as in several scans
+    one after the other, the patterns are a list.
+    """
+    while len(axes) > 2 and 1 in axes:
+        at = axes.index(1)
+        axes = axes[:at] + axes[at + 1 :]
+    return axes if 0 < len(axes) <= 2 else (math.prod(axes),)
 
 
 def _fits(candidate: Candidate) -> bool:

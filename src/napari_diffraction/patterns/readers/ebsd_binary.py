@@ -1,4 +1,4 @@
-"""Binary files of EBSD cameras: EDAX .up1/.up2, NORDIF .dat, Oxford .ebsp and Bruker .bcf."""
+"""Binary files of EBSD cameras: EDAX .up1/.up2, NORDIF .dat and Oxford .ebsp."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.readers.ebsd_scan import ScanHeader, as_scan
-from napari_diffraction.patterns.readers.memory import MappedPatterns
+from napari_diffraction.patterns.readers.memory import MappedPatterns, open_all
 from napari_diffraction.patterns.readers.source import Source, native, size_text
 from napari_diffraction.patterns.stack import KikuchiGeometry
 
@@ -29,15 +29,14 @@ _SETTINGS = "setting.txt"
 
 def _mapped(path: str, offset: int, frame_shape: tuple[int, int], dtype: np.dtype[Any]) -> Source:
     """All whole patterns that follow each other in a file from an offset on."""
-    frame = math.prod(frame_shape) * dtype.itemsize
-    count = (os.path.getsize(path) - offset) // frame
+    frame = MappedPatterns(path, offset, (1, *frame_shape), dtype)
+    count = frame.whole_in(os.path.getsize(path))
     if count < 1:
         raise InputError(
             f"{path} is cut short: it ends before its first pattern of {size_text(frame_shape)}; "
             "copy or record it again."
         )
-    shape = (count, *frame_shape)
-    return Source(path, shape, native(dtype), MappedPatterns(path, offset, shape, dtype))
+    return open_all(frame)
 
 
 # --- EDAX .up1 and .up2
@@ -210,14 +209,3 @@ class _Ebsp:
 def _reopened(path: str) -> _Ebsp:
     data = _load_ebsp(path).data
     return _Ebsp(path, data.reshape(-1, *data.shape[-2:]))
-
-
-# --- Bruker .bcf
-
-
-def open_bcf(path: str, dataset: str | None = None) -> Source:
-    """Say how to get at the patterns in a .bcf file, which no open library can read."""
-    raise InputError(
-        f"{path} is a Bruker .bcf file, whose EBSD patterns cannot be read; export the scan from "
-        "Esprit as HDF5 and open that."
-    )

@@ -9,12 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.readers.source import ReadPatterns, Source
+from napari_diffraction.patterns.readers.grids import Ordered, fit_grid, in_order
+from napari_diffraction.patterns.readers.source import Source
 from napari_diffraction.patterns.stack import KikuchiGeometry
-
-# A header that leaves more of the only row empty than this is not believed.
-_LONGEST_GAP = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,23 +53,21 @@ def as_scan(source: Source, header: ScanHeader) -> Source:
     """Lay the patterns of a source out as the header says, as far as they are there.
 
     A scan that was stopped has its last row filled up with patterns that cannot be read.  Where
-    header and patterns do not fit together, or on a hexagonal grid, the patterns stay a list and
-    a note says why.
+    header and patterns do not fit together (see `fit_grid`), or on a hexagonal grid, the patterns
+    stay a list and a note says why.
     """
     flat = (source.count, *source.frame_shape)
     grid: tuple[int, int] | None
-    notes: tuple[str, ...] = ()
-    order = None
+    note, order = "", None
     if len(source.shape) == 4:
         grid = source.shape[0], source.shape[1]
     else:
-        grid, order, notes = _grid(source, header)
+        grid, order, note = _grid(source.count, header)
     shape = flat if grid is None else (*grid, *source.frame_shape)
     read = source.read
-    if grid is not None and (order is not None or math.prod(grid) > source.count):
-        if order is None:
-            order = np.arange(math.prod(grid))
-            order[source.count :] = -1
+    if grid is not None and order is None and math.prod(grid) != source.count:
+        order = in_order(source.count, math.prod(grid))
+    if order is not None:
         read = Ordered(source.path, source.read, order)
     return replace(
         source,
@@ -83,7 +78,7 @@ def as_scan(source: Source, header: ScanHeader) -> Source:
         geometry=_geometry(header, grid, order, source.count),
         background=header.background,
         step=header.step if grid is not None and _positive(header.step) else None,
-        notes=(*source.notes, *notes),
+        notes=(*source.notes, note) if note else source.notes,
     )
 
 
@@ -92,31 +87,17 @@ def _positive(step: tuple[float, float] | None) -> bool:
 
 
 def _grid(
-    source: Source, header: ScanHeader
-) -> tuple[tuple[int, int] | None, NDArray[np.int64] | None, tuple[str, ...]]:
-    count, rows, columns = source.count, header.rows, header.columns
+    count: int, header: ScanHeader
+) -> tuple[tuple[int, int] | None, NDArray[np.int64] | None, str]:
     if header.hexagonal:
         note = "The scan lies on a hexagonal grid: it is shown as a list of patterns, not as a map."
-        return None, None, (note,)
-    if rows < 1 or columns < 1:
-        return None, None, ()
-    if header.order is not None:
+        return None, None, note
+    if header.order is not None and header.rows > 0 and header.columns > 0:
         missing = int(np.count_nonzero(header.order < 0))
-        notes = (f"{missing} points of the grid were not recorded.",) if missing else ()
-        return (rows, columns), header.order, notes
-    if count > rows * columns or columns > _LONGEST_GAP * count:
-        note = (
-            f"The header promises {rows} x {columns} points but there are {count} patterns: they "
-            "are shown as a list."
-        )
-        return None, None, (note,)
-    if count < rows * columns:
-        note = (
-            f"The scan ends early: {count} of {rows} x {columns} points were recorded, and these "
-            "are shown."
-        )
-        return (-(-count // columns), columns), None, (note,)
-    return (rows, columns), None, ()
+        note = f"{missing} points of the grid were not recorded." if missing else ""
+        return (header.rows, header.columns), header.order, note
+    grid, note = fit_grid(count, header.rows, header.columns)
+    return grid, None, note
 
 
 def _geometry(
@@ -149,33 +130,6 @@ def _plausible(centres: NDArray[np.float64]) -> NDArray[np.bool_]:
     # writers leave zeros or -1 where nothing was calibrated
     sides = (centres[:, :2] > -1) & (centres[:, :2] < 2)
     return np.asarray(sides.all(1) & (centres[:, 2] > 0.05) & (centres[:, 2] < 10))
-
-
-class Ordered:
-    """Reads the patterns of a file in the order of a grid.
-
-    Parameters
-    ----------
-    path
-        For messages.
-    read
-        Reads the patterns by their number in the file.
-    order : ndarray of int
-        Number in the file of every point of the grid; -1: none.
-    """
-
-    def __init__(self, path: str, read: ReadPatterns, order: NDArray[np.int64]) -> None:
-        self._path, self._read, self._order = path, read, order
-
-    def __call__(self, start: int, stop: int) -> NDArray[Any]:
-        """Read the points start, ..., stop - 1 of the grid."""
-        wanted = self._order[start:stop]
-        if (wanted < 0).any():
-            missing = start + int(np.argmax(wanted < 0))
-            raise InputError(f"{self._path}: pattern {missing} was never recorded.")
-        if (np.diff(wanted) == 1).all():
-            return self._read(int(wanted[0]), int(wanted[-1]) + 1)
-        return np.concatenate([self._read(int(i), int(i) + 1) for i in wanted])
 
 
 def bruker_pc(

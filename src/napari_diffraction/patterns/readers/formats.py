@@ -97,13 +97,22 @@ FORMATS = (
         "tiff:open_file",
         _starts(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     ),
-    Format("Blockfile", (".blo",), _EM, _starts(b"IMGBLO")),
-    Format("Merlin", (".mib",), _EM, _starts(b"MQ1,")),
-    Format("TVIPS", (".tvips",), _EM, trusted=True),
+    Format("Blockfile", (".blo",), "vendors.blockfile:open_file", _starts(b"IMGBLO")),
+    Format("Merlin", (".mib",), "vendors.merlin:open_file", _starts(b"MQ1,")),
+    Format(
+        "EMPAD",
+        (".raw", ".xml"),
+        "vendors.empad:open_file",
+        trusted=True,
+        confirms="vendors.empad:looks_like_empad",
+    ),
+    Format("TopSpin", (".app5",), "vendors.topspin:open_file", _hdf5),
+    Format("TVIPS", (".tvips",), "vendors.tvips:open_file", trusted=True),
     Format("DigitalMicrograph", (".dm3", ".dm4"), _EM, trusted=True),
-    Format("TIA", (".ser", ".emi"), _EM, trusted=True),
+    Format("TIA series", (".ser",), "vendors.tia:open_file", _starts(b"II\x97\x01"), trusted=True),
+    Format("TIA", (".emi",), _EM, trusted=True),
     Format("EMD", (".emd",), _EM, trusted=True),
-    Format("HyperSpy Zarr", (".zspy",), "zarrs:open_folder", trusted=True, folder=True),
+    Format("HyperSpy Zarr", (".zspy",), "zarrs:open_store", trusted=True, folder=True),
     Format(
         "HDF5",
         (".h5", ".hdf5", ".hdf", ".nxs", ".nx5", ".cxi", ".h5oina", ".h5ebsd", ".oh5"),
@@ -111,12 +120,17 @@ FORMATS = (
         _hdf5,
     ),
     Format("HyperSpy", (".hspy",), "hdf5:open_file", _hdf5),
-    Format("Zarr", (".zarr",), "zarrs:open_folder", folder=True),
+    Format("Zarr", (".zarr",), "zarrs:open_store", trusted=True, folder=True),
+    Format(
+        "zipped Zarr", (".zip",), "zarrs:open_store", trusted=True, confirms="zarrs:looks_zipped"
+    ),
     Format("PNG", (".png",), "pictures:open_file", _starts(b"\x89PNG\r\n\x1a\n")),
     Format("JPEG", (".jpg", ".jpeg"), "pictures:open_file", _starts(b"\xff\xd8\xff")),
     Format("BMP", (".bmp",), "pictures:open_file", _starts(b"BM")),
+    Format("GIF", (".gif",), "pictures:open_gif", _starts(b"GIF87a", b"GIF89a")),
     Format("NPY", (".npy",), "arrays:open_npy", _starts(b"\x93NUMPY")),
     Format("NPZ", (".npz",), "arrays:open_npz", _starts(b"PK\x03\x04")),
+    Format("Panta Rhei", (".prz",), "vendors.pantarhei:open_file", _starts(b"PK\x03\x04")),
     Format("MRC", (".mrc", ".mrcs"), "mrc:open_file", _mrc, trusted=True),
     Format("SMV", (".img", ".smv"), "cameras:open_smv", _smv),
     Format(
@@ -134,9 +148,11 @@ FORMATS = (
         confirms="ebsd_binary:looks_like_nordif",
     ),
     Format("EBSP (Oxford)", (".ebsp",), "ebsd_binary:open_ebsp", trusted=True),
-    Format("Bruker BCF", (".bcf",), "ebsd_binary:open_bcf", _starts(b"AAMVHFSS"), trusted=True),
+    Format("Bruker BCF", (".bcf",), "vendors.bruker:open_file", _starts(b"AAMVHFSS"), trusted=True),
     Format("CBF", (".cbf",), "cameras:open_cbf", _starts(b"###CBF")),
 )
+# many other programs zip their files, too
+_ZIPPED = ("NPZ", "Panta Rhei")
 _BY_SUFFIX = {suffix: row for row in FORMATS for suffix in row.suffixes}
 
 
@@ -183,7 +199,7 @@ def recognise(path: str) -> tuple[Format, str | None]:
     if row is not None and (row.recognises(head) or row.trusts(path)):
         return row, None
     for other in FORMATS:
-        if other.recognises(head) and other.name != "NPZ":
+        if other.recognises(head) and other.name not in _ZIPPED:
             return other, f"{Path(path).name} is in fact a {other.name} file."
     if row is not None:
         text = " but text" if _is_text(head) else ""

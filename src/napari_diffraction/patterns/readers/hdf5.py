@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,9 +15,17 @@ from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.readers import hyperspy
-from napari_diffraction.patterns.readers.datasets import choose, stack_shape
+from napari_diffraction.patterns.readers.companions import arina, with_beside
+from napari_diffraction.patterns.readers.datasets import Candidate, choose, stack_shape
 from napari_diffraction.patterns.readers.ebsd_hdf5 import scan_header
 from napari_diffraction.patterns.readers.ebsd_scan import as_scan
+from napari_diffraction.patterns.readers.hdf5_links import (
+    ALLOW,
+    Gaps,
+    gaps,
+    refusal,
+    refuse_outside,
+)
 from napari_diffraction.patterns.readers.hdf5_survey import Survey, geometry_of, step_of, survey
 from napari_diffraction.patterns.readers.source import (
     Source,
@@ -32,10 +39,21 @@ _lock = RLock()
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[h5py.File]:
-    # without locking, so that files on network drives and those still being written open, too
-    with _lock, h5py.File(path, "r", locking=False) as file:
+def opened(path: str) -> Iterator[h5py.File]:
+    """Open a file for reading, for one thread at a time."""
+    with _lock, _file(path) as file:
         yield file
+
+
+def _file(path: str) -> h5py.File:
+    # without locking, so that files on network drives and those still being written open, too
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if "already open for write" not in str(error):
+            raise
+        # by a program that still writes, or was stopped while it did
+        return h5py.File(path, "r", locking=False, swmr=True)
 
 
 def open_file(path: str, dataset: str | None = None) -> Source:
@@ -51,8 +69,8 @@ def open_file(path: str, dataset: str | None = None) -> Source:
     InputError
         There is none, or its link is broken.
     """
-    with _opened(path) as file:
-        found = survey(file)
+    with opened(path) as file:
+        found = survey(path, file)
         _explain_broken(path, found, dataset)
         chosen = choose(path, found.candidates, dataset, found.parts)
         members = chosen.members or ((chosen.name, chosen.shape[0]),)
@@ -61,19 +79,20 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         assert stack is not None
         shape, colours = stack
         run = _run(path, first, colours)
-        missing = _missing(path, [file[name] for name, _ in members])
+        parts = [file[name] for name, _ in members]
+        for part in parts:
+            refuse_outside(path, part)
+        missing = gaps(parts, 3 if colours else 2)
         geometry = hyperspy.geometry_of(file, chosen.name) or geometry_of(file, found.scalars)
         step = step_of(file) if len(shape) == 4 else None
-        ebsd = scan_header(file, chosen.name, int(np.prod(shape[:-2])), (shape[-2], shape[-1]))
+        count = int(np.prod(shape[:-2]))
+        ebsd = scan_header(file, chosen.name, count, (shape[-2], shape[-1]))
+        beside = arina(path, file, count)
     reader = _Patterns(path, members, chosen.shape, colours, missing)
-    if missing and sum(stop - start for start, stop, _ in missing) >= np.prod(shape[:-2]):
+    if missing.count >= count:
         raise InputError(
-            f"{path} links to {missing[0][2]}, which is not there; put it into the same folder."
+            f"{path} links to {missing.files[0]}, which is not there; put it into the same folder."
         )
-    notes = tuple(
-        f"Linked data file missing: {name} (its patterns cannot be read)."
-        for name in dict.fromkeys([name for *_, name in missing] + found.broken_parts(chosen))
-    )
     source = Source(
         path,
         shape,
@@ -82,16 +101,37 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         run=run,
         dataset=chosen.name,
         geometry=geometry,
-        notes=notes,
+        notes=_notes(found, chosen, missing, count),
         step=step,
     )
-    return source if ebsd is None else as_scan(source, ebsd)
+    return with_beside(source, beside) if ebsd is None else as_scan(source, ebsd)
+
+
+def _notes(found: Survey, chosen: Candidate, missing: Gaps, count: int) -> tuple[str, ...]:
+    files = [name for name in missing.files if name]
+    notes = [
+        f"Linked data file missing: {name} (its patterns cannot be read)."
+        for name in dict.fromkeys(files + found.broken_parts(chosen))
+    ]
+    if missing.count and not files:
+        notes.append(f"{missing.count} of {count} patterns were never recorded.")
+    if found.outside:
+        number = len(found.outside)
+        notes.append(
+            f"{number} data set{'s' if number > 1 else ''} outside of this file's folder "
+            f"{'are' if number > 1 else 'is'} left out; the environment variable {ALLOW}=anywhere "
+            "allows them."
+        )
+    return tuple(notes)
 
 
 def _explain_broken(path: str, found: Survey, dataset: str | None) -> None:
     wanted = dataset.strip("/") if dataset else None
+    nothing_else = wanted is None and not any(stack_shape(c.shape) for c in found.candidates)
+    for name, target in found.outside.items():
+        if wanted == name or nothing_else:
+            raise refusal(path, name, target)
     for name, target in found.broken.items():
-        nothing_else = wanted is None and not any(stack_shape(c.shape) for c in found.candidates)
         if wanted == name or nothing_else:
             raise InputError(
                 f"{path}: its data set {name} is a broken link to {target}; put that file beside "
@@ -112,39 +152,17 @@ def _run(path: str, data: h5py.Dataset, colours: bool) -> int:
     return int(lead[-1]) if lead else 1
 
 
-def _missing(path: str, members: list[h5py.Dataset]) -> tuple[tuple[int, int, str], ...]:
-    """Return the patterns (start, stop) whose source file is missing, and that file.
-
-    HDF5 itself gives zeros for them without a word.
-    """
-    gaps: list[tuple[int, int, str]] = []
-    before = 0
-    for data in members:
-        if data.is_virtual and data.ndim == 3:
-            folder = os.path.dirname(data.file.filename)
-            for part in data.virtual_sources():
-                if part.file_name == "." or "%" in part.file_name:
-                    continue
-                if not os.path.exists(os.path.join(folder, part.file_name)):
-                    low, high = part.vspace.get_select_bounds()
-                    gaps.append((before + int(low[0]), before + int(high[0]) + 1, part.file_name))
-        before += data.shape[0]
-    return tuple(gaps)
-
-
 @dataclass(frozen=True)
 class _Patterns:
     path: str
     members: tuple[tuple[str, int], ...]
     shape: tuple[int, ...]
     colours: bool
-    missing: tuple[tuple[int, int, str], ...]
+    missing: Gaps
 
     def __call__(self, start: int, stop: int) -> NDArray[Any]:
-        for low, high, name in self.missing:
-            if start < high and low < stop:
-                raise InputError(f"{self.path} links to {name}, which is not there.")
-        with _opened(self.path) as file:
+        self.missing.check(self.path, start, stop)
+        with opened(self.path) as file:
             if len(self.members) == 1:
                 frames = self._read(file[self.members[0][0]], start, stop)
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from napari_diffraction.patterns.geometry import in_millimetres, reciprocal_pixel
 from napari_diffraction.patterns.readers.datasets import Candidate, stack_shape
 from napari_diffraction.patterns.readers.ebsd_hdf5 import PATTERNS
+from napari_diffraction.patterns.readers.hdf5_links import link_target, outside
 from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry, SpotGeometry
 
 # A file with more objects than this is not searched to the end.
@@ -46,6 +48,8 @@ class Survey:
         The single arrays of such series.
     broken
         Links that lead nowhere: their name and where they point to.
+    outside
+        Links that lead out of the file's folder and so are not followed: name and target.
     scalars
         Numbers that describe the experiment, with their unit.
     """
@@ -53,6 +57,7 @@ class Survey:
     candidates: list[Candidate] = field(default_factory=list)
     parts: list[Candidate] = field(default_factory=list)
     broken: dict[str, str] = field(default_factory=dict)
+    outside: dict[str, str] = field(default_factory=dict)
     scalars: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     def broken_parts(self, chosen: Candidate) -> list[str]:
@@ -61,11 +66,11 @@ class Survey:
         return [t for name, t in self.broken.items() if chosen.members and name.startswith(stem)]
 
 
-def survey(file: h5py.File) -> Survey:
-    """Look through a file."""
-    look = _Look()
+def survey(path: str, file: h5py.File) -> Survey:
+    """Look through a file that was opened by the name `path`."""
+    look = _Look(path)
     look.group(file, "", 0)
-    found = Survey(broken=look.broken, scalars=look.scalars)
+    found = Survey(broken=look.broken, outside=look.outside, scalars=look.scalars)
     default = _default_signal(file)
     arrays = []
     for names, shape, dtype in look.arrays.values():
@@ -77,7 +82,9 @@ def survey(file: h5py.File) -> Survey:
 
 
 class _Look:
-    def __init__(self) -> None:
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.outside: dict[str, str] = {}
         self.arrays: dict[Any, tuple[list[str], tuple[int, ...], np.dtype[Any]]] = {}
         self.broken: dict[str, str] = {}
         self.scalars: dict[str, tuple[float, str]] = {}
@@ -94,6 +101,8 @@ class _Look:
             if self._left < 0:
                 return
             full = prefix + name
+            if not self._may_follow(group, name, full):
+                continue
             try:
                 item = group[name]
             except (KeyError, OSError):
@@ -108,6 +117,17 @@ class _Look:
                 self._open_groups.append(item.id)
                 self.group(item, full + "/", depth + 1)
                 self._open_groups.pop()
+
+    def _may_follow(self, group: h5py.Group, name: str, full: str) -> bool:
+        link = group.get(name, getlink=True)
+        if not isinstance(link, h5py.ExternalLink):
+            return True
+        target = link_target(self.path, group, link)
+        if outside(self.path, target):
+            self.outside[full] = target
+        elif not os.path.isfile(target):  # a pipe would be waited for
+            self.broken[full] = str(link.filename)
+        return full not in self.outside and full not in self.broken
 
     def _dataset(self, data: h5py.Dataset, name: str, full: str) -> None:
         shape, dtype = data.shape, data.dtype

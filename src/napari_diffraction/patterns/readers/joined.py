@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.readers.coordinates import Places, places
 from napari_diffraction.patterns.readers.datasets import AmbiguousDatasetError
-from napari_diffraction.patterns.readers.ebsd_scan import Ordered
 from napari_diffraction.patterns.readers.files import Inputs
 from napari_diffraction.patterns.readers.formats import open_source
+from napari_diffraction.patterns.readers.grids import Ordered
 from napari_diffraction.patterns.readers.source import Source, size_text, take
 from napari_diffraction.patterns.stack import KikuchiGeometry
 

@@ -27,16 +27,12 @@ from napari_diffraction.patterns.readers.source import (
 from napari_diffraction.patterns.stack import SpotGeometry
 
 _READERS = {
-    ".blo": "blockfile",
-    ".mib": "quantumdetector",
-    ".tvips": "tvips",
     ".dm3": "digitalmicrograph",
     ".dm4": "digitalmicrograph",
-    ".ser": "tia",
     ".emi": "tia",
     ".emd": "emd",
 }
-_UNCOMPRESSED = {".ser", ".dm3", ".dm4"}
+_UNCOMPRESSED = {".dm3", ".dm4"}
 # rosettasciio cuts what it maps into pieces of this size, which are read as a whole
 _PIECE = "2MiB"
 
@@ -87,37 +83,16 @@ def _load(path: str) -> list[dict[str, Any]]:
             '`pip install "napari-diffraction[em]"`.'
         ) from error
     rsciio.set_log_level("CRITICAL")  # it reports below as errors what is only worth a note
-    if suffix == ".blo":
-        _check_blockfile(path)
     reader = importlib.import_module(f"rsciio.{_READERS[suffix]}")
     with warnings.catch_warnings(), dask.config.set({"array.chunk-size": _PIECE}):
         warnings.simplefilter("ignore")
-        if suffix == ".mib" and not _has_hdr(path):
-            # rosettasciio would guess scan rows from the times, and may drop patterns
-            frames = reader.load_mib_data(path, lazy=True, return_mmap=False)
-            frames = frames.reshape(-1, *frames.shape[-2:])
-            signals = [{"data": np.flip(frames, axis=-2)}]
-        else:
-            signals = reader.file_reader(path, lazy=True)
+        signals = reader.file_reader(path, lazy=True)
     if not signals:
         raise InputError(f"{path} holds no image; choose another file.")
     for signal in signals:
         if not isinstance(signal["data"], da.Array):
             signal["data"] = da.from_array(np.asarray(signal["data"]))
     return list(signals)
-
-
-def _has_hdr(path: str) -> bool:
-    # rosettasciio finds it beside a lower-case ".mib" only
-    return path.endswith(".mib") and Path(path).with_suffix(".hdr").exists()
-
-
-def _check_blockfile(path: str) -> None:
-    with open(path, "rb") as file:
-        head = file.read(32)
-    start, size = int.from_bytes(head[12:16], "little"), int.from_bytes(head[20:22], "little")
-    columns, rows = int.from_bytes(head[24:26], "little"), int.from_bytes(head[26:28], "little")
-    check_declared_size(path, start + columns * rows * (size * size + 6), os.path.getsize(path))
 
 
 def _names(signals: list[dict[str, Any]]) -> list[str]:

@@ -13,8 +13,9 @@ from mrcfile.mrcinterpreter import MrcInterpreter
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.geometry import electron_wavelength
-from napari_diffraction.patterns.readers.memory import MappedPatterns
-from napari_diffraction.patterns.readers.source import Source, check_declared_size, native
+from napari_diffraction.patterns.readers.companions import direct_electron, with_beside
+from napari_diffraction.patterns.readers.memory import MappedPatterns, open_mapped
+from napari_diffraction.patterns.readers.source import Source, check_declared_size
 from napari_diffraction.patterns.stack import SpotGeometry
 
 _HEADER = 1024
@@ -42,9 +43,8 @@ def open_file(path: str, dataset: str | None = None) -> Source:
     shape: tuple[int, ...] = (sections, rows, columns)
     if space_group in _VOLUME_STACKS and deep > 0 and sections % deep == 0:
         shape = (sections // deep, deep, rows, columns)
-    read = MappedPatterns(path, offset, shape, dtype)
-    check_declared_size(path, read.bytes_needed, os.path.getsize(path))
-    return Source(path, shape, native(dtype), read, geometry=geometry)
+    source = open_mapped(MappedPatterns(path, offset, shape, dtype), geometry=geometry)
+    return with_beside(source, direct_electron(path))
 
 
 def _header(path: str) -> tuple[Any, int]:

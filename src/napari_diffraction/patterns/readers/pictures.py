@@ -1,4 +1,4 @@
-"""PNG, JPEG and BMP: one pattern a file, colours turned into grey."""
+"""PNG, JPEG and BMP: one pattern a file; GIF: a stack; colours turned into grey."""
 
 from __future__ import annotations
 
@@ -22,6 +22,34 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         # the decoder holds up to four channels
         check_frame_bytes(path, width * height * max(dtype.itemsize, len(image.getbands())))
     return Source(path, (1, height, width), dtype, _Picture(path))
+
+
+def open_gif(path: str, dataset: str | None = None) -> Source:
+    """Open a GIF as a stack of its pictures.
+
+    A file that was cut short gives the pictures before the cut, the last of them as far as it goes.
+    """
+    with Image.open(path) as image:
+        width, height = image.size
+        check_frame_bytes(path, width * height * 4)
+        count = getattr(image, "n_frames", 1)
+    # each picture is drawn over the one before: they are read from the start, many at a time
+    return Source(path, (count, height, width), np.dtype("u1"), _Gif(path), run=count)
+
+
+@dataclass(frozen=True)
+class _Gif:
+    path: str
+
+    def __call__(self, start: int, stop: int) -> NDArray[Any]:
+        frames = []
+        with Image.open(self.path) as image:
+            for number in range(start, stop):
+                image.seek(number)
+                grey = image if image.mode == "L" else image.convert("RGB")
+                pixels = np.asarray(grey)
+                frames.append(pixels if pixels.ndim == 2 else to_grey(pixels))
+        return np.stack(frames)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.geometry import per_angstrom
-from napari_diffraction.patterns.readers.memory import MappedPatterns
+from napari_diffraction.patterns.readers.memory import MappedPatterns, open_mapped
 from napari_diffraction.patterns.readers.source import (
     Source,
     check_declared_size,
@@ -38,7 +39,7 @@ def _open(path: str) -> tifffile.TiffFile:
 def open_file(path: str, dataset: str | None = None) -> Source:
     """Open a TIFF file of one image, a stack of pages or a scan."""
     with _open(path) as tif:
-        count = len(tif.pages)
+        count, whole_chain = _count(tif)
         if count == 0:
             raise InputError(f"{path} holds no image; it may be damaged or cut short.")
         page = tif.pages.first
@@ -47,12 +48,28 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         geometry = _beside(path) or SpotGeometry(pixel_size=_pixel_size(tif, page))
         whole = tif.is_shaped or tif.is_imagej
         # naming the series of a long file of plain pages would take a look at every page
-        series = _biggest(tif) if whole or count <= _FEW_PAGES else None
+        series = _biggest(tif) if whole or (whole_chain and count <= _FEW_PAGES) else None
         if series is not None and series.dataoffset is not None and series.axes[-1] != "S":
             mapped = _contiguous(path, series, tif.byteorder, geometry)
             if mapped is not None:
                 return mapped
-        return _paged(path, tif, series, geometry)
+        source = _paged(path, tif, series if whole_chain else None, geometry, count)
+        note = "The file ends early: its list of pages breaks off behind those that are shown."
+        return source if whole_chain else replace(source, notes=(*source.notes, note))
+
+
+def _count(tif: tifffile.TiffFile) -> tuple[int, bool]:
+    """Count the pages, up to where a file that was cut short breaks their chain off."""
+    count = len(tif.pages)
+    try:
+        if count:
+            tif.pages[count - 1]
+    except (tifffile.TiffFileError, IndexError):
+        return count - 1, False
+    size = tif.tiff.offsetsize
+    tif.filehandle.seek(tif.pages.next_page_offset or 0)
+    # where the place of one more page would stand
+    return count, not count or tif.filehandle.read(size) in (bytes(size), b"")
 
 
 def _biggest(tif: tifffile.TiffFile) -> tifffile.TiffPageSeries:
@@ -80,8 +97,7 @@ def _contiguous(
     count = int(np.prod(series.shape[:-2]))
     shape = (*_lead(series, count), *series.shape[-2:])
     read = MappedPatterns(path, series.dataoffset, shape, dtype)
-    check_declared_size(path, read.bytes_needed, os.path.getsize(path))
-    return Source(path, shape, native(dtype), read, geometry=geometry)
+    return open_mapped(read, to_end=False, geometry=geometry)
 
 
 def _paged(
@@ -89,17 +105,18 @@ def _paged(
     tif: tifffile.TiffFile,
     series: tifffile.TiffPageSeries | None,
     geometry: SpotGeometry,
+    pages: int,
 ) -> Source:
     indices = _page_numbers(series) if series is not None else None
     notes: tuple[str, ...] = ()
     if indices is None:
-        count, first = len(tif.pages), tif.pages.first
+        count, first = pages, tif.pages.first
         lead: tuple[int, ...] = (count,)
     else:
         assert series is not None
         count, first = len(indices), tif.pages[indices[0]]
         lead = _lead(series, count)
-        left_out = len(tif.pages) - count
+        left_out = pages - count
         if left_out:
             notes = (f"{left_out} images of another size in the file are left out.",)
     shape = _grey_shape(path, first)

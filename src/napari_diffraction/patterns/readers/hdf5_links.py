@@ -1,0 +1,239 @@
+"""Values of an HDF5 file that lie elsewhere: other files, plain bytes, chunks never written."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_diffraction.errors import InputError
+
+#: Environment variable; "anywhere" lets HDF5 files take pixels from all files of the computer.
+ALLOW = "NAPARI_DIFFRACTION_LINKS"
+_DEEPEST = 8
+# A table of more chunks than this is not gone through for those that are missing.
+_MOST_CHUNKS = 4_000_000
+
+
+def outside(path: str, target: str) -> bool:
+    """Whether a file lies outside of the folder of an HDF5 file, and links there are not allowed.
+
+    Parameters
+    ----------
+    path
+        The HDF5 file that a person opened.
+    target
+        Another file, absolute or relative to the working directory.
+    """
+    if os.environ.get(ALLOW) == "anywhere":
+        return False
+    home = os.path.dirname(os.path.realpath(path))
+    try:
+        return os.path.commonpath([home, os.path.realpath(target)]) != home
+    except ValueError:  # on another drive
+        return True
+
+
+def refusal(path: str, name: str, target: str) -> InputError:
+    """Return the error that says that a data set takes its values from outside of the folder."""
+    return InputError(
+        f"{path}: its data set {name} takes its values from {target}, outside of this file's "
+        f"folder; if you trust it, set the environment variable {ALLOW}=anywhere."
+    )
+
+
+def link_target(path: str, group: h5py.Group, link: h5py.ExternalLink) -> str:
+    """Return the file that an external link leads to."""
+    folder = os.path.dirname(group.file.filename or path)
+    # of a whole path that is not there HDF5 tries the name alone
+    for name in (link.filename, os.path.basename(link.filename)):
+        beside = os.path.join(folder, name)
+        if os.path.exists(beside):
+            return beside
+    return os.path.abspath(link.filename) if os.path.exists(link.filename) else beside
+
+
+def refuse_outside(path: str, data: h5py.Dataset, depth: int = 0) -> None:
+    """Refuse a data set whose values come from outside of the folder of its file.
+
+    Without this a file that somebody sent could show any file of the computer as patterns: by plain
+    bytes ("external storage"), by virtual data sets, and by links, also one behind the other.
+
+    Parameters
+    ----------
+    path
+        The file that a person opened.
+    data
+        One of its data sets.
+    depth
+        How many virtual data sets led here.
+
+    Raises
+    ------
+    InputError
+        It does, and `ALLOW` does not allow it.
+    """
+    if os.environ.get(ALLOW) == "anywhere":
+        return
+    if depth > _DEEPEST:
+        raise InputError(f"{path}: {data.name} is linked in circles; it is damaged.")
+    here = data.file.filename
+    if outside(path, here):
+        raise refusal(path, data.name, here)
+    for name, *_ in data.external or ():
+        # relative to the working directory, as HDF5 itself understands it
+        if outside(path, name):
+            raise refusal(path, data.name, name)
+    if data.is_virtual:
+        parts = {(part.file_name, part.dset_name) for part in data.virtual_sources()}
+        for name, inner in sorted(parts):
+            for file in _sources(here, name, data.shape):
+                if outside(path, file):
+                    raise refusal(path, data.name, file)
+                if file != here and os.path.isfile(file):
+                    _refuse_inner(path, file, inner, depth)
+                elif file == here and isinstance(data.file.get(inner), h5py.Dataset):
+                    refuse_outside(path, data.file[inner], depth + 1)
+
+
+def _refuse_inner(path: str, file: str, inner: str, depth: int) -> None:
+    try:
+        with h5py.File(file, "r", locking=False) as other:
+            item = other.get(inner)
+            if isinstance(item, h5py.Dataset):
+                refuse_outside(path, item, depth + 1)
+    except OSError:  # no HDF5 file: nothing can be read from it
+        return
+
+
+def _sources(here: str, name: str, shape: Sequence[int]) -> Iterator[str]:
+    """Yield the files that a part of a virtual data set may be read from."""
+    if name == ".":
+        yield here
+        return
+    names = [name]
+    if "%b" in name:
+        # one file for each block; there are no more of them than patterns
+        blocks = (name.replace("%b", str(block)) for block in range(max(shape, default=0)))
+        names = []
+        for one in blocks:
+            names.append(one)
+            if not os.path.exists(os.path.join(os.path.dirname(here), one)):
+                break
+    for one in names:
+        beside = os.path.join(os.path.dirname(here), one)
+        # what is not there is looked for in the working directory
+        yield beside if os.path.exists(beside) or not os.path.exists(one) else os.path.abspath(one)
+
+
+@dataclass(frozen=True, eq=False)
+class Gaps:
+    """Patterns that are not there.
+
+    Attributes
+    ----------
+    starts, stops : ndarray of int
+        They are ``starts[i]``, ..., ``stops[i] - 1``; rising, without overlap.
+    files
+        The missing file of each run; empty: it was never written.
+    """
+
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    files: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        """Number of patterns."""
+        return int((self.stops - self.starts).sum())
+
+    def check(self, path: str, start: int, stop: int) -> None:
+        """Raise `InputError` where one of the patterns start, ..., stop - 1 is missing."""
+        at = int(np.searchsorted(self.stops, start, side="right"))
+        if at >= len(self.starts) or self.starts[at] >= stop:
+            return
+        if self.files[at]:
+            raise InputError(f"{path} links to {self.files[at]}, which is not there.")
+        raise InputError(f"{path}: pattern {max(start, int(self.starts[at]))} was never recorded.")
+
+
+def gaps(members: Sequence[h5py.Dataset], frame_axes: int) -> Gaps:
+    """Find the patterns that HDF5 would give as zeros without a word.
+
+    Parameters
+    ----------
+    members
+        Data sets that follow each other.
+    frame_axes
+        How many of their last axes belong to a pattern.
+    """
+    found: list[tuple[int, int, str]] = []
+    before = 0
+    for data in members:
+        lead = data.shape[: data.ndim - frame_axes]
+        parts = _virtual_gaps(data, lead) if data.is_virtual else _unwritten(data, lead)
+        found += [(before + low, before + high, name) for low, high, name in parts]
+        before += math.prod(lead)
+    runs: list[tuple[int, int, str]] = []
+    for low, high, name in sorted(found):
+        low = max(low, runs[-1][1]) if runs else low
+        if low < high:
+            runs.append((low, high, name))
+    starts, stops = (np.array([run[i] for run in runs], np.int64) for i in (0, 1))
+    return Gaps(starts, stops, tuple(run[2] for run in runs))
+
+
+def _virtual_gaps(data: h5py.Dataset, lead: tuple[int, ...]) -> Iterator[tuple[int, int, str]]:
+    folder = os.path.dirname(data.file.filename)
+    for part in data.virtual_sources():
+        if part.file_name == "." or "%" in part.file_name:
+            continue
+        if os.path.exists(os.path.join(folder, part.file_name)):
+            continue
+        low, high = part.vspace.get_select_bounds()
+        for start, stop in _box(lead, low, high):
+            yield start, stop, part.file_name
+
+
+def _box(
+    lead: tuple[int, ...], low: Sequence[int], high: Sequence[int]
+) -> Iterator[tuple[int, int]]:
+    """Yield the flat runs of a box of patterns; `high` belongs to it."""
+    last = len(lead) - 1
+    if last < 0:
+        yield 0, 1
+        return
+    for place in product(*(range(low[axis], high[axis] + 1) for axis in range(last))):
+        row = 0
+        for size, at in zip(lead, place, strict=False):
+            row = row * size + at
+        yield row * lead[-1] + int(low[last]), row * lead[-1] + int(high[last]) + 1
+
+
+def _unwritten(data: h5py.Dataset, lead: tuple[int, ...]) -> list[tuple[int, int, str]]:
+    """Return the patterns of which a chunk was never written, as a scan that was stopped has."""
+    if data.chunks is None or 0 in data.shape:
+        return []
+    counts = [-(-size // chunk) for size, chunk in zip(data.shape, data.chunks, strict=True)]
+    expected = math.prod(counts)
+    if expected > _MOST_CHUNKS or data.id.get_num_chunks() >= expected:
+        return []
+    there = np.zeros(counts, bool)
+
+    def mark(info: h5py.h5d.StoreInfo) -> None:
+        place = zip(info.chunk_offset, data.chunks, strict=True)
+        there[tuple(at // size for at, size in place)] = True
+
+    data.id.chunk_iter(mark)
+    whole = there.all(axis=tuple(range(len(lead), data.ndim)))
+    for axis, (size, chunk) in enumerate(zip(lead, data.chunks, strict=False)):
+        whole = np.repeat(whole, min(chunk, size), axis=axis).take(np.arange(size), axis=axis)
+    edges = np.diff(np.concatenate([[False], ~whole.ravel(), [False]]).astype(np.int8))
+    runs = zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True)
+    return [(int(low), int(high), "") for low, high in runs]

@@ -1,0 +1,1 @@
+"""Files of single makers of cameras and microscopes, read without their programs."""

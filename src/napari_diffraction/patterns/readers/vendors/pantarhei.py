@@ -1,0 +1,72 @@
+"""Panta Rhei (.prz) of CEOS: a NumPy archive with a description in JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from dataclasses import replace
+from typing import Any
+
+from numpy.lib import format as npy
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.geometry import electron_wavelength, per_angstrom
+from napari_diffraction.patterns.readers.arrays import open_npz
+from napari_diffraction.patterns.readers.source import Source
+from napari_diffraction.patterns.stack import SpotGeometry
+
+_LARGEST_TEXT = 16 * 2**20
+
+
+def open_file(path: str, dataset: str | None = None) -> Source:
+    """Open the images of a .prz file; its pickled description, of old versions, is not read.
+
+    Raises
+    ------
+    InputError
+        The last two axes are not those of the camera, or there are no images.
+    """
+    source = open_npz(path, dataset or "data")
+    about = _about(path)
+    types = about.get("content.types")
+    camera = [str(kind).startswith("Camera") for kind in types] if isinstance(types, list) else []
+    # the first one there is the last axis of the array
+    if any(camera) and not all(camera[:2]):
+        raise InputError(
+            f"{path} does not hold its patterns one after the other; save it from Panta Rhei as "
+            "HyperSpy (.hspy)."
+        )
+    return replace(source, dataset=None, geometry=_geometry(about))
+
+
+def _about(path: str) -> dict[str, Any]:
+    """Read the description; empty where there is none in JSON."""
+    with zipfile.ZipFile(path) as archive:
+        info = archive.NameToInfo.get("meta_data_json.npy")
+        if info is None or info.file_size > _LARGEST_TEXT:
+            return {}
+        with archive.open(info) as file:
+            try:
+                found = json.loads(npy.read_array(file, allow_pickle=False).item())
+            except ValueError:
+                return {}
+    first = found[0] if isinstance(found, list) and found else found
+    return first if isinstance(first, dict) else {}
+
+
+def _geometry(about: dict[str, Any]) -> SpotGeometry:
+    volts = _number(about.get("electron_gun.voltage"))
+    wavelength = electron_wavelength(volts / 1000) if 1e3 <= volts <= 1e7 else None
+    axes = about.get("device.calib")
+    axis = axes[0] if isinstance(axes, list) and axes else None
+    size = None
+    if isinstance(axis, dict):
+        scale = _number(axis.get("value")) * (_number(axis.get("pixel_factor")) or 1.0)
+        size = per_angstrom(scale, str(axis.get("unit", "")))
+    return SpotGeometry(wavelength, size)
+
+
+def _number(value: Any) -> float:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if plain and math.isfinite(value) else 0.0

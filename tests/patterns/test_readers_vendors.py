@@ -1,0 +1,393 @@
+"""Formats of single makers, and stores packed into one file; written here byte by byte."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.geometry import electron_wavelength
+from napari_diffraction.patterns.readers import can_read, open_stack
+from napari_diffraction.patterns.stack import PatternStack, SpotGeometry
+
+
+def patterns(n: int, h: int = 32, w: int = 32, dtype: str = "u2") -> np.ndarray:
+    return np.random.default_rng(n).integers(1, 200, (n, h, w)).astype(dtype)
+
+
+def assert_same(stack: PatternStack, data: np.ndarray) -> None:
+    assert stack.data.shape == data.shape
+    np.testing.assert_array_equal(np.asarray(stack.data), data)
+    sent = pickle.loads(pickle.dumps(stack.read))
+    np.testing.assert_array_equal(sent(len(stack) - 1), data.reshape(-1, *data.shape[-2:])[-1])
+
+
+def spots(stack: PatternStack) -> SpotGeometry:
+    assert isinstance(stack.geometry, SpotGeometry)
+    return stack.geometry
+
+
+# --- TopSpin
+
+SCAN = "a0dba950-15bf-4a74-a81c-9cea8560c2c8"
+ABOUT = "<Metadata><Item><Name>GunHighVoltage</Name><Value S='x'>200000</Value></Item></Metadata>"
+
+
+def place(index: int, columns: int = 5) -> str:
+    y, x = divmod(index, columns)
+    axis = "<{0}><Offset>-0.1</Offset><Scale>2.0E-05</Scale><Type><Text>Angle</Text></Type></{0}>"
+    return (
+        f"<Metadata><Calibration>{axis.format('X')}{axis.format('Y')}</Calibration><Item>"
+        f"<Name>RequestedBeamPosition</Name><Value><X S='d'>{1e-7 + 2e-9 * x:.12E}</X>"
+        f"<Y S='d'>{2e-7 - 3e-9 * y:.12E}</Y></Value></Item></Metadata>"
+    )
+
+
+def topspin(path: Path, data: np.ndarray, numbers: range | list[int]) -> Path:
+    with h5py.File(path, "w") as file:
+        file["39a4bbcd-2551-4912-9093-0eaed678dcff"] = np.ones((400, 400))  # the survey image
+        file["Metadata"] = np.bytes_(ABOUT)
+        for number in numbers:
+            file[f"{SCAN}/{number}/Data"] = data[number]
+            file[f"{SCAN}/{number}/Metadata"] = np.bytes_(place(number))
+    return path
+
+
+def test_topspin_is_a_scan_and_not_its_survey(tmp_path: Path) -> None:
+    data = patterns(10, dtype="f4")
+    stack = open_stack(topspin(tmp_path / "a.app5", data, range(10)))
+    assert_same(stack, data.reshape(2, 5, 32, 32))
+    assert stack.step == pytest.approx((3e-3, 2e-3))
+    assert spots(stack).wavelength == electron_wavelength(200)
+    assert spots(stack).pixel_size == pytest.approx(2e-5 / electron_wavelength(200))
+
+
+def test_topspin_scan_that_was_stopped(tmp_path: Path) -> None:
+    data = patterns(8)
+    stack = open_stack(topspin(tmp_path / "a.app5", data, range(8)))
+    assert stack.data.shape[:2] == (2, 5)
+    np.testing.assert_array_equal(stack.frame(7), data[7])
+    with pytest.raises(InputError, match="never recorded"):
+        stack.frame(8)
+
+
+def test_topspin_pattern_that_was_lost(tmp_path: Path) -> None:
+    data = patterns(10)
+    stack = open_stack(topspin(tmp_path / "a.app5", data, [0, 1, 2, 3, 4, 5, 6, 8, 9]))
+    assert stack.data.shape[:2] == (2, 5)
+    np.testing.assert_array_equal(stack.frame(8), data[8])
+    with pytest.raises(InputError, match=r"pattern 7 of .* is missing"):
+        stack.frame(7)
+    assert any("Missing in the scan: 1 of 10 patterns." in note for note in stack.notes)
+
+
+def test_topspin_without_a_scan(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.app5", "w") as file:
+        file["39a4bbcd-2551-4912-9093-0eaed678dcff"] = np.ones((40, 40))
+    with pytest.raises(InputError, match="holds no stack of images"):
+        open_stack(tmp_path / "a.app5")
+
+
+# --- Arina
+
+
+def arina(folder: Path, data: np.ndarray, beside: dict[str, float] | None) -> Path:
+    with h5py.File(folder / "run_data_000001.h5", "w") as file:
+        file["entry/data/data"] = data
+    path = folder / "run_master.h5"
+    with h5py.File(path, "w") as file:
+        file["entry/data/data_000001"] = h5py.ExternalLink("run_data_000001.h5", "entry/data/data")
+        file["entry/instrument/detector/description"] = np.bytes_("Dectris ARINA CZT")
+        file["entry/instrument/detector/x_pixel_size"] = 1e-4
+    if beside is not None:
+        with h5py.File(folder / "run.h5", "w") as file:
+            file.create_group("STEM Metadata").attrs.update(beside)
+    return path
+
+
+BESIDE = {
+    "NumPixelsX": 4, "NumPixelsY": 3, "High Tension": np.array([300000.0]),
+    "Camera Length": np.array([0.1]), "Pixel Size": np.array([0.5]),
+    "IsPixelSizeCalibrated": np.array([1], "u1"),
+}  # fmt: skip
+
+
+def test_arina_with_the_file_beside_it(tmp_path: Path) -> None:
+    data = patterns(12)
+    stack = open_stack(arina(tmp_path, data, BESIDE))
+    assert_same(stack, data.reshape(3, 4, 32, 32))
+    assert stack.step == (5e-4, 5e-4)
+    assert spots(stack).wavelength == electron_wavelength(300)
+    assert spots(stack).pixel_size == pytest.approx(1e-4 / (0.1 * electron_wavelength(300)))
+
+
+def test_arina_scan_that_was_stopped(tmp_path: Path) -> None:
+    stack = open_stack(arina(tmp_path, patterns(11), BESIDE))
+    assert stack.data.shape[:2] == (3, 4)
+    assert any("ends early: 11 of 3 x 4" in note for note in stack.notes)
+
+
+def test_arina_alone_is_taken_to_be_square_and_this_is_said(tmp_path: Path) -> None:
+    data = patterns(9)
+    stack = open_stack(arina(tmp_path, data, None))
+    assert_same(stack, data.reshape(3, 3, 32, 32))
+    assert any("taken to be 3 x 3" in note for note in stack.notes)
+    (tmp_path / "other").mkdir()
+    assert not open_stack(arina(tmp_path / "other", patterns(8), None)).is_scan
+
+
+# --- Direct Electron
+
+
+def info(**other: str) -> str:
+    fields = {
+        "Scan - Enable": "Enable", "Scan - Type": "Raster", "Scan - ROI Enable": "Disable",
+        "Scan - Size X": "4", "Scan - Size Y": "3", "Scan - ROI Size X": "2",
+        "Scan - ROI Size Y": "6", "Instrument Accelerating Voltage (V)": "300000",
+        "Diffraction Pixel Size X": "0.1", "Specimen Pixel Size X (nanometers)": "1.5",
+        "Specimen Pixel Size Y (nanometers)": "2.5",
+    } | other  # fmt: skip
+    return "".join(f"{name:64}= {value}\n" for name, value in fields.items())
+
+
+@pytest.mark.parametrize("beside", ["20241021_00405_info.txt", "20241021_00405_movie_info.txt"])
+def test_movie_of_direct_electron(beside, write, tmp_path: Path) -> None:
+    data = patterns(12)
+    path = write(".mrc", data, name="20241021_00405_movie")
+    assert not open_stack(path).is_scan
+    (tmp_path / beside).write_text(info())
+    stack = open_stack(path)
+    assert_same(stack, data.reshape(3, 4, 32, 32))
+    assert stack.step == (2.5e-3, 1.5e-3)
+    assert spots(stack) == SpotGeometry(electron_wavelength(300), 0.01)
+
+
+def test_movie_of_direct_electron_in_other_modes(write, tmp_path: Path) -> None:
+    path = write(".mrc", patterns(12), name="movie")
+    for other, shape in (
+        ({"Scan - ROI Enable": "Enable"}, (6, 2)),
+        ({"Scan - Enable": "Disable"}, (12,)),
+        ({"Scan - Type": "Spiral"}, (12,)),
+        ({"Scan - Size Y": "4"}, (3, 4)),
+        ({"Scan - Size Y": "2"}, (12,)),
+        ({"Scan - Size Y": "many"}, (12,)),
+    ):
+        (tmp_path / "movie_info.txt").write_text(info(**other))
+        assert open_stack(path).data.shape[:-2] == shape
+
+
+# --- EMPAD
+
+
+def empad(folder: Path, data: np.ndarray, about: str, name: str = "scan_x4_y3.raw") -> Path:
+    raw = np.full((len(data), 130, 128), np.nan, "<f4")
+    raw[:, :128] = data
+    (folder / name).write_bytes(raw.tobytes())
+    path = folder / "acquisition.xml"
+    path.write_text(f'<root><raw_file filename="C:\\data\\{name}"/>{about}</root>')
+    return path
+
+
+@pytest.mark.parametrize("about", ["", "<pix_x>4</pix_x><pix_y>3</pix_y>"])
+@pytest.mark.parametrize("named", ["acquisition.xml", "scan_x4_y3.raw"])
+def test_empad(about, named, tmp_path: Path) -> None:
+    data = patterns(12, 128, 128, "f4")
+    empad(tmp_path, data, about)
+    assert can_read(tmp_path / named)
+    stack = open_stack(tmp_path / named)
+    assert_same(stack, data.reshape(3, 4, 128, 128))
+
+
+def test_empad_scan_that_was_stopped(tmp_path: Path) -> None:
+    path = empad(tmp_path, patterns(11, 128, 128, "f4"), "")
+    raw = tmp_path / "scan_x4_y3.raw"
+    raw.write_bytes(raw.read_bytes()[:-5000])
+    stack = open_stack(path)
+    assert stack.data.shape[:2] == (3, 4)
+    assert any("ends early: 10 of 3 x 4" in note for note in stack.notes)
+    raw.unlink()
+    with pytest.raises(InputError, match=r"belongs to scan_x4_y3\.raw; put it"):
+        open_stack(path)
+
+
+def test_empad_series(tmp_path: Path) -> None:
+    data = patterns(3, 128, 128, "f4")
+    about = "<scan_parameters><series_count>3</series_count></scan_parameters>"
+    assert_same(open_stack(empad(tmp_path, data, about, "series.raw")), data)
+
+
+def test_other_raw_and_xml_files_are_not_claimed(tmp_path: Path) -> None:
+    for name in ("a.raw", "b.xml"):
+        (tmp_path / name).write_bytes(b"<settings/>" * 1000)
+        assert not can_read(tmp_path / name)
+
+
+# --- stores packed into one file
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.zspy", "a.zarr.zip"])
+@pytest.mark.parametrize("version", [2, 3])
+def test_zipped_zarr(name, version, tmp_path: Path) -> None:
+    import zarr
+    from zarr.storage import ZipStore
+
+    data = patterns(6).reshape(2, 3, 32, 32)
+    with ZipStore(tmp_path / name, mode="w") as store:
+        group = zarr.open_group(store, mode="w", zarr_format=version)
+        array = group.create_array(
+            "Experiments/run/data", shape=data.shape, chunks=(1, 2, 32, 32), dtype=data.dtype
+        )
+        array[...] = data
+    assert can_read(tmp_path / name)
+    assert_same(open_stack(tmp_path / name), data)
+
+
+def test_a_zip_of_something_else(tmp_path: Path) -> None:
+    for name in ("a.zip", "a.zarr"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("notes.txt", "a long day")
+    assert not can_read(tmp_path / "a.zip")
+    with pytest.raises(InputError, match=r"is not a zipped Zarr file"):
+        open_stack(tmp_path / "a.zip")
+    with pytest.raises(InputError, match=r"neither a folder nor a \.zip of Zarr's"):
+        open_stack(tmp_path / "a.zarr")
+
+
+def prz(path: Path, data: np.ndarray, **about: object) -> Path:
+    about = {"electron_gun.voltage": 200000} | about
+    trap = np.empty(1, object)
+    np.savez(path, data=data, meta_data=trap, meta_data_json=json.dumps([about]))
+    path.with_name(path.name + ".npz").rename(path)
+    return path
+
+
+def test_panta_rhei(tmp_path: Path) -> None:
+    data = patterns(6).reshape(2, 3, 32, 32)
+    axis = {"value": 2e8, "unit": "1/m", "offset": 0.0, "pixel_factor": 2.0}
+    kinds = ["CameraX", "CameraY", "ScanX", "ScanY"]
+    about = {"device.calib": [axis, axis, None, None], "content.types": kinds}
+    stack = open_stack(prz(tmp_path / "a.prz", data, **about))
+    assert_same(stack, data)
+    assert spots(stack).wavelength == electron_wavelength(200)
+    assert spots(stack).pixel_size == pytest.approx(0.04)
+    with pytest.raises(InputError, match="does not hold its patterns one after the other"):
+        open_stack(prz(tmp_path / "b.prz", data, **{"content.types": kinds[::-1]}))
+
+
+def test_gif(tmp_path: Path) -> None:
+    from PIL import Image
+
+    data = patterns(5, dtype="u1")
+    frames = [Image.fromarray(frame) for frame in data]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], optimize=False)
+    stack = open_stack(tmp_path / "a.gif")
+    assert_same(stack, data)
+    np.testing.assert_array_equal(stack.frame(3), data[3])
+
+
+# --- Bruker
+
+
+class Container:
+    """Writes chunks of `size`, each behind a header that may name the next one."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.room = size, size - 32
+        self.chunks: list[tuple[int, bytes]] = [(0, b"")]  # the first one tells of the others
+
+    def chain(self, content: bytes, length: int) -> int:
+        """Write what says in each chunk where the next one is; return the first."""
+        first = len(self.chunks)
+        for start in range(0, len(content), length):
+            self.chunks.append((len(self.chunks) + 1, content[start : start + length]))
+        return first
+
+    def scattered(self, content: bytes) -> int:
+        """Write a file in chunks that are not neighbours; return the chunk that lists them."""
+        places = []
+        for start in range(0, len(content), self.room):
+            places.append(len(self.chunks))
+            self.chunks += [(0, content[start : start + self.room]), (0, b"")]
+        return self.chain(struct.pack(f"<{len(places)}I", *places), self.room // 4 * 4)
+
+    def write(self, path: Path, files: dict[str, bytes]) -> Path:
+        items = [(0, 0, -1, True, "EBSDData")]
+        items += [(self.scattered(c), len(c), 0, False, name) for name, c in files.items()]
+        tree = b"".join(
+            struct.pack("<iQ28xi176s?3s256s32s", t, n, p, b"", folder, b"", name.encode(), b"")
+            for t, n, p, folder, name in items
+        )
+        place = self.chain(tree, self.room // 512 * 512)
+        self.chunks[0] = (0, struct.pack("<8xIII", place, len(items), len(self.chunks)))
+        whole = bytearray(0x118 + self.size * len(self.chunks))
+        whole[:8] = b"AAMVHFSS"
+        struct.pack_into("<fI", whole, 0x124, 2.6, self.size)
+        for number, (following, content) in enumerate(self.chunks):
+            at = self.size * number + 0x118
+            struct.pack_into("<I", whole, at, following)
+            whole[at + 32 : at + 32 + len(content)] = content
+        path.write_bytes(whole)
+        return path
+
+
+def zipped(content: bytes, block: int = 1000) -> bytes:
+    blocks = [zlib.compress(content[i : i + block]) for i in range(0, len(content), block)]
+    head = struct.pack("<4sIII", b"AACS", block, 0, len(blocks)).ljust(0x80, b"\0")
+    return head + b"".join(struct.pack("<I12x", len(b)) + b for b in blocks)
+
+
+def ebsd_files(data: np.ndarray, order: list[int], rows: int, columns: int) -> dict[str, bytes]:
+    """Describe patterns that were recorded at the points `order` of a grid."""
+    frames, places = b"", np.full(rows * columns, 2**64 - 1, "<u8")
+    for frame, point in zip(data, order, strict=True):
+        places[point] = len(frames)
+        y, x = divmod(point, columns)
+        height, width = frame.shape
+        head = struct.pack("<6iB", x, y, frame.nbytes + 17, width, height, frame.itemsize, 0)
+        frames += head + frame.tobytes()
+    table = struct.pack("<3i", columns, rows, rows * columns) + places.tobytes()
+    others = {f"Other{number}": b"x" * 100 for number in range(9)}
+    return others | {"FrameDescription": table, "FrameData": frames}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+def test_bruker_bcf(packed, dtype, tmp_path: Path) -> None:
+    data = patterns(12, 24, 32, dtype)
+    files = ebsd_files(data, list(range(12)), 3, 4)
+    if packed:
+        files = {name: zipped(content) for name, content in files.items()}
+    path = Container(4096).write(tmp_path / "a.bcf", files)
+    stack = open_stack(path)
+    assert_same(stack, data.reshape(3, 4, 24, 32))
+    # an independent reader of the container finds the same in it
+    api = pytest.importorskip("rsciio.bruker._api")
+    container = api.SFS_reader(str(path))
+    found = container.get_file("EBSDData/FrameData").get_as_BytesIO_string().getvalue()
+    assert found == ebsd_files(data, list(range(12)), 3, 4)["FrameData"]
+
+
+def test_bruker_bcf_out_of_order_and_stopped(tmp_path: Path) -> None:
+    data = patterns(4, 24, 32, "u1")
+    path = Container(4096).write(tmp_path / "a.bcf", ebsd_files(data, [0, 2, 1, 4], 2, 3))
+    stack = open_stack(path)
+    assert stack.data.shape == (2, 3, 24, 32)
+    for number, point in enumerate([0, 2, 1, 4]):
+        np.testing.assert_array_equal(stack.frame(point), data[number])
+    with pytest.raises(InputError, match="never recorded"):
+        stack.frame(3)
+    assert any("2 points of the grid were not recorded" in note for note in stack.notes)
+
+
+def test_bruker_bcf_of_x_rays_says_what_to_do(tmp_path: Path) -> None:
+    path = Container(4096).write(tmp_path / "a.bcf", {"Spectra": b"x" * 100})
+    with pytest.raises(InputError, match=r"no EBSD patterns.*as HDF5"):
+        open_stack(path)
