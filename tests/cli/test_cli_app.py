@@ -43,6 +43,32 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        "info good.npy",
+        "info bad.tif",
+        "classify bad.tif --output o.csv",
+        "explain bad.tif --index 0 --output o.png",
+        "phase-map bad.tif --output o.h5",
+        "index bad.tif --output o.json",
+        "unit-cell bad.tif --output o.json",
+        "solve bad.tif --output o",
+    ],
+)
+def test_a_look_at_the_input_does_not_wait_for_torch(arguments: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "good.npy", np.ones((2, 16, 16), "u1"))
+    (tmp_path / "bad.tif").write_text("no picture")
+    code = (
+        f"import sys; from napari_diffraction.cli.app import run; run({arguments.split()!r}); "
+        "print(*{'torch', 'dask'} & set(sys.modules))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert answer.stdout.splitlines()[-1] == ""
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["sort"], "No such command"),

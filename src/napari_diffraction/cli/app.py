@@ -24,6 +24,7 @@ from napari_diffraction.cli.options import (
     Device,
     Inputs,
     Seed,
+    look_at_inputs,
     open_inputs,
 )
 from napari_diffraction.errors import InputError
@@ -96,7 +97,7 @@ def info(inputs: Inputs, dataset: Dataset = None) -> None:
     """Say what INPUT holds: shape, dtype, calibration, and what will be assumed."""
     from napari_diffraction.cli.info import describe
 
-    for line in describe(open_inputs(inputs, dataset)):
+    for line in describe(look_at_inputs(inputs, dataset)):
         print(line)
 
 
@@ -303,6 +304,10 @@ def classify(
     """
     import time
 
+    output_file(output, (".csv",))
+    # before torch is imported, which takes seconds
+    seen = look_at_inputs(inputs, dataset)
+
     from napari_diffraction.cli.classification import (
         classify_to_csv,
         expected_shares,
@@ -310,10 +315,9 @@ def classify(
     )
     from napari_diffraction.learning.registry import load_model
 
-    output_file(output, (".csv",))
     classifier = load_model(model)
     shares = expected_shares(share or [], usual_shares(classifier))
-    stack = open_inputs(inputs, dataset, pc)
+    stack = open_inputs(seen, pc=pc)
     start = time.perf_counter()
     table = classify_to_csv(
         stack,
@@ -444,10 +448,11 @@ def phase_map(
     dataset: Dataset = None,
 ) -> None:
     """Map the phases of a scan; without a phase list, each point gets its Bravais lattice."""
+    stack = open_inputs([scan], dataset, pc)
+    # these take seconds, which a bad file need not wait for
     from napari_diffraction.cli.phase_map import check_first, map_scan, write_and_compare
     from napari_diffraction.learning.registry import load_model
 
-    stack = open_inputs([scan], dataset, pc)
     other = check_first(stack, output, compare)
     classifier = load_model(model)
     made = map_scan(stack, classifier, device=device, batch_size=batch_size, regions=regions)
@@ -549,11 +554,12 @@ def explain(
     dataset: Dataset = None,
 ) -> None:
     """Draw over a pattern what the network looked at."""
+    output_file(output, (".png",))
+    stack = open_inputs(inputs, dataset, pc)
+    # these take seconds, which a bad file need not wait for
     from napari_diffraction.cli.explain import explain_pattern
     from napari_diffraction.learning.registry import load_model
 
-    output_file(output, (".png",))
-    stack = open_inputs(inputs, dataset, pc)
     print(
         explain_pattern(
             stack, load_model(model), index, output, label=class_, method=method, device=device

@@ -1,4 +1,4 @@
-"""Stacks and models described in a few lines."""
+"""Patterns and models described in a few lines."""
 
 from __future__ import annotations
 
@@ -6,43 +6,44 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_diffraction.learning.registry import ModelCard
-    from napari_diffraction.patterns.stack import PatternStack
+    from napari_diffraction.patterns.readers import Look
 
 
-def describe(stack: PatternStack) -> list[str]:
+def describe(seen: Look) -> list[str]:
     """Say what a stack holds, how it is calibrated, and what is assumed.
 
     Parameters
     ----------
-    stack
-        Patterns.
+    seen
+        Patterns that were looked at.
 
     Returns
     -------
     list of str
         Lines for a terminal.
     """
-    height, width = stack.frame_shape
-    number = f"{len(stack)}"
-    if stack.is_scan:
-        rows, columns = stack.data.shape[:2]
+    source = seen.source
+    height, width = source.frame_shape
+    number = f"{source.count}"
+    if len(source.shape) == 4:
+        rows, columns = source.shape[:2]
         number += f" (scan of {rows} rows x {columns} columns)"
-    files = len(set(stack.sources))
+    files = list(dict.fromkeys(source.sources or (source.path,)))
     lines = {
-        "Name": stack.name,
-        "Source": stack.source(0) if files <= 1 else f"{files} files, {stack.source(0)} first",
-        "Data set": stack.dataset or "",
+        "Name": seen.name,
+        "Source": files[0] if len(files) == 1 else f"{len(files)} files, {files[0]} first",
+        "Data set": source.dataset or "",
         "Patterns": number,
-        "Frame": f"{width} x {height} pixels (width x height), {stack.data.dtype}",
-        "Step": _step(stack),
+        "Frame": f"{width} x {height} pixels (width x height), {source.dtype}",
+        "Step": _step(source.step),
     }
-    return [f"{name + ':':<10}{value}" for name, value in lines.items() if value] + [*stack.notes]
+    return [f"{name + ':':<10}{value}" for name, value in lines.items() if value] + [*seen.notes]
 
 
-def _step(stack: PatternStack) -> str:
-    if stack.step is None:
+def _step(step: tuple[float, float] | None) -> str:
+    if step is None:
         return ""
-    row, column = stack.step
+    row, column = step
     return f"{column:g} x {row:g} um (between columns x between rows)"
 
 

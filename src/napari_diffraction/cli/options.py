@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from napari_diffraction.patterns.readers import Look
     from napari_diffraction.patterns.stack import PatternStack
 
 Inputs = Annotated[
@@ -31,13 +32,21 @@ Centre = Annotated[
 ]
 
 
+def look_at_inputs(inputs: Sequence[str], dataset: str | None = None) -> Look:
+    """Look at INPUT, which is quicker than opening it: a bad file is refused at once."""
+    from napari_diffraction.patterns.readers import look
+
+    return look(inputs[0] if len(inputs) == 1 else list(inputs), dataset)
+
+
 def open_inputs(
-    inputs: Sequence[str],
+    inputs: Sequence[str] | Look,
     dataset: str | None = None,
     pc: tuple[float, float, float] | None = None,
 ) -> PatternStack:
-    """Open INPUT, with a pattern centre if one is given."""
-    from napari_diffraction.patterns.readers import open_stack
+    """Open INPUT, or what was looked at, with a pattern centre if one is given."""
+    from napari_diffraction.patterns.readers import Look, as_stack
 
-    stack = open_stack(inputs[0] if len(inputs) == 1 else list(inputs), dataset)
+    seen = inputs if isinstance(inputs, Look) else look_at_inputs(inputs, dataset)
+    stack = as_stack(seen)
     return stack if pc is None else stack.with_centre(pc)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from napari_diffraction.errors import InputError
@@ -23,7 +24,7 @@ from napari_diffraction.patterns.readers.lazy import LazyPatterns, as_dask
 from napari_diffraction.patterns.readers.source import Source
 from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry, PatternStack, SpotGeometry
 
-__all__ = ["FORMATS", "AmbiguousDatasetError", "can_read", "open_stack"]
+__all__ = ["FORMATS", "AmbiguousDatasetError", "Look", "as_stack", "can_read", "look", "open_stack"]
 
 # So many patterns are tried before a stack is taken for unreadable as a whole.
 _TRIES = 5
@@ -54,6 +55,51 @@ def open_stack(
     InputError
         The input is missing, damaged or of no known format.
     """
+    return as_stack(look(path, dataset))
+
+
+def as_stack(seen: Look) -> PatternStack:
+    """Make a stack of an input that was looked at."""
+    source = seen.source
+    return PatternStack(
+        data=as_dask(seen.patterns),
+        name=seen.name,
+        sources=source.sources or (source.path,),
+        events=source.events,
+        dataset=source.dataset,
+        geometry=source.geometry,
+        notes=seen.notes,
+        metadata=source.metadata,
+        step=source.step,
+        background=source.background,
+        read=seen.patterns,
+    )
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at an input shows, before dask is needed, which takes long to import.
+
+    Attributes
+    ----------
+    name, notes
+        As in `PatternStack`.
+    source
+        The patterns.
+    patterns
+        Reads them.
+    """
+
+    name: str
+    source: Source
+    patterns: LazyPatterns
+    notes: tuple[str, ...]
+
+
+def look(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], dataset: str | None = None
+) -> Look:
+    """Look at an input without making a stack of it; arguments and errors as of `open_stack`."""
     inputs = find_inputs(path)
     if len(inputs.files) == 1:
         source = open_source(inputs.files[0], dataset)
@@ -61,25 +107,14 @@ def open_stack(
         source = join(inputs, dataset)
     patterns = LazyPatterns(source)
     blank = _try_some(patterns)
-    return PatternStack(
-        data=as_dask(patterns),
-        name=inputs.name,
-        sources=source.sources or (source.path,),
-        events=source.events,
-        dataset=source.dataset,
-        geometry=source.geometry,
-        notes=(
-            _what_was_read(inputs, source),
-            *inputs.notes,
-            *source.notes,
-            *blank,
-            *_calibration_notes(source.geometry),
-        ),
-        metadata=source.metadata,
-        step=source.step,
-        background=source.background,
-        read=patterns,
+    notes = (
+        _what_was_read(inputs, source),
+        *inputs.notes,
+        *source.notes,
+        *blank,
+        *_calibration_notes(source.geometry),
     )
+    return Look(inputs.name, source, patterns, notes)
 
 
 def can_read(path: str | os.PathLike[str]) -> bool:

@@ -10,9 +10,8 @@ import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +20,9 @@ from napari_diffraction.patterns.readers.ebsd_scan import ScanHeader, as_scan
 from napari_diffraction.patterns.readers.memory import MappedPatterns, open_all
 from napari_diffraction.patterns.readers.source import Source, native, size_text
 from napari_diffraction.patterns.stack import KikuchiGeometry
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 _DTYPES: dict[str, np.dtype[Any]] = {".up1": np.dtype("u1"), ".up2": np.dtype("<u2")}
 _LARGEST_SIDE = 20_000

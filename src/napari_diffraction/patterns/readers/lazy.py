@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import uuid
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.readers.source import Source, take
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 # The time of one step through a dask array grows with its number of chunks: 3 ms with 4,000.
 _MOST_CHUNKS = 4096
@@ -126,6 +128,8 @@ def _kept(part: Any) -> slice:
 
 def as_dask(patterns: LazyPatterns) -> da.Array:
     """Return a dask array over lazy patterns, with few patterns in a chunk."""
+    import dask.array as da  # takes longer than a look at most files
+
     lead, frame = patterns.shape[:-2], patterns.shape[-2:]
     run = max(patterns._run, math.ceil(patterns.source.count / _MOST_CHUNKS))
     if len(lead) == 1:
