@@ -13,7 +13,6 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.colors import hsv_to_rgb, to_rgb
 from numpy.typing import ArrayLike, NDArray
 
 from napari_diffraction.analysis.indexed_phases import laue_of_phase
@@ -22,7 +21,7 @@ from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.structure import LAUE_GROUPS
 from napari_diffraction.crystal.symmetry import proper_rotations
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR
+from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR, rgb
 
 if TYPE_CHECKING:
     from napari_diffraction.indexing.solution import IndexedMap
@@ -137,7 +136,7 @@ def ipf_colours(indexed: IndexedMap, axis: str = "z") -> FloatArray:
     if axis not in AXES:
         raise InputError(f"Unknown axis '{axis}' of the sample: use one of {', '.join(AXES)}.")
     directions = orientations(indexed, "edax")[:, :, AXES.index(axis)]
-    out = np.tile(np.array(to_rgb(NOT_INDEXED_COLOUR)), (len(indexed), 1))
+    out = np.tile(np.array(rgb(NOT_INDEXED_COLOUR)), (len(indexed), 1))
     for number, phase in enumerate(indexed.phases):
         here = indexed.phase == number
         out[here] = direction_colours(directions[here], laue_of_phase(phase))
@@ -221,7 +220,8 @@ def _colours(sector: _Sector, vectors: FloatArray) -> FloatArray:
     away = np.arctan2(np.hypot(along, aside), turned @ sector.middle)
     share = np.clip(away / _reach(sector, azimuth), 0, 1)
     # from white in the middle, lightness 1, to the pure colour at the border, lightness 1/2
-    return np.asarray(hsv_to_rgb(np.column_stack([hue % 1.0, share, np.ones(len(hue))])))
+    pure = np.clip(np.abs((6 * hue[:, None] + [0, 4, 2]) % 6 - 3) - 1, 0, 1)
+    return np.asarray(1 - share[:, None] * (1 - pure))
 
 
 def _reach(sector: _Sector, azimuth: FloatArray) -> FloatArray:

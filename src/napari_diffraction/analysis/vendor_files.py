@@ -11,11 +11,11 @@ from typing import Any
 
 import h5py
 import numpy as np
-from matplotlib.colors import CSS4_COLORS, to_rgb
 from numpy.typing import NDArray
 
 from napari_diffraction.analysis.map_phases import MapPhase
 from napari_diffraction.files import replacing, replacing_hdf5
+from napari_diffraction.learning.palette import rgb
 from napari_diffraction.review.provenance import write_beside
 
 FloatArray = NDArray[np.float64]
@@ -289,8 +289,10 @@ def _orix_header(group: h5py.Group, file_map: MapFile) -> None:
 
 def named_colour(colour: str) -> str:
     """Return the name of the CSS colour nearest to a colour: orix reads no others."""
-    wanted = np.array(to_rgb(colour))
-    return min(CSS4_COLORS, key=lambda name: float(np.sum((wanted - to_rgb(name)) ** 2)))
+    from matplotlib.colors import CSS4_COLORS  # half a second, which only this file needs
+
+    wanted = np.array(rgb(colour))
+    return min(CSS4_COLORS, key=lambda name: float(np.sum((wanted - rgb(CSS4_COLORS[name])) ** 2)))
 
 
 def _text(group: h5py.Group, name: str, value: str) -> None:

@@ -72,6 +72,12 @@ def class_colour(label: str, classes: tuple[str, ...] = ()) -> str:
     return GREY
 
 
+def rgb(colour: str) -> tuple[float, float, float]:
+    """Return red, green and blue, 0 to 1, of a colour written as ``#RRGGBB``."""
+    red, green, blue = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    return red, green, blue
+
+
 def class_title(label: str) -> str:
     """Return what a legend says of a class: its name, for a lattice also in words."""
     lattice = BRAVAIS_LATTICES.get(label)

@@ -8,7 +8,6 @@ from weakref import ref
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import to_rgb
 from napari.components import ViewerModel
 from napari.layers import Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_diffraction.analysis.indexed_phases import phase_colours
 from napari_diffraction.analysis.ipf import ipf_colours
-from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR
+from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR, rgb
 from napari_diffraction.ui.indexed.pictures import (
     FIRST,
     MISFIT,
@@ -229,7 +228,7 @@ class IndexedLayers:
         if axis not in self._colours:
             self._colours[axis] = ipf_colours(self._whole, axis)
         none = (self._shown.phase < 0)[:, None]
-        colours = np.where(none, to_rgb(NOT_INDEXED_COLOUR), self._colours[axis])
+        colours = np.where(none, rgb(NOT_INDEXED_COLOUR), self._colours[axis])
         colours = np.column_stack([colours, self._shown.done])
         return colours.astype(np.float32).reshape(*self._shown.shape, 4)
 

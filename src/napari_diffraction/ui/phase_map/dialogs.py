@@ -6,8 +6,6 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QFileDialog, QWidget
 
-from napari_diffraction.analysis.indexed_export import WRITERS as INDEXED_WRITERS
-from napari_diffraction.analysis.map_export import WRITERS
 from napari_diffraction.patterns.stack import PatternStack
 
 _MAPS = "Maps (*.ang *.ctf *.h5 *.hdf5 *.h5oina *.oh5)"
@@ -41,8 +39,10 @@ def ask_export(parent: QWidget, stack: PatternStack, indexed: bool) -> Path | No
     name, chosen = QFileDialog.getSaveFileName(parent, "Export", str(suggestion), files)
     if not name:
         return None
+    from napari_diffraction.analysis import indexed_export, map_export
+
     usual = chosen.rpartition("*")[2].rstrip(")")
-    known = Path(name).suffix.lower() in (INDEXED_WRITERS if indexed else WRITERS)
+    known = Path(name).suffix.lower() in (indexed_export if indexed else map_export).WRITERS
     return Path(name if known else name + usual)
 
 

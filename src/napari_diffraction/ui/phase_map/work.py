@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_diffraction.analysis.compare import Comparison, compare
-from napari_diffraction.analysis.map_export import export_map
 from napari_diffraction.analysis.phase_map import PhaseMap
 from napari_diffraction.learning.classes import ZONE_CLASSES
 from napari_diffraction.patterns.stack import PatternStack
@@ -103,4 +102,6 @@ def mapping(
 def exporting(phase_map: PhaseMap, path: Path, threshold: float) -> Generator[Progress, None, Path]:
     """Write a map in another thread."""
     yield Progress(0, 1, f"Writing {path.name}")
+    from napari_diffraction.analysis.map_export import export_map
+
     return export_map(phase_map, path, threshold)
