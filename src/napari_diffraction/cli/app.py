@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_diffraction.claims import release_claims
 from napari_diffraction.cli.cell_commands import solve, unit_cell
 from napari_diffraction.cli.manners import (
     Interrupted,
@@ -71,6 +72,8 @@ def run(arguments: Sequence[str]) -> int:
         message, status = "Memory ran out: take a smaller --batch-size or fewer patterns.", 2
     else:
         return status if isinstance(status, int) else 0
+    finally:
+        release_claims()
     print(" ".join(message.split()), file=sys.stderr)
     return status
 

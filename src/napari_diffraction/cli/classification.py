@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_diffraction.cli.manners import Interrupted, output_file, with_bar
+from napari_diffraction.cli.manners import Interrupted, checked_output, with_bar
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing, writing_error
 from napari_diffraction.learning.classes import NATURAL_SHARES
@@ -192,7 +192,7 @@ def classify_to_csv(
     from napari_diffraction.learning.inference import classify
     from napari_diffraction.simulation.redraw import preprocessed
 
-    output_file(output, (".csv",))
+    checked_output(output, (".csv",))
     shares = usual_shares(classifier) if shares is None else shares
     run = _identity(stack, classifier, shares) | {"preprocess": preprocess}
     stack = preprocessed(stack, preprocess)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_diffraction.cli.manners import with_bar
+from napari_diffraction.cli.manners import claim_output, with_bar
 from napari_diffraction.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def evaluate_file(
 
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: this is a file; name a folder.")
+    claim_output(folder)
     stack, labels = open_judged(data)
     work = evaluate_models(
         stack,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TypeVar
 
+from napari_diffraction.claims import claim
 from napari_diffraction.errors import InputError
 from napari_diffraction.progress import Progress, finish
 
@@ -56,7 +58,7 @@ def with_bar(
 
 
 def output_file(path: Path, suffixes: tuple[str, ...]) -> Path:
-    """Check, before anything is computed, that a file can be written.
+    """Check, before anything is computed, that a file can be written, and claim it.
 
     Parameters
     ----------
@@ -64,6 +66,18 @@ def output_file(path: Path, suffixes: tuple[str, ...]) -> Path:
         The file that will be written.
     suffixes
         What its name may end in.
+
+    Raises
+    ------
+    InputError
+        As `checked_output`, or another program is writing the file.
+    """
+    claim_output(checked_output(path, suffixes))
+    return path
+
+
+def checked_output(path: Path, suffixes: tuple[str, ...]) -> Path:
+    """Check that a file can be written; parameters as of `output_file`.
 
     Raises
     ------
@@ -77,3 +91,9 @@ def output_file(path: Path, suffixes: tuple[str, ...]) -> Path:
     if not path.parent.is_dir():
         raise InputError(f"{path.parent}: there is no such folder; make it first.")
     return path
+
+
+def claim_output(path: Path) -> None:
+    """Claim a file or folder for this command; of a training on several cards, once for all."""
+    if os.environ.get("RANK", "0") == "0" and path.absolute().parent.is_dir():
+        claim(path)

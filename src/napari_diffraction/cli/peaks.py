@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_diffraction.cli.manners import Interrupted, output_file, with_bar
+from napari_diffraction.cli.manners import Interrupted, checked_output, with_bar
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
 from napari_diffraction.patterns.stack import SpotGeometry
@@ -46,7 +46,7 @@ def peaks_to_csv(stack: PatternStack, output: Path, threshold: float) -> str:
 
     from napari_diffraction.learning.peak_tables import find_in_stack
 
-    output_file(output, (".csv",))
+    checked_output(output, (".csv",))
     if not isinstance(stack.geometry, SpotGeometry):
         raise InputError(f"{stack.name} holds Kikuchi patterns, which have no spots.")
     tables: list[pd.DataFrame] = []

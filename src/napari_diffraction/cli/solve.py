@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_diffraction.cli.manners import with_bar
+from napari_diffraction.cli.manners import claim_output, with_bar
 from napari_diffraction.cli.unit_cell import Solved, read_zones, solve_stack
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing, writing_error
@@ -94,6 +94,7 @@ def solve_to_folder(
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise writing_error(folder, error) from error
+    claim_output(folder)
     classes, zones = _classes(stack, folder, wanted, device, resume=resume, say=say)
     report = folder / "report.html"
     try:

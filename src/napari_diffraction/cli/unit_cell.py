@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_diffraction.cli.manners import output_file, with_bar
+from napari_diffraction.cli.manners import claim_output, output_file, with_bar
 from napari_diffraction.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def check_outputs(outputs: Sequence[Path]) -> None:
     for output in outputs:
         if output.suffix or not output.parent.is_dir():
             output_file(output, tuple(WRITERS))
+        else:
+            claim_output(output)
 
 
 def read_zones(path: Path, patterns: int) -> list[int]:
