@@ -51,7 +51,10 @@ def read_cif(path: str | Path) -> Structure:
     """
     path = Path(path)
     block = _block_with_atoms(path)
-    small = gemmi.make_small_structure_from_block(block)
+    try:
+        small = gemmi.make_small_structure_from_block(block)
+    except (ValueError, RuntimeError, OverflowError) as error:
+        raise InputError(f"{path} is not a valid CIF file: {_first_line(error)}.") from error
     cell = _cell(small, path)
     group = _space_group(small, path)
     _check_metric(cell, group, path)

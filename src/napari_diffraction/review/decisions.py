@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
 NOBODY = -1
+#: No stack has as many patterns: a larger number in a file is a damaged one.
+MOST_PATTERNS = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class Decisions:
         except (TypeError, ValueError, OverflowError):
             return np.empty(0, np.int64)
         indices = np.concatenate([*given.values(), np.empty(0, np.int64)])
-        if not len(indices) or indices.min() < 0:
+        if not len(indices) or indices.min() < 0 or indices.max() >= MOST_PATTERNS:
             return np.empty(0, np.int64)
         self.make_room(int(indices.max()) + 1)
         self._steps.append(_Step(indices, tuple(column[indices] for column in self._columns())))

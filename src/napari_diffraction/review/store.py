@@ -25,7 +25,7 @@ import pandas as pd
 import platformdirs
 
 from napari_diffraction.files import replacing, writing_error
-from napari_diffraction.review.decisions import Decisions
+from napari_diffraction.review.decisions import MOST_PATTERNS, Decisions
 
 _ABOUT, _TABLE, _JOURNAL = "about.json", "table.csv", "journal.jsonl"
 _TEXTS = ("source", "label")
@@ -92,7 +92,7 @@ class SessionStore:
             )
         except ValueError:  # damaged by something else than a crash
             return None
-        if not {"index", "label", "confidence"} <= set(table.columns):
+        if not {"index", "label", "confidence"} <= set(table.columns) or not _plain(table):
             return None
         return table.drop_duplicates("index", keep="last", ignore_index=True)
 
@@ -202,6 +202,13 @@ class SessionStore:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise writing_error(self.folder, error) from error
+
+
+def _plain(table: pd.DataFrame) -> bool:
+    """Whether pattern numbers and confidences of a table are such numbers."""
+    index, confidence = table["index"], table["confidence"]
+    whole = index.dtype.kind in "iu" and index.between(0, MOST_PATTERNS - 1).all()
+    return bool(whole and confidence.dtype.kind in "fiu")
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -187,6 +187,9 @@ class _Pages:
                 f"{self._path}: page {number} has {size_text(_grey_shape(self._path, page))} but "
                 f"the first has {size_text((height, width))}; split the file by size."
             )
+        if max(page.databytecounts, default=0) > tif.filehandle.size:
+            # tifffile takes memory for all of it before it reads
+            raise InputError(f"{self._path}: page {number} is damaged: it is longer than the file.")
         data: NDArray[Any] = page.asarray(maxworkers=1)
         if page.axes == "SYX":
             data = np.moveaxis(data, 0, -1)
