@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_diffraction.indexing.bands.centre import above_chance, band_error, band_weights
 from napari_diffraction.indexing.bands.orientation import OTHER, Matches, follow, orient
 from napari_diffraction.indexing.crystals import Crystal
-from napari_diffraction.indexing.grain_bands import BANDS, GrainBands
+from napari_diffraction.indexing.grain_bands import GrainBands
 from napari_diffraction.patterns.kikuchi.bands import Lines, find_lines
 from napari_diffraction.patterns.kikuchi.preparation import Preparation
 from napari_diffraction.patterns.kikuchi.quality import band_contrast
@@ -23,12 +23,19 @@ FloatArray = NDArray[np.float64]
 
 #: Pictures have at most so many pixels along the longer side.
 _PIXELS = 96
-#: Gain that some orientation of a crystal reaches by chance, with the orientation searched for ...
-_SEARCHED = (2.1, 6.0)
-#: ... and with that of the grain, per weight of the bands and beside it.
+#: Bands looked at in a pattern: of two mixed crystals, or in much noise, the first ones are few.
+_LOOKED_AT = 20
+#: Per weight of the bands and beside it: gain and lead over the next orientation, together, that
+#: one orientation in a thousand reaches by chance where it is searched for ...
+_SEARCHED = (1.4, 17.0)
+#: ... the gain that one in a thousand reaches where it is that of the grain ...
 _FOLLOWED = (0.3, 8.0)
-#: Least number of bands of an indexed pattern.
-_BANDS = 4
+#: ... and the gain that the best of all orientations usually has by chance.
+_CHANCE = (0.25, 14.5)
+#: The orientation of the grain is taken when its gain is at least this part of that of another one.
+_AS_GOOD = 0.9
+#: Least number of bands of an indexed pattern, searched for, and with the orientation of the grain.
+_BANDS, _BANDS_FOLLOWED = 4, 3
 #: Size of the pictures of which the band contrast is measured.
 _QUALITY = 60
 
@@ -129,9 +136,9 @@ def known_grains(
     error = band_error(centres.mean(axis=0), bands.lines.shape) if len(bands) else 1.0
     best = np.zeros(len(bands))
     for number, crystal in enumerate(crystals):
-        found = orient(crystal.table, normals, bands.weights, error)
+        found = orient(crystal.table, normals, bands.weights, error, crystal.rotations)
         better = (found.score > best) & (bands.number >= 0)
-        better &= above_chance(found.score, bands.weights) > 0
+        better &= (above_chance(found.score, bands.weights) > 0) | _certain(found, bands.weights)
         phase[bands.number[better]] = number
         rotation[bands.number[better]] = found.rotation[better]
         best = np.where(better, found.score, best)
@@ -172,16 +179,16 @@ def index_points(
     ready, coarse = preparation.thinned(_PIXELS), preparation.thinned(_QUALITY)
     for part, frames, readable in blocks(stack, lambda part: not out.done[part].all()):
         pictures = ready.flattened(ready.corrected(frames))
-        lines = find_lines(pictures, ready.weight, BANDS)
+        lines = find_lines(pictures, ready.weight, _LOOKED_AT)
         out.quality[part] = band_contrast(coarse.binned(frames), coarse)
-        _index(lines, crystals, centres[part], grains, part, out)
+        index_bands(lines, crystals, centres[part], grains, part, out)
         out.done[part] = readable
         out.phase[part][~readable] = -1
         yield PointsProgress(part.stop, len(stack), "Indexing patterns", points=out)
     return out
 
 
-def _index(
+def index_bands(
     lines: Lines,
     crystals: Sequence[Crystal],
     centres: FloatArray,
@@ -189,21 +196,36 @@ def _index(
     part: slice,
     out: Points,
 ) -> None:
-    """Index some patterns whose bands were found."""
+    """Index some patterns whose bands were found.
+
+    Parameters
+    ----------
+    lines
+        Their bands, m patterns.
+    crystals
+        The phases.
+    centres : ndarray of float64, (m, 3)
+        Their pattern centres.
+    grains
+        Of all patterns.
+    part
+        Their places among all patterns.
+    out
+        Filled in at these places.
+    """
     normals, weights = lines.normals(centres), band_weights(lines)
     error = band_error(centres.mean(axis=0), lines.shape)
     out.bands_found[part] = lines.count
-    chance = _SEARCHED[0] * weights.sum(axis=1) + _SEARCHED[1]
     best, second = np.zeros(len(lines)), np.zeros(len(lines))
     label = grains.label[part]
     known = np.where(label >= 0, grains.phase[np.maximum(label, 0)], -1)
     for number, crystal in enumerate(crystals):
         found = orient(crystal.table, normals, weights, error, crystal.rotations)
-        accepted = found.score > chance
+        accepted = _certain(found, weights)
         own = np.flatnonzero(known == number)
         if len(own):
-            accepted[own] |= _follow(found, own, crystal, normals, weights, error, grains, label)
-        accepted &= found.bands >= _BANDS
+            some = _follow(found, own, accepted, crystal, normals, weights, error, grains, label)
+            accepted[own] |= some
         better = accepted & (found.score > best)
         # what was the best so far is the second now, unless there is a better one
         before = out.phase[part].copy(), best, out.rotation[part].transpose(0, 2, 1)
@@ -212,15 +234,34 @@ def _index(
         _offer(out, part, second, ~better, number, found.score, found.rotation)
         _take(out, part, better, number, found)
         best = np.where(better, found.score, best)
-    needed = np.maximum(best, chance)
-    share = 1 - np.minimum(np.maximum(second, chance), best) / np.maximum(best, 1e-9)
-    out.confidence[part] = np.where(out.phase[part] >= 0, share, 0)
+    indexed = out.phase[part] >= 0
+    rival = np.maximum(second, _level(_CHANCE, weights))
+    share = 1 - np.minimum(rival, best) / np.maximum(best, 1e-9)
+    out.confidence[part] = np.where(indexed, share, 0)
+    needed = np.where(indexed, best, (_level(_SEARCHED, weights) + rival) / 2)
     out.second_share[part] = np.minimum(second / needed, 1)
+
+
+def _level(of: tuple[float, float], weights: FloatArray) -> FloatArray:
+    """A gain that depends on the weights of a pattern's bands, (n,)."""
+    return np.asarray(of[0] * weights.sum(axis=1) + of[1])
+
+
+def _certain(found: Matches, weights: FloatArray) -> NDArray[np.bool_]:
+    """Whether orientations that were searched for are not those of chance.
+
+    By chance the best orientation is but little better than the next; a true one is by far, also
+    where most bands are those of noise or of another crystal.
+    """
+    lead = found.score - found.second
+    certain = (found.score + lead > _level(_SEARCHED, weights)) & (found.bands >= _BANDS)
+    return np.asarray(certain)
 
 
 def _follow(
     found: Matches,
     own: NDArray[np.int64],
+    certain: NDArray[np.bool_],
     crystal: Crystal,
     normals: FloatArray,
     weights: FloatArray,
@@ -230,9 +271,12 @@ def _follow(
 ) -> NDArray[np.bool_]:
     """Try the orientation of their grain on patterns; return which of them have it now."""
     followed = follow(crystal.table, normals[own], weights[own], error, grains.rotation[label[own]])
-    enough = followed.score > _FOLLOWED[0] * weights[own].sum(axis=1) + _FOLLOWED[1]
+    enough = followed.score > _level(_FOLLOWED, weights[own])
+    enough &= followed.bands >= _BANDS_FOLLOWED
     # what the search found is the same orientation, or another one that chance made
-    take: NDArray[np.bool_] = enough & (followed.score > 0.9 * found.score[own])
+    take: NDArray[np.bool_] = enough & (
+        ~certain[own] | (followed.score > _AS_GOOD * found.score[own])
+    )
     places = own[take]
     other = _apart(found.rotation[places], followed.rotation[take], crystal.rotations)
     found.second[places[other]] = found.score[places[other]]
