@@ -1,10 +1,11 @@
-"""Other data for a layer without napari looking at every layer anew."""
+"""Layers without halts of the window that can be avoided."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from napari.layers import Layer
+import numpy as np
+from napari.layers import Labels, Layer
 
 
 def set_data(layer: Layer, data: Any) -> None:
@@ -22,3 +23,17 @@ def set_data(layer: Layer, data: Any) -> None:
     """
     with layer.events.data.blocker():
         layer.data = data
+
+
+def prepare_labels() -> None:
+    """Have napari, in another thread, import and compile what it needs for a layer of labels.
+
+    The first such layer would halt the window for it, some seconds the first time ever.
+    """
+    from napari.utils.colormaps import DirectLabelColormap
+    from vispy.visuals.line.dash_atlas import DashAtlas
+
+    DashAtlas()  # of the polygon tool, which every layer of labels has; vispy keeps it
+    for kind in (np.uint8, np.int32):
+        Labels(np.zeros((1, 1), kind))
+    DirectLabelColormap(color_dict={1: "white", None: "black"}).map(np.zeros(1, np.uint8))

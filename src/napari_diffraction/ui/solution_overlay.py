@@ -6,37 +6,47 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import numpy as np
-import pandas as pd
 from napari.components import ViewerModel
-from napari.layers import Image, Layer, Points, Vectors
+from napari.layers import Image, Vectors
 from numpy.typing import NDArray
 
 from napari_diffraction.indexing.overlay import SolutionDrawing, solution_drawing
+from napari_diffraction.learning.palette import OKABE_ITO
 from napari_diffraction.ui.quiet import set_data
+from napari_diffraction.ui.strokes import index_strokes, index_text, ring
 
 if TYPE_CHECKING:
     from napari_diffraction.indexing.solution import IndexedMap
 
+FloatArray = NDArray[np.float64]
+
 #: So many bands and zone axes are drawn at most.
 BANDS, AXES = 12, 7
-_ORANGE, _BLUE = "#e69f00", "#b0e4ff"
-#: Width of the lines, size of the points, and how far above them their names stand, in parts of
-#: the shorter side of a frame.
-_LINE, _POINT, _ABOVE = 0.0035, 0.022, 0.045
-#: Height and width that a name wants, in the same parts, on a canvas of usual size.
-_ROOM = (0.07, 0.19)
+_ORANGE, _BLUE, _YELLOW = OKABE_ITO[0], "#b0e4ff", OKABE_ITO[6]
+#: Width of the lines, size of the rings, height of the digits, and how far above a ring its name
+#: stands, in parts of the shorter side of a frame.
+_LINE, _RING, _DIGIT, _ABOVE = 0.0035, 0.022, 0.026, 0.048
+#: Height and width that a name wants, in the same parts.
+_ROOM = (0.06, 0.16)
 #: Where on its line the name of a plane may stand, the best first.
 _ALONG = (0.06, 0.94, 0.12, 0.88, 0.2, 0.8, 0.3, 0.7)
-_TEXT = 8
+#: Always as many strokes, those left over without length, so that their colours stay: bands, their
+#: names, zone axes with theirs, and the edges of a band that is marked.
+_BAND = slice(0, BANDS)
+_NAMES = slice(BANDS, BANDS + 24 * BANDS)
+_ZONES = slice(_NAMES.stop, _NAMES.stop + 32 * AXES)
+_MARK = slice(_ZONES.stop, _ZONES.stop + 2)
 
 
 class SolutionOverlay:
-    """The layers that are drawn over the patterns of a scan.
+    """The layer that is drawn over the patterns of a scan.
+
+    All of it is one layer of vectors: napari takes long to add a layer and to draw text.
 
     Parameters
     ----------
     viewer
-        Where the layers are.
+        Where the layer is.
     layer
         The patterns.
     name
@@ -46,137 +56,131 @@ class SolutionOverlay:
     def __init__(self, viewer: ViewerModel, layer: Image, name: str) -> None:
         self._viewer, self._patterns, self._name = ref(viewer), ref(layer), name
         self._side = float(min(layer.data.shape[-2:]))
-        self.bands: Vectors | None = None
-        self.axes: Points | None = None
+        self.lines: Vectors | None = None
+        #: What is written, and where: row and column of its middle.
+        self.names: dict[str, FloatArray] = {}
         self.wanted = True
         self._drawn: tuple[Any, ...] = ()
+        self._strokes = np.zeros((_MARK.stop, 2, 2))
 
     def show(self, indexed: IndexedMap, index: int) -> None:
         """Draw the solution of a pattern, or nothing where there is none."""
-        viewer = self._viewer()
-        if viewer is None:
-            return
         number = int(indexed.phase[index])
-        if not self.wanted or number < 0:
-            self.hide()
+        asked: tuple[Any, ...] = (index,)
+        if self.wanted and number >= 0:
+            # what is drawn already is not drawn again when only the map is recoloured
+            turn = indexed.rotation[index].tobytes()
+            phase, pc = indexed.phases[number], indexed.pattern_centre
+            asked = index, phase.cell, phase.reflectors, phase.structure, pc, turn
+        if asked == self._drawn and self._there:
             return
-        # what is drawn already is not drawn again when only the map is recoloured
-        turn = indexed.rotation[index].tobytes()
-        phase, pc = indexed.phases[number], indexed.pattern_centre
-        asked = index, phase.cell, phase.reflectors, phase.structure, pc, turn
-        if asked == self._drawn and self._there(self.bands) and self._there(self.axes):
-            return
-        drawing = solution_drawing(indexed, index, BANDS, AXES)
-        if drawing is None or not len(drawing.hkl):
-            self.hide()
-            return
-        active = viewer.layers.selection.active
-        self._show_bands(viewer, drawing)
-        self._show_names(viewer, drawing)
+        drawing = solution_drawing(indexed, index, BANDS, AXES) if len(asked) > 1 else None
+        self._strokes[: _MARK.start] = 0
+        if asked[:1] != self._drawn[:1]:
+            self._strokes[_MARK] = 0
         self._drawn = asked
-        if viewer.layers.selection.active is not active:
-            viewer.layers.selection.active = active
+        self.names = {}
+        if drawing is not None:
+            self._write(drawing)
+        self._draw()
 
-    def hide(self) -> None:
-        """Show no drawing."""
-        self._drawn = ()
-        for layer in (self.bands, self.axes):
-            if layer is not None and layer.visible:
-                layer.visible = False
+    def mark(self, edges: FloatArray | None) -> None:
+        """Mark a band until another pattern is shown.
+
+        Parameters
+        ----------
+        edges : ndarray of float64, (2, 2, 2) or None
+            Row and column of both ends of both edges; ``None``: no band.
+        """
+        self._strokes[_MARK] = 0 if edges is None else _vectors(edges)
+        self._draw()
 
     def clear(self) -> None:
-        """Remove the layers."""
+        """Remove the layer."""
         viewer = self._viewer()
-        for layer in (self.bands, self.axes):
-            if viewer is not None and layer is not None and layer in viewer.layers:
-                viewer.layers.remove(layer)
-        self.bands = self.axes = None
+        if viewer is not None and self.lines is not None and self.lines in viewer.layers:
+            viewer.layers.remove(self.lines)
+        self.lines = None
 
-    def _place(self, what: str) -> dict[str, Any]:
-        patterns = self._patterns()
-        assert patterns is not None
-        return {
-            "name": f"{self._name} - {what}",
-            "scale": patterns.scale[-2:],
-            "translate": patterns.translate[-2:],
-            "metadata": {"map_of": self._name, "napari_diffraction": {"overlay": True}},
-        }
-
-    def _there(self, layer: Layer | None) -> bool:
+    @property
+    def _there(self) -> bool:
         viewer = self._viewer()
-        return viewer is not None and layer is not None and layer in viewer.layers
+        return viewer is not None and self.lines is not None and self.lines in viewer.layers
 
-    def _show_bands(self, viewer: ViewerModel, drawing: SolutionDrawing) -> None:
-        if self.bands is None or not self._there(self.bands):
-            # of shapes, napari makes a mesh for each, which takes several times as long
-            self.bands = viewer.add_vectors(
-                np.zeros((0, 2, 2)),
-                ndim=2,
-                opacity=0.75,
-                edge_width=_LINE * self._side,
-                edge_color=_ORANGE,
-                vector_style="line",
-                **self._place("bands of the solution"),
-            )
-        _appear(self.bands)
-        start, end = drawing.ends[:, 0], drawing.ends[:, 1]
-        set_data(self.bands, np.stack([start, end - start], axis=1))
+    def _write(self, drawing: SolutionDrawing) -> None:
+        side = self._side
+        self._strokes[: len(drawing.ends)] = _vectors(drawing.ends)
+        above = drawing.position - [_ABOVE * side, 0]
+        named, places = _free_places(drawing.ends, above, side)
+        planes = [tuple(one) for one in drawing.hkl[named].tolist()]
+        zones = [tuple(one) for one in drawing.uvw.tolist()]
+        rings = [_at(ring() * _RING * side, one) for one in drawing.position]
+        self._fill(_NAMES, self._named(planes, "()", places))
+        self._fill(_ZONES, rings + self._named(zones, "[]", above))
 
-    def _show_names(self, viewer: ViewerModel, drawing: SolutionDrawing) -> None:
-        """Put dots on the axes, and names on points that cannot be seen.
+    def _named(
+        self, indices: list[tuple[int, ...]], brackets: str, places: FloatArray
+    ) -> list[FloatArray]:
+        written = []
+        for one, place in zip(indices, places, strict=True):
+            self.names[index_text(one, brackets)] = place
+            written.append(_at(index_strokes(one, brackets) * _DIGIT * self._side, place))
+        return written
 
-        Always the same points, those left over without a name: napari draws points that change
-        their number together with the sliders from what it knew of the old ones.
-        """
-        if self.axes is None or not self._there(self.axes):
-            self.axes = self._add_names(viewer)
-        layer = self.axes
-        _appear(layer)
-        above = drawing.position - [_ABOVE * self._side, 0]
-        named, places = _free_places(drawing.ends, above, self._side)
-        names = np.full(2 * AXES + BANDS, "", object)
-        points = np.full((2 * AXES + BANDS, 2), -0.5)
-        points[: len(above)] = drawing.position
-        points[AXES : AXES + len(above)] = above
-        points[2 * AXES : 2 * AXES + len(places)] = places
-        names[AXES : AXES + len(above)] = [index_text(one, "[]") for one in drawing.uvw.tolist()]
-        names[2 * AXES : 2 * AXES + len(places)] = [
-            index_text(one, "()") for one in drawing.hkl[named].tolist()
-        ]
-        seen = np.arange(len(points)) < len(above)
-        shown = seen | (names != "")
-        set_data(layer, points)
-        if (shown != layer.shown).any():
-            layer.shown = shown
-        layer.features = pd.DataFrame({"name": names})
+    def _fill(self, where: slice, written: list[FloatArray]) -> None:
+        """Put strokes in their places; names for which no room is left are left out."""
+        place = where.start
+        for strokes in written:
+            if place + len(strokes) <= where.stop:
+                self._strokes[place : place + len(strokes)] = strokes
+                place += len(strokes)
 
-    def _add_names(self, viewer: ViewerModel) -> Points:
-        colours = [_rgba(_BLUE)] * (2 * AXES) + [_rgba(_ORANGE)] * BANDS
-        return viewer.add_points(
-            np.full((2 * AXES + BANDS, 2), -0.5),
+    def _draw(self) -> None:
+        viewer, patterns = self._viewer(), self._patterns()
+        if viewer is None or patterns is None:
+            return
+        if not self._strokes.any():
+            if self.lines is not None and self.lines.visible:
+                self.lines.visible = False
+            return
+        if self.lines is None or not self._there:
+            self.lines = self._add(viewer, patterns)
+            return
+        if not self.lines.visible:  # to say it again would draw it again
+            self.lines.visible = True
+        set_data(self.lines, self._strokes.copy())
+
+    def _add(self, viewer: ViewerModel, patterns: Image) -> Vectors:
+        colours = np.full(_MARK.stop, _ORANGE, object)
+        colours[_ZONES], colours[_MARK] = _BLUE, _YELLOW
+        active = viewer.layers.selection.active
+        # of shapes, napari makes a mesh for each, which takes several times as long
+        added = viewer.add_vectors(
+            self._strokes.copy(),
             ndim=2,
-            size=[_POINT * self._side] * AXES + [1e-3] * (AXES + BANDS),
-            face_color=[_BLUE] * AXES + ["transparent"] * (AXES + BANDS),
-            border_color=["black"] * AXES + ["transparent"] * (AXES + BANDS),
-            features=pd.DataFrame({"name": [""] * (2 * AXES + BANDS)}),
-            text={
-                "string": "{name}",
-                "color": {"array": np.array(colours)},
-                "size": _TEXT,
-                "anchor": "center",
-            },
-            **self._place("planes and zone axes"),
+            opacity=0.8,
+            edge_width=_LINE * self._side,
+            edge_color=colours.tolist(),
+            vector_style="line",
+            name=f"{self._name} - bands of the solution",
+            scale=patterns.scale[-2:],
+            translate=patterns.translate[-2:],
+            metadata={"map_of": self._name, "napari_diffraction": {"overlay": True}},
         )
+        viewer.layers.selection.active = active
+        return added
 
 
-def _appear(layer: Layer) -> None:
-    if not layer.visible:  # to say it again would draw it again
-        layer.visible = True
+def _vectors(ends: FloatArray) -> FloatArray:
+    return np.stack([ends[:, 0], ends[:, 1] - ends[:, 0]], axis=1)
 
 
-def _free_places(
-    lines: NDArray[np.float64], taken: NDArray[np.float64], side: float
-) -> tuple[list[int], NDArray[np.float64]]:
+def _at(strokes: FloatArray, place: FloatArray) -> FloatArray:
+    """Move strokes from the origin to a place."""
+    return np.stack([strokes[:, 0] + place, strokes[:, 1]], axis=1)
+
+
+def _free_places(lines: FloatArray, taken: FloatArray, side: float) -> tuple[list[int], FloatArray]:
     """Find a place on each line, near one of its ends, where its name covers no other.
 
     Returns
@@ -195,14 +199,3 @@ def _free_places(
                 named.append(number)
                 break
     return named, np.array(placed[len(taken) :]).reshape(-1, 2)
-
-
-def index_text(indices: list[int], brackets: str) -> str:
-    """Write Miller indices as short as can be: (1-10), but [10 2 -1]."""
-    between = "" if max(map(abs, indices)) < 10 else " "
-    return brackets[0] + between.join(map(str, indices)) + brackets[1]
-
-
-def _rgba(colour: str) -> tuple[float, float, float, float]:
-    red, green, blue = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
-    return red, green, blue, 1.0

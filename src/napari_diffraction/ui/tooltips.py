@@ -14,8 +14,10 @@ CLASSIFY = {
         "Cancel acts within one batch."
     ),
     "shares": (
-        "How often each class is expected. In an ordinary serial experiment about 3 % of the "
-        "patterns are zones; choose 'all classes alike' for data sorted by hand."
+        "How often zones are expected, and how sure one must be of them. Suited to the stack: where "
+        "its zones stand apart from all other patterns, the border lies between the two. All zones: "
+        "nearer to the others, for a review. Sure zones: farther from them. Usual: about 3 % of the "
+        "patterns are zones, whatever the stack shows. Alike: for data sorted by hand."
     ),
     "preprocess": (
         "Whether the model sees the patterns, or clean ones that are drawn from the peaks found in "
@@ -141,10 +143,21 @@ INDEXED = {
         "with its own background taken off and its contrast evened out."
     ),
     "point": "What was found at the point on view. Click on the map to see another.",
+    "found": (
+        "The bands found in the pattern on view, the strongest first, each with the plane of the "
+        "solution that lies there. Choose one to see its edges in the pattern."
+    ),
     "averages": (
         "Average the patterns of each grain, which shows bands far clearer than one pattern, and "
         "open the averages as a stack, the largest grain first."
     ),
+}
+
+BAND_COLUMNS = {
+    "Plane": "Plane of the solution that lies within 1.5 degrees of the band; –: there is none.",
+    "Width": "Half width of the band in degrees, coarse: near the Bragg angle of its plane.",
+    "Real": "How probable it is that the band is real and not noise.",
+    "Off": "Angle between the band and the plane, in degrees.",
 }
 
 VOLTAGE_TIPS = {

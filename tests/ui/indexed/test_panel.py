@@ -137,11 +137,15 @@ def test_a_point_shows_its_solution_over_the_pattern(opened, qtbot, hand):
     for said in ("phase 1 (cF)", "0.40 deg", "11 matched of 16 found", "0.60", "Bunge angles"):
         assert said in text
     bands = viewer.layers["alloy - bands of the solution"]
-    names = viewer.layers["alloy - planes and zone axes"]
     drawn = solution_drawing(panel.indexed.indexed, 3 * COLUMNS + 2, 12, 7)
-    np.testing.assert_allclose(bands.data.cumsum(axis=1), drawn.ends, atol=1e-4)
-    assert "[001]" in set(names.features["name"])
-    assert {"(200)", "(111)"} & set(names.features["name"])
+    ends = bands.data.cumsum(axis=1)
+    np.testing.assert_allclose(ends[: len(drawn.ends)], drawn.ends, atol=1e-4)
+    names = overlay_of(panel).names
+    assert "[001]" in names
+    assert {"(200)", "(111)"} & set(names)
+    assert hand.seen(viewer, "#B0E4FF", 40) > 10
+    for place in names.values():  # strokes around it write it
+        assert (np.abs(ends[:, 0] - place).max(axis=1) < 0.05 * SIDE).sum() >= 8
     # What is seen: orange lines, which another point has elsewhere, and none where nothing matches.
     lines = hand.seen(viewer, LEFT, 60)
     assert lines > 100
@@ -164,7 +168,27 @@ def test_a_point_shows_its_solution_over_the_pattern(opened, qtbot, hand):
     assert bands.visible
     panel.indexed.point.draw.click()
     assert not bands.visible
-    assert not names.visible
+
+
+def test_a_band_that_is_chosen_is_marked_in_the_pattern(opened, qtbot, hand):
+    viewer, panel = opened
+    hand.run(panel)
+    viewer.dims.set_point([0, 1], [3, 2])
+    bands = panel.indexed.point.bands
+    qtbot.waitUntil(lambda: bands.table.rowCount() > 0 and not bands.latest.running, timeout=60_000)
+    before, solution = hand.seen(viewer, "#F0E442", 40), hand.seen(viewer, LEFT, 60)
+    bands.table.selectRow(0)
+    marked = viewer.layers["alloy - bands of the solution"].data[-2:].cumsum(axis=1)
+    np.testing.assert_allclose(marked, bands.found.edges[0], atol=1e-4)
+    assert hand.seen(viewer, "#F0E442", 40) > before + 100
+    panel.indexed.point.draw.click()  # also with no solution drawn
+    assert hand.seen(viewer, LEFT, 60) < solution - 100
+    assert hand.seen(viewer, "#F0E442", 40) > before + 100
+    viewer.dims.set_point([0, 1], [0, 0])  # where nothing matches bands are listed all the same
+    assert hand.seen(viewer, "#F0E442", 40) <= before
+    qtbot.waitUntil(lambda: not bands.latest.running, timeout=10_000)
+    assert bands.table.selectedIndexes() == []
+    assert {bands.table.item(row, 0).text() for row in range(bands.table.rowCount())} == {"–"}
 
 
 def test_cancel_acts_and_the_earlier_solution_stays(opened, indexing, qtbot, errors, hand):
@@ -263,6 +287,10 @@ def test_what_was_drawn_goes_with_the_scan(opened, qtbot, hand):
     QApplication.processEvents()
     assert [layer.name for layer in viewer.layers] == []
     assert not panel.indexed.isVisible()
+
+
+def overlay_of(panel):
+    return panel.indexed._now().overlay
 
 
 def test_nothing_is_cut_off_on_a_laptop(opened, qtbot, hand):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari.components import ViewerModel
 from napari.layers import Image
@@ -11,6 +11,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_diffraction.analysis.orientations import bunge_angles
+from napari_diffraction.ui.indexed.band_table import BandTable
 from napari_diffraction.ui.indexed.opinion_box import OpinionBox
 from napari_diffraction.ui.panel import group, named, sentence
 from napari_diffraction.ui.solution_overlay import SolutionOverlay
@@ -46,8 +47,10 @@ class PointBox(QWidget):
         self.other = named(
             QCheckBox("Bands of the second-best"), "Draw the second-best", INDEXED["second"]
         )
+        self.bands = BandTable()
         self.opinion = OpinionBox(viewer)
-        for part in (self.place, self.text, self.draw, self.other, self.opinion):
+        self._overlay: SolutionOverlay | None = None
+        for part in (self.place, self.text, self.draw, self.other, self.bands, self.opinion):
             column.addWidget(part)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -55,12 +58,17 @@ class PointBox(QWidget):
         # one drawing at a time: both would lie on one another
         self.draw.toggled.connect(lambda on: self._on_draw(on, self.other))
         self.other.toggled.connect(lambda on: self._on_draw(on, self.draw))
+        self.bands.marked.connect(self._on_marked)
 
     def _on_draw(self, on: bool, rival: QCheckBox) -> None:
         if on and rival.isChecked():
             rival.setChecked(False)
         else:
             self.changed.emit()
+
+    def _on_marked(self, edges: Any) -> None:
+        if self._overlay is not None:
+            self._overlay.mark(edges)
 
     def show_point(
         self,
@@ -96,8 +104,11 @@ class PointBox(QWidget):
         second = second_solution(indexed)
         self.other.setEnabled(second is not None and bool(second.phase[index] >= 0))
         drawn = second if second is not None and self.other.isChecked() else indexed
+        self._overlay = overlay
         overlay.wanted = wanted and (self.draw.isChecked() or self.other.isChecked())
         overlay.show(drawn, index)
+        if wanted:
+            self.bands.show_pattern(layer, drawn, index)
         known = indexed.pattern_centre_from != "assumed"
         self.opinion.show_pattern(layer, index, indexed.pattern_centre if known else None)
 

@@ -14,6 +14,7 @@ from napari_diffraction.crystal.materials import load_structure
 from napari_diffraction.indexing.solution import NOT_INDEXED
 from napari_diffraction.progress import Progress
 from napari_diffraction.ui.indexed.pictures import Pictured, pictured
+from napari_diffraction.ui.quiet import prepare_labels
 
 if TYPE_CHECKING:
     from napari_diffraction.analysis.compare_indexed import IndexedComparison
@@ -129,7 +130,7 @@ def indexing(
     yield Progress(0, 0, "Looking at the camera")
     from napari_diffraction.indexing import scan
 
-    _compile_label_colours()
+    prepare_labels()
     settings = scan.IndexSettings(
         pc=wishes.pc,
         voltage=wishes.voltage,
@@ -156,13 +157,6 @@ def indexing(
             )
     finally:
         work.close()
-
-
-def _compile_label_colours() -> None:
-    """Have napari compile, outside the window's thread, what colours labels: a second, once."""
-    from napari.utils.colormaps import DirectLabelColormap
-
-    DirectLabelColormap(color_dict={1: "white", None: "black"}).map(np.zeros(1, np.uint8))
 
 
 class _Pace:

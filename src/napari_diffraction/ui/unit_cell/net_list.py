@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableW
 
 from napari_diffraction.indexing.zones.net_fit import NetFit
 from napari_diffraction.ui.panel import named
-from napari_diffraction.ui.solution_overlay import index_text
+from napari_diffraction.ui.strokes import index_text
 from napari_diffraction.ui.tooltips import UNIT_CELL
 from napari_diffraction.ui.unit_cell.net_layers import STRUCK_COLOUR
 from napari_diffraction.ui.unit_cell.zone_nets import ZoneNets
