@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.indexing.overlay import planes
+from napari_diffraction.indexing.points import LOOKED_AT, PIXELS
 from napari_diffraction.patterns.kikuchi.bands import find_lines, plane_vectors
 from napari_diffraction.patterns.kikuchi.screen import clipped
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-#: Pixels along the longer side of the picture, and bands looked at, as when a scan is indexed.
-_PIXELS, _LOOKED_AT = 96, 20
 #: A plane within so many degrees of a band is that of the band.
 _NEAR = 1.5
 
@@ -70,9 +69,9 @@ def pattern_bands(
     index
         Flat number of the pattern.
     """
-    ready = preparation.thinned(_PIXELS)
+    ready = preparation.thinned(PIXELS)
     pictures = ready.flattened(ready.corrected(frame[None]))
-    lines = find_lines(pictures, ready.weight, _LOOKED_AT, threads=1)
+    lines = find_lines(pictures, ready.weight, LOOKED_AT, threads=1)
     count = int(lines.count[0])
     line, half_width = lines.line[:1, :count], lines.half_width[0, :count].astype(float)
     pc = np.array(indexed.centre_at(index))

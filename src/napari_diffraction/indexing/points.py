@@ -22,9 +22,9 @@ from napari_diffraction.progress import Progress
 FloatArray = NDArray[np.float64]
 
 #: Pictures have at most so many pixels along the longer side.
-_PIXELS = 96
+PIXELS = 96
 #: Bands looked at in a pattern: of two mixed crystals, or in much noise, the first ones are few.
-_LOOKED_AT = 20
+LOOKED_AT = 20
 #: Per weight of the bands and beside it: gain and lead over the next orientation, together, that
 #: one orientation in a thousand reaches by chance where it is searched for ...
 _SEARCHED = (1.4, 17.0)
@@ -176,10 +176,10 @@ def index_points(
         Patterns done; the first step is made before any is.
     """
     yield PointsProgress(0, len(stack), "Indexing patterns", points=out)
-    ready, coarse = preparation.thinned(_PIXELS), preparation.thinned(_QUALITY)
+    ready, coarse = preparation.thinned(PIXELS), preparation.thinned(_QUALITY)
     for part, frames, readable in blocks(stack, lambda part: not out.done[part].all()):
         pictures = ready.flattened(ready.corrected(frames))
-        lines = find_lines(pictures, ready.weight, _LOOKED_AT)
+        lines = find_lines(pictures, ready.weight, LOOKED_AT)
         out.quality[part] = band_contrast(coarse.binned(frames), coarse)
         index_bands(lines, crystals, centres[part], grains, part, out)
         out.done[part] = readable
