@@ -25,6 +25,7 @@ exclude_patterns = [
 ]
 html_theme = "furo"
 html_title = "napari-diffraction"
+html_logo = html_favicon = "images/logo.svg"
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
