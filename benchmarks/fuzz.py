@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -62,6 +63,7 @@ def one_round(
     from hypothesis import strategies as st
 
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESSES, _ADDRESSES))
+    warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, _late)
     case = Case(TARGETS[kind], Path(folder))
     count = 0
