@@ -25,6 +25,7 @@ from PIL import Image
 
 from napari_diffraction.crystal.cell import random_cell
 from napari_diffraction.learning import metrics
+from napari_diffraction.learning.adaptation import find_border, moved
 from napari_diffraction.learning.calibration import probabilities
 from napari_diffraction.learning.classes import NATURAL_SHARES, ZONE, ZONE_CLASSES
 from napari_diffraction.learning.classifier import Classifier, save_classifier
@@ -264,6 +265,10 @@ def ordinary(judge: Judge, n: int) -> dict[str, Any]:
     out = four_class(labels, values, metrics.share_weights(labels, NATURAL_SHARES))
     called = np.array(ZONE_CLASSES)[values.argmax(axis=1)]
     print(metrics.confusion_matrix(labels, called, ZONE_CLASSES).to_string())
+    suited = moved(values, ZONE_CLASSES, find_border(values, ZONE_CLASSES))
+    names = np.array(ZONE_CLASSES)[suited.argmax(axis=1)]
+    out["balanced accuracy, border suited to the stack"] = metrics.balanced_accuracy(labels, names)
+    out["border"] = _moved(labels, values)
     print(json.dumps(out))
     return {"patterns": len(labels), **out}
 
@@ -284,6 +289,43 @@ def four_class(truth: np.ndarray, p: np.ndarray, weights: np.ndarray) -> dict[st
         "zone precision at recall 0.9": metrics.precision_at_recall(curve, 0.9),
         "calibration error": metrics.expected_calibration_error(bins),
     }
+
+
+def border(judge: Judge, n: int) -> dict[str, Any]:
+    """The border between zones and others, as usual and suited to the stack; with no zones, too."""
+    out: dict[str, Any] = {}
+    spoilt = [(0.0, 0.0), (0.1, 0.05), (0.2, 0.1), (0.3, 0.15)]
+    for number, (missing, false) in enumerate(spoilt):
+        stack = finish(
+            simulate_spots(
+                [FIGURE_1],
+                effects=DetectorEffects(missing=missing, false_spots=false),
+                orientations=n,
+                seed=SEED + 50 + number,
+            )
+        )
+        truth = stack.labels["label"].to_numpy(dtype=str)
+        p = judge(stack.images)["joint"]
+        name = f"{missing:.0%} of the spots missing, {false:.0%} false ones"
+        out[name] = _moved(truth, p)
+        print(name, json.dumps(out[name]))
+    return out
+
+
+def _moved(truth: np.ndarray, p: np.ndarray) -> dict[str, Any]:
+    zone = truth == ZONE
+    out: dict[str, Any] = {"zones": int(zone.sum()), "patterns": len(p)}
+    for title, chosen, wanted in (
+        ("usual", np.ones(len(p), bool), "off"),
+        ("suited", np.ones(len(p), bool), "stack"),
+        ("all", np.ones(len(p), bool), "all"),
+        ("suited, its zones left out", ~zone, "stack"),
+    ):
+        some = p[chosen]
+        called = moved(some, ZONE_CLASSES, find_border(some, ZONE_CLASSES, wanted)).argmax(1) == 0
+        found = float(called[zone[chosen]].mean()) if zone[chosen].any() else float("nan")
+        out[title] = {"recall": found, "false": float(called[~zone[chosen]].mean())}
+    return out
 
 
 def hybrids(judge: Judge, n: int) -> dict[str, Any]:
@@ -396,6 +438,7 @@ PARTS: dict[str, Callable[[Judge, int], dict[str, Any]]] = {
     "controls": controls,
     "ordinary": ordinary,
     "realistic": realistic,
+    "border": border,
     "hybrids": hybrids,
     "real": real,
     "invariance": invariance,

@@ -294,6 +294,15 @@ def classify(
             show_default="nothing",
         ),
     ] = None,
+    border: Annotated[
+        str,
+        typer.Option(
+            metavar="stack|all|sure|off",
+            help="Where the border between zones and other patterns lies: where it suits the "
+            "stack, so that all zones are found, so that only sure ones are, or as usual.  With "
+            "--share it is as usual.",
+        ),
+    ] = "stack",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from what an interrupted run kept.")
     ] = False,
@@ -312,6 +321,7 @@ def classify(
     seen = look_at_inputs(inputs, dataset)
 
     from napari_diffraction.cli.classification import (
+        checked_border,
         classify_to_csv,
         expected_shares,
         usual_shares,
@@ -330,6 +340,7 @@ def classify(
         batch_size=batch_size,
         shares=shares,
         preprocess=preprocess,
+        border=checked_border(border, share),
         resume=resume,
     )
     print(f"{output}: {len(table)} patterns in {time.perf_counter() - start:.1f} s.")

@@ -153,6 +153,7 @@ def classify_to_csv(
     batch_size: int = 64,
     shares: Mapping[str, float] | None = None,
     preprocess: str | None = None,
+    border: str = "off",
     resume: bool = False,
     say: Callable[[str], None] = print,
 ) -> pd.DataFrame:
@@ -171,6 +172,9 @@ def classify_to_csv(
         See `napari_diffraction.learning.inference.classify`.
     preprocess
         See `napari_diffraction.simulation.redraw.preprocessed`.
+    border
+        Where the border between zones and other patterns lies, see
+        `napari_diffraction.learning.adaptation.find_border`.
     resume
         Go on from what an interrupted run kept.
     say
@@ -189,12 +193,13 @@ def classify_to_csv(
     Interrupted
         Ctrl-C was pressed.
     """
+    from napari_diffraction.learning.adaptation import suited, told
     from napari_diffraction.learning.inference import classify
     from napari_diffraction.simulation.redraw import preprocessed
 
     checked_output(output, (".csv",))
     shares = usual_shares(classifier) if shares is None else shares
-    run = _identity(stack, classifier, shares) | {"preprocess": preprocess}
+    run = _identity(stack, classifier, shares) | {"preprocess": preprocess, "border": border}
     stack = preprocessed(stack, preprocess)
     if resume and _is_done(output, run):
         say(f"{output}: all {len(stack)} patterns were done already.")
@@ -213,9 +218,12 @@ def classify_to_csv(
     )
     try:
         with_bar(work, lambda batch: partial.append(batch.rows))
-        table = partial.table()
+        table, put = suited(partial.table(), border)
+        if sentence := told(put):
+            say(sentence)
         _write(output, _csv(table))
-        settings = {"device": device, "batch_size": batch_size}
+        settings: dict[str, Any] = {"device": device, "batch_size": batch_size}
+        settings |= {"border_shift": put.shift} if put.shift else {}
         write_beside(output, _provenance(stack, classifier, run, settings))
     except KeyboardInterrupt as stop:
         raise Interrupted(f"Stopped.{partial.what_is_kept()}") from stop
@@ -274,6 +282,21 @@ def expected_shares(
     if (rest and left <= 0) or (not rest and abs(left) > 1e-6):
         raise InputError("The shares of all classes must be 1 in sum: mend the --share options.")
     return given | {name: share * left / sum(rest.values()) for name, share in rest.items()}
+
+
+def checked_border(border: str, shares: Sequence[str] | None) -> str:
+    """Return where the border of zones is to lie: as usual where shares are given.
+
+    Raises
+    ------
+    InputError
+        There is no such border.
+    """
+    from napari_diffraction.learning.adaptation import CHOICES
+
+    if border not in CHOICES:
+        raise InputError(f"--border {border}: use one of {', '.join(CHOICES)}.")
+    return "off" if shares else border
 
 
 def _identity(

@@ -184,6 +184,11 @@ class ReviewSession:
         self._queue = DoubtQueue(self.confidence, self.index)
         self.readable: NDArray[np.bool_] = self._model_codes != self._decisions.code(UNREADABLE)
 
+    @property
+    def said(self) -> pd.DataFrame:
+        """What the model said, one row a pattern, as `classify` gives it."""
+        return self._table
+
     # -- one pattern ----------------------------------------------------------------------------
     def __len__(self) -> int:
         return len(self.index)

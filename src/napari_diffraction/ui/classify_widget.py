@@ -28,8 +28,16 @@ from napari_diffraction.ui.tooltips import CLASSIFY
 from napari_diffraction.ui.work import WorkBar
 
 _DEVICES = ("auto", "cpu", "cuda", "mps")
-#: Expected shares of the classes, to which the probabilities are corrected.
-_SHARES = ("usual: 3 % zones", "all classes alike")
+#: Expected shares of the classes, to which the probabilities are corrected, and where the border
+#: between zones and other patterns lies.
+_SHARES = {
+    "suited to the stack": "stack",
+    "all zones, some doubtful": "all",
+    "sure zones only": "sure",
+    "usual: 3 % zones": "off",
+    "all classes alike": "off",
+}
+_ALIKE = "all classes alike"
 #: What is done to the patterns before, by what stands in the list.
 _PREPARED = {"as they are": None, "redrawn from their peaks": "redraw"}
 _REVIEW = ("napari-diffraction", "Review patterns")
@@ -48,6 +56,7 @@ class ClassifyWidget(Panel):
         super().__init__()
         self._coordinator = Coordinator.of(napari_viewer)
         self._rows: list[pd.DataFrame] = []
+        self._told = ""
         self._run_settings: dict[str, Any] = {}
         self._flushed, self._cost = 0.0, 0.0
         self._build()
@@ -149,6 +158,7 @@ class ClassifyWidget(Panel):
         session = self._coordinator.session
         if session is not None and len(session) and not self.bar.running:
             self.model.choose(str(session.about.get("model", "")))  # which made these results
+            self.shares.setCurrentText(session.about.get("settings", {}).get("shares", ""))
         self.question.refresh()
         self._refresh()
 
@@ -168,12 +178,12 @@ class ClassifyWidget(Panel):
             return
         session, settings = self._coordinator.session, self._settings(card)
         goes_on = session is not None and self._goes_on(card)
-        skip = frozenset(session.index.tolist()) if goes_on else frozenset()
+        earlier = session.said if session is not None and goes_on else None
         self._run_settings = settings
         self._begun = goes_on
-        self._rows, self._flushed, self._cost = [], 0.0, 0.0
+        self._rows, self._flushed, self._cost, self._told = [], 0.0, 0.0, ""
         name = str(card.path or card.name)
-        self.bar.start(lambda: classification(stack, name, settings, skip), "Classification")
+        self.bar.start(lambda: classification(stack, name, settings, earlier), "Classification")
         self._refresh()
 
     def _settings(self, card: Any) -> dict[str, Any]:
@@ -197,6 +207,7 @@ class ClassifyWidget(Panel):
 
     def _on_steps(self, steps: list[Progress]) -> None:
         self._rows += [step.rows for step in steps if hasattr(step, "rows") and len(step.rows)]
+        self._told = next((step.note for step in steps if getattr(step, "note", "")), self._told)
         # Drawing the results never takes more than a tenth of the time.
         if time.monotonic() - self._flushed > max(0.3, 10 * self._cost):
             self._flush()
@@ -225,6 +236,10 @@ class ClassifyWidget(Panel):
 
     def _on_finished(self) -> None:
         self._flush()
+        session = self._coordinator.session
+        if self._told and session is not None:
+            session.about["told"] = self._told
+            session.save()
         self._on_layer()
         self._refresh()
 
@@ -258,7 +273,7 @@ class ClassifyWidget(Panel):
             return "Open a stack first: drag a file or a folder of patterns into the window."
         if session is not None and 0 < len(session) < len(stack) and not self.bar.running:
             return f"{len(session):,} of {len(stack):,} patterns are classified."
-        return ""
+        return "" if session is None else str(session.about.get("told", ""))
 
     def _show_results(self) -> None:
         coordinator = self._coordinator
@@ -279,10 +294,23 @@ class ClassifyWidget(Panel):
 
 
 def classification(
-    stack: PatternStack, model: str, settings: dict[str, Any], skip: frozenset[int]
+    stack: PatternStack, model: str, settings: dict[str, Any], earlier: pd.DataFrame | None = None
 ) -> Generator[Progress, None, Any]:
-    """Load a model and classify; runs in another thread, where importing torch freezes nothing."""
+    """Load a model and classify; runs in another thread, where importing torch freezes nothing.
+
+    Parameters
+    ----------
+    stack
+        The patterns.
+    model
+        Name or file.
+    settings
+        What is chosen in the panel.
+    earlier
+        Rows of the patterns that are done already.
+    """
     yield Progress(0, len(stack), "Loading the model")
+    from napari_diffraction.learning.adaptation import suited, told
     from napari_diffraction.learning.inference import classify
     from napari_diffraction.learning.registry import load_model
     from napari_diffraction.simulation.redraw import preprocessed
@@ -290,16 +318,23 @@ def classification(
     classifier = load_model(model)
     stack = preprocessed(stack, settings.get("preprocess"))
     alike = dict.fromkeys(classifier.card.classes, 1 / len(classifier.card.classes))
-    return (
-        yield from classify(
-            stack,
-            classifier,
-            device=settings["device"],
-            batch_size=settings["batch_size"],
-            shares=None if settings["shares"] == _SHARES[0] else alike,
-            skip=skip,
-        )
+    table = yield from classify(
+        stack,
+        classifier,
+        device=settings["device"],
+        batch_size=settings["batch_size"],
+        shares=alike if settings["shares"] == _ALIKE else None,
+        skip=frozenset() if earlier is None else frozenset(earlier["index"]),
     )
+    # only all patterns together show where the border lies
+    whole = table if earlier is None else pd.concat([earlier, table], ignore_index=True)
+    yield Progress(len(stack), len(stack), "Looking where the border of the zones lies")
+    after, border = suited(whole, _SHARES.get(settings["shares"], "off"))
+    if border.shift:
+        from napari_diffraction.learning.inference import BatchDone
+
+        yield BatchDone(len(stack), len(stack), told(border), after, told(border))
+    return after
 
 
 def threshold_box(coordinator: Coordinator) -> QDoubleSpinBox:

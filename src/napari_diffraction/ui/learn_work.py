@@ -96,7 +96,7 @@ def lesson(asked: Question) -> Generator[Progress, None, Learned]:
     given = Lesson(asked.stack, asked.indices, asked.labels, asked.person)
     learning = learn(given, load_model(asked.model), asked.output, name=asked.name)
     card = yield from _part(learning, 0, _LESSON, total)
-    sorting = classification(asked.stack, card.path, asked.settings, frozenset())
+    sorting = classification(asked.stack, card.path, asked.settings)
     table = yield from _part(sorting, _LESSON, size, total)
     undecided = table[~table["index"].isin(asked.indices)]
     choosing = teach_most(

@@ -14,10 +14,10 @@ CLASSIFY = {
         "Cancel acts within one batch."
     ),
     "shares": (
-        "How often zones are expected, and how sure one must be of them. Suited to the stack: where "
-        "its zones stand apart from all other patterns, the border lies between the two. All zones: "
-        "nearer to the others, for a review. Sure zones: farther from them. Usual: about 3 % of the "
-        "patterns are zones, whatever the stack shows. Alike: for data sorted by hand."
+        "How often zones are expected, and how sure one must be of them. Suited to the stack: "
+        "where its zones stand apart from all other patterns, the border lies between the two. All "
+        "zones: nearer to the others, for a review. Sure zones: farther from them. Usual: about "
+        "3 % of the patterns are zones, whatever the stack shows. Alike: for data sorted by hand."
     ),
     "preprocess": (
         "Whether the model sees the patterns, or clean ones that are drawn from the peaks found in "
