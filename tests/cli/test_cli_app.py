@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,11 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     return lines[0]
 
 
-def test_help_comes_at_once() -> None:
+def test_help_names_the_commands() -> None:
     command = [sys.executable, "-m", "napari_diffraction.cli", "--help"]
-    start = time.perf_counter()
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert time.perf_counter() - start < 1.0
-    assert "classify" in answer.stdout
+    for name in ("info", "classify", "index", "unit-cell", "solve", "phase-map", "explain"):
+        assert name in answer.stdout
 
 
 def test_help_imports_nothing_heavy() -> None:
