@@ -14,6 +14,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from napari_diffraction.analysis.indexed_words import summary
 from napari_diffraction.analysis.ipf import ipf_colours
@@ -25,6 +26,8 @@ from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish
 
+#: Around letters, which lie on dark and on bright parts.
+DARK = [withStroke(linewidth=2, foreground="black")]
 PICTURE = Path(__file__).parent / "images" / "nickel_indexed.png"
 
 
@@ -44,16 +47,18 @@ def draw(stack: PatternStack, indexed: IndexedMap) -> Figure:
     near = np.flatnonzero(indexed.grain == indexed.grain[index])[:200]
     frames = np.stack([stack.frame(int(one)) for one in near])
     picture = ready.flattened(ready.corrected(frames).mean(axis=0)[None])[0]
-    right.imshow(np.where(ready.weight > 0, picture, np.nan), cmap="gray", vmin=-2.5, vmax=2.5)
+    right.imshow(np.where(ready.weight > 0, picture, -2.5), cmap="gray", vmin=-2.5, vmax=2.5)
     drawing = solution_drawing(indexed, index)
     assert drawing is not None
     for hkl, ends in zip(drawing.hkl, drawing.ends, strict=True):
         right.plot(ends[:, 1], ends[:, 0], color="#56B4E9", lw=0.9)
-        y, x = ends[0]
-        right.text(x, y, "".join(map(_index, hkl)), color="#0072B2", fontsize=8, ha="center")
+        y, x = ends[0] + 0.03 * (ends[1] - ends[0])
+        name = f"({''.join(map(_index, hkl))})"
+        right.text(x, y, name, color="#56B4E9", fontsize=8, ha="center", path_effects=DARK)
     for uvw, (y, x) in zip(drawing.uvw, drawing.position, strict=True):
         right.plot(x, y, "o", ms=4, color="#E69F00")
-        right.text(x + 2, y - 2, f"[{''.join(map(_index, uvw))}]", color="#E69F00", fontsize=9)
+        name = f"[{''.join(map(_index, uvw))}]"
+        right.text(x + 2, y - 2, name, color="#E69F00", fontsize=9, path_effects=DARK)
     right.set_title("The pattern marked, its bands and zone axes named")
     for axes in (left, right):
         axes.set_axis_off()

@@ -47,6 +47,7 @@ def test_bands_have_their_planes_widths_and_probabilities(solved):
         named = found.hkl.any(axis=1)
         assert named.sum() >= 5
         assert np.isnan(found.off_deg).tolist() == (~named).tolist()
+        assert (np.diff(found.probability) <= 0).all()
         spacing = 1 / np.linalg.norm(found.hkl[named] @ cell.reciprocal_basis, axis=1)
         bragg = np.degrees(np.arcsin(0.0859 / (2 * spacing)))  # 20 kV
         ratios += (found.half_width_deg[named] / bragg).tolist()

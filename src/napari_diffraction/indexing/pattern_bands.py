@@ -25,7 +25,7 @@ _NEAR = 1.5
 
 @dataclass(frozen=True, eq=False)
 class PatternBands:
-    """Bands found in a pattern, the strongest first.
+    """Bands found in a pattern, the most probable first.
 
     Attributes
     ----------
@@ -72,8 +72,10 @@ def pattern_bands(
     ready = preparation.thinned(PIXELS)
     pictures = ready.flattened(ready.corrected(frame[None]))
     lines = find_lines(pictures, ready.weight, LOOKED_AT, threads=1)
-    count = int(lines.count[0])
-    line, half_width = lines.line[:1, :count], lines.half_width[0, :count].astype(float)
+    probability = lines.probability[0, : int(lines.count[0])].astype(float)
+    first = np.argsort(-probability, kind="stable")
+    line, half_width = lines.line[:1, first], lines.half_width[0, first].astype(float)
+    count = len(first)
     pc = np.array(indexed.centre_at(index))
     vectors = plane_vectors(line, pc, lines.shape)[0]
     distance = pc[2] * lines.shape[0]
@@ -92,7 +94,7 @@ def pattern_bands(
         off,
         # an angle spans the more pixels the farther from the pattern centre
         np.degrees(half_width * distance / (distance**2 + aside**2)),
-        lines.probability[0, :count].astype(float),
+        probability[first],
         edges,
     )
 

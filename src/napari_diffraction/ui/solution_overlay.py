@@ -25,9 +25,9 @@ BANDS, AXES = 12, 7
 _ORANGE, _BLUE, _YELLOW = OKABE_ITO[0], "#b0e4ff", OKABE_ITO[6]
 #: Width of the lines, size of the rings, height of the digits, and how far above a ring its name
 #: stands, in parts of the shorter side of a frame.
-_LINE, _RING, _DIGIT, _ABOVE = 0.0035, 0.022, 0.026, 0.048
+_LINE, _RING, _DIGIT, _ABOVE = 0.005, 0.022, 0.04, 0.055
 #: Height and width that a name wants, in the same parts.
-_ROOM = (0.06, 0.16)
+_ROOM = (0.075, 0.19)
 #: Where on its line the name of a plane may stand, the best first.
 _ALONG = (0.06, 0.94, 0.12, 0.88, 0.2, 0.8, 0.3, 0.7)
 #: Always as many strokes, those left over without length, so that their colours stay: bands, their

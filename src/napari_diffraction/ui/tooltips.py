@@ -144,7 +144,7 @@ INDEXED = {
     ),
     "point": "What was found at the point on view. Click on the map to see another.",
     "found": (
-        "The bands found in the pattern on view, the strongest first, each with the plane of the "
+        "The bands found in the pattern on view, the surest first, each with the plane of the "
         "solution that lies there. Choose one to see its edges in the pattern."
     ),
     "averages": (

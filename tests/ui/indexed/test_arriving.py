@@ -52,6 +52,19 @@ def test_layers_come_one_a_turn_and_in_order(opened, take, hand):
     assert viewer.layers.selection.active.name == "alloy"
 
 
+def test_colours_of_a_map_that_begins_to_fill_are_those_of_the_key(opened, take, hand):
+    viewer, panel = opened
+    take(so_far(panel._navigation.stack, 3))
+    hand.wait(panel)
+    whole = take()
+    panel._navigation.image.visible = False
+    colours = viewer.layers["alloy - orientations (IPF Z)"].data[4, :, :3]
+    assert not np.allclose(colours[0], colours[-1])
+    for colour in colours[[0, -1]]:
+        assert hand.seen(viewer, colour, 4) > 1000
+    assert panel.indexed.indexed is whole.indexed
+
+
 def test_a_second_solution_takes_the_place_of_the_first(opened, take, hand):
     viewer, panel = opened
     take(so_far(panel._navigation.stack, 40))

@@ -42,7 +42,8 @@ def test_nothing_is_given_and_all_is_told(opened, indexing, qtbot, hand):
     first, second = (row.text() for row in box.list.rows)
     assert "cF (p = 0.97), a = 3.52(6) A" in first
     assert "50.0% of the points, 1 grain, misfit 0.40 deg" in first
-    assert "Looks like" in first
+    assert "Looks like: " in first
+    assert "no known material" in panel.indexed.list.rows[1].text()
     assert "In doubt: c/a 1.59" in second
     assert "1.0% not indexed" in box.list.rest.text()
     assert "Nobody knows." in box.list.notes.text()
@@ -145,7 +146,7 @@ def test_a_point_shows_its_solution_over_the_pattern(opened, qtbot, hand):
     assert {"(200)", "(111)"} & set(names)
     assert hand.seen(viewer, "#B0E4FF", 40) > 10
     for place in names.values():  # strokes around it write it
-        assert (np.abs(ends[:, 0] - place).max(axis=1) < 0.05 * SIDE).sum() >= 8
+        assert (np.abs(ends[:, 0] - place).max(axis=1) < 0.08 * SIDE).sum() >= 8
     # What is seen: orange lines, which another point has elsewhere, and none where nothing matches.
     lines = hand.seen(viewer, LEFT, 60)
     assert lines > 100

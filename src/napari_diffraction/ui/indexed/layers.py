@@ -123,7 +123,8 @@ class IndexedLayers:
             **self._navigation.as_map(),
         }
         if key == "ipf":
-            return viewer.add_image(picture, rgb=True, **options)
+            # napari stretches colours, too: of a map that begins to fill, between those it has
+            return viewer.add_image(picture, rgb=True, contrast_limits=(0, 1), **options)
         if key == "quality":
             return viewer.add_image(picture, colormap="gray", **options)
         if key == "misfit":

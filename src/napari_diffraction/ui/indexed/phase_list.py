@@ -130,6 +130,8 @@ def _rich(phase: IndexedPhase, colour: str, link: str) -> str:
             _link(one.name, one.name == phase.name, link) + f" {one.score:.2f}" for one in likely
         )
         text += f"<br>Looks like: {', '.join(links)}"
+    elif phase.structure is None:
+        text += "<br>Looks like no known material of this size; give yours by the button below."
     return text
 
 
