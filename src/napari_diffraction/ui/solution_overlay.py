@@ -158,7 +158,7 @@ class SolutionOverlay:
         added = viewer.add_vectors(
             self._strokes.copy(),
             ndim=2,
-            opacity=0.8,
+            opacity=0.9,
             edge_width=_LINE * self._side,
             edge_color=colours.tolist(),
             vector_style="line",
