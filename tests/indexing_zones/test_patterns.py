@@ -81,6 +81,15 @@ def test_angles_and_indices_are_those_of_the_orientation(
     assert np.sqrt((away**2).sum(axis=1).mean()) == pytest.approx(found.misfit[place], rel=1e-6)
 
 
+def test_one_round_finds_nine_of_ten(
+    triclinic: tuple[PeakLists, np.ndarray, PatternMatches],
+) -> None:
+    peaks, _, found = triclinic
+    level = chance_level(TRICLINIC.volume, peaks, WAVELENGTH)
+    quick = finish(index_patterns(TRICLINIC, "aP", peaks, WAVELENGTH, level, rounds=1))
+    assert 0.9 < quick.indexed.mean() <= found.indexed.mean()
+
+
 def test_wrong_cells_seldom_exceed_chance(
     triclinic: tuple[PeakLists, np.ndarray, PatternMatches],
 ) -> None:

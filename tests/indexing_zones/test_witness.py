@@ -30,13 +30,13 @@ def solution(cell: UnitCell, evidence: float, lattice: str = "aP") -> CellSoluti
     )  # fmt: skip
 
 
-def peaks_of(cells: list[UnitCell], n: int = 40) -> PeakLists:
+def peaks_of(cells: list[UnitCell], n: int = 40, group: str | None = None) -> PeakLists:
     """Peaks of n patterns of each cell."""
     rng = np.random.default_rng(3)
     positions = []
     for cell in cells:
         lists = excited_reflections(
-            reflection_table(cell, 1.0), random_rotations(n, rng), 0.0251, 0.008
+            reflection_table(cell, 1.0, group), random_rotations(n, rng), 0.0251, 0.008
         )
         for i in range(n):
             own = lists.position[lists.slice(i)].astype(float)
@@ -104,3 +104,31 @@ def test_of_a_multiple_alone_the_smaller_cell_is_found() -> None:
     there = np.array(zone.hkl) @ double.reciprocal_basis
     assert pair @ pair.T == pytest.approx(there @ there.T, rel=5e-3, abs=2e-4)
     assert not (np.array(best.zones[0].hkl) @ best.zones[0].uvw).any()
+
+
+def few_peaks(peaks: PeakLists) -> PeakLists:
+    """At most ten peaks of each pattern, not as well known, and a foreign one in every other."""
+    rng = np.random.default_rng(0)
+    positions = []
+    for first, last in zip(peaks.start[:-1], peaks.start[1:], strict=True):
+        own = peaks.position[first:last]
+        own = own[(own**2).sum(axis=1) < 0.81]
+        own = own[rng.permutation(len(own))[:10]]
+        own = own + SIGMA * rng.normal(size=own.shape)
+        foreign = rng.uniform(-0.6, 0.6, (rng.binomial(1, 0.5) if len(own) > 2 else 0, 2))
+        own = np.concatenate([own, foreign])
+        positions.append(own[np.argsort((own**2).sum(axis=1))])
+    start = np.concatenate([[0], np.cumsum([len(one) for one in positions])])
+    rows = np.concatenate([np.arange(len(one)) for one in positions])
+    return PeakLists(peaks.patterns, start, np.concatenate(positions), rows, SIGMA)
+
+
+def test_a_part_of_a_small_cell_does_not_win_because_chance_gains_less_by_it() -> None:
+    """Patterns of few peaks often suit half of the cell, too, and chance is less by half."""
+    diamond = UnitCell(8.086, 8.086, 8.086, 90, 90, 90)
+    half = UnitCell(5.7177, 8.086, 2.8588, 90, 90, 90)  # a primitive axis halved
+    cells = solution(half, 40.0, "oC"), solution(diamond, 40.0, "cF")
+    peaks = few_peaks(peaks_of([diamond], 200, "F d -3 m"))
+    best = finish(hear_patterns(CellsFound((cells,), ()), peaks, 0.0251)).found.phases[0][0]
+    assert best.lattice == "cF"
+    assert best.cell.parameters[0] == pytest.approx(8.086, rel=5e-3)

@@ -19,18 +19,17 @@ LEVELS = (0.025, 0.012, 0.006, 0.002, 0.0, 0.0)
 _SCANNED, _BASES = 10, 3
 #: Nets that it starts from where the first ones are thought to be of two phases, or wrong.
 _FURTHER_BASES = 6
-#: Step of a scan, and range of the height of the third vector, over the root of the base's area.
-_STEP = 0.035
-_HEIGHTS = (0.22, 6.0)
+#: Step of a scan, and greatest height of the third vector, over the root of the base's area.
+_STEP, _HIGHEST = 0.035, 6.0
 #: Lattices of a scan that are refined.
 _REFINED = 1500
 #: Share of the nets that a lattice may miss in a scan, and where two phases are thought of.
 _MISSED, _MISSED_MIXED = 0.45, 0.6
 #: Density of nets about which nothing is known: over the logarithms of the lengths and the angle.
 _ANYTHING = 0.85
-#: The longest zone that is seen as one, times the root of the smallest area of a net: 45 A for an
-#: organic crystal of 600 A^3.
-LONGEST = 4.0
+#: The longest zone that is seen as one, in A.  In simulated experiments (0.0251 A, resolution 1 A,
+#: excitation error 0.01 1/A) zones are seen as (1 / r - 1 / 46)^2, whatever the cell.
+LONGEST = 46.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +73,7 @@ class Observations:
         )
         # zones up to R, +- counted once and only those without common divisor, sum up to
         # 2 pi R / (3 1.202 V) if each counts (1 / r - 1 / R)^2; V is left to the compiled code
-        longest = LONGEST / np.sqrt(area.min())
-        share = 3 * 1.202 / (2 * np.pi * longest * area**2)
+        share = 3 * 1.202 / (2 * np.pi * LONGEST * area**2)
         anything = _ANYTHING / (4 * products[:, :2].prod(axis=1) * area)
         normal = np.sqrt(np.linalg.det(covariance) * (2 * np.pi) ** 3)
         return cls(
@@ -83,7 +81,7 @@ class Observations:
             np.linalg.inv(covariance),
             np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1)),
             share / (normal * anything),
-            area / longest,
+            area / LONGEST,
             float(1.06 * products[:, 1].max()),
         )
 
@@ -185,7 +183,8 @@ def _scan(
 ) -> FloatArray:
     """The most promising lattices with a net, (m, 3, 3)."""
     root = np.sqrt(base.area)
-    low, high = _HEIGHTS[0] * root, _HEIGHTS[1] * root
+    # a base of a longer zone would not have been seen as one
+    low, high = 1 / LONGEST, _HIGHEST * root
     if volumes is not None:
         low = max(low, 1 / (base.area * volumes[1]))
         high = min(high, 1 / (base.area * volumes[0]))

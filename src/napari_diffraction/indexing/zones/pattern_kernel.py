@@ -18,7 +18,8 @@ import numpy as np
 _PAIRED, _JUDGED = 9, 28
 #: First of the paired peaks: where the innermost ones fail, those farther out are tried, whose
 #: directions are better known.
-_ROUNDS = np.array([0, 6, 14])
+_FROM = np.array([0, 6, 14])
+ROUNDS = len(_FROM)
 #: Orientations of pairs that are judged, and those refined, each as it is and turned by 180
 #: degrees about the beam, which only the bend of the Ewald sphere tells apart.
 _TRIED, _REFINED = 4000, 6
@@ -274,9 +275,22 @@ def _keep(rotation, score, kept, scores):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True, parallel=True, error_model="numpy")
 def orient_patterns(  # type: ignore[no-untyped-def]
-    start, peaks, vectors, lengths, direct, sigma, depth, rotation, shift, hkl, found, misfit, gain
+    start,
+    peaks,
+    vectors,
+    lengths,
+    direct,
+    sigma,
+    depth,
+    rounds,
+    rotation,
+    shift,
+    hkl,
+    found,
+    misfit,
+    gain,
 ):
-    """Find the orientation of a lattice in each pattern.
+    """Find the orientation of a lattice in each pattern, in so many rounds at most.
 
     ``peaks``, (m, 3), are those of all patterns, from the inside outwards; ``vectors`` are lattice
     vectors with their rising ``lengths``, ``direct`` has the axes as rows.  Filled in are
@@ -294,7 +308,7 @@ def orient_patterns(  # type: ignore[no-untyped-def]
         kept, scores = np.empty((_REFINED, 3, 3)), np.zeros(_REFINED)
         node, away = np.empty(3), np.empty(3)
         trial, moved, best = np.empty((3, 3)), np.empty(2), np.zeros((len(own), 3), np.int64)
-        for begin in _ROUNDS:
+        for begin in _FROM[:rounds]:
             _propose(own, begin, vectors, lengths, direct, reciprocal, sigma, depth, kept, scores)
             for k in range(2 * _REFINED):
                 if scores[k // 2] <= 0:

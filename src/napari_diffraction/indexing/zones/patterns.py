@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from napari_diffraction.crystal.cell import UnitCell, random_cell
 from napari_diffraction.crystal.orientation import euler_angles
 from napari_diffraction.crystal.reduction import primitive_cell
-from napari_diffraction.indexing.zones.pattern_kernel import ORIENTATIONS, orient_patterns
+from napari_diffraction.indexing.zones.pattern_kernel import ORIENTATIONS, ROUNDS, orient_patterns
 from napari_diffraction.indexing.zones.pattern_nets import PatternNets
 from napari_diffraction.progress import Progress
 
@@ -40,7 +40,7 @@ _REACH, _VECTORS = 0.9, 20000
 #: Share of wrong cells' patterns that gain more than what is called chance.
 CHANCE = 0.05
 #: Patterns in which wrong cells are tried, times the number of wrong cells, and these numbers.
-_TRIALS, _SAMPLE, _DECOYS = 160, 80, (2, 8)
+_TRIALS, _SAMPLE, _DECOYS = 100, 50, (2, 8)
 _BATCH = 64
 
 
@@ -214,6 +214,8 @@ def index_patterns(
     peaks: PeakLists,
     wavelength: float | None = None,
     chance: float | None = None,
+    *,
+    rounds: int = ROUNDS,
 ) -> Generator[Progress, None, PatternMatches]:
     """Find the orientation of a crystal in each of some patterns.
 
@@ -229,6 +231,9 @@ def index_patterns(
         In A; ``None``: that of 200 kV, whose sphere is nearly flat as those of all electrons are.
     chance
         See `chance_level`; ``None``: found out.
+    rounds
+        Times that other peaks are paired where the first ones fail; one finds nine of ten, and
+        takes a third of the time that a wrong cell takes in all.
 
     Yields
     ------
@@ -250,7 +255,7 @@ def index_patterns(
         part = slice(first, min(first + _BATCH, n))
         own = slice(int(peaks.start[part.start]), int(peaks.start[part.stop]))
         start = peaks.start[part.start : part.stop + 1] - own.start
-        _orient(direct, sorted_vectors, start, points[own], peaks.sigma, out, part, own)
+        _orient(direct, sorted_vectors, start, points[own], peaks.sigma, out, part, own, rounds)
         yield Progress(part.stop, n, "Indexing patterns")
     few = counts < FEWEST
     out["gain"][few], out["matched"][few] = -np.inf, 0
@@ -310,12 +315,13 @@ def _orient(
     out: dict[str, NDArray[Any]],
     part: slice,
     own: slice,
+    rounds: int = ROUNDS,
 ) -> None:
     """Fill in the orientations of some patterns, ``part``, whose peaks are ``own``."""
     orient_patterns(
-        start, points, *sorted_vectors, direct, sigma, DEPTH, out["rotation"][part],
-        out["shift"][part], out["hkl"][own], out["matched"][part], out["misfit"][part],
-        out["gain"][part],
+        start, points, *sorted_vectors, direct, sigma, DEPTH, rounds,
+        out["rotation"][part], out["shift"][part], out["hkl"][own], out["matched"][part],
+        out["misfit"][part], out["gain"][part],
     )  # fmt: skip
 
 

@@ -79,7 +79,8 @@ class CellSolution:
         Share of all patterns that were looked at, zones or not, which it indexes by more than
         chance, and better than another phase does; ``None``: none was looked at.
     patterns_gain
-        Logarithm of the odds of these patterns against what chance gains, summed up.
+        Logarithm of the odds of these patterns by the cell over peaks anywhere, where above 0,
+        summed up; by it and the evidence cells are ranked.
     """
 
     cell: UnitCell
