@@ -24,6 +24,12 @@ def test_nothing_in_the_file_is_said(write) -> None:
     )
 
 
+def test_a_scan_of_unknown_kind_may_be_of_an_ebsd_camera(write) -> None:
+    stack = open_stack(write(".npy", np.ones((2, 3, 20, 28), "u2")))
+    assert stack.is_scan
+    assert stack.notes[-1].startswith("Not in the file, if these are spot patterns: wavelength ")
+
+
 def test_smv(write) -> None:
     stack = open_stack(write(".img", FRAMES))
     geometry = stack.geometry

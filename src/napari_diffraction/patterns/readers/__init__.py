@@ -112,7 +112,7 @@ def look(
         *inputs.notes,
         *source.notes,
         *blank,
-        *_calibration_notes(source.geometry),
+        *_calibration_notes(source.geometry, scan=len(source.shape) == 4),
     )
     return Look(inputs.name, source, patterns, notes)
 
@@ -184,18 +184,21 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'s' if number > 1 else ''}"
 
 
-def _calibration_notes(geometry: Geometry) -> tuple[str, ...]:
+def _calibration_notes(geometry: Geometry, scan: bool) -> tuple[str, ...]:
     found: list[str] = []
     assumed: list[str] = []
+    lead = "Not in the file"
     if isinstance(geometry, KikuchiGeometry):
         _describe_kikuchi(geometry, found, assumed)
     else:
         _describe_spots(geometry, found, assumed)
+        if scan and not found:  # it may as well be of an EBSD camera
+            lead = "Not in the file, if these are spot patterns"
     notes = []
     if found:
         notes.append(f"Calibration in the file: {', '.join(found)}.")
     if assumed:
-        notes.append(f"Not in the file: {'; '.join(assumed)}.")
+        notes.append(f"{lead}: {'; '.join(assumed)}.")
     return tuple(notes)
 
 
