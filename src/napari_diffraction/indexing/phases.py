@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.crystal.bravais import lattice_choices
 from napari_diffraction.crystal.reduction import cells_alike
 from napari_diffraction.crystal.structure import cell_of
 from napari_diffraction.indexing.bands.centre import (
@@ -19,14 +18,15 @@ from napari_diffraction.indexing.bands.centre import (
     lattice_at,
 )
 from napari_diffraction.indexing.bands.directions import directions
-from napari_diffraction.indexing.bands.families import BandFamilies, band_families
 from napari_diffraction.indexing.bands.four_bands import lattice_shape
-from napari_diffraction.indexing.bands.metric import DirectMetric, reciprocal_basis, symmetric
+from napari_diffraction.indexing.bands.metric import reciprocal_basis
 from napari_diffraction.indexing.bands.orientation import orient
 from napari_diffraction.indexing.bands.visible import VisibleLattice, as_it_is, visible_lattice
 from napari_diffraction.indexing.crystals import Crystal
 from napari_diffraction.indexing.fitting import Fitted, fitted
 from napari_diffraction.indexing.grain_bands import GrainBands
+from napari_diffraction.indexing.scales import parted
+from napari_diffraction.indexing.shown import LOOKED_AT, families_of
 from napari_diffraction.progress import Progress
 
 FloatArray = NDArray[np.float64]
@@ -35,12 +35,10 @@ FloatArray = NDArray[np.float64]
 _PHASES = 6
 #: Fewer patterns than this cannot tell a pattern centre: any lattice can be bent to fit them.
 FEW = 3
-#: Grains whose pictures are looked at for the visible lattice.
-_LOOKED_AT = 24
 #: Grains that a phase needs besides the one that its lattice was made from, and their gain.
 _GRAINS, _GAIN = 2, 20.0
-#: Bands are pooled by the symmetry of a lattice that is at least so probable.
-_SURE = 0.5
+#: Grains with less gain than this may still be of another phase, which serves them better.
+_SERVED = 8.0
 #: How often a lattice is looked at again.
 _AGAIN = 3
 #: A lattice that serves fewer than this share of the grains is wrong.
@@ -59,10 +57,13 @@ class PhasesFound:
         Centre, lattices, and what each grain is.
     seen
         What the widths of bands tell of each lattice.
+    kin : ndarray of int64, (p,)
+        Number of the first lattice that has the same directions as each.
     """
 
     fit: Fitted
     seen: tuple[VisibleLattice, ...]
+    kin: NDArray[np.int64]
 
 
 def find_phases(
@@ -110,23 +111,27 @@ def find_phases(
         if not _convincing(_gain(best.basis, bands, best.pc), alone=True):
             return None
         fit = fitted(bands, known, best.pc, free_centre=free, drift=free, free_lattices=False)
-        return PhasesFound(fit, ())
+        return PhasesFound(fit, (), np.arange(len(known)))
     seen: list[VisibleLattice] = []
-    left = np.ones(len(bands), bool)
-    centre = best.pc
+    left, spent = np.ones(len(bands), bool), np.zeros(len(bands), bool)
+    centre, before = best.pc, np.zeros(len(bands))
     while len(seen) < _PHASES:
         yield Progress(len(seen), _PHASES, "Looking for phases")
         rest = np.flatnonzero(left)
         some = bands.part(rest)
         gain = _gain(best.basis, some, centre)
-        if not _convincing(gain, alone=len(bands) == 1):
+        if not _convincing(gain - before[rest], alone=len(bands) == 1):
             break
-        chosen = np.argsort(-gain, kind="stable")[: min(_LOOKED_AT, int((gain > 0).sum()))]
+        chosen = np.argsort(-gain, kind="stable")[: min(LOOKED_AT, int((gain > 0).sum()))]
         lattice = _seen_lattice(best.basis, some.part(chosen), centre, free)
-        served = (gain > 0) | (_gain(lattice.basis, some, centre) > 0)
-        left[rest[served]] = False
-        if not any(_same(lattice, other) for other in seen):
+        if any(_same(lattice, other) for other in seen):
+            spent[rest[(gain > 0) | (_gain(lattice.basis, some, centre) > 0)]] = True
+        else:
             seen.append(lattice)
+            # the grains of all phases so far tell the centre better than those of the first
+            fit = fitted(bands, [one.basis for one in seen], centre, free_centre=free)
+            centre, before = fit.pc, fit.gain
+        left = (before < _SERVED) & ~spent
         if not left.any():
             break
         others = bands.part(left)
@@ -135,7 +140,8 @@ def find_phases(
     if not seen:
         return None
     fit = fitted(bands, [one.basis for one in seen], centre, free_centre=free, drift=free)
-    return PhasesFound(fit, tuple(seen))
+    told = parted(bands, fit, tuple(seen))
+    return PhasesFound(told.fit, told.seen, told.kin)
 
 
 def _same(one: VisibleLattice, other: VisibleLattice) -> bool:
@@ -150,34 +156,6 @@ def _same(one: VisibleLattice, other: VisibleLattice) -> bool:
 def _symmetry(crystal: Crystal) -> str | int:
     structure = crystal.phase.structure
     return crystal.phase.lattice if structure is None else structure.space_group
-
-
-def families_of(bands: GrainBands, fit: Fitted, number: int = 0) -> BandFamilies:
-    """Measure the bands of one lattice in the grains that it serves.
-
-    Bands that a sure symmetry of the lattice makes alike are measured together.
-
-    Parameters
-    ----------
-    bands
-        Of all grains.
-    fit
-        Of the lattices.
-    number
-        Of the lattice.
-    """
-    which = np.flatnonzero(fit.phase == number)[:_LOOKED_AT]
-    metric = DirectMetric.of(fit.bases[number], fit.covariance[number])
-    choice = lattice_choices(metric.metric, metric.covariance)[0]
-    sure = choice.probability > _SURE
-    return band_families(
-        bands.pictures[which],
-        bands.weight,
-        fit.centres[which],
-        fit.rotation[which],
-        symmetric(fit.bases[number], metric, choice.metric) if sure else fit.bases[number],
-        metric.outside(choice.operations) if sure else None,
-    )
 
 
 def _gain(basis: FloatArray, bands: GrainBands, pc: FloatArray) -> FloatArray:

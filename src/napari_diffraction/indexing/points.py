@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,11 +52,37 @@ class KnownGrains:
         Number of its crystal; -1: unknown.
     rotation : ndarray of float64, (g, 3, 3)
         From the frame of the crystal's cell to the detector.
+    kin : ndarray of int64, (p,)
+        Number of the first crystal that has the same directions as each: what a grain is of them,
+        its average tells, and not single patterns.
+    shape
+        Rows and columns of a scan.
     """
 
     label: NDArray[np.int32]
     phase: NDArray[np.int64]
     rotation: FloatArray
+    kin: NDArray[np.int64]
+    shape: tuple[int, ...] = ()
+
+    def phase_of(self, label: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Phases of the grains of some patterns; -1: unknown."""
+        return np.where(label >= 0, self.phase[np.maximum(label, 0)], -1)
+
+    def beside(self, places: NDArray[np.int64]) -> Iterator[NDArray[np.int32]]:
+        """Grains of the points right, left, below and above some points of a scan."""
+        if len(self.shape) != 2:
+            return
+        row, column = np.divmod(places, self.shape[1])
+        for down, right in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+            y = np.clip(row + down, 0, self.shape[0] - 1)
+            x = np.clip(column + right, 0, self.shape[1] - 1)
+            yield self.label[y * self.shape[1] + x]
+
+    def barred(self, number: int, phase: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether patterns of grains of some phases cannot be of a crystal, its kin's being."""
+        told = np.append(self.kin, -1)[phase]
+        return np.asarray((told == self.kin[number]) & (phase != number))
 
 
 @dataclass(eq=False)
@@ -115,6 +141,8 @@ def known_grains(
     label: NDArray[np.int32],
     crystals: Sequence[Crystal],
     centres: FloatArray,
+    told: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+    shape: tuple[int, ...] = (),
 ) -> KnownGrains:
     """Find phase and orientation of grains by the bands of their averages.
 
@@ -128,21 +156,27 @@ def known_grains(
         The phases.
     centres : ndarray of float64, (g, 3)
         Pattern centres of the grains.
+    told : pair of ndarray of int64, (p,) and (g,), optional
+        `KnownGrains.kin`, and the phases of the grains by more than the directions of their bands.
+    shape
+        Rows and columns of a scan.
     """
     # one at least, that patterns in no grain may point to
     count = int(max(label.max(initial=0), bands.number.max(initial=0))) + 1
     phase, rotation = np.full(count, -1), np.tile(np.eye(3), (count, 1, 1))
+    kin, of_grain = told or (np.arange(len(crystals)), np.full(len(bands), -1))
+    known = KnownGrains(label, phase, rotation, kin, shape)
     normals = bands.lines.normals(centres)
     error = band_error(centres.mean(axis=0), bands.lines.shape) if len(bands) else 1.0
     best = np.zeros(len(bands))
     for number, crystal in enumerate(crystals):
         found = orient(crystal.table, normals, bands.weights, error, crystal.rotations)
-        better = (found.score > best) & (bands.number >= 0)
+        better = (found.score > best) & (bands.number >= 0) & ~known.barred(number, of_grain)
         better &= (above_chance(found.score, bands.weights) > 0) | _certain(found, bands.weights)
         phase[bands.number[better]] = number
         rotation[bands.number[better]] = found.rotation[better]
         best = np.where(better, found.score, best)
-    return KnownGrains(label, phase, rotation)
+    return known
 
 
 def index_points(
@@ -218,9 +252,11 @@ def index_bands(
     out.bands_found[part] = lines.count
     best, second = np.zeros(len(lines)), np.zeros(len(lines))
     label = grains.label[part]
-    known = np.where(label >= 0, grains.phase[np.maximum(label, 0)], -1)
+    known = grains.phase_of(label)
     for number, crystal in enumerate(crystals):
         found = orient(crystal.table, normals, weights, error, crystal.rotations)
+        barred = grains.barred(number, known)
+        found.score[barred] = found.second[barred] = 0
         accepted = _certain(found, weights)
         own = np.flatnonzero(known == number)
         if len(own):
@@ -234,12 +270,46 @@ def index_bands(
         _offer(out, part, second, ~better, number, found.score, found.rotation)
         _take(out, part, better, number, found)
         best = np.where(better, found.score, best)
+    _look_beside(crystals, normals, weights, error, grains, part, out, best)
     indexed = out.phase[part] >= 0
     rival = np.maximum(second, _level(_CHANCE, weights))
     share = 1 - np.minimum(rival, best) / np.maximum(best, 1e-9)
     out.confidence[part] = np.where(indexed, share, 0)
     needed = np.where(indexed, best, (_level(_SEARCHED, weights) + rival) / 2)
     out.second_share[part] = np.minimum(second / needed, 1)
+
+
+def _look_beside(
+    crystals: Sequence[Crystal],
+    normals: FloatArray,
+    weights: FloatArray,
+    error: float,
+    grains: KnownGrains,
+    part: slice,
+    out: Points,
+    best: FloatArray,
+) -> None:
+    """Try the orientations of the grains beside them on points without an answer: mixtures."""
+    none = np.flatnonzero(out.phase[part] < 0)
+    for label in grains.beside(none + part.start):
+        phase = grains.phase_of(label)
+        for number, crystal in enumerate(crystals):
+            some = none[phase == number]
+            rotation = grains.rotation[label[phase == number]]
+            found = follow(crystal.table, normals[some], weights[some], error, rotation)
+            better = _confirmed(found, weights[some]) & (found.score > best[some])
+            places = some[better]
+            out.phase[part][places] = number
+            out.rotation[part][places] = found.rotation[better].transpose(0, 2, 1)
+            out.misfit_deg[part][places] = np.degrees(found.misfit[better])
+            out.bands[part][places] = found.bands[better]
+            best[places] = found.score[better]
+
+
+def _confirmed(found: Matches, weights: FloatArray) -> NDArray[np.bool_]:
+    """Whether bands show an orientation that was expected."""
+    enough = found.score > _level(_FOLLOWED, weights)
+    return np.asarray(enough & (found.bands >= _BANDS_FOLLOWED))
 
 
 def _level(of: tuple[float, float], weights: FloatArray) -> FloatArray:
@@ -271,8 +341,7 @@ def _follow(
 ) -> NDArray[np.bool_]:
     """Try the orientation of their grain on patterns; return which of them have it now."""
     followed = follow(crystal.table, normals[own], weights[own], error, grains.rotation[label[own]])
-    enough = followed.score > _level(_FOLLOWED, weights[own])
-    enough &= followed.bands >= _BANDS_FOLLOWED
+    enough = _confirmed(followed, weights[own])
     # what the search found is the same orientation, or another one that chance made
     take: NDArray[np.bool_] = enough & (
         ~certain[own] | (followed.score > _AS_GOOD * found.score[own])

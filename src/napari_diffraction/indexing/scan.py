@@ -20,8 +20,9 @@ from napari_diffraction.indexing.known import (
     centres_of,
     what_is_known,
 )
-from napari_diffraction.indexing.phases import FEW, PhasesFound, families_of, find_phases
+from napari_diffraction.indexing.phases import FEW, PhasesFound, find_phases
 from napari_diffraction.indexing.points import Points, PointsProgress, index_points, known_grains
+from napari_diffraction.indexing.shown import families_of
 from napari_diffraction.indexing.solution import IndexedMap
 from napari_diffraction.indexing.steps import FinishedSteps
 from napari_diffraction.patterns.kikuchi.grains import find_grains
@@ -111,7 +112,9 @@ def index_scan(
     if known.pc is not None and not settings.refine_centre:
         gradient = known.gradient
     middle = np.array(USUAL) if centre is None else centre
-    at = known_grains(bands, grains.label, crystals, middle + bands.offset @ gradient)
+    told = None if found is None else (found.kin, found.fit.phase)
+    of_grains = middle + bands.offset @ gradient
+    at = known_grains(bands, grains.label, crystals, of_grains, told, shape)
     assembly = Assembly(stack, settings, known, crystals, at, middle, pc_su, gradient, tuple(notes))
     centres = centres_of(middle, gradient, shape)
     steps.points = steps.points or Points.empty(len(stack))

@@ -29,6 +29,8 @@ IntArray = NDArray[np.int64]
 
 #: How often the first, second ... order is what is seen along a direction.
 _ORDERS = np.array([0.72, 0.17, 0.05, 0.04, 0.01, 0.01])
+#: Widths of families that are less probably seen tell nothing.
+_CLEARLY = 0.05
 #: Share of the widths that are of something else, and their density.
 _STRAY, _FLAT = 0.06, 0.4
 #: Of what is seen and not seen this part counts: neighbours in rank are not independent.
@@ -175,23 +177,47 @@ def _merit(
     which = seen > 0.05
     if which.sum() < 3:
         return -np.inf, 1.0, 1.0
-    width, spread = np.log(families.half_width[which]), families.spread[which]
-    apart = width - np.log(length[which])
     if near is None:
+        apart = np.log(families.half_width[which] / length[which])
         scales = np.linspace(-1.5, 1.0, 251) + np.median(apart)
     else:
         scales = np.linspace(-0.04, 0.04, 33) + np.log(near)
-    orders = np.log(np.arange(1, len(_ORDERS) + 1))
-    away = (apart[None, :, None] - scales[:, None, None] - orders) / spread[None, :, None]
-    normal = np.exp(-0.5 * away**2) / (spread[None, :, None] * 2.507)
-    likely = (_ORDERS * normal).sum(axis=2)
-    total = (seen[which] * np.log((1 - _STRAY) * likely + _STRAY * _FLAT)).sum(axis=1)
+    total = _of_scales(families, length, scales)
     best = int(total.argmax())
     posterior = np.exp(total - total[best])
     posterior /= posterior.sum()
     mean = float(posterior @ scales)
     su = float(np.sqrt(posterior @ (scales - mean) ** 2 + 0.01**2))
     return float(total[best]) + _RANKS * ranks, float(np.exp(scales[best])), su
+
+
+def _of_scales(families: BandFamilies, length: FloatArray, scales: FloatArray) -> FloatArray:
+    """Log likelihood of the half widths at logarithms of scales, with any order of a row."""
+    which = families.seen > _CLEARLY
+    spread = families.spread[which]
+    apart = np.log(families.half_width[which] / length[which])
+    orders = np.log(np.arange(1, len(_ORDERS) + 1))
+    away = (apart[None, :, None] - scales[:, None, None] - orders) / spread[None, :, None]
+    normal = np.exp(-0.5 * away**2) / (spread[None, :, None] * 2.507)
+    likely = (_ORDERS * normal).sum(axis=2)
+    told = families.seen[which] * np.log((1 - _STRAY) * likely + _STRAY * _FLAT)
+    return np.asarray(told.sum(axis=1))
+
+
+def scale_likelihood(families: BandFamilies, scales: FloatArray, scale: float) -> FloatArray:
+    """Log likelihood of half widths at some scales of their lattice.
+
+    Parameters
+    ----------
+    families
+        What is seen along directions.
+    scales : ndarray of float64, (s,)
+        Logarithms of factors ...
+    scale
+        ... of the Bragg angle in degrees of a vector of length 1, the lattice having volume 1.
+    """
+    unit = np.cbrt(abs(np.linalg.det(families.basis)))
+    return _of_scales(families, families.length[families.place], scales + np.log(scale / unit))
 
 
 def _spanned(families: BandFamilies) -> list[FloatArray]:
