@@ -121,7 +121,8 @@ def test_the_second_best_answer_is_told_and_drawn_instead(opened, hand):
     assert not point.draw.isChecked()
     indexed = panel.indexed.indexed
     drawn = solution_drawing(second_solution(indexed), 3 * COLUMNS + 2, 12, 7)
-    np.testing.assert_allclose(bands.data.cumsum(axis=1), drawn.ends, atol=1e-4)
+    ends = bands.data[: len(drawn.ends)].cumsum(axis=1)
+    np.testing.assert_allclose(ends, drawn.ends, atol=1e-4)
     assert hand.seen(viewer, "#E69F00", 60) > 100
     point.other.click()
     assert not bands.visible
