@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from napari_diffraction.indexing.scales import two_scales
+from napari_diffraction.indexing.bands.visible import VisibleLattice
+from napari_diffraction.indexing.fitting import Fitted
+from napari_diffraction.indexing.grain_bands import GrainBands
+from napari_diffraction.indexing.scales import parted, two_scales
 
 STEP = 0.02
 SCALES = np.arange(-0.4, 0.401, STEP)
@@ -34,3 +39,18 @@ def test_grains_of_two_scales_are_two_phases() -> None:
 )
 def test_grains_of_nearly_one_scale_are_one_phase(peaks: list[float]) -> None:
     assert two_scales(likelihoods(peaks)) is None
+
+
+def test_a_lattice_that_no_grain_has_stays_as_it_is(make_grains: Callable) -> None:
+    none = np.zeros(0, np.int64)
+    fit = Fitted(
+        np.zeros(3), np.zeros(3), np.zeros((2, 3)), np.zeros((0, 3)), [np.eye(3)], [np.eye(6)],
+        none, np.zeros((0, 3, 3)), np.zeros(0), np.zeros((0, 14), np.int32),
+    )  # fmt: skip
+    lattice = VisibleLattice(np.eye(3), 1.0, 0.01, 0.0)
+    lines = make_grains("cF", 3).lines[none]
+    picture = np.zeros((4, 4), np.float32)
+    bands = GrainBands(
+        none, picture[None][none], picture, lines, np.zeros((0, 14)), none, np.zeros((0, 2))
+    )
+    assert parted(bands, fit, (lattice,)).seen == (lattice,)

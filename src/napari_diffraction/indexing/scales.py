@@ -66,9 +66,9 @@ def parted(bands: GrainBands, fit: Fitted, seen: tuple[VisibleLattice, ...]) -> 
     kin = list(range(len(seen)))
     for number in range(len(seen)):
         grains = np.flatnonzero(fit.phase == number)
-        few = grains[np.unique(np.linspace(0, len(grains) - 1, _LOOKED_AT).astype(np.int64))]
         if len(grains) < 2 * _LEAST:
             continue
+        few = grains[np.unique(np.linspace(0, len(grains) - 1, _LOOKED_AT).astype(np.int64))]
         of_few = _likelihoods(bands, fit, seen[number], number, few)
         scales = two_scales(of_few)
         if scales is None:
