@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_diffraction.indexing.zones.ellipse import Ellipse, find_ellipse
-from napari_diffraction.indexing.zones.net_fit import fit_net
+from napari_diffraction.indexing.zones.net_fit import fit_net, shared_lens
 from napari_diffraction.indexing.zones.pattern_nets import nets_of_patterns
 
 BASIS = np.array([[11.0, 2.0], [-1.5, 17.0]])
@@ -80,6 +80,33 @@ def test_a_row_of_spots_is_no_net() -> None:
     node = np.stack([np.arange(12), np.zeros(12, int)], axis=1)
     assert fit_net(node @ BASIS, node, np.ones(12, bool)) is None
     assert fit_net(node[:4] @ BASIS, node[:4], np.ones(4, bool)) is None
+
+
+def test_patterns_together_know_the_lens_that_none_shows_alone() -> None:
+    rng = np.random.default_rng(8)
+    tables, alone = {}, []
+    for pattern in range(12):
+        position, node = spots(rng, scatter=0.5, distortion=-0.008, share=0.25)
+        alone.append(fit_net(position, node, np.ones(len(position), bool)))
+        table = pd.DataFrame(position, columns=["x", "y"]).assign(h=node[:, 0], k=node[:, 1])
+        tables[pattern] = table.assign(zonal=True)
+    assert sum(fit is not None and fit.distortion != 0 for fit in alone) <= 2
+    fits = nets_of_patterns(tables).fits
+    bent = [fit.distortion * (110 / fit.reach) ** 2 for fit in fits.values()]
+    assert bent == pytest.approx([-0.008] * 12, abs=0.003)
+    off = [np.hypot(*fit.basis.T) / np.hypot(*BASIS.T) - 1 for fit in fits.values()]
+    off_alone = [np.hypot(*fit.basis.T) / np.hypot(*BASIS.T) - 1 for fit in alone if fit]
+    assert abs(np.mean(off)) < 0.001 < 0.003 < -np.mean(off_alone)
+
+
+def test_no_lens_is_made_up() -> None:
+    rng = np.random.default_rng(9)
+    fits = []
+    for _ in range(12):
+        position, node = spots(rng)
+        fits.append(fit_net(position, node, np.ones(len(position), bool)))
+    assert shared_lens([fit for fit in fits if fit is not None]) is None
+    assert shared_lens([]) is None
 
 
 def turned(angle: float, basis: NDArray[np.float64] = BASIS) -> NDArray[np.float64]:

@@ -11,14 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from napari_diffraction.indexing.zones.net_fit import NetFit
+from napari_diffraction.indexing.zones.net_fit import NetFit, shared_lens
 from napari_diffraction.learning.peak_tables import Found
 from napari_diffraction.learning.zonal import mark_zonal
 
 #: Fewest nets from which the camera is known, and scatter of their beams in pixels.
 _FEWEST, _STEADY = 3, 1.0
-#: Fewest spots of a net that tells how the lens bends.
-_BENDING = 16
 #: Times that the distance from the beam without the bend is worked out.
 _ROUNDS = 4
 #: A net through a smaller share of the spots is doubted.
@@ -46,8 +44,7 @@ def marked_anew(found: Mapping[int, Found], fits: Mapping[int, NetFit]) -> dict[
     beam = np.median(origins, axis=0)
     if np.median(np.hypot(*(origins - beam).T)) > _STEADY:
         return {}
-    bends = [fit.distortion / fit.reach**2 for fit in fits.values() if fit.used.sum() >= _BENDING]
-    bend = float(np.median(bends)) if len(bends) >= _FEWEST else 0.0
+    bend = shared_lens(fits.values()) or 0.0
     better = {}
     for index, one in found.items():
         table = one.table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +20,12 @@ _ROUNDS, _CUT = 12, 4.0
 _LEAST_SCATTER = 0.05
 #: Fewest spots from which the lens's distortion is judged, and how far it has to stand out.
 _BENT_LEAST, _SURE = 16, 4.0
+#: Fewest patterns from which the lens of all is known.
+_SHARED_LEAST = 3
 #: Share of the spots that has to lie on a coarser net.
 _COARSER = 0.97
-#: What tilt, camera and lens do to lengths (relative) and angles (degrees), beside the scatter.
-SYSTEMATIC = (0.002, 0.09)
+#: What tilt and camera do to lengths (relative) and angles (degrees), beside the scatter.
+SYSTEMATIC = (0.001, 0.04)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,10 @@ class NetFit:
         Spots that the fit goes through.
     scatter
         Standard deviation of a spot's place in pixels.
+    lens : tuple of float
+        What this pattern alone says of the lens: the share by which it shifts a spot outwards over
+        the square of its distance, in 1/pixel^2, and the standard uncertainty of that; infinite
+        where the spots are too few.
     """
 
     basis: FloatArray
@@ -54,6 +61,7 @@ class NetFit:
     reach: float
     used: NDArray[np.bool_]
     scatter: float
+    lens: tuple[float, float]
 
     def net(
         self,
@@ -91,7 +99,10 @@ class NetFit:
 
 
 def fit_net(
-    position: FloatArray, node: NDArray[np.int64], zonal: NDArray[np.bool_]
+    position: FloatArray,
+    node: NDArray[np.int64],
+    zonal: NDArray[np.bool_],
+    lens: float | None = None,
 ) -> NetFit | None:
     """Fit a net, its origin and the distortion of the lens to the spots of a zone.
 
@@ -104,6 +115,9 @@ def fit_net(
         `napari_diffraction.learning.zonal.mark_zonal` finds them.
     zonal : ndarray of bool, (n,)
         Spots that belong to the zone.
+    lens
+        See `NetFit.lens`, where it is known from other patterns; ``None``: the distortion is
+        refined, and taken off where the pattern shows it clearly.
 
     Returns
     -------
@@ -119,11 +133,16 @@ def fit_net(
     straight = _robust(xy, hk, 0.0, reach)
     if straight is None:
         return None
-    best, eta = straight, 0.0
+    best, eta, own = straight, 0.0, (0.0, np.inf)
     if len(places) >= _BENT_LEAST:
         bent, size, error = _bent(xy, hk, straight, reach)
-        if bent is not None and abs(size) > _SURE * error:
-            best, eta = bent, size
+        if bent is not None:
+            own = size / reach**2, error / reach**2
+            if abs(size) > _SURE * error:
+                best, eta = bent, size
+    if lens is not None:
+        eta = lens * reach**2
+        best = _robust(xy, hk, eta, reach) or straight
     solved, spread, weight, scatter = best
     change = gauss_change(solved[:2] @ solved[:2].T)
     turned = np.kron(change, np.eye(2))
@@ -137,6 +156,7 @@ def fit_net(
         reach,
         used,
         scatter,
+        own,
     )
 
 
@@ -215,3 +235,22 @@ def _sublattices(index: int) -> list[FloatArray]:
     """Bases of the sublattices of an index, a prime, of a net."""
     columns = [np.array([[index, 0], [0, 1]], float)]
     return columns + [np.array([[1, p], [0, index]], float) for p in range(index)]
+
+
+def shared_lens(fits: Iterable[NetFit]) -> float | None:
+    """What patterns together say of the lens, see `NetFit.lens`; ``None``: nothing that is sure.
+
+    One pattern seldom shows how much the lens bends, but all have the same one.
+    """
+    every = np.array([fit.lens for fit in fits if np.isfinite(fit.lens[1])]).reshape(-1, 2)
+    if len(every) < _SHARED_LEAST:
+        return None
+    middle = float(np.median(every[:, 0]))
+    near = np.abs(every[:, 0] - middle) < _CUT * np.maximum(every[:, 1], np.median(every[:, 1]))
+    value, error = every[near].T
+    weight = 1 / error**2
+    mean = float((weight * value).sum() / weight.sum())
+    excess = float((weight * (value - mean) ** 2).sum()) / max(len(value) - 1, 1)
+    if abs(mean) < _SURE * np.sqrt(max(excess, 1.0) / weight.sum()):
+        return None
+    return mean

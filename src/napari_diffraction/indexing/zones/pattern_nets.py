@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from napari_diffraction.indexing.zones.ellipse import Ellipse, find_ellipse
-from napari_diffraction.indexing.zones.net_fit import NetFit, fit_net
+from napari_diffraction.indexing.zones.net_fit import NetFit, fit_net, shared_lens
 from napari_diffraction.indexing.zones.nets import ZoneNet
 
 
@@ -55,15 +55,30 @@ def nets_of_patterns(spots: Mapping[int, pd.DataFrame]) -> PatternNets:
         By the number of the pattern, tables with a row a spot: ``x`` and ``y`` in pixels, and on
         the dominant net ``zonal``, ``h``, ``k``.
     """
-    found = {pattern: fit_of_spots(table) for pattern, table in spots.items()}
-    fits = {pattern: fit for pattern, fit in found.items() if fit is not None}
+    fits = fits_of_patterns(spots)
     return PatternNets(fits, find_ellipse([np.asarray(fit.basis) for fit in fits.values()]))
 
 
-def fit_of_spots(table: pd.DataFrame) -> NetFit | None:
-    """Fit the net of one zone; ``None`` where its spots, a table as above, span none."""
+def fits_of_patterns(spots: Mapping[int, pd.DataFrame]) -> dict[int, NetFit]:
+    """Fit the nets of zones, by tables as above, with the lens that all of them share."""
+    fits = _fitted(spots, None)
+    lens = shared_lens(fits.values())
+    return fits if lens is None else _fitted(spots, lens)
+
+
+def _fitted(spots: Mapping[int, pd.DataFrame], lens: float | None) -> dict[int, NetFit]:
+    found = {pattern: fit_of_spots(table, lens) for pattern, table in spots.items()}
+    return {pattern: fit for pattern, fit in found.items() if fit is not None}
+
+
+def fit_of_spots(table: pd.DataFrame, lens: float | None = None) -> NetFit | None:
+    """Fit the net of one zone; ``None`` where its spots, a table as above, span none.
+
+    ``lens``: what other patterns say of it, see `shared_lens`.
+    """
     return fit_net(
         table[["x", "y"]].to_numpy(float),
         table[["h", "k"]].to_numpy(int),
         table["zonal"].to_numpy(bool),
+        lens,
     )

@@ -72,22 +72,22 @@ def fitting(stack: PatternStack, zones: Sequence[int]) -> Generator[Progress, No
     NetsFitted
     """
     yield Progress(0, len(zones), "Preparing the search for spots")
-    from napari_diffraction.indexing.zones.pattern_nets import fit_of_spots
+    from napari_diffraction.indexing.zones.pattern_nets import fit_of_spots, fits_of_patterns
     from napari_diffraction.learning.common_camera import marked_anew
     from napari_diffraction.learning.peak_tables import find_in_stack
 
     every: dict[int, Found] = {}
     known: dict[int, NetFit] = {}
     for step in find_in_stack(stack, indices=zones):
-        fits = {index: fit_of_spots(one.table) for index, one in step.found.items()}
-        there = {index: fit for index, fit in fits.items() if fit is not None}
+        first = {index: fit_of_spots(one.table) for index, one in step.found.items()}
+        there = {index: fit for index, fit in first.items() if fit is not None}
         every, known = every | step.found, known | there
         yield NetsFitted(step.done, step.total, "Fitting nets", found=step.found, fits=there)
-    if again := marked_anew(every, known):
-        fits = {index: fit_of_spots(one.table) for index, one in again.items()}
-        there = {index: fit for index, fit in fits.items() if fit is not None}
-        done = len(zones)
-        yield NetsFitted(done, done, "Fitting nets", found=again, fits=there)
+    again = marked_anew(every, known)
+    # all zones together know the lens, which one alone seldom shows
+    fits = fits_of_patterns({index: one.table for index, one in (every | again).items()})
+    done = len(zones)
+    yield NetsFitted(done, done, "Fitting nets", found=again, fits=fits)
 
 
 def searching(
