@@ -111,7 +111,12 @@ def _planes(
     lattice: str, cell: UnitCell, families: tuple[Reflector, ...], structure: Structure | None
 ) -> Indices:
     """The planes of all phases that are alike in this; every step to another pattern asks."""
-    seen = sorted((one for one in families if one.strength > 0), key=lambda one: -one.strength)
+    basis = cell.reciprocal_basis
+    # of two that are as strong the one of lower indices comes first, which a person looks for
+    seen = sorted(
+        (one for one in families if one.strength > 0),
+        key=lambda one: -one.strength / float(np.linalg.norm(one.hkl @ basis)),
+    )
     if seen:
         hkl = np.array([one.hkl for one in seen], np.int64)
     elif structure is not None:
@@ -119,7 +124,6 @@ def _planes(
     else:
         return np.zeros((0, 3), np.int64)
     symmetry = lattice if structure is None else structure.space_group
-    basis = cell.reciprocal_basis
     turned = np.einsum("mij,nj->nmi", proper_rotations(symmetry, cell), hkl @ basis)
     return _unlike(np.asarray(np.rint(turned.reshape(-1, 3) @ np.linalg.inv(basis)), np.int64))
 
