@@ -59,9 +59,11 @@ class CellOverlay:
         if viewer is None:
             return
         active = viewer.layers.selection.active
-        if not self._there(viewer):
-            self.clear()
+        if self.dots is None:
             self._make(viewer)
+        elif not self._there(viewer):
+            # removed by hand, or with all layers, which would never end if each brought more
+            return
         dots, names = self.dots, self.names
         assert dots is not None
         assert names is not None
@@ -86,7 +88,10 @@ class CellOverlay:
             viewer.layers.selection.active = active
 
     def hide(self) -> None:
-        """Draw nothing."""
+        """Draw nothing; layers that were removed by hand are made anew when next shown."""
+        viewer = self._viewer()
+        if viewer is not None and not self._there(viewer):
+            self.clear()
         for layer in (self.dots, self.names):
             if layer is not None and layer.visible:
                 layer.visible = False
