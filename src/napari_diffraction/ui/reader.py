@@ -28,7 +28,7 @@ _SAMPLES = 5
 _NOTHING: list[LayerTuple] = [(None,)]  # tells napari: handled, but no layer
 _MODEL = ".safetensors"
 # Several programs use these endings for other things.
-_SHARED_SUFFIXES = {".img", ".dat"}
+_SHARED_SUFFIXES = {".img", ".dat", ".raw", ".xml", ".zip", ".gif"}
 
 
 def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerTuple]] | None:
