@@ -21,6 +21,7 @@ from napari_diffraction.progress import Progress
 @dataclass(frozen=True)
 class _Batch(Progress):
     rows: pd.DataFrame = field(default_factory=pd.DataFrame)
+    note: str = ""
 
 
 @dataclass
@@ -92,7 +93,7 @@ def learning(monkeypatch):
     registry.list_models = lambda: [FakeCard()]
     registry.load_model = lambda name: FakeCard()
     inference = ModuleType("napari_diffraction.learning.inference")
-    inference.classify = fake.classify
+    inference.classify, inference.BatchDone = fake.classify, _Batch
     for module in (registry, inference):
         monkeypatch.setitem(sys.modules, module.__name__, module)
         monkeypatch.setattr(

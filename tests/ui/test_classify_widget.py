@@ -8,6 +8,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDockWidget, QScrollArea
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.learning.adaptation import Border
 from napari_diffraction.learning.classes import ZONE
 from napari_diffraction.review.fingerprint import stack_key
 from napari_diffraction.review.session import ReviewSession
@@ -234,3 +235,22 @@ def test_without_a_stack_the_panel_says_what_is_missing(make_napari_viewer, lear
     assert panel.layer.currentText() == "renamed"
     viewer.layers.clear()
     assert not panel.run_button.isEnabled()
+
+
+def test_the_border_of_the_zones_is_put_where_it_suits_the_stack(opened, qtbot, monkeypatch):
+    def suited(table, wanted):
+        asked.append((len(table), wanted))
+        return table.assign(label=ZONE, confidence=0.9), Border(shift=2.0, zones=7.0)
+
+    asked = []
+    monkeypatch.setattr("napari_diffraction.learning.adaptation.suited", suited)
+    _, panel = opened()
+    assert panel.shares.currentText() == "suited to the stack"
+    run(qtbot, panel)
+    assert asked == [(N, "stack")]
+    session = Coordinator.of(panel._coordinator.viewer).session
+    assert set(session.labels) == {ZONE}
+    assert "about 7 zones stand apart" in panel.note.text()
+    again = ReviewSession.restore(session.key, session.store.folder)
+    assert set(again.labels) == {ZONE}
+    assert again.about["told"] == panel.note.text()

@@ -136,12 +136,28 @@ class ReviewSession:
         if not self._owns_table:
             self.store.set_results_aside()
             self._owns_table = True
-        self.store.write_about({"begun": now(), **self.about, "classes": self.classes})
+        self._describe()
         self.store.write_table(self._table)
         self._table_is_saved = True
 
+    def tell(self, sentence: str) -> None:
+        """Keep what was found out about the whole stack.
+
+        Raises
+        ------
+        InputError
+            It is kept, but could not be saved.
+        """
+        self.about["told"] = sentence
+        if self.store is not None and self._owns_table:
+            self._describe()
+
+    def _describe(self) -> None:
+        assert self.store is not None
+        self.store.write_about({"begun": now(), **self.about, "classes": self.classes})
+
     def extend(self, rows: pd.DataFrame) -> None:
-        """Add classified patterns; those already in the table are replaced.
+        """Add classified patterns; of those that come again the last row counts.
 
         Raises
         ------
@@ -150,6 +166,7 @@ class ReviewSession:
         """
         if not len(rows):
             return
+        rows = rows.drop_duplicates("index", keep="last")
         if len(self._table):
             old = self._table[~self._table["index"].isin(rows["index"])]
             self._table = pd.concat([old, rows], ignore_index=True)

@@ -30,14 +30,14 @@ from napari_diffraction.ui.work import WorkBar
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 #: Expected shares of the classes, to which the probabilities are corrected, and where the border
 #: between zones and other patterns lies.
+_ALIKE = "all classes alike"
 _SHARES = {
     "suited to the stack": "stack",
     "all zones, some doubtful": "all",
     "sure zones only": "sure",
     "usual: 3 % zones": "off",
-    "all classes alike": "off",
+    _ALIKE: "off",
 }
-_ALIKE = "all classes alike"
 #: What is done to the patterns before, by what stands in the list.
 _PREPARED = {"as they are": None, "redrawn from their peaks": "redraw"}
 _REVIEW = ("napari-diffraction", "Review patterns")
@@ -236,10 +236,8 @@ class ClassifyWidget(Panel):
 
     def _on_finished(self) -> None:
         self._flush()
-        session = self._coordinator.session
-        if self._told and session is not None:
-            session.about["told"] = self._told
-            session.save()
+        if self._told:
+            self._coordinator.tell(self._told)
         self._on_layer()
         self._refresh()
 
@@ -311,7 +309,7 @@ def classification(
     """
     yield Progress(0, len(stack), "Loading the model")
     from napari_diffraction.learning.adaptation import suited, told
-    from napari_diffraction.learning.inference import classify
+    from napari_diffraction.learning.inference import BatchDone, classify
     from napari_diffraction.learning.registry import load_model
     from napari_diffraction.simulation.redraw import preprocessed
 
@@ -331,8 +329,6 @@ def classification(
     yield Progress(len(stack), len(stack), "Looking where the border of the zones lies")
     after, border = suited(whole, _SHARES.get(settings["shares"], "off"))
     if border.shift:
-        from napari_diffraction.learning.inference import BatchDone
-
         yield BatchDone(len(stack), len(stack), told(border), after, told(border))
     return after
 

@@ -213,6 +213,11 @@ class Coordinator:
         work.layers.refresh(rows["index"].to_numpy(np.int64))
         self.results_changed.emit()
 
+    def tell(self, sentence: str) -> None:
+        """Keep what was found out about the whole stack with its results."""
+        if self.session is not None:
+            self._guard(self.session.tell, sentence)
+
     def resume(self) -> None:
         """Take up the saved review of this stack."""
         work = self._at
