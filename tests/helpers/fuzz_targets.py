@@ -328,28 +328,12 @@ def read_a_recipe(path: Path) -> None:
 
 
 def _model(folder: Path) -> Path:
-    import torch
+    from untrained import untrained_classifier
 
-    from napari_diffraction.learning.classes import ZONE_CLASSES
-    from napari_diffraction.learning.classifier import ModelCard, save_classifier
-    from napari_diffraction.learning.views import N_FEATURES
-    from napari_diffraction.learning.zone_network import ZoneNetwork
+    from napari_diffraction.learning.classifier import save_classifier
 
-    torch.manual_seed(0)
-    card = ModelCard(
-        name="untrained",
-        title="Untrained",
-        summary="Knows nothing.",
-        network="zones",
-        classes=ZONE_CLASSES,
-        options={"width": 2, "n_features": N_FEATURES},
-        scale=1.5,
-        bias=(0.5, -0.5, 0.25, -0.25),
-        shares=dict.fromkeys(ZONE_CLASSES, 0.25),
-        recipe={"seed": 3},
-    )
-    network = ZoneNetwork(N_FEATURES, len(ZONE_CLASSES), 2).eval()
-    save_classifier(network, card, folder / "a.safetensors")
+    made = untrained_classifier()
+    save_classifier(made.network, made.card, folder / "a.safetensors")
     return folder / "a.safetensors"
 
 

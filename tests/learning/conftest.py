@@ -1,32 +1,13 @@
-"""A classifier that has learned nothing, for all that does not depend on what it says."""
+"""A classifier that has learned nothing."""
 
 from __future__ import annotations
 
 import pytest
+from untrained import untrained_classifier
 
-from napari_diffraction.learning.classes import ZONE_CLASSES
-from napari_diffraction.learning.classifier import Classifier, ModelCard
+from napari_diffraction.learning.classifier import Classifier
 
 
 @pytest.fixture
 def untrained() -> Classifier:
-    import torch
-
-    from napari_diffraction.learning.views import N_FEATURES
-    from napari_diffraction.learning.zone_network import ZoneNetwork
-
-    torch.manual_seed(0)
-    card = ModelCard(
-        name="untrained",
-        title="Untrained",
-        summary="Knows nothing.",
-        network="zones",
-        classes=ZONE_CLASSES,
-        options={"width": 2, "n_features": N_FEATURES},
-        scale=1.5,
-        bias=(0.5, -0.5, 0.25, -0.25),
-        shares=dict.fromkeys(ZONE_CLASSES, 0.25),
-        recipe={"seed": 3},
-        figures={"recall": 0.5},
-    )
-    return Classifier(card, ZoneNetwork(N_FEATURES, len(ZONE_CLASSES), 2).eval())
+    return untrained_classifier()

@@ -292,10 +292,9 @@ def checked_border(border: str, shares: Sequence[str] | None) -> str:
     InputError
         There is no such border.
     """
-    from napari_diffraction.learning.adaptation import CHOICES
+    from napari_diffraction.learning.adaptation import check_wanted
 
-    if border not in CHOICES:
-        raise InputError(f"--border {border}: use one of {', '.join(CHOICES)}.")
+    check_wanted(border)
     return "off" if shares else border
 
 

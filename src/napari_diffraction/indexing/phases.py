@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +24,7 @@ from napari_diffraction.indexing.bands.visible import VisibleLattice, as_it_is, 
 from napari_diffraction.indexing.crystals import Crystal
 from napari_diffraction.indexing.fitting import Fitted, fitted
 from napari_diffraction.indexing.grain_bands import GrainBands
-from napari_diffraction.indexing.scales import parted
+from napari_diffraction.indexing.scales import PhasesFound, parted
 from napari_diffraction.indexing.shown import LOOKED_AT, families_of
 from napari_diffraction.progress import Progress
 
@@ -45,25 +44,6 @@ _AGAIN = 3
 _WORSE = 0.7
 #: Lattices that differ by less than this (relative, degrees, and in scale) are one.
 _ALIKE, _ALIKE_ANGLES, _ALIKE_SCALE = 0.03, 2.0, 0.06
-
-
-@dataclass(frozen=True, eq=False)
-class PhasesFound:
-    """Lattices, centre and orientations of grains.
-
-    Attributes
-    ----------
-    fit
-        Centre, lattices, and what each grain is.
-    seen
-        What the widths of bands tell of each lattice.
-    kin : ndarray of int64, (p,)
-        Number of the first lattice that has the same directions as each.
-    """
-
-    fit: Fitted
-    seen: tuple[VisibleLattice, ...]
-    kin: NDArray[np.int64]
 
 
 def find_phases(
@@ -140,8 +120,7 @@ def find_phases(
     if not seen:
         return None
     fit = fitted(bands, [one.basis for one in seen], centre, free_centre=free, drift=free)
-    told = parted(bands, fit, tuple(seen))
-    return PhasesFound(told.fit, told.seen, told.kin)
+    return parted(bands, fit, tuple(seen))
 
 
 def _same(one: VisibleLattice, other: VisibleLattice) -> bool:

@@ -268,7 +268,7 @@ def index_bands(
         _offer(out, part, second, better, *before)
         _offer(out, part, second, better, number, found.second, found.second_rotation)
         _offer(out, part, second, ~better, number, found.score, found.rotation)
-        _take(out, part, better, number, found)
+        _take(out, part, better, number, found, better)
         best = np.where(better, found.score, best)
     _look_beside(crystals, normals, weights, error, grains, part, out, best)
     indexed = out.phase[part] >= 0
@@ -299,10 +299,7 @@ def _look_beside(
             found = follow(crystal.table, normals[some], weights[some], error, rotation)
             better = _confirmed(found, weights[some]) & (found.score > best[some])
             places = some[better]
-            out.phase[part][places] = number
-            out.rotation[part][places] = found.rotation[better].transpose(0, 2, 1)
-            out.misfit_deg[part][places] = np.degrees(found.misfit[better])
-            out.bands[part][places] = found.bands[better]
+            _take(out, part, places, number, found, better)
             best[places] = found.score[better]
 
 
@@ -379,9 +376,16 @@ def _offer(
     second[which] = score[which]
 
 
-def _take(out: Points, part: slice, which: NDArray[np.bool_], number: int, found: Matches) -> None:
-    """Write down the matches of those patterns that a phase serves best so far."""
-    out.phase[part][which] = number
-    out.rotation[part][which] = found.rotation[which].transpose(0, 2, 1)
-    out.misfit_deg[part][which] = np.degrees(found.misfit[which])
-    out.bands[part][which] = found.bands[which]
+def _take(
+    out: Points,
+    part: slice,
+    places: NDArray[np.bool_] | NDArray[np.int64],
+    number: int,
+    found: Matches,
+    which: NDArray[np.bool_],
+) -> None:
+    """Write some of the matches down at places that a phase serves best so far."""
+    out.phase[part][places] = number
+    out.rotation[part][places] = found.rotation[which].transpose(0, 2, 1)
+    out.misfit_deg[part][places] = np.degrees(found.misfit[which])
+    out.bands[part][places] = found.bands[which]

@@ -33,15 +33,15 @@ _ERROR = 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class Parted:
-    """Lattices of which some may have the same directions.
+class PhasesFound:
+    """Centre and lattices that grains have, of which some may have the same directions.
 
     Attributes
     ----------
     fit
-        Of all lattices.
+        Centre, lattices, and what each grain is.
     seen
-        What the widths of bands tell of each.
+        What the widths of bands tell of each lattice.
     kin : ndarray of int64, (p,)
         Number of the first lattice that has the same directions as each.
     """
@@ -51,7 +51,7 @@ class Parted:
     kin: NDArray[np.int64]
 
 
-def parted(bands: GrainBands, fit: Fitted, seen: tuple[VisibleLattice, ...]) -> Parted:
+def parted(bands: GrainBands, fit: Fitted, seen: tuple[VisibleLattice, ...]) -> PhasesFound:
     """Part phases whose grains have two scales.
 
     Parameters
@@ -89,7 +89,7 @@ def parted(bands: GrainBands, fit: Fitted, seen: tuple[VisibleLattice, ...]) -> 
         first, second = (_of_scale(seen[number], all_of[some]) for some in (~other, other))
         seen = (*seen[:number], first, *seen[number + 1 :], second)
         kin.append(number)
-    return Parted(fit, seen, np.array(kin, np.int64))
+    return PhasesFound(fit, seen, np.array(kin, np.int64))
 
 
 def two_scales(likelihoods: FloatArray) -> tuple[int, int] | None:

@@ -20,8 +20,9 @@ from napari_diffraction.indexing.known import (
     centres_of,
     what_is_known,
 )
-from napari_diffraction.indexing.phases import FEW, PhasesFound, find_phases
+from napari_diffraction.indexing.phases import FEW, find_phases
 from napari_diffraction.indexing.points import Points, PointsProgress, index_points, known_grains
+from napari_diffraction.indexing.scales import PhasesFound
 from napari_diffraction.indexing.shown import families_of
 from napari_diffraction.indexing.solution import IndexedMap
 from napari_diffraction.indexing.steps import FinishedSteps

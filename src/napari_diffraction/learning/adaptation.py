@@ -17,14 +17,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.classes import NO_HIT, UNREADABLE, ZONE
+from napari_diffraction.learning.classes import NO_HIT, ZONE, called
 
 FloatArray = NDArray[np.float64]
 
 #: How many times as high as the tail the heap is at the border, by what is wanted.
-WANTED = {"stack": 1.0, "all": 1 / 9, "sure": 19.0}
+_WANTED = {"stack": 1.0, "all": 1 / 9, "sure": 19.0}
 #: What may be asked for.
-CHOICES = (*WANTED, "off")
+CHOICES = (*_WANTED, "off")
 #: Fewer patterns show no heap, and a heap is one from this log likelihood on.
 _FEWEST, _CLEAR = 200, 8.0
 #: Bins of the log odds, and the last of them; the tail is looked at above this share of patterns.
@@ -55,6 +55,12 @@ class Border:
     zones: float = 0.0
 
 
+def check_wanted(wanted: str) -> None:
+    """Raise `InputError` for a border that is none of `CHOICES`."""
+    if wanted not in CHOICES:
+        raise InputError(f"The border '{wanted}' is unknown: use one of {', '.join(CHOICES)}.")
+
+
 def find_border(p: FloatArray, classes: tuple[str, ...], wanted: str = "stack") -> Border:
     """Find the border between zones and other patterns that suits a stack.
 
@@ -73,8 +79,7 @@ def find_border(p: FloatArray, classes: tuple[str, ...], wanted: str = "stack") 
     InputError
         Something else is wanted.
     """
-    if wanted not in CHOICES:
-        raise InputError(f"The border '{wanted}' is unknown: use one of {', '.join(CHOICES)}.")
+    check_wanted(wanted)
     if wanted == "off" or ZONE not in classes:
         return Border()
     hits = np.isfinite(p).all(axis=1) & _is_hit(p, classes)
@@ -84,7 +89,7 @@ def find_border(p: FloatArray, classes: tuple[str, ...], wanted: str = "stack") 
     tail, heap, places, middle = _fitted(odds)
     if heap is None:
         return Border()
-    lower = np.flatnonzero((heap <= WANTED[wanted] * tail) & (places < middle))
+    lower = np.flatnonzero((heap <= _WANTED[wanted] * tail) & (places < middle))
     cut = places[lower.max()] + _BIN / 2 if len(lower) else places[0]
     least = 0.0 if wanted != "sure" else -_MOST_UP  # sure ones may ask for more than usual
     return Border(float(np.clip(-cut, least, _MOST_DOWN)), float(heap.sum()))
@@ -124,10 +129,7 @@ def suited(table: pd.DataFrame, wanted: str = "stack") -> tuple[pd.DataFrame, Bo
     if not border.shift:
         return table, border
     p = moved(p, classes, border)
-    good = (table["label"] != UNREADABLE).to_numpy() & np.isfinite(p).all(axis=1)
-    label, confidence = np.array(table["label"], object), np.array(table["confidence"], float)
-    label[good] = np.array(classes, dtype=object)[p[good].argmax(axis=1)]
-    confidence[good] = p[good].max(axis=1)
+    label, confidence = called(p, classes)
     odds = dict(zip(columns, p.T, strict=True))
     return table.assign(label=label, confidence=confidence, **odds), border
 

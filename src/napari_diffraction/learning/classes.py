@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_diffraction.simulation.classes import LAUE, MULTIPLE, NO_HIT, ZONE, ZONE_CLASSES
 
 #: Label of a pattern that could not be read; it has no probabilities.
@@ -11,4 +17,33 @@ UNREADABLE = "Unreadable"
 #: About 3 % of randomly oriented crystals show a zone (Gorelik et al. 2025).
 NATURAL_SHARES = {ZONE: 0.03, LAUE: 0.77, NO_HIT: 0.10, MULTIPLE: 0.10}
 
-__all__ = ["LAUE", "MULTIPLE", "NATURAL_SHARES", "NO_HIT", "UNREADABLE", "ZONE", "ZONE_CLASSES"]
+
+def called(
+    p: NDArray[np.float64], classes: Sequence[str]
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return the label of each pattern and the confidence in it.
+
+    Parameters
+    ----------
+    p : ndarray, (n, n_classes)
+        Probabilities; NaN for a pattern that could not be read.
+    classes
+        Their names.
+    """
+    good = ~np.isnan(p).any(axis=1)
+    label, confidence = np.full(len(p), UNREADABLE, dtype=object), np.zeros(len(p))
+    label[good] = np.array(classes, dtype=object)[p[good].argmax(axis=1)]
+    confidence[good] = p[good].max(axis=1)
+    return label, confidence
+
+
+__all__ = [
+    "LAUE",
+    "MULTIPLE",
+    "NATURAL_SHARES",
+    "NO_HIT",
+    "UNREADABLE",
+    "ZONE",
+    "ZONE_CLASSES",
+    "called",
+]

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.classes import UNREADABLE
+from napari_diffraction.learning.classes import called
 from napari_diffraction.learning.classifier import Classifier
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
@@ -210,11 +210,7 @@ def _rows(
     stack: PatternStack, batch: list[int], p: Floats, classes: tuple[str, ...]
 ) -> pd.DataFrame:
     """Make the rows of a batch."""
-    good = ~np.isnan(p).any(axis=1)
-    label = np.full(len(batch), UNREADABLE, dtype=object)
-    confidence = np.zeros(len(batch))
-    label[good] = np.array(classes, dtype=object)[p[good].argmax(axis=1)]
-    confidence[good] = p[good].max(axis=1)
+    label, confidence = called(p, classes)
     columns = {
         "index": batch,
         "source": [stack.source(i) for i in batch],

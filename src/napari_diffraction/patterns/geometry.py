@@ -50,6 +50,11 @@ def electron_wavelength(kilovolts: float) -> float:
     return 12.264259 / math.sqrt(volts * (1.0 + 0.97847556e-6 * volts))
 
 
+def plausible_wavelength(kilovolts: float) -> float | None:
+    """Return the wavelength in A for a voltage in a file; ``None`` for that of no microscope."""
+    return electron_wavelength(kilovolts) if 1 <= kilovolts <= 10_000 else None
+
+
 def reciprocal_pixel(pixel: float, distance: float, wavelength: float) -> float:
     """Return the reciprocal length of a pixel near the beam, in 1/A.
 

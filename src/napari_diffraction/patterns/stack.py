@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import dask.array as da
 
 
+#: No stack has more patterns: a larger number in a file is a damaged one.
+MOST_PATTERNS = 50_000_000
+
+
 @dataclass(frozen=True)
 class SpotGeometry:
     """Calibration of a spot pattern.  ``None`` means: not known.

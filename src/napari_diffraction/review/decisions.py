@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_diffraction.patterns.stack import MOST_PATTERNS
+
 Indices = NDArray[np.int64]
 NOBODY = -1
-#: No stack has as many patterns: a larger number in a file is a damaged one.
-MOST_PATTERNS = 50_000_000
 
 
 @dataclass(frozen=True)

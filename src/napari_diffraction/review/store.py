@@ -25,7 +25,8 @@ import pandas as pd
 import platformdirs
 
 from napari_diffraction.files import replacing, writing_error
-from napari_diffraction.review.decisions import MOST_PATTERNS, Decisions
+from napari_diffraction.patterns.stack import MOST_PATTERNS
+from napari_diffraction.review.decisions import Decisions
 
 _ABOUT, _TABLE, _JOURNAL = "about.json", "table.csv", "journal.jsonl"
 _TEXTS = ("source", "label")

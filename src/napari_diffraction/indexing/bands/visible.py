@@ -174,7 +174,7 @@ def _merit(
     expected = 0.92 / (1 + (rank / 22) ** 1.5) + 0.01
     seen = families.seen
     ranks = float(np.sum(seen * np.log(expected) + (1 - seen) * np.log(1 - expected)))
-    which = seen > 0.05
+    which = seen > _CLEARLY
     if which.sum() < 3:
         return -np.inf, 1.0, 1.0
     if near is None:

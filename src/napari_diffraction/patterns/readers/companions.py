@@ -10,7 +10,7 @@ from pathlib import Path
 
 import h5py
 
-from napari_diffraction.patterns.geometry import electron_wavelength, reciprocal_pixel
+from napari_diffraction.patterns.geometry import plausible_wavelength, reciprocal_pixel
 from napari_diffraction.patterns.readers.grids import lay_out
 from napari_diffraction.patterns.readers.source import Source
 from napari_diffraction.patterns.stack import SpotGeometry
@@ -68,11 +68,11 @@ def direct_electron(path: str) -> Beside | None:
     if fields.get("Scan - Type", "Raster") != "Raster":
         return None
     part = "Scan - ROI Size" if fields.get("Scan - ROI Enable") == "Enable" else "Scan - Size"
-    rows, columns = _whole(fields.get(f"{part} Y")), _whole(fields.get(f"{part} X"))
+    rows, columns = whole_number(fields.get(f"{part} Y")), whole_number(fields.get(f"{part} X"))
     if not rows or not columns:
         return None
     volts = _positive(fields.get("Instrument Accelerating Voltage (V)"))
-    wavelength = electron_wavelength(volts / 1000) if 1e3 <= volts <= 1e7 else None
+    wavelength = plausible_wavelength(volts / 1000)
     # in 1/nm
     pixel = _positive(fields.get("Diffraction Pixel Size X")) / 10
     y, x = (
@@ -137,7 +137,7 @@ def _stem_metadata(path: str, master: h5py.File) -> Beside | None:
         return None
     if not (1 <= rows < 1e6 and 1 <= columns < 1e6):
         return None
-    wavelength = electron_wavelength(volts / 1000) if 1e3 <= volts <= 1e7 else None
+    wavelength = plausible_wavelength(volts / 1000)
     pixel = master.get("entry/instrument/detector/x_pixel_size")
     size = None
     if wavelength and length > 0 and isinstance(pixel, h5py.Dataset) and pixel.dtype.kind == "f":
@@ -157,8 +157,10 @@ def _number(group: h5py.Group, name: str) -> float:
     return number if math.isfinite(number) else 0.0
 
 
-def _whole(text: str | None) -> int:
-    return int(text) if text and re.fullmatch(r"\d{1,7}", text) else 0
+def whole_number(text: str | None) -> int:
+    """Return a whole number of at most seven digits that stands in a text, 0 where none does."""
+    match = re.fullmatch(r"\s*(\d{1,7})\s*", text or "")
+    return int(match[1]) if match else 0
 
 
 def _positive(text: str | None) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.geometry import electron_wavelength, per_angstrom
+from napari_diffraction.patterns.geometry import per_angstrom, plausible_wavelength
 from napari_diffraction.patterns.readers.datasets import Candidate, choose, stack_shape
 from napari_diffraction.patterns.readers.source import (
     Source,
@@ -108,7 +108,7 @@ def _geometry(signal: dict[str, Any]) -> SpotGeometry:
     if signal.get("axes"):
         axis = signal["axes"][-1]
         pixel_size = per_angstrom(float(axis.get("scale", 0.0)), str(axis.get("units", "")))
-    wavelength = electron_wavelength(kilovolts) if 1.0 <= kilovolts <= 10_000.0 else None
+    wavelength = plausible_wavelength(kilovolts)
     return SpotGeometry(wavelength=wavelength, pixel_size=pixel_size)
 
 

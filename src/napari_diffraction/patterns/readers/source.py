@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.stack import Geometry, SpotGeometry
+from napari_diffraction.patterns.stack import MOST_PATTERNS, Geometry, SpotGeometry
 
 #: Reads the patterns start, ..., stop - 1 (flat numbers) as (stop - start, h, w).
 ReadPatterns = Callable[[int, int], NDArray[Any]]
@@ -22,7 +22,6 @@ ReadPatterns = Callable[[int, int], NDArray[Any]]
 # cameras in use give frames of about 100 MB, which no compression brings below a 50th.
 _FRAME_BYTES = 64 * 2**20
 _MOST_PACKED = 50
-_MOST_PATTERNS = 50_000_000
 # What these libraries log about damaged files is said in one sentence below.
 for _library in ("tifffile", "fabio", "PIL"):
     logging.getLogger(_library).addHandler(logging.NullHandler())
@@ -114,6 +113,12 @@ def _reason(error: Exception) -> str:
     return text if len(text) <= 120 else text[:117] + "..."
 
 
+def check_header(path: str, head: bytes, least: int) -> None:
+    """Refuse a file that ends within its header of at least so many bytes."""
+    if len(head) < least:
+        raise InputError(f"{path} ends within its header; copy or record it again.")
+
+
 def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the number type in this machine's byte order; long doubles become float64."""
     if dtype.kind == "f" and dtype.itemsize > 8:
@@ -184,7 +189,7 @@ def check_source(source: Source, stored: int | None = None) -> Source:
             f"{source.path} holds no images (its frames have {size_text(source.shape)}); choose "
             "another file or data set."
         )
-    if source.count > _MOST_PATTERNS:
+    if source.count > MOST_PATTERNS:
         raise InputError(
             f"{source.path} declares {source.count:,} patterns: its header is damaged."
         )

@@ -97,12 +97,13 @@ class BandTable(QWidget):
 
     def _look(self, layer: Image, indexed: IndexedMap, index: int) -> PatternBands | None:
         from napari_diffraction.indexing.pattern_bands import pattern_bands
+        from napari_diffraction.indexing.points import PIXELS
         from napari_diffraction.patterns.kikuchi.preparation import prepare
 
         stack = stack_of(layer)
         try:
             if layer not in self._prepared:
-                self._prepared[layer] = prepare(stack)
+                self._prepared[layer] = prepare(stack).thinned(PIXELS)
             return pattern_bands(stack.frame(index), self._prepared[layer], indexed, index)
         except InputError:  # it cannot be read, which the panel says
             return None

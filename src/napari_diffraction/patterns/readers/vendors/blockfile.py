@@ -7,9 +7,9 @@ import struct
 import numpy as np
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.geometry import electron_wavelength
+from napari_diffraction.patterns.geometry import plausible_wavelength
 from napari_diffraction.patterns.readers.memory import MappedPatterns, open_mapped
-from napari_diffraction.patterns.readers.source import Source
+from napari_diffraction.patterns.readers.source import Source, check_header
 from napari_diffraction.patterns.stack import SpotGeometry
 
 # mark, version, offsets of the image and the patterns, flags, side of a pattern, its rotation,
@@ -28,8 +28,7 @@ def open_file(path: str, dataset: str | None = None) -> Source:
     """
     with open(path, "rb") as file:
         head = file.read(_HEADER.size)
-    if len(head) < _HEADER.size:
-        raise InputError(f"{path} ends within its header; copy or record it again.")
+    check_header(path, head, _HEADER.size)
     fields = _HEADER.unpack(head)
     offset, side, columns, rows = fields[3], fields[5], *fields[7:9]
     step_x, step_y, volts = fields[10:13]
@@ -39,7 +38,7 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         )
     shape = (rows, columns, side, side)
     read = MappedPatterns(path, offset, shape, np.dtype("u1"), before=_FRAME_HEADER)
-    wavelength = electron_wavelength(volts / 1000) if 1e3 <= volts <= 1e7 else None
+    wavelength = plausible_wavelength(volts / 1000)
     steps = (step_y / 1000, step_x / 1000)
     step = steps if all(0 < size < 1e6 for size in steps) else None
     return open_mapped(read, geometry=SpotGeometry(wavelength=wavelength), step=step)

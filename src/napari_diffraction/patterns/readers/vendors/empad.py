@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.readers.companions import whole_number
 from napari_diffraction.patterns.readers.grids import lay_out
 from napari_diffraction.patterns.readers.memory import MappedPatterns, open_all
 from napari_diffraction.patterns.readers.source import Source, explained
@@ -82,13 +83,8 @@ def _grid(root: ElementTree.Element, name: str) -> tuple[int, int]:
     """Return rows and columns of the scan; 0, 0: not known, or a series."""
     if root.find("scan_parameters/series_count") is not None:
         return 0, 0
-    sides = [_whole(root.findtext(tag)) for tag in ("pix_y", "pix_x")]
+    sides = [whole_number(root.findtext(tag)) for tag in ("pix_y", "pix_x")]
     if all(sides):
         return sides[0], sides[1]
     named = re.search(r"_x(\d{1,5})_y(\d{1,5})\.", name)
     return (int(named[2]), int(named[1])) if named else (0, 0)
-
-
-def _whole(text: str | None) -> int:
-    match = re.fullmatch(r"\s*(\d{1,7})\s*", text or "")
-    return int(match[1]) if match else 0

@@ -11,7 +11,7 @@ from typing import Any
 from numpy.lib import format as npy
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.geometry import electron_wavelength, per_angstrom
+from napari_diffraction.patterns.geometry import per_angstrom, plausible_wavelength
 from napari_diffraction.patterns.readers.arrays import open_npz
 from napari_diffraction.patterns.readers.source import Source
 from napari_diffraction.patterns.stack import SpotGeometry
@@ -57,7 +57,7 @@ def _about(path: str) -> dict[str, Any]:
 
 def _geometry(about: dict[str, Any]) -> SpotGeometry:
     volts = _number(about.get("electron_gun.voltage"))
-    wavelength = electron_wavelength(volts / 1000) if 1e3 <= volts <= 1e7 else None
+    wavelength = plausible_wavelength(volts / 1000)
     axes = about.get("device.calib")
     axis = axes[0] if isinstance(axes, list) and axes else None
     size = None

@@ -16,8 +16,10 @@ from napari_diffraction.patterns.readers.source import (
     Source,
     check_declared_size,
     check_frame_bytes,
+    check_header,
     native,
 )
+from napari_diffraction.patterns.stack import MOST_PATTERNS
 
 _IMAGES = 0x4122
 _PLACES = 0x4142
@@ -25,7 +27,6 @@ _WIDE = 0x220  # from this version on places in the file have 8 bytes
 # what follows two calibrations of 20 bytes: kind of number, width, height
 _ELEMENT, _BEFORE = struct.Struct("<40xHII"), 50
 _DTYPES = {1: "<u1", 2: "<u2", 3: "<u4", 4: "<i1", 5: "<i2", 6: "<i4", 7: "<f4", 8: "<f8"}
-_MOST = 50_000_000
 
 
 def open_file(path: str, dataset: str | None = None) -> Source:
@@ -39,14 +40,13 @@ def open_file(path: str, dataset: str | None = None) -> Source:
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         head = file.read(64)
-        if len(head) < 34:
-            raise InputError(f"{path} ends within its header; copy or record it again.")
+        check_header(path, head, 34)
         version, kind, tags, total, valid = struct.unpack_from("<4xHIIII", head)
         wide = version >= _WIDE
         table, dimensions = struct.unpack_from("<QI" if wide else "<II", head, 22)
         if kind != _IMAGES:
             raise InputError(f"{path} holds no images but spectra; choose another file.")
-        if not 0 < total <= min(_MOST, size) or dimensions > 8:
+        if not 0 < total <= min(MOST_PATTERNS, size) or dimensions > 8:
             raise InputError(f"{path} declares {total} images: its header is damaged.")
         sizes = _sizes(file, 34 if wide else 30, dimensions)
         file.seek(table)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.geometry import electron_wavelength
+from napari_diffraction.patterns.geometry import plausible_wavelength
 from napari_diffraction.patterns.readers.datasets import Candidate, choose
 from napari_diffraction.patterns.readers.grids import lay_out
 from napari_diffraction.patterns.readers.hdf5 import opened
@@ -135,9 +135,9 @@ def _geometry(about: str, pattern: str) -> SpotGeometry:
         pattern,
         re.DOTALL,
     )
-    if volts is None or not 1e3 <= float(volts[1]) <= 1e7:
+    wavelength = plausible_wavelength(float(volts[1]) / 1000) if volts else None
+    if wavelength is None:
         return SpotGeometry()
-    wavelength = electron_wavelength(float(volts[1]) / 1000)
     size = float(angle[1]) / wavelength if angle else 0.0
     return SpotGeometry(wavelength, size if 0 < size < 1 else None)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.geometry import electron_wavelength
 from napari_diffraction.patterns.readers.memory import MappedPatterns, open_all
-from napari_diffraction.patterns.readers.source import Source, check_frame_bytes
+from napari_diffraction.patterns.readers.source import Source, check_frame_bytes, check_header
 from napari_diffraction.patterns.stack import SpotGeometry
 
 # bytes of the header, version, width, height, bits of a pixel; voltage, magnification, bytes before
@@ -42,8 +42,7 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         )
     with open(path, "rb") as file:
         head = file.read(_HEADER.size)
-    if len(head) < _HEADER.size:
-        raise InputError(f"{path} ends within its header; copy or record it again.")
+    check_header(path, head, _HEADER.size)
     start, version, width, height, bits, volts, _, before = _HEADER.unpack(head)
     before = _BEFORE.get(version, before)
     if version not in (1, 2) or bits not in (8, 16, 32) or min(width, height) < 1:
