@@ -106,7 +106,7 @@ def learning(
     registry.load_model = fake.load_model
     registry.list_models = lambda: [fake.card]
     inference = ModuleType("inference")
-    inference.classify = fake.classify
+    inference.classify, inference.BatchDone = fake.classify, FakeBatch
     monkeypatch.setitem(sys.modules, "napari_diffraction.learning.registry", registry)
     monkeypatch.setitem(sys.modules, "napari_diffraction.learning.inference", inference)
     return fake
