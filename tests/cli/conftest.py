@@ -36,6 +36,7 @@ class FakeCard:
 @dataclass(frozen=True)
 class FakeKind:
     shares: Mapping[str, float] | None = field(default_factory=lambda: NATURAL_SHARES)
+    complete: Any = None
 
 
 @dataclass

@@ -306,6 +306,19 @@ def classify(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from what an interrupted run kept.")
     ] = False,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="Go on with what is added to INPUT, until Ctrl-C."),
+    ] = False,
+    idle: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="With --follow: INPUT is finished when nothing was added for so long.",
+            show_default="never",
+        ),
+    ] = None,
     pc: Centre = None,
     dataset: Dataset = None,
 ) -> None:
@@ -315,10 +328,19 @@ def classify(
     and settings made it.
     """
     import time
+    from functools import partial
 
     output_file(output, (".csv",))
+    if idle is not None and not follow:
+        raise InputError("--idle goes with --follow only: add it, or leave --idle out.")
     # before torch is imported, which takes seconds
-    seen = look_at_inputs(inputs, dataset)
+    if follow:
+        from napari_diffraction.patterns.growing import Growing
+
+        growing = Growing(inputs, dataset)
+        growing.look()
+    else:
+        seen = look_at_inputs(inputs, dataset)
 
     from napari_diffraction.cli.classification import (
         checked_border,
@@ -330,10 +352,14 @@ def classify(
 
     classifier = load_model(model)
     shares = expected_shares(share or [], usual_shares(classifier))
-    stack = open_inputs(seen, pc=pc)
+    if follow:
+        from napari_diffraction.cli.following import follow_to_csv
+
+        classify_all = partial(follow_to_csv, growing, pc=pc, idle=idle)
+    else:
+        classify_all = partial(classify_to_csv, open_inputs(seen, pc=pc))
     start = time.perf_counter()
-    table = classify_to_csv(
-        stack,
+    table = classify_all(
         classifier,
         output,
         device=device,

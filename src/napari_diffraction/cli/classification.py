@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 #: Six figures are more than any probability here deserves.
 _FLOATS = "%.6g"
+_TEXTS = {"source": str, "label": str, "mark": str}
 
 
 @dataclass
@@ -49,11 +50,15 @@ class PartialTable:
     def __len__(self) -> int:
         return sum(len(batch) for batch in self._batches)
 
-    def table(self) -> pd.DataFrame:
-        """Return the rows so far, sorted by ``index``."""
+    def rows(self) -> pd.DataFrame:
+        """Return the rows so far, in the order in which they came."""
         import pandas as pd
 
-        rows = pd.concat(self._batches, ignore_index=True) if self._batches else pd.DataFrame()
+        return pd.concat(self._batches, ignore_index=True) if self._batches else pd.DataFrame()
+
+    def table(self) -> pd.DataFrame:
+        """Return the rows so far, sorted by ``index``."""
+        rows = self.rows()
         return rows if rows.empty else rows.sort_values("index", ignore_index=True)
 
     def indices(self) -> list[int]:
@@ -126,13 +131,19 @@ class PartialTable:
             return {}, pd.DataFrame()
         try:
             run = json.loads(first.removeprefix("# "))
-            rows = pd.read_csv(io.StringIO(table), dtype={"source": str, "label": str})
+            rows = pd.read_csv(io.StringIO(table), dtype=_TEXTS)
         except ValueError as error:
             raise InputError(
                 f"{self.path}: this is not what an interrupted run leaves; delete it."
             ) from error
-        rows["source"] = rows["source"].fillna("")
+        texts = [name for name in _TEXTS if name in rows]
+        rows[texts] = rows[texts].fillna("")
         return run, rows
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table of classes as CSV; the one before is replaced when it is complete."""
+    _write(path, _csv(table))
 
 
 def _csv(rows: pd.DataFrame, *, header: bool = True) -> str:
@@ -199,7 +210,7 @@ def classify_to_csv(
 
     checked_output(output, (".csv",))
     shares = usual_shares(classifier) if shares is None else shares
-    run = _identity(stack, classifier, shares) | {"preprocess": preprocess, "border": border}
+    run = identity(stack, classifier, shares) | {"preprocess": preprocess, "border": border}
     stack = preprocessed(stack, preprocess)
     if resume and _is_done(output, run):
         say(f"{output}: all {len(stack)} patterns were done already.")
@@ -221,10 +232,10 @@ def classify_to_csv(
         table, put = suited(partial.table(), border)
         if sentence := told(put):
             say(sentence)
-        _write(output, _csv(table))
+        write_table(output, table)
         settings: dict[str, Any] = {"device": device, "batch_size": batch_size}
         settings |= {"border_shift": put.shift} if put.shift else {}
-        write_beside(output, _provenance(stack, classifier, run, settings))
+        write_beside(output, provenance(stack, classifier, run, settings))
     except KeyboardInterrupt as stop:
         raise Interrupted(f"Stopped.{partial.what_is_kept()}") from stop
     except InputError as error:
@@ -298,23 +309,27 @@ def checked_border(border: str, shares: Sequence[str] | None) -> str:
     return "off" if shares else border
 
 
-def _identity(
+def identity(
     stack: PatternStack, classifier: Classifier, shares: Mapping[str, float]
 ) -> dict[str, Any]:
     """Return what must be the same for two runs to give the same rows."""
-    path = classifier.card.path
-    return {
-        "model_sha256": file_hash(Path(path) if path else None),
-        "shares": dict(shares),
+    return model_identity(classifier, shares) | {
         "patterns": len(stack),
         "dataset": stack.dataset,
         "stack": stack_key(stack),
     }
 
 
-def _provenance(
+def model_identity(classifier: Classifier, shares: Mapping[str, float]) -> dict[str, Any]:
+    """Return what must be the same of the model for two runs to give the same rows."""
+    path = classifier.card.path
+    return {"model_sha256": file_hash(Path(path) if path else None), "shares": dict(shares)}
+
+
+def provenance(
     stack: PatternStack, classifier: Classifier, run: dict[str, Any], settings: dict[str, Any]
 ) -> dict[str, Any]:
+    """Return how a table came about, for the file beside it."""
     return {
         "software": f"napari-diffraction {version('napari-diffraction')}",
         "finished": now(),

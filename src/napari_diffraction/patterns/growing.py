@@ -1,0 +1,193 @@
+"""An input to which patterns are still added: a folder that fills, or a file that grows.
+
+Nothing of it is taken before it has kept still from one look to the next: of many files those whose
+size and time of change are as before, of a single file the patterns that were there before.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.readers import AmbiguousDatasetError, open_stack
+from napari_diffraction.patterns.readers.files import find_inputs
+from napari_diffraction.patterns.readers.formats import by_name, is_folder_input
+from napari_diffraction.patterns.stack import PatternStack, ReadsRuns
+
+#: Patterns of a file that could not be read are tried again at a look: so many, from the first.
+_TRIES = 256
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look at a growing input shows.
+
+    Attributes
+    ----------
+    stack
+        The patterns that can be opened; ``None`` where there are none, or nothing changed.
+    ready
+        So many of them, from the first, have kept still.
+    marks
+        A short text for every source file that changes when it is written anew.
+    moving
+        Whether something was added since the look before.
+    again
+        So many of the patterns that could not be read before are worth another try.
+    waiting
+        Files that have not kept still yet.
+    problem
+        Why nothing can be opened, in one sentence; it may pass.
+    """
+
+    stack: PatternStack | None = None
+    ready: int = 0
+    marks: Mapping[str, str] = field(default_factory=dict)
+    moving: bool = False
+    again: int = 0
+    waiting: tuple[str, ...] = ()
+    problem: str = ""
+
+
+class Growing:
+    """A folder, a glob, files or one file that may still grow.
+
+    Parameters
+    ----------
+    inputs
+        As of `napari_diffraction.patterns.readers.open_stack`.
+    dataset
+        Name of the data set, for files that hold several.
+
+    Raises
+    ------
+    InputError
+        The input is missing, or a file whose name is of no known format and that cannot be read.
+    """
+
+    def __init__(self, inputs: str | Sequence[str], dataset: str | None = None) -> None:
+        paths = [inputs] if isinstance(inputs, str) else list(inputs)
+        self.inputs = paths[0] if len(paths) == 1 else paths
+        self.dataset = dataset
+        self.single = isinstance(self.inputs, str) and (
+            os.path.isfile(self.inputs) or is_folder_input(self.inputs)
+        )
+        self._marks: dict[str, str] = {}
+        self._taken: dict[str, str] = {}
+        self._count = 0
+        self._state: object = None
+        for path in paths:
+            if os.path.isfile(path) and by_name(path) is None:
+                open_stack(path, dataset)
+            # a name with wildcards may stand for nothing yet, a name without may not
+            elif not os.path.exists(path) and not any(letter in path for letter in "*?["):
+                find_inputs(path)
+
+    def look(self) -> Seen:
+        """Look at the input.
+
+        Raises
+        ------
+        AmbiguousDatasetError
+            Several data sets fit equally well: this does not pass.
+        """
+        try:
+            return self._look_at_one() if self.single else self._look_at_many()
+        except AmbiguousDatasetError:
+            raise
+        except InputError as error:
+            return Seen(problem=str(error))
+
+    def whole(self) -> Seen:
+        """Look at all there is, whether it has kept still or not, as a plain run does.
+
+        Raises
+        ------
+        InputError
+            It cannot be opened.
+        """
+        stack = open_stack(self.inputs, self.dataset)
+        marks = _beginning(stack) if self.single else _marks(find_inputs(self.inputs).files)
+        return Seen(stack, len(stack), marks, again=len(stack))
+
+    def _look_at_one(self) -> Seen:
+        stack = open_stack(self.inputs, self.dataset)
+        ready, moving = min(self._count, len(stack)), len(stack) != self._count
+        self._count = len(stack)
+        # notes tell of parts that are missing, which come without the file being touched
+        before, self._state = self._state, (_marks([stack.source(0)]), stack.notes)
+        changed = before != self._state or os.path.isdir(stack.source(0))
+        recorded = stack if stack.read is None else replace(stack, read=_Recorded(stack.read))
+        return Seen(recorded, ready, _beginning(stack), moving, _TRIES * changed)
+
+    def _look_at_many(self) -> Seen:
+        before, self._marks = self._marks, {}
+        self._marks = _marks(find_inputs(self.inputs).files)
+        still = {file: mark for file, mark in self._marks.items() if before.get(file) == mark}
+        waiting = tuple(file for file in self._marks if file not in still)
+        if not still or still == self._taken:
+            return Seen(moving=bool(waiting), waiting=waiting)
+        self._taken = still
+        try:
+            stack = open_stack(list(still), self.dataset)
+        except AmbiguousDatasetError:
+            raise
+        except InputError as error:
+            return Seen(moving=bool(waiting), waiting=waiting, problem=str(error))
+        return Seen(stack, len(stack), still, True, waiting=waiting)
+
+
+def _marks(files: Sequence[str]) -> dict[str, str]:
+    """Size and time of change of files; those that are gone again are left out."""
+    marks = {}
+    for file in files:
+        try:
+            status = os.stat(file)
+        except OSError:
+            continue
+        marks[file] = f"{status.st_size}-{status.st_mtime_ns}"
+    return marks
+
+
+def _beginning(stack: PatternStack) -> dict[str, str]:
+    """Mark of a single file: its first pattern, which stays when others are added."""
+    try:
+        first = np.ascontiguousarray(stack.frame(0))
+    except InputError:
+        return {}
+    return {stack.source(0): f"{zlib.crc32(first.tobytes()):08x}"}
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """Refuses patterns that show nothing: room that was made for them, and not filled yet."""
+
+    read: Any
+
+    def __call__(self, index: int) -> NDArray[Any]:
+        frame: NDArray[Any] = self.read(index)
+        _check_recorded(frame[np.newaxis], index)
+        return frame
+
+    def between(self, start: int, stop: int) -> NDArray[Any]:
+        """Read the patterns ``start`` to ``stop - 1``."""
+        if isinstance(self.read, ReadsRuns):
+            frames = self.read.between(start, stop)
+        else:
+            frames = np.stack([self.read(index) for index in range(start, stop)])
+        _check_recorded(frames, start)
+        return frames
+
+
+def _check_recorded(frames: NDArray[Any], start: int) -> None:
+    flat = frames.reshape(len(frames), -1)
+    blank = np.flatnonzero((flat == flat[:, :1]).all(axis=1))
+    if len(blank):
+        raise InputError(f"Pattern {start + blank[0]} is blank: it is not recorded yet.")
