@@ -67,7 +67,7 @@ def judged(learning: Any) -> list[int]:
 
 
 def picture(path: Path, first: int) -> None:
-    image = np.full((16, 16), 5, np.uint8)
+    image = np.full((16, 16), 200, np.uint8)
     image[0, 0] = first
     Image.fromarray(image).save(path)
 

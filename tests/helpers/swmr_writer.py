@@ -15,7 +15,7 @@ import numpy as np
 
 def pattern(number: int) -> np.ndarray:
     """Return a pattern that tells its number: (16, 16), 1 + number in its first pixel."""
-    frame = np.full((16, 16), 5, np.uint16)
+    frame = np.full((16, 16), 1000, np.uint16)
     frame[0, 0] = 1 + number
     return frame
 

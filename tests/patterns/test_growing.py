@@ -15,7 +15,7 @@ from napari_diffraction.patterns.readers import AmbiguousDatasetError
 
 
 def picture(path: Path, grey: int) -> None:
-    image = np.full((16, 16), 5, np.uint8)
+    image = np.full((16, 16), 200, np.uint8)
     image[0, 0] = grey
     Image.fromarray(image).save(path)
 
@@ -94,7 +94,7 @@ def test_two_stacks_in_a_file_are_to_be_chosen_from(tmp_path: Path) -> None:
 
 
 def numbered(count: int) -> np.ndarray:
-    stack = np.full((count, 16, 16), 5, np.uint8)
+    stack = np.full((count, 16, 16), 200, np.uint8)
     stack[:, 0, 0] = np.arange(1, count + 1)
     return stack
 
