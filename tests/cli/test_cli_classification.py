@@ -70,6 +70,16 @@ def test_an_interrupted_run_keeps_its_batches_and_goes_on(
     assert not output.with_name("out.csv.part").exists()
 
 
+def test_what_is_kept_has_all_digits_so_that_a_border_is_moved_alike(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"index": [0], "source": "a", "label": "2DZone", "p_2DZone": 0.1 + 0.2})
+    first = PartialTable(tmp_path / "out.csv.part", {})
+    first.start(resume=False)
+    first.append(rows)
+    again = PartialTable(tmp_path / "out.csv.part", {})
+    again.start(resume=True)
+    assert again.table()["p_2DZone"].tolist() == [0.1 + 0.2]
+
+
 def test_a_line_cut_short_by_a_kill_is_computed_again(
     stack: PatternStack, learning: Any, tmp_path: Path
 ) -> None:

@@ -131,7 +131,8 @@ class PartialTable:
             return {}, pd.DataFrame()
         try:
             run = json.loads(first.removeprefix("# "))
-            rows = pd.read_csv(io.StringIO(table), dtype=_TEXTS)
+            # all digits, so that a border is moved as if nothing had been interrupted
+            rows = pd.read_csv(io.StringIO(table), dtype=_TEXTS, float_precision="round_trip")
         except ValueError as error:
             raise InputError(
                 f"{self.path}: this is not what an interrupted run leaves; delete it."
@@ -143,11 +144,11 @@ class PartialTable:
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a table of classes as CSV; the one before is replaced when it is complete."""
-    _write(path, _csv(table))
+    _write(path, _csv(table, floats=_FLOATS))
 
 
-def _csv(rows: pd.DataFrame, *, header: bool = True) -> str:
-    return "" if rows.empty else rows.to_csv(index=False, header=header, float_format=_FLOATS)
+def _csv(rows: pd.DataFrame, *, header: bool = True, floats: str | None = None) -> str:
+    return "" if rows.empty else rows.to_csv(index=False, header=header, float_format=floats)
 
 
 def _write(path: Path, text: str) -> None:
