@@ -108,6 +108,26 @@ def test_a_number_typed_into_a_field_is_no_decision(reviewing):
     assert work.threshold == 0.42
 
 
+def test_a_pattern_decided_on_before_the_run_comes_to_it_shows_its_class_then(
+    reviewing, learning, make_stack
+):
+    viewer, _, work = reviewing(classified=False)
+    work.begin(ZONE_CLASSES, {"model": "zones"})
+    rows = learning.table(make_stack(N), range(N))
+    work.add_rows(rows.iloc[:8])
+    points = work.points_layer
+    for index in (3, N - 1):  # one that is known, one that is not
+        viewer.dims.set_current_step(0, index)
+        work.decide(ZONE_CLASSES[0])
+    assert points.shown.tolist() == [True] * 8 + [False] * (N - 8)
+    work.undo()
+    work.decide(ZONE_CLASSES[1])  # the pattern is on view again
+    work.add_rows(rows.iloc[8:])
+    assert points.shown.all()
+    assert points.features["label"].iloc[N - 1] == ZONE_CLASSES[1]
+    assert points.features["reviewed"].tolist() == [i in (3, N - 1) for i in range(N)]
+
+
 def test_what_the_panel_says_follows_the_pattern(reviewing):
     _, panel, work = reviewing()
     QTest.mouseClick(panel.next_button, Qt.MouseButton.LeftButton)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from superqt.utils import WorkerBase
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.progress import Progress
@@ -83,6 +84,26 @@ def test_cancel_stops_within_one_step_and_closes_the_work(bar, qtbot):
     assert len(made) <= asked + 1
     assert closed.is_set()
     assert results == []
+
+
+def test_work_is_closed_when_napari_stops_it_with_its_window(bar, qtbot):
+    closed = []
+
+    def work():
+        try:
+            while True:
+                time.sleep(0.01)
+                yield Progress(1, 2)
+        finally:
+            closed.append(threading.current_thread())
+
+    with qtbot.waitSignal(bar.stepped, timeout=30_000):
+        bar.start(work, "Counting")
+    kept = set(WorkerBase._worker_set)  # as by the signals of a window
+    WorkerBase.await_workers(30_000)
+    assert len(kept) == 1
+    assert len(closed) == 1
+    assert closed[0] is not threading.main_thread()
 
 
 def test_an_error_for_people_is_shown_as_it_is_after_the_steps(bar, qtbot, errors):

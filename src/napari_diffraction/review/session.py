@@ -216,6 +216,13 @@ class ReviewSession:
             return None
         return int(self._row_of[index])
 
+    def classified(self, indices: Indices) -> NDArray[np.bool_]:
+        """Return which of some patterns are in the table; (m,) bool."""
+        found = np.zeros(len(indices), bool)
+        inside = (indices >= 0) & (indices < len(self._row_of))
+        found[inside] = self._row_of[indices[inside]] != NOBODY
+        return found
+
     def reviewed(self, index: int) -> bool:
         """Return whether a person decided on a pattern."""
         return self._decisions.name(index) is not None

@@ -144,6 +144,8 @@ class ClassPoints:
         """
         indices = self._session.index if indices is None else np.asarray(indices, np.int64)
         indices = indices[indices < len(self._place)]
+        # A person may decide on a pattern before the run has come to it.
+        indices = indices[self._session.classified(indices)]
         places = self._place[indices]
         indices, places = indices[places >= 0], places[places >= 0]
         if not len(indices):

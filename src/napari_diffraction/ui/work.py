@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
-from napari.qt.threading import create_worker
+from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.notifications import show_error
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
@@ -56,6 +56,20 @@ def _gathered(make: Make, cancelled: Event) -> Iterator[list[Progress | _End]]:
         if work is not None:
             work.close()
     yield [*steps, end]
+
+
+class _ClosingWorker(GeneratorWorker):
+    """Closes the work where it was done, also when napari leaves off because its window closes.
+
+    Left open, the work would keep its files and threads until the program ends.
+    """
+
+    def work(self) -> Any:
+        """Do the work."""
+        try:
+            return super().work()
+        finally:
+            self._gen.close()
 
 
 class WorkBar(QWidget):
@@ -131,7 +145,13 @@ class WorkBar(QWidget):
         self.bar.setRange(0, 0)
         self.text.setText(f"{what} is being prepared")
         self.setVisible(True)
-        create_worker(_gathered, make, self._cancelled, _connect={"yielded": self._on_steps})
+        create_worker(
+            _gathered,
+            make,
+            self._cancelled,
+            _connect={"yielded": self._on_steps},
+            _worker_class=_ClosingWorker,
+        )
 
     def cancel(self) -> None:
         """Ask the work to stop, which it does within one step."""
