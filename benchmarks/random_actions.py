@@ -8,6 +8,7 @@ action in a file, written before it is done, so that also a crash tells what led
 from __future__ import annotations
 
 import argparse
+import ctypes
 import faulthandler
 import gc
 import os
@@ -56,6 +57,8 @@ def play(arguments: argparse.Namespace, folder: Path) -> int:
 
     def memory() -> float:
         gc.collect()
+        if sys.platform.startswith("linux"):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)  # what was given back already is no growth
         return float(psutil.Process().memory_info().rss) / 1e6
 
     window().close()  # napari's own threads and memory
