@@ -28,10 +28,6 @@ class Known:
     """
 
     def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        """Forget all rows."""
         self._parts: list[pd.DataFrame] = []
         self._rows = 0
         self._place: dict[Key, int] = {}
