@@ -410,7 +410,8 @@ def test_more_excitation_error_shows_more_spots_at_once(make_napari_viewer, qtbo
     panel.orientation.setValue(500)
     settle(qtbot, panel)
     timer.stop()
-    assert np.median(np.diff(beats)) < 0.1 * PATIENCE  # other work may have stopped us once or twice
+    # other work may have stopped us once or twice
+    assert np.median(np.diff(beats)) < 0.1 * PATIENCE
 
 
 @pytest.mark.gui

@@ -24,8 +24,8 @@ _BENT_LEAST, _SURE = 16, 4.0
 _SHARED_LEAST = 3
 #: Share of the spots that has to lie on a coarser net.
 _COARSER = 0.97
-#: What tilt and camera do to lengths (relative) and angles (degrees), beside the scatter: with these
-#: the deviations of simulated zones have about the width that is told (benchmarks, part `nets`).
+#: What tilt and camera do to lengths (relative) and angles (degrees), beside the scatter: with
+#: these the deviations of simulated zones have the width that is told (benchmarks, part `nets`).
 SYSTEMATIC = (0.00125, 0.06)
 
 
