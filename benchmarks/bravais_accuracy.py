@@ -70,6 +70,7 @@ def figures(p: np.ndarray, truth: np.ndarray, classes: tuple[str, ...]) -> dict[
         "top 3": float((order[..., :3] == truth[:, None, None]).any(axis=2).mean()),
         "crystal system": float((system[order[..., 0]] == system[truth][:, None]).mean()),
         "vote": float((vote == truth).mean()),
+        "crystal system by vote": float((system[vote] == system[truth]).mean()),
         "called empty": float((order[..., 0] == n).mean()),
         "sources": len(truth),
         "patterns": int(p.shape[0] * p.shape[1]),

@@ -12,33 +12,20 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexing_sets import load_known, singles
-from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
+from bravais_accuracy import figures
+from indexing_sets import Known, load_known, singles
+from napari_diffraction.learning.bravais_data import BRAVAIS_CLASSES
 from napari_diffraction.learning.inference import classify
 from napari_diffraction.learning.registry import load_model
 from napari_diffraction.learning.structure_pool import LATTICES
 from napari_diffraction.progress import finish
 
-SYSTEMS = np.array([BRAVAIS_LATTICES[name].system for name in LATTICES])
 FLOOR = 1e-6
-
-
-def figures(said: NDArray[np.float64], lattice: str) -> list[float]:
-    """Share of single patterns right, among three, vote, system, system by vote; said: (n, 14)."""
-    true = LATTICES.index(lattice)
-    order = np.argsort(-said, axis=1)
-    vote = int(np.log(said + FLOOR).mean(axis=0).argmax())
-    return [
-        float((order[:, 0] == true).mean()),
-        float((order[:, :3] == true).any(axis=1).mean()),
-        float(vote == true),
-        float((SYSTEMS[order[:, 0]] == SYSTEMS[true]).mean()),
-        float(SYSTEMS[vote] == SYSTEMS[true]),
-    ]
 
 
 def main() -> None:
@@ -66,15 +53,18 @@ def main() -> None:
                 known, arguments.patterns, arguments.size, 1.0, seed=7000 + number, told=True
             )
             table = finish(classify(stack, model)).sort_values("index")
-            said[known.name] = table[[f"p_{name}" for name in LATTICES]].to_numpy()
-            print(known.name, known.lattice, figures(said[known.name], known.lattice), flush=True)
-    rows = np.array([figures(said[known.name], known.lattice) for known in crystals])
-    cubic = [known.lattice == "cF" for known in crystals]
-    print(f"{len(rows)} crystals: single, top 3, vote, system, system by vote")
-    print("all", rows.mean(axis=0).round(3))
-    print("cF ", rows[cubic].mean(axis=0).round(3))
+            said[known.name] = table[[f"p_{name}" for name in BRAVAIS_CLASSES]].to_numpy()
+            print(known.name, known.lattice, *_said_of(said, [known]).values(), flush=True)
+    cubic = [known for known in crystals if known.lattice == "cF"]
+    print("all", _said_of(said, crystals))
+    print("cF ", _said_of(said, cubic))
     if arguments.output:
         np.savez(arguments.output, **said)
+
+
+def _said_of(said: dict[str, NDArray[np.float64]], crystals: list[Known]) -> dict[str, Any]:
+    truth = np.array([LATTICES.index(known.lattice) for known in crystals])
+    return figures(np.stack([said[known.name] for known in crystals]), truth, BRAVAIS_CLASSES)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from napari_diffraction.review.store import now
 if TYPE_CHECKING:
     import pandas as pd
 
+    from napari_diffraction.learning.adaptation import Border
     from napari_diffraction.learning.registry import Classifier
     from napari_diffraction.patterns.stack import PatternStack
 
@@ -205,7 +206,7 @@ def classify_to_csv(
     Interrupted
         Ctrl-C was pressed.
     """
-    from napari_diffraction.learning.adaptation import suited, told
+    from napari_diffraction.learning.adaptation import suited
     from napari_diffraction.learning.inference import classify
     from napari_diffraction.simulation.redraw import preprocessed
 
@@ -230,13 +231,9 @@ def classify_to_csv(
     )
     try:
         with_bar(work, lambda batch: partial.append(batch.rows))
-        table, put = suited(partial.table(), border)
-        if sentence := told(put):
-            say(sentence)
-        write_table(output, table)
         settings: dict[str, Any] = {"device": device, "batch_size": batch_size}
-        settings |= {"border_shift": put.shift} if put.shift else {}
-        write_beside(output, provenance(stack, classifier, run, settings))
+        put = suited(partial.table(), border)
+        table = write_finished(output, put, stack, classifier, run, settings, say)
     except KeyboardInterrupt as stop:
         raise Interrupted(f"Stopped.{partial.what_is_kept()}") from stop
     except InputError as error:
@@ -245,6 +242,49 @@ def classify_to_csv(
         if not len(partial):
             partial.path.unlink(missing_ok=True)
     partial.path.unlink()
+    return table
+
+
+def write_finished(
+    output: Path,
+    put: tuple[pd.DataFrame, Border],
+    stack: PatternStack,
+    classifier: Classifier,
+    run: dict[str, Any],
+    settings: dict[str, Any],
+    say: Callable[[str], None],
+) -> pd.DataFrame:
+    """Write the table of all patterns and how it came about; tell of a border that was moved.
+
+    Parameters
+    ----------
+    output
+        The CSV file.
+    put
+        The table and its border, as `napari_diffraction.learning.adaptation.suited` gives them.
+    stack, classifier, run, settings
+        See `provenance`.
+    say
+        Called with a sentence for a person.
+
+    Returns
+    -------
+    DataFrame
+        The table.
+
+    Raises
+    ------
+    InputError
+        The output cannot be written.
+    """
+    from napari_diffraction.learning.adaptation import told
+
+    table, border = put
+    if sentence := told(border):
+        say(sentence)
+    write_table(output, table)
+    moved = {"border_shift": border.shift} if border.shift else {}
+    write_beside(output, provenance(stack, classifier, run, settings | moved))
     return table
 
 

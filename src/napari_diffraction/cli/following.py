@@ -15,11 +15,12 @@ from napari_diffraction.cli.classification import (
     model_identity,
     provenance,
     usual_shares,
+    write_finished,
     write_table,
 )
 from napari_diffraction.cli.manners import Interrupted, checked_output, with_bar
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.adaptation import suited, told
+from napari_diffraction.learning.adaptation import suited
 from napari_diffraction.learning.classes import UNREADABLE
 from napari_diffraction.learning.following import Known, classify_new
 from napari_diffraction.patterns.growing import Growing, Seen
@@ -188,17 +189,14 @@ class _Job:
             known = Known()
         self._judge(seen, known)
         self.known = known
-        table, put = self._table(unreadable=True)
-        if sentence := told(put):
-            self.say(sentence)
-        write_table(self.output, table)
+        put = self._table(unreadable=True)
         stack = self.last.stack
         assert stack is not None
         about = {"preprocess": self.preprocess, "border": self.border}
         about = identity(self._centred(whole), self.classifier, self.shares) | about
-        moved = {"border_shift": put.shift} if put.shift else {}
-        facts = provenance(stack, self.classifier, about, self.settings | moved)
-        write_beside(self.output, facts)
+        table = write_finished(
+            self.output, put, stack, self.classifier, about, self.settings, self.say
+        )
         self._tell_unreadable(table)
         return table
 

@@ -49,9 +49,12 @@ class Known:
 
     def judged(self, seen: Seen) -> tuple[list[int], list[int]]:
         """Return the numbers of the patterns of a look that are known, and of unreadable ones."""
+        return self._judged(_keys(seen))
+
+    def _judged(self, keys: list[Key]) -> tuple[list[int], list[int]]:
         good: list[int] = []
         bad: list[int] = []
-        for index, key in enumerate(_keys(seen)):
+        for index, key in enumerate(keys):
             if key in self._unreadable:
                 bad.append(index)
             elif key in self._place:
@@ -76,9 +79,9 @@ class Known:
         """
         stack = seen.stack
         assert stack is not None
-        good, bad = self.judged(seen)
-        indices = sorted(good + bad) if unreadable else good
         keys = _keys(seen)
+        good, bad = self._judged(keys)
+        indices = sorted(good + bad) if unreadable else good
         self._parts = [pd.concat(self._parts, ignore_index=True)] if self._parts else []
         if not self._parts:
             return pd.DataFrame()
