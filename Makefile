@@ -33,7 +33,7 @@ docs: $(VENV)/.installed-dev ## build the documentation into docs/_build; warnin
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 pytest: $(VENV)/.installed-dev ## the tests; a GUI test that cannot run counts as failed
-	NAPARI_DIFFRACTION_NEED_GUI=1 $(BIN)/python -m pytest
+	NAPARI_DIFFRACTION_NEED_GUI=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 format: $(VENV)/.installed-dev ## tidy up the sources
 	$(BIN)/ruff check --fix

@@ -544,13 +544,14 @@ def index_(
     dataset: Dataset = None,
 ) -> None:
     """Find phases, cells, pattern centre and orientations of EBSD patterns, with nothing given."""
+    stack = open_inputs(scan, dataset)
+    # these take seconds, which a bad file need not wait for
     from napari_diffraction.cli.index import check_outputs, index_to_files, read_candidates
     from napari_diffraction.crystal.materials import load_structure
 
     check_outputs(output)
     phases = tuple(load_structure(name) for name in phase or ())
     known, skipped = read_candidates(candidates)
-    stack = open_inputs(scan, dataset)
     for line in index_to_files(
         stack,
         output,

@@ -72,6 +72,8 @@ def unit_cell(
     dataset: Dataset = None,
 ) -> None:
     """Find the unit cell that explains the zones, with no other knowledge."""
+    stack = open_inputs(inputs, dataset)
+    # these take seconds, which a bad file need not wait for
     from napari_diffraction.cli.unit_cell import (
         check_outputs,
         read_zones,
@@ -80,7 +82,6 @@ def unit_cell(
     )
 
     check_outputs(output)
-    stack = open_inputs(inputs, dataset)
     chosen = None if zones is None else read_zones(zones, len(stack))
     solved = solve_stack(
         stack,
