@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+R = TypeVar("R")
 T = TypeVar("T")
 P = TypeVar("P", bound="Progress")
 
@@ -44,3 +46,31 @@ def finish(work: Generator[P, None, T], report: Callable[[P], None] | None = Non
             return stop.value  # type: ignore[no-any-return]
         if report is not None:
             report(step)
+
+
+def in_order(
+    submit: Callable[[T], Callable[[], R]], pieces: Iterable[T], ahead: Callable[[], int]
+) -> Iterator[R]:
+    """Begin with pieces of work ahead of the one whose result is asked for.
+
+    Parameters
+    ----------
+    submit
+        Begins with a piece and returns what waits for its result.
+    pieces
+        Of work.
+    ahead
+        How many are begun at a time.
+
+    Yields
+    ------
+    R
+        Results, in the order of the pieces.
+    """
+    waiting: deque[Callable[[], R]] = deque()
+    for piece in pieces:
+        waiting.append(submit(piece))
+        if len(waiting) >= ahead():
+            yield waiting.popleft()()
+    while waiting:
+        yield waiting.popleft()()

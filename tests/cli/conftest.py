@@ -67,6 +67,7 @@ class FakeLearning:
         batch_size: int = 64,
         shares: dict[str, float] | None = None,
         skip: Collection[int] = (),
+        workers: object = None,
     ) -> Generator[FakeBatch, None, pd.DataFrame]:
         todo = [index for index in range(len(stack)) if index not in skip]
         tables = []

@@ -38,7 +38,7 @@ class FakeIndexing:
     settings: list[Settings] = field(default_factory=list)
 
     def index_scan(
-        self, stack: PatternStack, settings: Settings
+        self, stack: PatternStack, settings: Settings, workers: object = None
     ) -> Generator[Progress, None, IndexedMap]:
         self.settings.append(settings)
         n = len(stack)

@@ -24,7 +24,10 @@ from napari_diffraction.cli.options import (
     Dataset,
     Device,
     Inputs,
+    Scheduler,
     Seed,
+    WorkerCount,
+    crew,
     look_at_inputs,
     open_inputs,
 )
@@ -167,6 +170,8 @@ def spots(
     ] = None,
     size: Annotated[int, typer.Option(min=16, max=4096, help="Frame size in pixels.")] = 256,
     seed: Seed = 0,
+    scheduler: Scheduler = None,
+    workers: WorkerCount = None,
 ) -> None:
     """Simulate spot patterns of a cell in many orientations, each with its label."""
     from napari_diffraction.cli import simulation
@@ -187,17 +192,19 @@ def spots(
         size=size,
         seed=seed,
     )
-    work = simulate_spots(
-        unit_cells,
-        conditions,
-        effects,
-        orientations=orientations,
-        size=size,
-        space_group=space_group,
-        crystals=crystals,
-        seed=seed,
-    )
-    stack = with_bar(work)
+    with crew(scheduler, workers) as them:
+        work = simulate_spots(
+            unit_cells,
+            conditions,
+            effects,
+            orientations=orientations,
+            size=size,
+            space_group=space_group,
+            crystals=crystals,
+            seed=seed,
+            workers=them,
+        )
+        stack = with_bar(work)
     save_simulated(stack, output)
     print(f"{output}: {len(stack.labels)} patterns of {size} x {size} pixels.")
     for label, count in stack.labels["label"].value_counts().items():
@@ -240,6 +247,8 @@ def kikuchi(
         ),
     ] = None,
     seed: Seed = 0,
+    scheduler: Scheduler = None,
+    workers: WorkerCount = None,
 ) -> None:
     """Simulate EBSD patterns of crystals in random orientations, each with its label."""
     from napari_diffraction.cli import simulation
@@ -259,10 +268,17 @@ def kikuchi(
         patterns=patterns * len(structures),
         seed=seed,
     )
-    work = simulate_kikuchi(
-        structures, conditions, effects, patterns=patterns, size=size, seed=seed
-    )
-    stack = with_bar(work)
+    with crew(scheduler, workers) as them:
+        work = simulate_kikuchi(
+            structures,
+            conditions,
+            effects,
+            patterns=patterns,
+            size=size,
+            seed=seed,
+            workers=them,
+        )
+        stack = with_bar(work)
     save_kikuchi(stack, output)
     print(f"{output}: {len(stack)} patterns of {size} x {size} pixels.")
     for crystal in structures:
@@ -321,6 +337,8 @@ def classify(
     ] = None,
     pc: Centre = None,
     dataset: Dataset = None,
+    scheduler: Scheduler = None,
+    workers: WorkerCount = None,
 ) -> None:
     """Give every pattern a class and a confidence.
 
@@ -333,6 +351,8 @@ def classify(
     output_file(output, (".csv",))
     if idle is not None and not follow:
         raise InputError("--idle goes with --follow only: add it, or leave --idle out.")
+    if follow and (scheduler or workers):
+        raise InputError("--follow goes without --scheduler and --workers: leave them out.")
     # before torch is imported, which takes seconds
     if follow:
         from napari_diffraction.patterns.growing import Growing
@@ -352,23 +372,24 @@ def classify(
 
     classifier = load_model(model)
     shares = expected_shares(share or [], usual_shares(classifier))
-    if follow:
-        from napari_diffraction.cli.following import follow_to_csv
-
-        classify_all = partial(follow_to_csv, growing, pc=pc, idle=idle)
-    else:
-        classify_all = partial(classify_to_csv, open_inputs(seen, pc=pc))
     start = time.perf_counter()
-    table = classify_all(
-        classifier,
-        output,
-        device=device,
-        batch_size=batch_size,
-        shares=shares,
-        preprocess=preprocess,
-        border=checked_border(border, share),
-        resume=resume,
-    )
+    with crew(scheduler, workers) as them:
+        if follow:
+            from napari_diffraction.cli.following import follow_to_csv
+
+            classify_all = partial(follow_to_csv, growing, pc=pc, idle=idle)
+        else:
+            classify_all = partial(classify_to_csv, open_inputs(seen, pc=pc), workers=them)
+        table = classify_all(
+            classifier,
+            output,
+            device=device,
+            batch_size=batch_size,
+            shares=shares,
+            preprocess=preprocess,
+            border=checked_border(border, share),
+            resume=resume,
+        )
     print(f"{output}: {len(table)} patterns in {time.perf_counter() - start:.1f} s.")
     for label, count in table["label"].value_counts().items():
         print(f"  {label}  {count}  ({count / len(table):.1%})")
@@ -486,6 +507,8 @@ def phase_map(
     batch_size: BatchSize = 64,
     pc: Centre = None,
     dataset: Dataset = None,
+    scheduler: Scheduler = None,
+    workers: WorkerCount = None,
 ) -> None:
     """Map the phases of a scan; without a phase list, each point gets its Bravais lattice."""
     stack = open_inputs([scan], dataset, pc)
@@ -495,7 +518,10 @@ def phase_map(
 
     other = check_first(stack, output, compare)
     classifier = load_model(model)
-    made = map_scan(stack, classifier, device=device, batch_size=batch_size, regions=regions)
+    with crew(scheduler, workers) as them:
+        made = map_scan(
+            stack, classifier, device=device, batch_size=batch_size, regions=regions, workers=them
+        )
     for line in write_and_compare(made, output, threshold, other):
         print(line)
 
@@ -542,6 +568,8 @@ def index_(
         typer.Option("--refine-centre", help="Refine the pattern centre that is given or known."),
     ] = False,
     dataset: Dataset = None,
+    scheduler: Scheduler = None,
+    workers: WorkerCount = None,
 ) -> None:
     """Find phases, cells, pattern centre and orientations of EBSD patterns, with nothing given."""
     stack = open_inputs(scan, dataset)
@@ -552,17 +580,18 @@ def index_(
     check_outputs(output)
     phases = tuple(load_structure(name) for name in phase or ())
     known, skipped = read_candidates(candidates)
-    for line in index_to_files(
-        stack,
-        output,
-        pc=pc,
-        voltage=voltage,
-        phases=phases,
-        refine_centre=refine_centre,
-        candidates=known,
-    ):
-        print(line)
-    for line in skipped:
+    with crew(scheduler, workers) as them:
+        said = index_to_files(
+            stack,
+            output,
+            pc=pc,
+            voltage=voltage,
+            phases=phases,
+            refine_centre=refine_centre,
+            candidates=known,
+            workers=them,
+        )
+    for line in said + skipped:
         print(line)
 
 

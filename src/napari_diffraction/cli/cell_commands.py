@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from napari_diffraction.cli.options import Dataset, Device, Inputs, open_inputs
+from napari_diffraction.cli.options import (
+    Dataset,
+    Device,
+    Inputs,
+    Scheduler,
+    WorkerCount,
+    crew,
+    open_inputs,
+)
 
 Zones = Annotated[
     Path | None,
@@ -70,6 +78,8 @@ def unit_cell(
     volume: Volume = None,
     patterns: Patterns = None,
     dataset: Dataset = None,
+    scheduler: Scheduler = None,
+    workers: WorkerCount = None,
 ) -> None:
     """Find the unit cell that explains the zones, with no other knowledge."""
     stack = open_inputs(inputs, dataset)
@@ -83,14 +93,16 @@ def unit_cell(
 
     check_outputs(output)
     chosen = None if zones is None else read_zones(zones, len(stack))
-    solved = solve_stack(
-        stack,
-        zones=chosen,
-        pixel_size=pixel_size,
-        wavelength=wavelength,
-        volume=volume,
-        patterns=patterns,
-    )
+    with crew(scheduler, workers) as them:
+        solved = solve_stack(
+            stack,
+            zones=chosen,
+            pixel_size=pixel_size,
+            wavelength=wavelength,
+            volume=volume,
+            patterns=patterns,
+            workers=them,
+        )
     for line in write_result(solved.result, output):
         print(line)
 
@@ -110,11 +122,15 @@ def solve(
         bool, typer.Option("--resume", help="Keep the classes that an interrupted run has found.")
     ] = False,
     dataset: Dataset = None,
+    scheduler: Scheduler = None,
+    workers: WorkerCount = None,
 ) -> None:
     """Sort the patterns, find the unit cell, write all files and a report of one page."""
     from napari_diffraction.cli.solve import Wanted, solve_to_folder
 
     wanted = Wanted(zones, pixel_size, wavelength, volume, patterns)
     stack = open_inputs(inputs, dataset)
-    for line in solve_to_folder(stack, output, wanted, device=device, resume=resume):
+    with crew(scheduler, workers) as them:
+        said = solve_to_folder(stack, output, wanted, device=device, resume=resume, workers=them)
+    for line in said:
         print(line)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari_diffraction.learning.adaptation import Border
     from napari_diffraction.learning.registry import Classifier
     from napari_diffraction.patterns.stack import PatternStack
+    from napari_diffraction.workers import Workers
 
 #: Six figures are more than any probability here deserves.
 _FLOATS = "%.6g"
@@ -168,6 +169,7 @@ def classify_to_csv(
     preprocess: str | None = None,
     border: str = "off",
     resume: bool = False,
+    workers: Workers | None = None,
     say: Callable[[str], None] = print,
 ) -> pd.DataFrame:
     """Classify a stack, write the table, and beside it how it came about.
@@ -181,7 +183,7 @@ def classify_to_csv(
     output
         The CSV file; while running, rows are kept in ``OUT.csv.part``; afterwards
         ``OUT.csv.json`` holds model, its hash, settings and version.
-    device, batch_size, shares
+    device, batch_size, shares, workers
         See `napari_diffraction.learning.inference.classify`.
     preprocess
         See `napari_diffraction.simulation.redraw.preprocessed`.
@@ -228,6 +230,7 @@ def classify_to_csv(
         batch_size=batch_size,
         shares=dict(shares),
         skip=frozenset(partial.indices()),
+        workers=workers,
     )
     try:
         with_bar(work, lambda batch: partial.append(batch.rows))

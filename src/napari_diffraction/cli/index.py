@@ -11,6 +11,7 @@ from napari_diffraction.cli.manners import output_file, with_bar
 if TYPE_CHECKING:
     from napari_diffraction.crystal.structure import Structure
     from napari_diffraction.patterns.stack import PatternStack
+    from napari_diffraction.workers import Workers
 
 
 def check_outputs(outputs: Sequence[Path]) -> None:
@@ -46,6 +47,7 @@ def index_to_files(
     phases: tuple[Structure, ...] = (),
     refine_centre: bool = False,
     candidates: Mapping[str, Structure] | None = None,
+    workers: Workers | None = None,
 ) -> list[str]:
     """Index patterns and write the solution.
 
@@ -65,6 +67,8 @@ def index_to_files(
         Whether a centre that is known is refined.
     candidates
         Structures that the phases found may be, besides the built-in materials.
+    workers
+        Other processes that index the single patterns.
 
     Returns
     -------
@@ -92,7 +96,7 @@ def index_to_files(
         refine_centre=refine_centre,
         candidates=candidates,
     )
-    indexed = with_bar(index_scan(stack, settings))
+    indexed = with_bar(index_scan(stack, settings, workers=workers))
     size = " x ".join(str(length) for length in indexed.shape)
     what = "points" if indexed.is_scan else "patterns"
     written = [f"{export_indexed(indexed, output)}: {size} {what}." for output in outputs]

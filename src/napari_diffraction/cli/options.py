@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_diffraction.errors import InputError
+
 if TYPE_CHECKING:
     from napari_diffraction.patterns.readers import Look
     from napari_diffraction.patterns.stack import PatternStack
+    from napari_diffraction.workers import Workers
 
 Inputs = Annotated[
     list[str], typer.Argument(metavar="INPUT...", help="Files, folders of images or globs.")
@@ -28,6 +32,16 @@ Centre = Annotated[
         metavar="X Y Z",
         help="Pattern centre of an EBSD scan in Bruker's convention.",
         show_default="that of the file, or found",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="tcp://...", help="Scheduler of dask whose workers do the work."),
+]
+WorkerCount = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, help="Processes of this machine, of one thread each, that do the work."
     ),
 ]
 
@@ -50,3 +64,26 @@ def open_inputs(
     seen = inputs if isinstance(inputs, Look) else look_at_inputs(inputs, dataset)
     stack = as_stack(seen)
     return stack if pc is None else stack.with_centre(pc)
+
+
+@contextmanager
+def crew(scheduler: str | None, workers: int | None) -> Iterator[Workers | None]:
+    """Have the processes that ``--scheduler`` or ``--workers`` name; ``None`` without them.
+
+    Raises
+    ------
+    InputError
+        dask.distributed is not installed, or see `napari_diffraction.workers.workers`.
+    """
+    if scheduler is None and workers is None:
+        yield None
+        return
+    try:
+        from napari_diffraction import workers as processes
+    except ImportError as error:
+        raise InputError(
+            "--scheduler and --workers need dask.distributed: pip install "
+            "napari-diffraction[cluster]."
+        ) from error
+    with processes.workers(scheduler, workers) as them:
+        yield them

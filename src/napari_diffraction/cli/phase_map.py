@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_diffraction.learning.registry import Classifier
     from napari_diffraction.patterns.ebsd_maps import VendorMap
     from napari_diffraction.patterns.stack import PatternStack
+    from napari_diffraction.workers import Workers
 
 
 def map_scan(
@@ -23,6 +24,7 @@ def map_scan(
     device: str = "auto",
     batch_size: int = 64,
     regions: bool = False,
+    workers: Workers | None = None,
 ) -> PhaseMap:
     """Classify a scan and make its map.
 
@@ -32,7 +34,7 @@ def map_scan(
         A scan.
     classifier
         A loaded model.
-    device, batch_size
+    device, batch_size, workers
         See `napari_diffraction.learning.inference.classify`.
     regions
         Whether regions of alike neighbouring patterns vote together.
@@ -54,7 +56,9 @@ def map_scan(
         "model_sha256": file_hash(Path(card.path) if card.path else None),
         "settings": {"device": device, "batch_size": batch_size},
     }
-    table = with_bar(classify(stack, classifier, device=device, batch_size=batch_size))
+    table = with_bar(
+        classify(stack, classifier, device=device, batch_size=batch_size, workers=workers)
+    )
     made = PhaseMap.from_classification(table, stack, card, about)
     return with_bar(vote_by_regions(made, stack)) if regions else made
 

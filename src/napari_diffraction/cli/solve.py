@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from napari_diffraction.patterns.stack import PatternStack
+    from napari_diffraction.workers import Workers
 
 #: What the pictures show, and their files.
 _PICTURES = {
@@ -56,6 +57,7 @@ def solve_to_folder(
     *,
     device: str = "auto",
     resume: bool = False,
+    workers: Workers | None = None,
     say: Callable[[str], None] = print,
 ) -> list[str]:
     """Sort a stack, find its cells, and write all that the next program or a person wants.
@@ -72,6 +74,8 @@ def solve_to_folder(
         Where the network runs.
     resume
         Keep the classes that an interrupted run has found.
+    workers
+        Other processes that sort the patterns and find their spots.
     say
         Called with sentences while it runs.
 
@@ -95,7 +99,9 @@ def solve_to_folder(
     except OSError as error:
         raise writing_error(folder, error) from error
     claim_output(folder)
-    classes, zones = _classes(stack, folder, wanted, device, resume=resume, say=say)
+    classes, zones = _classes(
+        stack, folder, wanted, device, resume=resume, workers=workers, say=say
+    )
     report = folder / "report.html"
     try:
         if not zones:
@@ -109,6 +115,7 @@ def solve_to_folder(
             wavelength=wanted.wavelength,
             volume=wanted.volume,
             patterns=wanted.patterns,
+            workers=workers,
         )
     except InputError as error:
         _write_report(report, stack, wanted, classes, None, {}, str(error))
@@ -132,6 +139,7 @@ def _classes(
     device: str,
     *,
     resume: bool,
+    workers: Workers | None,
     say: Callable[[str], None],
 ) -> tuple[dict[str, int], list[int]]:
     """How many patterns are of each class, and which are zones."""
@@ -147,7 +155,13 @@ def _classes(
     else:
         path = folder / "classes.csv"
         table = classify_to_csv(
-            stack, load_model("zones"), path, device=device, resume=resume, say=say
+            stack,
+            load_model("zones"),
+            path,
+            device=device,
+            resume=resume,
+            workers=workers,
+            say=say,
         )
         zones = sorted(int(one) for one in table.loc[table["label"] == ZONE, "index"])
     return {str(k): int(n) for k, n in table["label"].value_counts().items()}, zones

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_diffraction.analysis.unit_cells import CellResult
     from napari_diffraction.learning.peak_tables import Found, PeaksFound
     from napari_diffraction.patterns.stack import PatternStack
+    from napari_diffraction.workers import Workers
 
 #: Cells of each phase that the patterns are asked about.
 _CANDIDATES = 30
@@ -86,8 +87,15 @@ def read_zones(path: Path, patterns: int) -> list[int]:
     return numbers
 
 
-def sort_out_zones(stack: PatternStack) -> list[int]:
+def sort_out_zones(stack: PatternStack, workers: Workers | None = None) -> list[int]:
     """Numbers of the patterns that the model `zones` calls zones.
+
+    Parameters
+    ----------
+    stack
+        Spot patterns.
+    workers
+        Other processes that do the work.
 
     Raises
     ------
@@ -100,7 +108,7 @@ def sort_out_zones(stack: PatternStack) -> list[int]:
     from napari_diffraction.learning.registry import load_model
 
     classifier = load_model("zones")
-    table = with_bar(classify(stack, classifier, shares=usual_shares(classifier)))
+    table = with_bar(classify(stack, classifier, shares=usual_shares(classifier), workers=workers))
     numbers = sorted(int(value) for value in table.loc[table["label"] == ZONE, "index"])
     if not numbers:
         raise InputError(
@@ -118,6 +126,7 @@ def solve_stack(
     wavelength: float | None = None,
     volume: tuple[float, float] | None = None,
     patterns: int | None = None,
+    workers: Workers | None = None,
 ) -> Solved:
     """Find the cells of a stack.
 
@@ -133,6 +142,8 @@ def solve_stack(
         Least and greatest volume of the primitive cell in A^3.
     patterns
         Number of patterns that are indexed by the cells, evenly chosen; ``None``: all.
+    workers
+        Other processes that sort the patterns and find their spots.
 
     Raises
     ------
@@ -153,8 +164,8 @@ def solve_stack(
     def keep(step: PeaksFound) -> None:
         found.update(step.found)
 
-    chosen = sort_out_zones(stack) if zones is None else zones
-    with_bar(find_in_stack(stack, indices=chosen), keep)
+    chosen = sort_out_zones(stack, workers) if zones is None else zones
+    with_bar(find_in_stack(stack, indices=chosen, workers=workers), keep)
     nets = nets_of_patterns({index: one.table for index, one in found.items()})
     if again := marked_anew(found, nets.fits):
         found |= again
@@ -172,7 +183,7 @@ def solve_stack(
         return Solved(result, {index: one.table for index, one in found.items()})
     wanted = np.linspace(0, len(stack) - 1, min(patterns or len(stack), len(stack))).astype(int)
     left = [index for index in wanted.tolist() if index not in found]
-    with_bar(find_in_stack(stack, indices=left), keep)
+    with_bar(find_in_stack(stack, indices=left, workers=workers), keep)
     there = [index for index in wanted.tolist() if index in found]
     heard = with_bar(
         hear_all(

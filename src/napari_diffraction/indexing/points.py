@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,16 @@ from napari_diffraction.indexing.bands.centre import above_chance, band_error, b
 from napari_diffraction.indexing.bands.orientation import OTHER, Matches, follow, orient
 from napari_diffraction.indexing.crystals import Crystal
 from napari_diffraction.indexing.grain_bands import GrainBands
+from napari_diffraction.patterns.elsewhere import StackElsewhere
 from napari_diffraction.patterns.kikuchi.bands import Lines, find_lines
 from napari_diffraction.patterns.kikuchi.preparation import Preparation
 from napari_diffraction.patterns.kikuchi.quality import band_contrast
-from napari_diffraction.patterns.kikuchi.reading import blocks
+from napari_diffraction.patterns.kikuchi.reading import block_parts, blocks, read_block
 from napari_diffraction.patterns.stack import PatternStack
-from napari_diffraction.progress import Progress
+from napari_diffraction.progress import Progress, in_order
+
+if TYPE_CHECKING:
+    from napari_diffraction.workers import Workers
 
 FloatArray = NDArray[np.float64]
 
@@ -122,6 +127,15 @@ class Points:
             np.zeros(count, np.float32),
         )
 
+    def part(self, which: slice) -> Points:
+        """Return some of the patterns."""
+        return Points(*(getattr(self, one.name)[which].copy() for one in fields(self)))
+
+    def put(self, which: slice, some: Points) -> None:
+        """Write the solution of some patterns down at their places."""
+        for one in fields(self):
+            getattr(self, one.name)[which] = getattr(some, one.name)
+
 
 @dataclass(frozen=True, eq=False)
 class PointsProgress(Progress):
@@ -186,6 +200,7 @@ def index_points(
     centres: FloatArray,
     grains: KnownGrains,
     out: Points,
+    workers: Workers | None = None,
 ) -> Generator[PointsProgress, None, Points]:
     """Find phase and orientation of every pattern.
 
@@ -203,6 +218,8 @@ def index_points(
         The orientation of a pattern's grain is tried first.
     out
         Filled in; blocks of patterns that are done already are left as they are.
+    workers
+        Other processes that read and index the patterns.
 
     Yields
     ------
@@ -210,16 +227,73 @@ def index_points(
         Patterns done; the first step is made before any is.
     """
     yield PointsProgress(0, len(stack), "Indexing patterns", points=out)
-    ready, coarse = preparation.thinned(PIXELS), preparation.thinned(_QUALITY)
+    known = Knowledge(preparation, tuple(crystals), centres, grains)
+    if workers is not None:
+        parts = [part for part in block_parts(stack) if not out.done[part].all()]
+        key = workers.share(_PointsElsewhere, StackElsewhere.of(stack), known)
+        done = in_order(
+            lambda part: workers.submit(key, _PointsElsewhere.index, part), parts, workers.ahead
+        )
+        for part, some in zip(parts, done, strict=True):
+            out.put(part, some)
+            yield PointsProgress(part.stop, len(stack), "Indexing patterns", points=out)
+        return out
     for part, frames, readable in blocks(stack, lambda part: not out.done[part].all()):
-        pictures = ready.flattened(ready.corrected(frames))
-        lines = find_lines(pictures, ready.weight, LOOKED_AT)
-        out.quality[part] = band_contrast(coarse.binned(frames), coarse)
-        index_bands(lines, crystals, centres[part], grains, part, out)
-        out.done[part] = readable
-        out.phase[part][~readable] = -1
+        known.index(frames, readable, part, out)
         yield PointsProgress(part.stop, len(stack), "Indexing patterns", points=out)
     return out
+
+
+class Knowledge:
+    """What is known before single patterns are indexed; parameters as of `index_points`."""
+
+    def __init__(
+        self,
+        preparation: Preparation,
+        crystals: tuple[Crystal, ...],
+        centres: FloatArray,
+        grains: KnownGrains,
+    ) -> None:
+        self._ready, self._coarse = preparation.thinned(PIXELS), preparation.thinned(_QUALITY)
+        self._crystals, self._centres, self._grains = crystals, centres, grains
+
+    def index(
+        self, frames: NDArray[Any], readable: NDArray[np.bool_], part: slice, out: Points
+    ) -> None:
+        """Index a block of patterns.
+
+        Parameters
+        ----------
+        frames : ndarray, (m, H, W)
+            The patterns.
+        readable : ndarray of bool, (m,)
+            False where a frame is none.
+        part
+            Their places among all patterns.
+        out
+            Filled in at these places.
+        """
+        pictures = self._ready.flattened(self._ready.corrected(frames))
+        lines = find_lines(pictures, self._ready.weight, LOOKED_AT)
+        out.quality[part] = band_contrast(self._coarse.binned(frames), self._coarse)
+        index_bands(lines, self._crystals, self._centres[part], self._grains, part, out)
+        out.done[part] = readable
+        out.phase[part][~readable] = -1
+
+
+class _PointsElsewhere:
+    """Indexes blocks of patterns in a worker."""
+
+    def __init__(self, stack: StackElsewhere, known: Knowledge) -> None:
+        self._stack, self._known = stack.open(), known
+
+    def index(self, part: slice) -> Points:
+        """Return the solution of a block."""
+        frames, readable = read_block(self._stack, part)
+        # one after the other in each thread, at the places of the whole
+        points = Points.empty(len(self._stack))
+        self._known.index(frames, readable, part, points)
+        return points.part(part)
 
 
 def index_bands(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ from napari_diffraction.patterns.kikuchi.grains import find_grains
 from napari_diffraction.patterns.kikuchi.preparation import prepare
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
+
+if TYPE_CHECKING:
+    from napari_diffraction.workers import Workers
 
 __all__ = ["FinishedSteps", "IndexProgress", "IndexSettings", "index_scan"]
 
@@ -59,6 +62,7 @@ def index_scan(
     stack: PatternStack,
     settings: IndexSettings | None = None,
     steps: FinishedSteps | None = None,
+    workers: Workers | None = None,
 ) -> Generator[IndexProgress, None, IndexedMap]:
     """Find phases, their lattices and cells, the pattern centre and all orientations.
 
@@ -71,6 +75,8 @@ def index_scan(
     steps
         What was done of the same stack before this was broken off: it is not done again.  What is
         done now is added.
+    workers
+        Other processes that index the single patterns.
 
     Yields
     ------
@@ -120,7 +126,7 @@ def index_scan(
     centres = centres_of(middle, gradient, shape)
     steps.points = steps.points or Points.empty(len(stack))
     points = yield from _last_stage(
-        index_points(stack, preparation, crystals, centres, at, steps.points), assembly
+        index_points(stack, preparation, crystals, centres, at, steps.points, workers), assembly
     )
     return assembly.solution(points)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,8 +18,12 @@ from numpy.typing import NDArray
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import called
 from napari_diffraction.learning.classifier import Classifier
+from napari_diffraction.patterns.elsewhere import StackElsewhere
 from napari_diffraction.patterns.stack import PatternStack
-from napari_diffraction.progress import Progress
+from napari_diffraction.progress import Progress, in_order
+
+if TYPE_CHECKING:
+    from napari_diffraction.workers import Workers
 
 Floats = NDArray[np.float64]
 
@@ -73,6 +76,7 @@ def classify(
     batch_size: int = 64,
     shares: Mapping[str, float] | None = None,
     skip: Collection[int] = (),
+    workers: Workers | None = None,
 ) -> Generator[BatchDone, None, pd.DataFrame]:
     """Classify the patterns of a stack.
 
@@ -93,6 +97,8 @@ def classify(
         Expected shares of the classes; by default those of an ordinary serial experiment.
     skip
         Flat numbers of patterns that are done already.
+    workers
+        Other processes that read and judge the patterns.
 
     Yields
     ------
@@ -110,7 +116,7 @@ def classify(
     Raises
     ------
     InputError
-        The device is not there, or a setting makes no sense.
+        The device is not there, a setting makes no sense, or workers cannot open the patterns.
     """
     if batch_size < 1:
         raise InputError(f"A batch of {batch_size} patterns is too small: use 1 or more.")
@@ -120,30 +126,50 @@ def classify(
     done_already = set(skip)
     todo = [i for i in range(len(stack)) if i not in done_already]
     batches = [todo[i : i + batch_size] for i in range(0, len(todo), batch_size)]
-    if todo and not kind.is_ready():
+    if not todo:
+        return _rows(stack, [], _none_of(classifier, 0), classifier.card.classes)
+    if not kind.is_ready():
         yield BatchDone(0, len(todo), "Compiling, which takes up to a minute once on each machine")
-    if todo and kind.complete is not None:
+    if kind.complete is not None:
         told = stack
         stack = kind.complete(stack, classifier)
         if stack is not told:
             yield BatchDone(0, len(todo), stack.notes[-1], note=stack.notes[-1])
-    look = kind.looker(stack) if todo else None
-    judge = _Judge(stack, classifier, look, shares)
     tables: list[pd.DataFrame] = []
     done = 0
-    with _pool() as pool:
-        ahead = deque(judge.submit(pool, batch) for batch in batches[: judge.ahead])
-        for number, batch in enumerate(batches):
-            finish_batch = ahead.popleft()
-            if number + judge.ahead < len(batches):
-                ahead.append(judge.submit(pool, batches[number + judge.ahead]))
-            rows = _rows(stack, batch, finish_batch(), classifier.card.classes)
+    with _judging(stack, classifier, shares, workers) as (submit, ahead):
+        for batch, p in zip(batches, in_order(submit, batches, ahead), strict=True):
+            rows = _rows(stack, batch, p, classifier.card.classes)
             tables.append(rows)
             done += len(batch)
             yield BatchDone(done, len(todo), "Classifying patterns", rows)
-    if not tables:
-        return _rows(stack, [], judge.probabilities([]), classifier.card.classes)
     return pd.concat(tables, ignore_index=True)
+
+
+@contextmanager
+def _judging(
+    stack: PatternStack,
+    classifier: Classifier,
+    shares: Mapping[str, float] | None,
+    workers: Workers | None,
+) -> Iterator[tuple[Callable[[list[int]], Callable[[], Floats]], Callable[[], int]]]:
+    """Return what begins with a batch, here or in workers, and how many are begun at a time."""
+    if workers is not None:
+        key = workers.share(_judge_elsewhere, StackElsewhere.of(stack), classifier, shares)
+        yield (lambda batch: workers.submit(key, _Judge.block, batch)), workers.ahead
+        return
+    judge = _Judge(stack, classifier, shares)
+    with _pool() as pool:
+        ahead = _CORES + 2 if judge.in_blocks else 3
+        yield (lambda batch: judge.submit(pool, batch)), (lambda: ahead)
+
+
+def _judge_elsewhere(
+    stack: StackElsewhere, classifier: Classifier, shares: Mapping[str, float] | None
+) -> _Judge:
+    """Make ready for judging in a worker, whose threads each judge a batch."""
+    torch.set_num_threads(1)
+    return _Judge(stack.open(), classifier, shares)
 
 
 @contextmanager
@@ -161,18 +187,14 @@ def _pool() -> Iterator[ThreadPoolExecutor]:
 
 
 class _Judge:
-    """Has batches looked at and judged, ahead of the one that is asked for."""
+    """Looks at patterns and judges them."""
 
     def __init__(
-        self,
-        stack: PatternStack,
-        classifier: Classifier,
-        look: Any,
-        shares: Mapping[str, float] | None,
+        self, stack: PatternStack, classifier: Classifier, shares: Mapping[str, float] | None
     ) -> None:
-        self.stack, self.classifier, self.look, self.shares = stack, classifier, look, shares
+        self.stack, self.classifier, self.shares = stack, classifier, shares
+        self.look = classifier.kind.looker(stack)
         self.in_blocks = classifier.kind.in_blocks
-        self.ahead = _CORES + 1 if self.in_blocks else 2
         # Patterns that are stored together are read together: two threads at two places of a file
         # would unpack everything many times.
         self._reading = threading.Lock()
@@ -180,11 +202,12 @@ class _Judge:
     def submit(self, pool: ThreadPoolExecutor, batch: list[int]) -> Callable[[], Floats]:
         """Begin with a batch; return what waits for its probabilities."""
         if self.in_blocks:
-            return pool.submit(self._block, batch).result
+            return pool.submit(self.block, batch).result
         views = [pool.submit(self._view, index) for index in batch]
         return lambda: self.probabilities([view.result() for view in views])
 
-    def _block(self, batch: list[int]) -> Floats:
+    def block(self, batch: list[int]) -> Floats:
+        """Read and judge a batch, (n, n_classes)."""
         with self._reading:
             frames = self.stack.frames(batch)
         return self.probabilities([None if one is None else self.look(one) for one in frames])
@@ -199,11 +222,16 @@ class _Judge:
 
     def probabilities(self, seen: list[Any]) -> Floats:
         """Judge what was seen, (n, n_classes); NaN where nothing could be read."""
-        p = np.full((len(seen), len(self.classifier.card.classes)), np.nan)
+        p = _none_of(self.classifier, len(seen))
         good = [i for i, one in enumerate(seen) if one is not None]
         if good:
             p[good] = self.classifier.probabilities([seen[i] for i in good], self.shares)
         return p
+
+
+def _none_of(classifier: Classifier, count: int) -> Floats:
+    """Probabilities of patterns that cannot be read."""
+    return np.full((count, len(classifier.card.classes)), np.nan)
 
 
 def _rows(

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.zonal import mark_zonal
+from napari_diffraction.patterns.elsewhere import StackElsewhere
 from napari_diffraction.patterns.spots import THRESHOLD, Spots, find_spots
 from napari_diffraction.patterns.stack import PatternStack
-from napari_diffraction.progress import Progress
+from napari_diffraction.progress import Progress, in_order
+
+if TYPE_CHECKING:
+    from napari_diffraction.workers import Workers
 
 #: One row a spot.
 COLUMNS = ("index", "x", "y", "intensity", "snr", "zonal", "h", "k")
@@ -86,7 +92,10 @@ def tabulate(index: int, spots: Spots, centre: tuple[float, float] | None = None
 
 
 def find_in_stack(
-    stack: PatternStack, threshold: float = THRESHOLD, indices: Sequence[int] | None = None
+    stack: PatternStack,
+    threshold: float = THRESHOLD,
+    indices: Sequence[int] | None = None,
+    workers: Workers | None = None,
 ) -> Generator[PeaksFound, None, pd.DataFrame]:
     """Find the spots of the patterns of a stack, with one thread a core.
 
@@ -98,6 +107,8 @@ def find_in_stack(
         See `napari_diffraction.patterns.spots.find_spots`.
     indices
         Flat numbers of the patterns; ``None``: all.
+    workers
+        Other processes that read the patterns and find the spots.
 
     Yields
     ------
@@ -111,20 +122,43 @@ def find_in_stack(
     """
     todo = list(range(len(stack))) if indices is None else list(indices)
     tables = [pd.DataFrame(columns=list(COLUMNS))] if not todo else []
+    batches = [todo[first : first + _BATCH] for first in range(0, len(todo), _BATCH)]
+    done = 0
+    yield PeaksFound(0, len(todo), "Finding peaks")
+    with _finding(stack, threshold, workers) as (submit, ahead):
+        for batch, found in zip(batches, in_order(submit, batches, ahead), strict=True):
+            tables += [one.table for one in found.values()]
+            done += len(batch)
+            yield PeaksFound(done, len(todo), "Finding peaks", found)
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled or tables[:1], ignore_index=True) if tables else pd.DataFrame()
 
-    def look(index: int) -> tuple[int, Found | None]:
+
+@contextmanager
+def _finding(
+    stack: PatternStack, threshold: float, workers: Workers | None
+) -> Iterator[tuple[Callable[[list[int]], Callable[[], dict[int, Found]]], Callable[[], int]]]:
+    """Return what begins with a batch, here or in workers, and how many are begun at a time."""
+    if workers is not None:
+        key = workers.share(StackElsewhere.open, StackElsewhere.of(stack))
+        yield (lambda batch: workers.submit(key, _found_in, batch, threshold)), workers.ahead
+        return
+    with ThreadPoolExecutor(os.cpu_count() or 1, "peaks") as pool:
+
+        def submit(batch: list[int]) -> Callable[[], dict[int, Found]]:
+            parts = [pool.submit(_found_in, stack, [index], threshold) for index in batch]
+            return lambda: {i: one for part in parts for i, one in part.result().items()}
+
+        yield submit, lambda: 2
+
+
+def _found_in(stack: PatternStack, batch: list[int], threshold: float) -> dict[int, Found]:
+    """Find the spots of some patterns; one that cannot be read is left out."""
+    found = {}
+    for index in batch:
         try:
             frame = stack.frame(index)
         except InputError:
-            return index, None
-        return index, tabulate(index, find_spots(frame, threshold))
-
-    yield PeaksFound(0, len(todo), "Finding peaks")
-    with ThreadPoolExecutor(os.cpu_count() or 1, "peaks") as pool:
-        for first in range(0, len(todo), _BATCH):
-            batch = todo[first : first + _BATCH]
-            found = {i: one for i, one in pool.map(look, batch) if one is not None}
-            tables += [one.table for one in found.values()]
-            yield PeaksFound(first + len(batch), len(todo), "Finding peaks", found)
-    filled = [table for table in tables if len(table)]
-    return pd.concat(filled or tables[:1], ignore_index=True) if tables else pd.DataFrame()
+            continue
+        found[index] = tabulate(index, find_spots(frame, threshold))
+    return found

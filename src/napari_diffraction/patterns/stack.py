@@ -137,6 +137,9 @@ class PatternStack:
         Reads one pattern by its flat number and raises `InputError` where it is unreadable, while
         `data` shows an unreadable pattern as zeros.  ``None``: computed from `data`.  One that also
         `ReadsRuns` is asked for neighbouring patterns together.
+    reopen
+        Opens the same patterns in another process, to which it can be sent; ``None`` for what only
+        this process holds.
     """
 
     data: da.Array
@@ -150,6 +153,7 @@ class PatternStack:
     step: tuple[float, float] | None = None
     background: NDArray[np.float32] | None = None
     read: Callable[[int], NDArray[Any]] | None = None
+    reopen: Callable[[], PatternStack] | None = None
 
     def __len__(self) -> int:
         return int(np.prod(self.data.shape[:-2]))

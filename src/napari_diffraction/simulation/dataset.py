@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from typing import Any
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,14 +15,17 @@ from numpy.typing import NDArray
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.excitation import SpotLists, excited_reflections
 from napari_diffraction.crystal.orientation import fibonacci_sphere, rotations_to_beam
-from napari_diffraction.crystal.reflections import reflection_table
+from napari_diffraction.crystal.reflections import ReflectionTable, reflection_table
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import SpotGeometry
-from napari_diffraction.progress import Progress
+from napari_diffraction.progress import Progress, in_order
 from napari_diffraction.simulation.conditions import DetectorEffects, SpotConditions
 from napari_diffraction.simulation.labels import Visible, class_labels
 from napari_diffraction.simulation.render import frame_centre, frame_scale, render
 from napari_diffraction.simulation.spots import overlay, weigh
+
+if TYPE_CHECKING:
+    from napari_diffraction.workers import Workers
 
 _BATCH = 128
 
@@ -69,6 +74,7 @@ def simulate_spots(
     space_group: str | int | None = None,
     crystals: int = 1,
     seed: int = 0,
+    workers: Workers | None = None,
 ) -> Generator[Progress, None, SimulatedStack]:
     """Simulate a stack of spot patterns, every cell in the same number of orientations.
 
@@ -89,6 +95,8 @@ def simulate_spots(
         orientations.
     seed
         The same seed gives the same stack.
+    workers
+        Other processes that draw the patterns.
 
     Raises
     ------
@@ -97,25 +105,22 @@ def simulate_spots(
     """
     conditions, effects = conditions or SpotConditions(), effects or DetectorEffects()
     _check(cells, orientations, size, crystals, seed)
-    parts: list[tuple[NDArray[Any], pd.DataFrame, pd.DataFrame]] = []
+    drawing = _Drawing(conditions, effects, size, orientations, crystals)
+    pieces = drawing.pieces(cells, space_group, seed)
     total = len(cells) * orientations
-    for number, cell in enumerate(cells):
-        rng = np.random.default_rng([seed, number])
-        table = reflection_table(
-            cell, conditions.resolution, space_group, conditions.intensities, rng
-        )
-        rotations = _rotations(orientations, max(crystals, 1), conditions.in_plane, rng)
-        for first in range(0, orientations, _BATCH):
-            chosen = rotations[:, first : first + _BATCH]
-            lists = [
-                excited_reflections(table, r, conditions.wavelength, conditions.excitation_error)
-                for r in chosen[:crystals]
-            ]
-            stream = int(rng.integers(2**31))
-            done = number * orientations + first
-            parts.append(_draw(lists, chosen[0], cell, conditions, effects, size, stream, done))
-            parts[-1][1].insert(1, "cell", number)
-            yield Progress(done + len(chosen[0]), total, "Simulating patterns")
+    parts: list[tuple[NDArray[Any], pd.DataFrame, pd.DataFrame]] = []
+    done = 0
+    results: Iterator[tuple[NDArray[Any], pd.DataFrame, pd.DataFrame]]
+    if workers is None:
+        results = map(drawing.draw, pieces)
+    else:
+        key = workers.share(_Drawing, conditions, effects, size, orientations, crystals)
+        submit = partial(workers.submit, key, _Drawing.draw)
+        results = in_order(submit, pieces, workers.ahead)
+    for part in results:
+        parts.append(part)
+        done += len(part[0])
+        yield Progress(done, total, "Simulating patterns")
     labels = pd.concat([part[1] for part in parts], ignore_index=True)
     labels["seed"] = seed
     return SimulatedStack(
@@ -126,6 +131,61 @@ def simulate_spots(
         effects,
         _geometry(conditions, effects, size),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Some orientations of one cell."""
+
+    number: int
+    cell: UnitCell
+    table: ReflectionTable
+    rotations: NDArray[np.float64]
+    first: int
+    stream: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawing:
+    """Draws the patterns of a stack piece by piece, here or in a worker."""
+
+    conditions: SpotConditions
+    effects: DetectorEffects
+    size: int
+    orientations: int
+    crystals: int
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def pieces(
+        self, cells: Sequence[UnitCell], space_group: str | int | None, seed: int
+    ) -> Iterator[_Piece]:
+        conditions, n = self.conditions, self.orientations
+        for number, cell in enumerate(cells):
+            rng = np.random.default_rng([seed, number])
+            table = reflection_table(
+                cell, conditions.resolution, space_group, conditions.intensities, rng
+            )
+            rotations = _rotations(n, max(self.crystals, 1), conditions.in_plane, rng)
+            for first in range(0, n, _BATCH):
+                chosen = rotations[:, first : first + _BATCH]
+                stream = int(rng.integers(2**31))
+                yield _Piece(number, cell, table, chosen, number * n + first, stream)
+
+    def draw(self, piece: _Piece) -> tuple[NDArray[Any], pd.DataFrame, pd.DataFrame]:
+        # what is compiled uses all cores itself, and not from two threads at a time
+        with self._turn:
+            lists = [
+                excited_reflections(
+                    piece.table, r, self.conditions.wavelength, self.conditions.excitation_error
+                )
+                for r in piece.rotations[: self.crystals]
+            ]
+            drawn = _draw(
+                lists, piece.rotations[0], piece.cell, self.conditions, self.effects, self.size,
+                piece.stream, piece.first,
+            )  # fmt: skip
+        drawn[1].insert(1, "cell", piece.number)
+        return drawn
 
 
 def simulate_one(

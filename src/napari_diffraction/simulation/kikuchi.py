@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +21,14 @@ from napari_diffraction.crystal.reflectors import Reflectors, reflectors
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.geometry import wavelength
 from napari_diffraction.patterns.stack import KikuchiGeometry
-from napari_diffraction.progress import Progress
+from napari_diffraction.progress import Progress, in_order
 from napari_diffraction.simulation.conditions import check_settings, setting
 from napari_diffraction.simulation.kikuchi_bands import PROFILE, bands, padded
 from napari_diffraction.simulation.kikuchi_effects import KikuchiEffects
 
 if TYPE_CHECKING:
     from napari_diffraction.crystal.structure import Structure
+    from napari_diffraction.workers import Workers
 
 FloatArray = NDArray[np.float64]
 
@@ -120,6 +121,7 @@ def simulate_kikuchi(
     size: int | tuple[int, int] = 128,
     seed: int = 0,
     orientations: NDArray[Any] | None = None,
+    workers: Workers | None = None,
 ) -> Generator[Progress, None, SimulatedKikuchi]:
     """Simulate patterns of crystals in random orientations.
 
@@ -140,6 +142,8 @@ def simulate_kikuchi(
         The same seed gives the same patterns.
     orientations : ndarray, (patterns, 3), optional
         Bunge's Euler angles in degrees, for every crystal; random by default.
+    workers
+        Other processes that draw the patterns.
 
     Raises
     ------
@@ -163,13 +167,21 @@ def simulate_kikuchi(
     clean = isinstance(effects, KikuchiEffects) and _is_clean(effects)
     images = np.empty((total, *shape), dtype=np.uint8)
     step = max(1, min(256, _BATCH_PIXELS // (shape[0] * shape[1])))
-    for first in range(0, total, step):
-        some = slice(first, min(first + step, total))
-        chosen = [crystals[i] for i in which[some]]
-        frames = _bands(chosen, angles[some], centres[some], conditions, shape)
-        if not clean:
-            frames = _degraded(frames, rows[some], seed + first)
-        images[some] = to_grey(frames)
+    parts = [slice(first, min(first + step, total)) for first in range(0, total, step)]
+    camera = _Camera(tuple(crystals), conditions, shape, clean)
+    pieces = (
+        (which[some], angles[some], centres[some], rows[some], seed + some.start) for some in parts
+    )
+    results: Iterator[NDArray[np.uint8]]
+    if workers is None:
+        results = (camera.draw(*piece) for piece in pieces)
+    else:
+        key = workers.share(_Camera, tuple(crystals), conditions, shape, clean)
+        results = in_order(
+            lambda piece: workers.submit(key, _Camera.draw, *piece), pieces, workers.ahead
+        )
+    for some, drawn in zip(parts, results, strict=True):
+        images[some] = drawn
         yield Progress(some.stop, total, "Simulating patterns")
     return SimulatedKikuchi(
         images,
@@ -181,6 +193,30 @@ def simulate_kikuchi(
             conditions.pc, conditions.sample_tilt, conditions.camera_tilt, conditions.voltage
         ),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Camera:
+    """Draws some patterns at a time, here or in a worker."""
+
+    crystals: tuple[Reflectors, ...]
+    conditions: KikuchiConditions
+    shape: tuple[int, int]
+    clean: bool
+
+    def draw(
+        self,
+        which: NDArray[np.int64],
+        angles: NDArray[np.float64],
+        centres: NDArray[np.float64],
+        effects: NDArray[np.float32],
+        seed: int,
+    ) -> NDArray[np.uint8]:
+        chosen = [self.crystals[number] for number in which]
+        frames = _bands(chosen, angles, centres, self.conditions, self.shape)
+        if not self.clean:
+            frames = _degraded(frames, effects, seed)
+        return to_grey(frames)
 
 
 def simulate_one_kikuchi(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import dask.array as da
@@ -101,7 +102,12 @@ def redrawn_stack(stack: PatternStack) -> PatternStack:
         geometry=SpotGeometry(stack.geometry.wavelength, None, ((SIZE - 1) / 2,) * 2),
         notes=(*stack.notes, "Every pattern is redrawn from the spots found in it."),
         read=lambda index: redraw_frame(stack.frame(index)),
+        reopen=None if stack.reopen is None else partial(_redrawn_again, stack.reopen),
     )
+
+
+def _redrawn_again(reopen: Callable[[], PatternStack]) -> PatternStack:
+    return redrawn_stack(reopen())
 
 
 def _redrawn_block(block: NDArray[Any]) -> NDArray[np.uint8]:

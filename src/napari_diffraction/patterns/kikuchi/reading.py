@@ -41,15 +41,15 @@ def blocks(
         In the dtype of the file; zeros where a pattern cannot be read.
     readable : ndarray of bool, (m,)
     """
-    parts = [part for part in _parts(stack) if wanted(part)]
+    parts = [part for part in block_parts(stack) if wanted(part)]
     if not parts:
         return
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(_read, stack, parts[0])
+        coming = pool.submit(read_block, stack, parts[0])
         for number, part in enumerate(parts):
             frames, readable = coming.result()
             if number + 1 < len(parts):
-                coming = pool.submit(_read, stack, parts[number + 1])
+                coming = pool.submit(read_block, stack, parts[number + 1])
             yield part, frames, readable
 
 
@@ -62,16 +62,16 @@ def chosen(stack: PatternStack, indices: NDArray[np.int64]) -> Iterator[tuple[sl
         Places within `indices`.
     frames : ndarray, (m, H, W)
     """
-    for part in _parts(stack):
+    for part in block_parts(stack):
         start, stop = np.searchsorted(indices, [part.start, part.stop])
         some = indices[start:stop]
         if len(some) > _DENSE * (part.stop - part.start):
-            yield slice(start, stop), _read(stack, part)[0][some - part.start]
+            yield slice(start, stop), read_block(stack, part)[0][some - part.start]
         elif len(some):
             yield slice(start, stop), _stacked(stack, stack.frames(some.tolist()))[0]
 
 
-def _parts(stack: PatternStack) -> list[slice]:
+def block_parts(stack: PatternStack) -> list[slice]:
     """Ranges of flat numbers that are stored together."""
     size = math.prod(stack.frame_shape) * stack.data.dtype.itemsize
     most = max(1, min(_AT_A_TIME, _BYTES // max(size, 1)))
@@ -85,7 +85,8 @@ def _parts(stack: PatternStack) -> list[slice]:
     return [slice(start, min(start + most, len(stack))) for start in range(0, len(stack), most)]
 
 
-def _read(stack: PatternStack, part: slice) -> tuple[Frames, Readable]:
+def read_block(stack: PatternStack, part: slice) -> tuple[Frames, Readable]:
+    """Read the patterns of a block; frames and readable as `blocks` yields them."""
     whole_rows = stack.is_scan and stack.read is None
     if whole_rows and part.start % stack.data.shape[1] == part.stop % stack.data.shape[1] == 0:
         rows = slice(part.start // stack.data.shape[1], part.stop // stack.data.shape[1])

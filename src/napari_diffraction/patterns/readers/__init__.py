@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from napari_diffraction.errors import InputError
@@ -73,6 +74,7 @@ def as_stack(seen: Look) -> PatternStack:
         step=source.step,
         background=source.background,
         read=seen.patterns,
+        reopen=seen.reopen,
     )
 
 
@@ -88,12 +90,15 @@ class Look:
         The patterns.
     patterns
         Reads them.
+    reopen
+        As in `PatternStack`.
     """
 
     name: str
     source: Source
     patterns: LazyPatterns
     notes: tuple[str, ...]
+    reopen: Callable[[], PatternStack]
 
 
 def look(
@@ -114,7 +119,14 @@ def look(
         *blank,
         *_calibration_notes(source.geometry, scan=len(source.shape) == 4),
     )
-    return Look(inputs.name, source, patterns, notes)
+    return Look(inputs.name, source, patterns, notes, partial(open_stack, _absolute(path), dataset))
+
+
+def _absolute(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> str | list[str]:
+    """Name an input so that it is found from another folder."""
+    if isinstance(path, (str, os.PathLike)):
+        return os.path.abspath(path)
+    return [os.path.abspath(one) for one in path]
 
 
 def can_read(path: str | os.PathLike[str]) -> bool:
