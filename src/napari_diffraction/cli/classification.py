@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_diffraction.cli.manners import Interrupted, checked_output, with_bar
 from napari_diffraction.errors import InputError
@@ -19,6 +22,7 @@ from napari_diffraction.review.store import now
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from napari_diffraction.learning.adaptation import Border
     from napari_diffraction.learning.registry import Classifier
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 #: Six figures are more than any probability here deserves.
 _FLOATS = "%.6g"
 _TEXTS = {"source": str, "label": str, "mark": str}
+#: Bytes of a file that are looked at together.
+_PART = 2**20
 
 
 @dataclass
@@ -47,25 +53,29 @@ class PartialTable:
 
     path: Path
     run: dict[str, Any]
-    _batches: list[pd.DataFrame] = field(default_factory=list, init=False)
+    _count: int = field(default=0, init=False)
+    _indices: list[NDArray[np.int64]] = field(default_factory=list, init=False)
 
     def __len__(self) -> int:
-        return sum(len(batch) for batch in self._batches)
+        return self._count
 
     def rows(self) -> pd.DataFrame:
-        """Return the rows so far, in the order in which they came."""
+        """Return the rows so far, in the order in which they came.
+
+        They are read from the file: only their numbers are held in memory.
+        """
         import pandas as pd
 
-        return pd.concat(self._batches, ignore_index=True) if self._batches else pd.DataFrame()
+        return self._read()[1] if self._count else pd.DataFrame()
 
     def table(self) -> pd.DataFrame:
         """Return the rows so far, sorted by ``index``."""
         rows = self.rows()
         return rows if rows.empty else rows.sort_values("index", ignore_index=True)
 
-    def indices(self) -> list[int]:
+    def indices(self) -> NDArray[np.int64]:
         """Return the numbers of the patterns that are done."""
-        return [int(index) for batch in self._batches for index in batch["index"]]
+        return np.concatenate([np.empty(0, np.int64), *self._indices])
 
     def start(self, *, resume: bool) -> None:
         """Begin, or take up what an earlier run left.
@@ -89,13 +99,17 @@ class PartialTable:
                     f"{self.path}: the patterns kept here are of another run ({differs} differ); "
                     "delete the file to start anew."
                 )
-            self._batches = [] if kept.empty else [kept]
-            _write(self.path, f"# {json.dumps(self.run)}\n{_csv(kept)}")
+            if kept.empty:
+                _write(self.path, f"# {json.dumps(self.run)}\n")
+            else:
+                os.truncate(self.path, _whole_lines(self.path)[1])
+            self._count, self._indices = 0, []
+            self._note(kept)
         except OSError as error:
             raise writing_error(self.path, error) from error
 
     def append(self, rows: pd.DataFrame) -> None:
-        """Add rows, in the file first.
+        """Add rows to the file.
 
         Raises
         ------
@@ -105,12 +119,17 @@ class PartialTable:
         if rows.empty:
             return
         try:
-            text = _csv(rows, header=not self._batches)
+            text = _csv(rows, header=not self._count)
             with self.path.open("a", encoding="utf-8", newline="") as file:
                 file.write(text)
         except OSError as error:
             raise writing_error(self.path, error) from error
-        self._batches.append(rows)
+        self._note(rows)
+
+    def _note(self, rows: pd.DataFrame) -> None:
+        self._count += len(rows)
+        if "index" in rows:
+            self._indices.append(rows["index"].to_numpy(np.int64))
 
     def what_is_kept(self) -> str:
         """Say how many patterns are kept and how to go on; empty where none are."""
@@ -122,19 +141,18 @@ class PartialTable:
         )
 
     def _read(self) -> tuple[dict[str, Any], pd.DataFrame]:
-        import io
-
         import pandas as pd
 
-        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-        first, _, rest = text.partition("\n")
-        table = rest[: rest.rfind("\n") + 1]
-        if table.count("\n") < 2:
+        lines, _ = _whole_lines(self.path) if self.path.exists() else (0, 0)
+        if lines < 3:  # what run it is, names of columns, and a row
             return {}, pd.DataFrame()
         try:
-            run = json.loads(first.removeprefix("# "))
-            # all digits, so that a border is moved as if nothing had been interrupted
-            rows = pd.read_csv(io.StringIO(table), dtype=_TEXTS, float_precision="round_trip")
+            with self.path.open(encoding="utf-8", newline="") as file:
+                run = json.loads(file.readline().removeprefix("# "))
+                # all digits, so that a border is moved as if nothing had been interrupted
+                rows = pd.read_csv(
+                    file, dtype=_TEXTS, float_precision="round_trip", nrows=lines - 2
+                )
         except ValueError as error:
             raise InputError(
                 f"{self.path}: this is not what an interrupted run leaves; delete it."
@@ -142,6 +160,18 @@ class PartialTable:
         texts = [name for name in _TEXTS if name in rows]
         rows[texts] = rows[texts].fillna("")
         return run, rows
+
+
+def _whole_lines(path: Path) -> tuple[int, int]:
+    """Number of lines that a file has, and their bytes, without a last one that was cut short."""
+    lines = bytes_read = whole = 0
+    with path.open("rb") as file:
+        while part := file.read(_PART):
+            lines += part.count(b"\n")
+            if b"\n" in part:
+                whole = bytes_read + part.rindex(b"\n") + 1
+            bytes_read += len(part)
+    return lines, whole
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -229,7 +259,7 @@ def classify_to_csv(
         device=device,
         batch_size=batch_size,
         shares=dict(shares),
-        skip=frozenset(partial.indices()),
+        skip=partial.indices(),
         workers=workers,
     )
     try:

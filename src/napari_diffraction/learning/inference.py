@@ -123,10 +123,9 @@ def classify(
     kind = classifier.kind
     shares = kind.shares if shares is None else shares
     classifier = classifier.to(choose_device(device))
-    done_already = set(skip)
-    todo = [i for i in range(len(stack)) if i not in done_already]
-    batches = [todo[i : i + batch_size] for i in range(0, len(todo), batch_size)]
-    if not todo:
+    todo = np.setdiff1d(np.arange(len(stack)), np.fromiter(skip, np.int64, len(skip)))
+    places = range(0, len(todo), batch_size)
+    if not len(todo):
         return _rows(stack, [], _none_of(classifier, 0), classifier.card.classes)
     if not kind.is_ready():
         yield BatchDone(0, len(todo), "Compiling, which takes up to a minute once on each machine")
@@ -135,15 +134,15 @@ def classify(
         stack = kind.complete(stack, classifier)
         if stack is not told:
             yield BatchDone(0, len(todo), stack.notes[-1], note=stack.notes[-1])
-    tables: list[pd.DataFrame] = []
-    done = 0
+    found = _none_of(classifier, len(todo))
+    batches = (todo[first : first + batch_size].tolist() for first in places)
     with _judging(stack, classifier, shares, workers) as (submit, ahead):
-        for batch, p in zip(batches, in_order(submit, batches, ahead), strict=True):
-            rows = _rows(stack, batch, p, classifier.card.classes)
-            tables.append(rows)
-            done += len(batch)
+        for first, p in zip(places, in_order(submit, batches, ahead), strict=True):
+            done = first + len(p)
+            found[first:done] = p
+            rows = _rows(stack, todo[first:done].tolist(), p, classifier.card.classes)
             yield BatchDone(done, len(todo), "Classifying patterns", rows)
-    return pd.concat(tables, ignore_index=True)
+    return _rows(stack, todo.tolist(), found, classifier.card.classes)
 
 
 @contextmanager

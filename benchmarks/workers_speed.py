@@ -1,0 +1,76 @@
+"""How much faster two processes of dask sort patterns than one; rates of one thread each.
+
+The clock runs from the first batch that is done to the last one, so that it does not see workers
+being started.  The tables must be equal, byte by byte.
+
+    python benchmarks/workers_speed.py --patterns 1500
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tifffile
+
+from napari_diffraction.learning.inference import BatchDone, classify
+from napari_diffraction.learning.registry import load_model
+from napari_diffraction.patterns.readers import open_stack
+from napari_diffraction.progress import finish
+from napari_diffraction.workers import workers
+from spot_simulation_speed import print_table, processor, save
+from zones_speed import patterns
+
+FIGURES = Path(__file__).parent / "figures" / "workers_speed.json"
+WANTED = 1.7
+
+
+def rate(path: Path, count: int | None) -> tuple[float, pd.DataFrame]:
+    """Return patterns per second between the first batch and the last one, and the table."""
+    seen: list[tuple[float, int]] = []
+
+    def note(step: BatchDone) -> None:
+        if len(step.rows):
+            seen.append((time.perf_counter(), step.done))
+
+    with workers(count=count) as them:
+        table = finish(classify(open_stack(path), load_model("zones"), workers=them), note)
+    (begin, first), (end, last) = seen[0], seen[-1]
+    return (last - first) / (end - begin), table
+
+
+def main() -> None:
+    """Sort a stack by one and by two workers, turn about, and print their rates."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--patterns", type=int, default=1500)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=FIGURES)
+    arguments = parser.parse_args()
+    one, two = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "patterns.tif"
+        tifffile.imwrite(path, patterns(arguments.patterns), photometric="minisblack")
+        for _ in range(arguments.turns):
+            slow, table = rate(path, 1)
+            fast, other = rate(path, 2)
+            assert table.equals(other), "two workers gave another table"
+            one.append(slow)
+            two.append(fast)
+    figures = {
+        "one worker": round(float(np.median(one)), 1),
+        "two workers": round(float(np.median(two)), 1),
+        "ratio": round(float(np.median(np.array(two) / one)), 2),
+        "wanted": WANTED,
+        "cores": os.cpu_count(),
+    }
+    print_table([figures])
+    save(arguments.output, [figures], {"cpu": processor(), "patterns": arguments.patterns})
+
+
+if __name__ == "__main__":
+    main()
