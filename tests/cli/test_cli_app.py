@@ -137,6 +137,17 @@ def test_ctrl_c_says_how_to_go_on(
     assert "Going on from 4 of 10 patterns." in capsys.readouterr().out
 
 
+def test_ctrl_c_is_answered_by_every_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, patterns: Path
+) -> None:
+    def press(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("napari_diffraction.patterns.readers.look", press)
+    assert run(["info", str(patterns)]) == 130
+    assert capsys.readouterr().err == "Stopped.\n"
+
+
 def test_an_unknown_model_is_refused(
     capsys: pytest.CaptureFixture[str], learning: Any, patterns: Path
 ) -> None:

@@ -36,6 +36,9 @@ from napari_diffraction.errors import InputError
 if TYPE_CHECKING:
     pass
 
+#: Exit status after Ctrl-C, as of shells.
+_STOPPED = 130
+
 app = typer.Typer(
     help="Sort stacks of electron-diffraction patterns.  INPUT is a file, a folder of images or "
     "a glob.",
@@ -61,13 +64,15 @@ def run(arguments: Sequence[str]) -> int:
     hush_libraries()
     try:
         status = app(list(arguments), prog_name="napari-diffraction", standalone_mode=False)
+        if status == _STOPPED:  # typer keeps Ctrl-C to itself and returns this without a word
+            raise KeyboardInterrupt
     except (InputError, Interrupted) as error:
-        message, status = str(error), 130 if isinstance(error, Interrupted) else 2
+        message, status = str(error), _STOPPED if isinstance(error, Interrupted) else 2
     except typer.TyperException as error:
         message = f"{error.format_message()} See napari-diffraction --help."
         status = 2
     except (KeyboardInterrupt, typer.Abort):
-        message, status = "Stopped.", 130
+        message, status = "Stopped.", _STOPPED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         message, status = f"{where}{error.strerror or error}.", 2
