@@ -45,6 +45,18 @@ def test_cell_from_sorted_patterns(
     assert "of 34 patterns" in lines
 
 
+def test_cells_have_the_volumes_that_were_asked_for(
+    experiment: tuple[Path, Path], tmp_path: Path
+) -> None:
+    stack, table = experiment
+    out = tmp_path / "cell.json"
+    options = ["--zones", str(table), "--volume", "300", "900", "--output", str(out)]
+    assert run(["unit-cell", str(stack), *options]) == 0
+    volumes = [UnitCell(*one["niggli"]).volume for one in json.loads(out.read_text())["cells"]]
+    assert volumes
+    assert max(volumes) < 900 * 1.03 < FIGURE_2.volume
+
+
 def test_zones_alone_if_no_pattern_is_wanted(experiment: tuple[Path, Path], tmp_path: Path) -> None:
     stack, table = experiment
     out = tmp_path / "cell.json"
@@ -113,7 +125,8 @@ def test_without_a_scale_the_cell_comes_up_to_a_factor(
     ("options", "message"),
     [
         (["--output", "cell.txt"], "must end in .json or .csv or .cif or .cell or .p4p or .sol"),
-        (["--output", "cell.json", "--zones", "none.csv"], "no table of classes"),
+        (["--output", "cell.json", "--zones", "none.csv"], "there is no such file"),
+        (["--output", "cell.json", "--pixel-size", "0.9"], "which no crystal has"),
         (["--output", "cell.json", "--volume", "900", "100"], "No cell has a volume"),
     ],
 )
@@ -142,6 +155,8 @@ def test_a_table_without_zones_or_of_another_stack(
         ("index,label\n99,2DZone\n", "speaks of pattern 99"),
         ("a,b\n1,2\n", "no columns index and label"),
         ("index,label\n0,2DZone\n1,2DZone\n", "needs at least 3"),
+        ("index,source,label\n0,run7.h5,2DZone\n", "says that pattern 0 is of run7.h5"),
+        ("index,label\n0,cF\n", "names none of the classes"),
     ):
         table.write_text(content)
         out = str(tmp_path / "o.json")

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_diffraction.analysis.indexed_words import with_su
+from napari_diffraction.analysis.unit_cell_doubts import doubts
 from napari_diffraction.analysis.unit_cells import CellResult
 from napari_diffraction.html_page import html_page
+from napari_diffraction.indexing.zones.net_fit import shared_lens
 from napari_diffraction.indexing.zones.patterns import CHANCE
-from napari_diffraction.indexing.zones.search import FEWEST
 from napari_diffraction.indexing.zones.solution import CellSolution
 from napari_diffraction.indexing.zones.witness import phase_of
 
@@ -28,8 +29,6 @@ figcaption { color: #555; font-size: .9rem; }
 """
 #: Cells of each phase that are listed.
 _LISTED = 5
-#: Nets below which a cell is called little supported, and the share of them that it should explain.
-_FEW, _SHARE = 5, 0.5
 _HEADS = (
     "Phase", "a", "b", "c", "alpha", "beta", "gamma", "Lattice", "Probability", "Volume",
     "Zones explained", "Patterns indexed", "Misfit",
@@ -75,41 +74,6 @@ def report_page(
     made = {"Program": f"napari-diffraction {version('napari-diffraction')}"}
     parts += ["<h2>What was assumed</h2>", _pairs({**assumptions, **made})]
     return html_page(title, "\n".join(parts), _STYLE)
-
-
-def doubts(result: CellResult | None) -> list[str]:
-    """Say what speaks against the first cell, or why there is none; empty where nothing does."""
-    if result is None:
-        return []
-    nets = len(result.patterns)
-    if not result.found.phases:
-        return [
-            f"No cell explains {FEWEST} different nets of the {nets}: sort out more zones, or look "
-            "whether the nets lie on their spots."
-        ]
-    best = result.found.phases[0][0]
-    lines = []
-    if not result.scale_known:
-        lines.append(
-            "The scale is not known: all lengths are right but for a common factor, volumes but "
-            "for its cube."
-        )
-    if best.zones_explained < _FEW:
-        lines.append(
-            f"Only {best.zones_explained} zones explain the first cell: other cells may explain "
-            "them as well."
-        )
-    explained = sum(phase[0].zones_explained for phase in result.found.phases)
-    if explained < _SHARE * nets:
-        lines.append(f"The cells explain only {explained} of {nets} nets.")
-    if not result.matches:
-        lines.append("No pattern but the zones was looked at: the cells have no second witness.")
-    elif (best.patterns_indexed or 0.0) < 3 * CHANCE:
-        lines.append(
-            f"The first cell indexes {best.patterns_indexed or 0:.0%} of the patterns, no more "
-            "than wrong cells may."
-        )
-    return lines
 
 
 def _support(result: CellResult) -> str:
@@ -190,8 +154,26 @@ def assumed(
         "Stretch of the camera": "none found, or too few nets to tell"
         if ellipse is None
         else f"{ellipse.stretch:.2%} along {ellipse.angle:.0f} degrees, found from the nets",
+        "Bend of the lens": _lens_words(result),
         "Direct beam": f"found from each net; it moves by {spread:.2f} pixels",
         "Nets": f"{len(result.patterns)} patterns",
         "Patterns looked at": str(len(result.matches[0].peaks)) if result.matches else "zones only",
         "Symmetry": "the lattice of the metric alone; no intensity was looked at",
     }
+
+
+def _lens_words(result: CellResult) -> str:
+    """What the lens does to distances from the beam, as the nets show it."""
+    fits = list(result.nets.fits.values())
+    bend = shared_lens(fits)
+    if bend is None:
+        own = sum(fit.distortion != 0 for fit in fits)
+        return "none that the nets share" + (
+            f"; taken off where {own} show their own" if own else ""
+        )
+    reach = float(np.median([fit.reach for fit in fits]))
+    way = "outwards" if bend > 0 else "inwards"
+    return (
+        f"a spot {reach:.0f} pixels from the beam is shifted {way} by {abs(bend) * reach**2:.2%} "
+        "of that, others as the square of their distance; found from the nets, and taken off"
+    )

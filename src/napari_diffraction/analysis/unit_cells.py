@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from napari_diffraction.analysis.indexed_words import with_su
+from napari_diffraction.analysis.unit_cell_doubts import doubts
 from napari_diffraction.errors import InputError
 from napari_diffraction.indexing.zones.pattern_nets import PatternNets
 from napari_diffraction.indexing.zones.patterns import PatternMatches, gather_peaks
@@ -19,6 +20,8 @@ from napari_diffraction.progress import Progress
 
 #: Root of the area of the smallest net, in 1/A, where the scale is not known.
 _ANY_SCALE = 0.09
+#: Spacings of the widest planes of zones that can be, in A.
+_SPACINGS = (1.0, 500.0)
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ def search_cells(
     Raises
     ------
     InputError
-        There is no net, too few are different, or a volume is given without a scale.
+        There is no net, too few are different, a volume is given without a scale, or the scale
+        cannot be.
     """
     if volume is not None and pixel_size is None:
         raise InputError(
@@ -111,7 +115,14 @@ def search_cells(
     if pixel_size is None:
         areas = [abs(float(np.linalg.det(fit.basis))) for fit in nets.fits.values()]
         pixel_size = _ANY_SCALE / min(areas) ** 0.5
-    found = yield from find_cells(nets.nets(pixel_size), volume, most=most)
+    scaled = nets.nets(pixel_size)
+    widest = float(np.median([1 / net.first for net in scaled]))
+    if known and not _SPACINGS[0] < widest < _SPACINGS[1]:
+        raise InputError(
+            f"With {pixel_size:g} 1/A a pixel the planes of the zones are {widest:.3g} A apart, "
+            "which no crystal has: look at the pixel size."
+        )
+    found = yield from find_cells(scaled, volume, most=most)
     return CellResult(source, nets, found, sorted(nets.fits), pixel_size, known, wavelength)
 
 
@@ -160,13 +171,6 @@ def summary(result: CellResult) -> list[str]:
             f"The camera stretches patterns by {ellipse.stretch:.1%} along {ellipse.angle:.0f} "
             "degrees, which is taken off."
         )
-    if not result.scale_known:
-        lines.append(
-            "The scale is not known: cells are right but for a common factor of all lengths; give "
-            "--pixel-size."
-        )
-    if not result.found.phases:
-        lines.append("No cell explains three different nets: sort out more zones.")
     for number, phase in enumerate(result.found.phases, 1):
         for place, cell in enumerate(phase[:3]):
             name = f"Phase {number}" if place == 0 else "  or"
@@ -176,7 +180,7 @@ def summary(result: CellResult) -> list[str]:
     if result.matches:
         indexed = np.any([one.indexed for one in result.matches], axis=0)
         lines.append(f"Indexed: {indexed.sum()} of {len(indexed)} patterns.")
-    return lines
+    return lines + [f"Doubt: {one}" for one in doubts(result)]
 
 
 def cell_words(cell: CellSolution, nets: int) -> str:

@@ -92,7 +92,7 @@ def unit_cell(
     )
 
     check_outputs(output)
-    chosen = None if zones is None else read_zones(zones, len(stack))
+    chosen = None if zones is None else read_zones(zones, stack)
     with crew(scheduler, workers) as them:
         solved = solve_stack(
             stack,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_diffraction.cli.manners import claim_output, with_bar
+from napari_diffraction.cli.manners import Interrupted, claim_output, with_bar
 from napari_diffraction.cli.unit_cell import Solved, read_zones, solve_stack
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing, writing_error
+from napari_diffraction.review.fingerprint import stack_key
+from napari_diffraction.review.provenance import beside
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from napari_diffraction.patterns.stack import PatternStack
     from napari_diffraction.workers import Workers
 
+#: Table of the classes that the model finds.
+_CLASSES = "classes.csv"
 #: What the pictures show, and their files.
 _PICTURES = {
     "Zones with the net that the first cell has there (blue) or their own (orange)": "zones.png",
@@ -87,21 +92,80 @@ def solve_to_folder(
     Raises
     ------
     InputError
-        The folder cannot be written, or there is no cell; then the report says why, too.
+        The folder cannot be written or holds results of another stack, or there is no cell; then
+        the report says why, too.
+    Interrupted
+        Ctrl-C was pressed.
     """
-    from napari_diffraction.analysis.unit_cells import summary
     from napari_diffraction.patterns.stack import SpotGeometry
 
     if not isinstance(stack.geometry, SpotGeometry):
         raise InputError(f"{stack.name} holds Kikuchi patterns, which have no zones of spots.")
+    _take(folder, stack)
+    try:
+        classes, zones = _classes(
+            stack, folder, wanted, device, resume=resume, workers=workers, say=say
+        )
+        return _solve(stack, folder, wanted, classes, zones, workers)
+    except (KeyboardInterrupt, Interrupted) as stop:
+        raise Interrupted(_what_is_kept(folder, wanted, str(stop))) from stop
+
+
+def _take(folder: Path, stack: PatternStack) -> None:
+    """Make the folder where it is missing, and see that it is free for the results of a stack."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, but a folder is wanted: choose another name.")
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise writing_error(folder, error) from error
     claim_output(folder)
-    classes, zones = _classes(
-        stack, folder, wanted, device, resume=resume, workers=workers, say=say
-    )
+    if _is_of_another(folder, stack):
+        raise InputError(
+            f"{folder} holds results of another stack, or of this one before it was changed: "
+            "choose another folder, or delete this one."
+        )
+
+
+def _is_of_another(folder: Path, stack: PatternStack) -> bool:
+    """Whether the results in a folder, if there are any, are those of another stack."""
+    # where the classes came from a table of somebody's, only the name of the stack is known
+    for path, key, own in (
+        (beside(folder / _CLASSES), "stack", stack_key(stack)),
+        (folder / "cells.json", "source", stack.name),
+    ):
+        try:
+            earlier = json.loads(path.read_text(encoding="utf-8"))[key]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        return bool(earlier != own)
+    return False
+
+
+def _what_is_kept(folder: Path, wanted: Wanted, said: str) -> str:
+    """Say after Ctrl-C what is kept and how to go on; ``said``: what the sorting says of it."""
+    classes = folder / _CLASSES
+    if wanted.zones is None and "--resume" in said:
+        return said
+    if wanted.zones is None and classes.exists():
+        return (
+            f"Stopped. The classes are kept in {classes}: the same command with --resume goes on "
+            "from there."
+        )
+    return "Stopped. There is nothing to go on from yet: the same command starts anew."
+
+
+def _solve(
+    stack: PatternStack,
+    folder: Path,
+    wanted: Wanted,
+    classes: dict[str, int],
+    zones: list[int],
+    workers: Workers | None,
+) -> list[str]:
+    """Find the cells by the zones, write all files, and return lines for a person."""
+    from napari_diffraction.analysis.unit_cells import summary
+
     report = folder / "report.html"
     try:
         if not zones:
@@ -150,10 +214,10 @@ def _classes(
     from napari_diffraction.learning.registry import load_model
 
     if wanted.zones is not None:
-        zones = read_zones(wanted.zones, len(stack))
+        zones = read_zones(wanted.zones, stack)
         table = pd.read_csv(wanted.zones)
     else:
-        path = folder / "classes.csv"
+        path = folder / _CLASSES
         table = classify_to_csv(
             stack,
             load_model("zones"),
@@ -185,6 +249,7 @@ def _write_crystfel(solved: Solved, stack: PatternStack, folder: Path) -> list[P
     """Write what CrystFEL's `indexamajig` starts from."""
     from napari_diffraction.analysis.crystfel import cell_file, geometry_file, pattern_list
     from napari_diffraction.analysis.cxi_peaks import DATA, PEAKS, write_cxi
+    from napari_diffraction.analysis.unit_cell_export import UP_TO_SCALE
     from napari_diffraction.analysis.unit_cell_orientations import crystfel_solutions
 
     folder.mkdir(exist_ok=True)
@@ -195,13 +260,13 @@ def _write_crystfel(solved: Solved, stack: PatternStack, folder: Path) -> list[P
     files = {"patterns.lst": pattern_list(list(places.values()))}
     for number, phase in enumerate(result.found.phases, 1):
         name = "phase" if len(result.found.phases) == 1 else f"phase_{number}"
-        files[f"{name}.cell"] = cell_file(phase[0])
+        files[f"{name}.cell"] = cell_file(phase[0], [] if result.scale_known else [UP_TO_SCALE])
     if result.scale_known:
         notes = ["Only the ratio of clen and res is known.", *_beam_notes(solved)]
         files["camera.geom"] = geometry_file(
             result, stack.frame_shape, _beam(solved), data=DATA, peaks=PEAKS, notes=notes
         )
-    if result.matches:
+    if result.matches and result.scale_known:
         names = tuple(places[index] for index in result.matches[0].peaks.patterns.tolist())
         files["patterns.sol"] = crystfel_solutions(replace(result, names=names))
     for name, text in files.items():
@@ -267,7 +332,8 @@ def _write_report(
     facts = {
         "Patterns": f"{len(stack)} of {' x '.join(map(str, stack.frame_shape))} pixels",
         "Files": ", ".join(sorted(set(stack.sources))[:3]) or stack.name,
-        "Zones": "sorted by the model zones, not reviewed"
+        "Zones": "sorted by the model zones at its usual border, as classify --border off does; "
+        "not reviewed"
         if wanted.zones is None
         else f"those of {wanted.zones}",
         "Volume": "any"

@@ -57,7 +57,7 @@ def check_outputs(outputs: Sequence[Path]) -> None:
             claim_output(output)
 
 
-def read_zones(path: Path, patterns: int) -> list[int]:
+def read_zones(path: Path, stack: PatternStack) -> list[int]:
     """Numbers of the patterns that a table of `classify` calls zones.
 
     Raises
@@ -67,24 +67,35 @@ def read_zones(path: Path, patterns: int) -> list[int]:
     """
     import pandas as pd
 
-    from napari_diffraction.learning.classes import ZONE
+    from napari_diffraction.learning.classes import ZONE, ZONE_CLASSES
 
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file; give the table that classify wrote.")
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is no table of classes: give what classify writes.") from error
     if not {"index", "label"} <= set(table.columns):
         raise InputError(f"{path} has no columns index and label: give what classify writes.")
-    chosen = table.loc[table["label"] == ZONE, "index"]
+    if not table["label"].isin(ZONE_CLASSES).any():
+        raise InputError(f"{path} names none of the classes of zones: give what classify writes.")
+    chosen = table.loc[table["label"] == ZONE]
     if not len(chosen):
         raise InputError(f"{path} calls no pattern {ZONE}: without zones no cell can be found.")
-    numbers = sorted(int(value) for value in chosen)
-    if numbers[0] < 0 or numbers[-1] >= patterns:
+    numbers = [int(value) for value in chosen["index"]]
+    if min(numbers) < 0 or max(numbers) >= len(stack):
         raise InputError(
-            f"{path} speaks of pattern {numbers[-1]}, but INPUT has {patterns}: give the table of "
-            "this stack."
+            f"{path} speaks of pattern {max(numbers)}, but INPUT has {len(stack)}: give the table "
+            "of this stack."
         )
-    return numbers
+    if "source" in chosen and stack.sources:
+        for number, source in zip(numbers, chosen["source"].fillna("").astype(str), strict=True):
+            if source and Path(source).name != Path(stack.source(number)).name:
+                raise InputError(
+                    f"{path} says that pattern {number} is of {source}, but INPUT has it from "
+                    f"{stack.source(number)}: give the table of this stack."
+                )
+    return sorted(numbers)
 
 
 def sort_out_zones(stack: PatternStack, workers: Workers | None = None) -> list[int]:

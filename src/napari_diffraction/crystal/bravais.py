@@ -87,7 +87,7 @@ def lattice_choices(
     """
     unit = np.cbrt(np.linalg.det(metric))
     vector = _vector(metric) / unit
-    spread = np.outer(_WEIGHTS, _WEIGHTS) * covariance / unit**2 + floor**2 * np.eye(6)
+    spread = np.outer(_WEIGHTS, _WEIGHTS) * with_floor(metric, covariance, floor) / unit**2
     groups = _groups(metric / unit)
     found = []
     for operations in groups:
@@ -118,6 +118,13 @@ def lattice_choices(
         if weight > 1e-6 and np.linalg.eigvalsh(symmetric)[0] > 1e-6 * np.trace(symmetric)
     ]
     return sorted(choices, key=lambda one: -one.probability)
+
+
+def with_floor(metric: FloatArray, covariance: FloatArray, floor: float) -> FloatArray:
+    """Return the covariance of a metric's components, (6, 6), with the ``floor`` added."""
+    unit = np.cbrt(np.linalg.det(metric))
+    least: FloatArray = covariance + np.diag((floor * unit / _WEIGHTS) ** 2)
+    return least
 
 
 def probabilities(choices: list[LatticeChoice]) -> dict[str, float]:

@@ -57,8 +57,8 @@ _GLYPHS: dict[str, tuple[_Polyline, ...]] = {
 
 
 def index_text(indices: Sequence[int], brackets: str) -> str:
-    """Write Miller indices as short as can be: (1-10), but [10 2 -1]."""
-    between = "" if max(map(abs, indices)) < 10 else " "
+    """Write Miller indices as short as can be read: (110), but (1 -1 0) and [10 2 1]."""
+    between = "" if min(indices) >= 0 and max(indices) < 10 else " "
     return brackets[0] + between.join(map(str, indices)) + brackets[1]
 
 

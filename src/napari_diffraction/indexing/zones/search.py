@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,8 @@ _MOST_OF_THEM = 0.6
 _BELIEVED = 6.0
 #: Most phases.
 _PHASES = 3
+#: Volumes may lie this part outside of the limits given.
+_MARGIN = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +57,17 @@ class CellsFound:
         For each phase its candidates, best first; the first phase explains most nets.
     left_over
         Numbers of the nets that no phase explains.
+    volumes
+        Least and greatest volume of the primitive cell in A^3 that were asked for.
     """
 
     phases: tuple[tuple[CellSolution, ...], ...]
     left_over: tuple[int, ...]
+    volumes: tuple[float, float] | None = None
+
+    def allows(self, cell: CellSolution) -> bool:
+        """Whether the volume of a cell is within what was asked for, and its uncertainty."""
+        return bool(_within(cell.niggli.volume, self.volumes))
 
 
 def find_cells(
@@ -117,7 +127,13 @@ def find_cells(
         found.append(tuple(cells))
         explained = {zone.net for zone in cells[0].zones}
         groups = [group for group in groups if not explained.intersection(group)]
-    return CellsFound(tuple(found), tuple(sorted(i for group in groups for i in group)))
+    return CellsFound(tuple(found), tuple(sorted(i for group in groups for i in group)), volumes)
+
+
+def _within(volume: Any, volumes: tuple[float, float] | None) -> Any:
+    if volumes is None:
+        return volume > 0
+    return (volume > (1 - _MARGIN) * volumes[0]) & (volume < (1 + _MARGIN) * volumes[1])
 
 
 def _search(
@@ -144,6 +160,7 @@ def _search(
         most,
     )
     cells = [describe(indexed[i], means, groups) for i in kept]
+    cells = [cell for cell in cells if _within(cell.niggli.volume, volumes)]
     return [
         replace(cell, supercell_of=multiple_of(cell, cells[:place]))
         for place, cell in enumerate(cells)
@@ -166,10 +183,7 @@ def _indexed(
         more = np.concatenate([kept, np.array(related)])
         further = refine_many(more, Observations.of(few))
         evidence, metrics = np.append(evidence, further), np.concatenate([metrics, more])
-    inside = np.ones(len(metrics), bool)
-    if volumes is not None:
-        volume = 1 / np.sqrt(np.maximum(np.linalg.det(metrics), 1e-30))
-        inside = (volume > 0.97 * volumes[0]) & (volume < 1.03 * volumes[1])
+    inside = _within(1 / np.sqrt(np.maximum(np.linalg.det(metrics), 1e-30)), volumes)
     evidence, metrics = evidence[inside], metrics[inside]
     found = [index_nets(metrics[i], every) for i in _different(evidence, metrics, most)]
     return [

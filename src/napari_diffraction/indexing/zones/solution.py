@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.crystal.bravais import PLACES, components, lattice_choices, probabilities
+from napari_diffraction.crystal.bravais import (
+    PLACES,
+    components,
+    lattice_choices,
+    probabilities,
+    with_floor,
+)
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.reduction import primitive_cell
 from napari_diffraction.crystal.structure import cell_of
@@ -77,10 +83,11 @@ class CellSolution:
         none.
     patterns_indexed
         Share of all patterns that were looked at, zones or not, which it indexes by more than
-        chance, and better than another phase does; ``None``: none was looked at.
+        chance, and the first cell of a phase better than another phase does; of the other cells by
+        a hundred of the patterns.  ``None``: none was looked at.
     patterns_gain
-        Logarithm of the odds of these patterns by the cell over peaks anywhere, where above 0,
-        summed up; by it and the evidence cells are ranked.
+        Logarithm of the odds of all these patterns by the cell over peaks anywhere, where above 0,
+        summed up; of the first cell of a phase only.
     """
 
     cell: UnitCell
@@ -190,7 +197,7 @@ class _Lattice:
         choices = lattice_choices(metric, spread, _FLOOR)
         choice = choices[0]
         axes = choice.to_conventional.astype(float)
-        niggli_su, volume_su = _su(metric, spread)
+        niggli_su, volume_su = _su(metric, with_floor(metric, spread, _FLOOR))
         times = float(np.linalg.det(axes))
         numbers = {
             "cell": choice.cell,

@@ -31,6 +31,8 @@ from napari_diffraction.progress import Progress
 #: Patterns by which candidates are compared, the first of them by which all are, and those by which
 #: all that are kept are.
 _SAMPLE, _FIRST, _NEXT = 60, 8, 24
+#: Patterns that tell which share those cells index that are not the first.
+_TOLD = 100
 #: Candidates of a phase that are kept, and the best of them that are refined before they are
 #: compared, if they gain this share of what the best one does.
 _KEPT, _FINAL, _LEVEL = 10, 3, 0.5
@@ -86,10 +88,14 @@ def hear_patterns(
     for cells in found.phases:
         sample = _spread(peaks.chosen(free), _SAMPLE)
         ranked = yield from _ranked(cells, sample, wavelength, chance)
+        # a multiple or a part of a candidate may be outside of the volumes that were asked for
+        ranked = [cell for cell in ranked if found.allows(cell)] or list(cells)
         best, match = yield from _refined(ranked[0], peaks, wavelength, chance)
-        # the others were asked of some of the patterns that are free and have peaks
+        some = _spread(peaks.chosen(free), _TOLD)
+        others = yield from _heard(ranked[1:], some, wavelength, chance)
+        # these are asked of the patterns that are free and have peaks
         part = len(free) / max(len(peaks), 1)
-        phases.append((best, *(_of_all(cell, part) for cell in ranked[1:])))
+        phases.append((best, *(_of_all(cell, part) for cell in others)))
         matches.append(match)
         free = free[~match.indexed[free]]
     own = np.bincount(phase_of(matches) + 1, minlength=len(phases) + 1)[1:]
@@ -98,9 +104,17 @@ def hear_patterns(
         (replace(cells[0], patterns_indexed=int(count) / max(len(peaks), 1)), *cells[1:])
         for cells, count in zip(phases, own, strict=True)
     ]
+    ranked_phases = tuple(phases[i] for i in order)
+    left = _explained(found.phases).union(found.left_over) - _explained(ranked_phases)
     return Heard(
-        replace(found, phases=tuple(phases[i] for i in order)), tuple(matches[i] for i in order)
+        replace(found, phases=ranked_phases, left_over=tuple(sorted(left))),
+        tuple(matches[i] for i in order),
     )
+
+
+def _explained(phases: Sequence[Sequence[CellSolution]]) -> set[int]:
+    """Numbers of the nets that the first cells explain."""
+    return {zone.net for cells in phases for zone in cells[0].zones}
 
 
 def phase_of(matches: Sequence[PatternMatches]) -> NDArray[np.int64]:
@@ -238,7 +252,7 @@ def _gain(match: PatternMatches) -> float:
 
 
 def _of_all(cell: CellSolution, part: float) -> CellSolution:
-    return replace(cell, patterns_indexed=part * (cell.patterns_indexed or 0.0))
+    return replace(cell, patterns_indexed=part * (cell.patterns_indexed or 0.0), patterns_gain=None)
 
 
 def _share(match: PatternMatches) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
+from napari_diffraction.analysis.unit_cell_doubts import doubts
 from napari_diffraction.analysis.unit_cells import CellResult, cell_words
 from napari_diffraction.indexing.zones.solution import CellSolution
 from napari_diffraction.ui.panel import button, named, sentence
@@ -127,15 +128,8 @@ class CellsBox(QWidget):
 
 
 def notes(result: CellResult) -> list[str]:
-    """Say what was assumed and what is left over."""
-    said = []
-    if not result.found.phases:
-        said.append("No cell explains three different nets: sort out more zones.")
-    if not result.scale_known:
-        said.append(
-            "The scale is left open: lengths are right but for a common factor, and volumes for "
-            "its cube."
-        )
+    """Say what speaks against the cells, what was assumed, and what is left over."""
+    said = doubts(result)
     if result.nets.ellipse is not None:
         ellipse = result.nets.ellipse
         said.append(
