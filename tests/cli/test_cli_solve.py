@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import gemmi
 import h5py
@@ -36,6 +37,7 @@ def test_the_page_says_what_was_found_and_assumed_and_needs_no_other_file(solved
     for words in (
         "of 24 zones are explained", "of 34 patterns are indexed", "Patterns indexed",
         "0.0251 A, of the file", "1/A, of the file", "found from the nets", "2DZone||24",
+        "Bend of the lens",
     ):  # fmt: skip
         assert words in text, words
     assert 'class="warning"' not in page
@@ -55,6 +57,20 @@ def test_files_with_the_cell(solved: Path) -> None:
     assert cell[:6] == pytest.approx(parameters, rel=1e-4)
     assert cell[6] == pytest.approx(UnitCell(*parameters).volume, rel=1e-3)
     assert len(lines["CELLSD"].split()) == 7
+
+
+def test_without_a_scale_files_say_so_or_are_not_written(
+    experiment: tuple[Path, Path], tmp_path: Path
+) -> None:
+    stack, table = experiment
+    bare, out = stack.with_name("bare.npy"), tmp_path / "out"
+    assert run(["solve", str(bare), "--zones", str(table), "--output", str(out)]) == 0
+    for name in ("cells.cell", "cells.p4p", "cells.cif", "crystfel/phase.cell"):
+        assert "up to a common factor only" in (out / name).read_text()
+    _, parameters = read_cell(out / "cells.cell")
+    assert cells_alike(UnitCell(*parameters), FIGURE_2, **ALIKE | {"scale": None})
+    assert (out / "orientations.csv").exists()
+    assert not [*out.rglob("*.sol"), *out.rglob("*.geom")]
 
 
 def test_crystfel_finds_the_peaks_on_the_lattice_points(solved: Path) -> None:
@@ -150,6 +166,7 @@ def test_classes_are_kept_for_the_next_run(
     assert run(options) == 2  # noise has no nets
     assert "shows a net of spots" in capsys.readouterr().err
     assert len(pd.read_csv(tmp_path / "out" / "classes.csv")) == 10
+    assert "as classify --border off does" in (tmp_path / "out" / "report.html").read_text()
     assert run([*options, "--resume"]) == 2
     assert "were done already" in capsys.readouterr().out
 
@@ -160,3 +177,74 @@ def test_a_folder_that_cannot_be_made(
     out = tmp_path / "none" / "out"
     assert run(["solve", str(experiment[0]), "--output", str(out)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_ctrl_c_says_what_is_kept_and_how_to_go_on(
+    learning: Any,
+    patterns: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def press(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    def said(*options: str) -> str:
+        assert run(["solve", str(patterns), "--output", str(tmp_path / "out"), *options]) == 130
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    learning.before_batch = press
+    assert "nothing to go on from yet" in said()
+    learning.before_batch = lambda done: None
+    monkeypatch.setattr("napari_diffraction.cli.solve.solve_stack", press)
+    for options in ((), ("--resume",)):
+        line = said(*options)
+        assert f"kept in {tmp_path / 'out' / 'classes.csv'}" in line
+        assert "--resume goes on" in line
+    table = tmp_path / "own.csv"
+    table.write_text("index,label\n0,2DZone\n")
+    assert "--resume" not in said("--zones", str(table))
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_results_of_another_stack_are_not_overwritten(
+    learning: object,
+    experiment: tuple[Path, Path],
+    patterns: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    own: bool,
+) -> None:
+    """Whether the classes came from the model or from a table of one's own."""
+    out = tmp_path / "out"
+    if own:
+        out.mkdir()
+        (out / "cells.json").write_text('{"source": "patterns"}')
+    else:
+        assert run(["solve", str(patterns), "--output", str(out)]) == 2  # noise has no nets
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    capsys.readouterr()
+    for options in ([], ["--resume"], ["--zones", str(experiment[1])]):
+        assert run(["solve", str(experiment[0]), "--output", str(out), *options]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"{out} holds results of another stack" in line
+        assert "choose another folder, or delete this one" in line
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+    # its own stack may be solved there again
+    table = tmp_path / "own.csv"
+    table.write_text("index,label\n0,2DZone\n")
+    assert run(["solve", str(patterns), "--output", str(out), "--zones", str(table)]) == 2
+    assert "shows a net of spots" in capsys.readouterr().err
+
+
+def test_a_file_where_the_folder_should_be(
+    patterns: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "afile"
+    path.write_text("mine")
+    assert run(["solve", str(patterns), "--output", str(path)]) == 2
+    assert f"{path} is a file, but a folder is wanted" in capsys.readouterr().err
+    assert path.read_text() == "mine"

@@ -32,7 +32,9 @@ def read_cell(path: Path) -> tuple[dict[str, str], list[float]]:
     first, *lines = path.read_text().splitlines()
     assert first == "CrystFEL unit cell file version 1.0"
     facts: dict[str, str] = {}
-    for line in filter(None, lines):
+    for line in lines:
+        if not line or line.startswith(";"):
+            continue
         name, sign, *values = line.split(" ")
         assert sign == "="
         assert name not in facts

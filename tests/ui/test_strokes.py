@@ -38,5 +38,7 @@ def test_a_ring_is_closed():
 
 
 def test_indices_as_text():
-    assert index_text((1, -1, 0), "()") == "(1-10)"
+    assert index_text((1, 1, 0), "()") == "(110)"
+    assert index_text((1, -1, 0), "()") == "(1 -1 0)"
+    assert index_text((-1, -2, 7), "()") == "(-1 -2 7)"
     assert index_text((10, 2, -1), "[]") == "[10 2 -1]"

@@ -17,15 +17,23 @@ from napari_diffraction.indexing.zones.solution import CellSolution
 _RESOLUTION = 10_000.0
 
 
-def cell_file(solution: CellSolution) -> str:
+def cell_file(solution: CellSolution, notes: Sequence[str] = ()) -> str:
     """Write a cell as CrystFEL's ``.cell`` file.
 
     Rhombohedral lattices stand in hexagonal axes, which CrystFEL calls centring H.
+
+    Parameters
+    ----------
+    solution
+        The cell.
+    notes
+        Sentences that stand in the file as comments.
     """
     letters = solution.lattice
     lines = [
         "CrystFEL unit cell file version 1.0",
         "",
+        *(f"; {note}" for note in notes),
         f"lattice_type = {_lattice_type(letters)}",
         f"centering = {letters[1].replace('R', 'H')}",
     ]

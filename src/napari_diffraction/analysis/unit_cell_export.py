@@ -20,10 +20,13 @@ from napari_diffraction.analysis.unit_cells import CellResult
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
+from napari_diffraction.indexing.zones.net_fit import shared_lens
 from napari_diffraction.indexing.zones.solution import CellSolution
 
 _CELLS = (".json", ".csv", ".cif", ".cell", ".p4p")
 _NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
+#: What formats for lengths in A have to say where the scale is not known.
+UP_TO_SCALE = "Lengths are known up to a common factor only, not in A."
 
 
 def _json(result: CellResult) -> str:
@@ -58,9 +61,10 @@ def _json(result: CellResult) -> str:
         }
 
     ellipse = result.nets.ellipse
+    lens = shared_lens(result.nets.fits.values())
     nets = result.nets.nets(result.pixel_size)
     document = {
-        "software": f"napari-diffraction {version('napari-diffraction')}",
+        "software": _program(),
         "source": result.source,
         "scale_known": result.scale_known,
         "pixel_size": result.pixel_size if result.scale_known else None,
@@ -68,6 +72,7 @@ def _json(result: CellResult) -> str:
         "ellipticity": None
         if ellipse is None
         else {"stretch": round(ellipse.stretch, 5), "angle": round(ellipse.angle, 2)},
+        "lens": None if lens is None else float(f"{lens:.4g}"),
         "cells": [
             one(cell, number)
             for number, phase in enumerate(result.found.phases, 1)
@@ -88,6 +93,10 @@ def _json(result: CellResult) -> str:
     return json.dumps(document, indent=1) + "\n"
 
 
+def _program() -> str:
+    return f"napari-diffraction {version('napari-diffraction')}"
+
+
 def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
@@ -103,23 +112,30 @@ def _csv(result: CellResult) -> str:
                 "lattice": cell.lattice,
                 "probability": cell.lattice_probabilities[cell.lattice],
                 "volume": cell.volume,
+                "volume_su": cell.volume_su,
                 "zones_explained": cell.zones_explained,
+                "zones": len(result.patterns),
                 "patterns_indexed": cell.patterns_indexed,
                 "misfit": cell.misfit,
+                "supercell_of": cell.supercell_of,
                 "scale_known": result.scale_known,
             }
             rows.append(row)
-    return str(pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
+    table = pd.DataFrame(rows)
+    if rows:
+        table = table.astype({"supercell_of": "Int64"})
+    return str(table.to_csv(index=False, float_format="%.6g"))
 
 
 def _cif(result: CellResult) -> str:
-    scale = "" if result.scale_known else "# The scale is not known.\n"
     blocks = []
     for number, phase in enumerate(result.found.phases, 1):
         for place, cell in enumerate(phase, 1):
             system = BRAVAIS_LATTICES[cell.lattice].system
             lines = [
                 f"data_phase_{number}_cell_{place}",
+                f"_audit_creation_method '{_program()}'",
+                "_diffrn_radiation_probe electron",
                 f"_space_group_crystal_system {system}",
                 f"_cell_volume {with_su(cell.volume, cell.volume_su)}",
             ]
@@ -128,12 +144,21 @@ def _cif(result: CellResult) -> str:
                 f"_cell_{tag} {with_su(value, su)}"
                 for tag, value, su in zip(tags, cell.cell.parameters, cell.cell_su, strict=True)
             ]
+            if result.wavelength is not None:
+                lines.append(f"_diffrn_radiation_wavelength {result.wavelength:.6g}")
+            warnings = [] if result.scale_known else [UP_TO_SCALE]
+            if cell.supercell_of is not None:
+                better = f"phase_{number}_cell_{cell.supercell_of + 1}"
+                warnings.append(f"This cell is a multiple of a better one, {better}.")
+            if warnings:
+                lines.append(f"_cell_special_details '{'  '.join(warnings)}'")
             blocks.append("\n".join(lines))
-    return scale + "\n\n".join(blocks) + "\n"
+    return "\n\n".join(blocks) + "\n"
 
 
 def _cell(result: CellResult) -> str:
-    return cell_file(_best(result, ".cell"))
+    notes = [] if result.scale_known else [UP_TO_SCALE]
+    return cell_file(_best(result, ".cell"), notes)
 
 
 def _p4p(result: CellResult) -> str:
@@ -143,12 +168,15 @@ def _p4p(result: CellResult) -> str:
     cell = [*best.cell.parameters, best.volume]
     su = [*best.cell_su, best.volume_su]
     lines = [
-        f"FILEID napari-diffraction {version('napari-diffraction')}",
-        f"TITLE  {result.source}",
+        f"FILEID {_program()}",
+        f"TITLE  {'' if result.scale_known else f'{UP_TO_SCALE} '}{result.source}",
         "CELL   " + " ".join(f"{value:10.4f}" for value in cell),
         "CELLSD " + " ".join(f"{value:10.4f}" for value in su),
         f"BRAVAIS {system} ({best.lattice[1]})",
     ]
+    if result.wavelength is not None:
+        # target, mean wavelength, both lines of a tube and their ratio: electrons have one line
+        lines.append("SOURCE E" + 3 * f" {result.wavelength:9.6f}" + f" {1:9.6f}")
     return "\n".join(lines) + "\n"
 
 
@@ -205,12 +233,20 @@ def write_cells(result: CellResult, outputs: Sequence[Path]) -> list[Path]:
     ``.json``, ``.csv`` and ``.cif`` hold the cells, ``.cell`` and ``.p4p`` the first of them,
     ``.sol`` the orientations for CrystFEL; a folder gets these as a table, too.
 
+    A folder gets no ``.sol`` where the scale is not known, since that has no reciprocal axes then.
+
     Returns
     -------
     list of Path
         What was written.
+
+    Raises
+    ------
+    InputError
+        A file cannot be written, or there is nothing that its format can hold; the others are
+        written before.
     """
-    written = []
+    written, refused = [], []
     for output in outputs:
         if output.suffix:
             files = {output: WRITERS[output.suffix.lower()]}
@@ -220,10 +256,15 @@ def write_cells(result: CellResult, outputs: Sequence[Path]) -> list[Path]:
             files = {output / f"cells{suffix}": WRITERS[suffix] for suffix in kinds}
             if result.matches:
                 files[output / "orientations.csv"] = _orientations
-            if result.matches and result.names:
+            if result.matches and result.names and result.scale_known:
                 files[output / "orientations.sol"] = crystfel_solutions
         for path, writer in files.items():
-            with replacing(path) as temporary:
-                temporary.write_text(writer(result), encoding="utf-8")
-            written.append(path)
+            try:
+                with replacing(path) as temporary:
+                    temporary.write_text(writer(result), encoding="utf-8")
+                written.append(path)
+            except InputError as error:
+                refused.append(error)
+    if refused:
+        raise refused[0]
     return written

@@ -64,10 +64,15 @@ def crystfel_solutions(result: CellResult) -> str:
     Raises
     ------
     InputError
-        There are no orientations, or the patterns are in no file.
+        There are no orientations, the patterns are in no file, or the scale is not known.
     """
     if not result.matches:
         raise InputError(_NOTHING)
+    if not result.scale_known:
+        raise InputError(
+            "Without a scale there are no reciprocal axes in 1/nm, which a .sol file holds: give "
+            "--pixel-size."
+        )
     if not result.names:
         raise InputError(
             f"{result.source} is not stored in a file that CrystFEL could read: "

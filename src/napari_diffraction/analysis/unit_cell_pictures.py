@@ -45,11 +45,11 @@ def zone_pictures(result: CellResult, stack: PatternStack) -> Figure | None:
     figure, places = _figure(min(len(order), _MOST))
     for axes, index in zip(places, order, strict=False):
         _show(axes, stack, index)
-        fit, title, colour = fits[index], f"{index}: not explained", _NET
+        fit, title, colour = fits[index], f"pattern {index}, not explained", _NET
         if index in explained:
             cell, zone = explained[index]
             fit, _ = predicted(fit, zone, cell.cell, result.pixel_size, result.nets.ellipse)
-            title, colour = f"{index}: [{' '.join(map(str, zone.uvw))}]", _SPOT
+            title, colour = f"pattern {index}, [{' '.join(map(str, zone.uvw))}]", _SPOT
         xy, _ = nodes(fit)
         _rings(axes, xy, colour)
         axes.set_title(title, fontsize=8)
@@ -102,7 +102,8 @@ def pattern_pictures(
         _show(axes, stack, index)
         _rings(axes, xy, _SPOT)
         peaks = int(match.peaks.counts[place])
-        axes.set_title(f"{index}: {int(match.matched[place])} of {peaks} peaks", fontsize=8)
+        title = f"pattern {index}, {int(match.matched[place])} of {peaks} peaks"
+        axes.set_title(title, fontsize=8)
     return figure
 
 
