@@ -324,6 +324,18 @@ UNIT_CELL = {
         "scale is left open), the angle between them in degrees, spots on it, and its zone axis "
         "[uvw] in the chosen cell. A click shows the pattern; italic nets were corrected by hand."
     ),
+    "net_number": "Number of the pattern.",
+    "lengths": (
+        "Lengths of the two shortest vectors in 1/A (pixels where the scale is left open). If the "
+        "camera stretches patterns, so are these: Run finds the stretch and takes it off here, too."
+    ),
+    "lengths_freed": (
+        "Lengths of the two shortest vectors in 1/A (pixels where the scale is left open). The "
+        "stretch of the camera that the last run found is taken off, from the angles as well."
+    ),
+    "net_angle": "Angle between the two vectors in degrees.",
+    "net_spots": "Number of spots on the net.",
+    "net_zone": "Zone axis [uvw] in the chosen cell, where that explains the net.",
     "previous": "Show the pattern of the net before this one (key J).",
     "next": "Show the pattern of the next net (key K).",
     "strike": "The net on view does not count for the cell; press again to take it in (key X).",
@@ -344,9 +356,9 @@ UNIT_CELL = {
     "run": "Find the unit cells that explain the nets that are not struck out.",
     "cells": (
         "Cells, best first: lengths in A and angles in degrees; Bravais lattice with its "
-        "probability, and volume; zones that the cell explains, and how far they are off it "
-        "(root mean square); share of all patterns that it indexes by more than chance. Click on "
-        "one to draw it."
+        "probability, and volume; zones that the cell explains; share of all patterns that it "
+        "indexes by more than chance. Click on one to draw it. The first of each phase indexes all "
+        "patterns at once; another one, each when it comes on view."
     ),
     "draw": "Draw the spots that the chosen cell has over each pattern, with their indices hkl.",
     "lattice": (

@@ -7,8 +7,9 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
+from napari_diffraction.analysis.indexed_words import with_su
 from napari_diffraction.analysis.unit_cell_doubts import doubts
-from napari_diffraction.analysis.unit_cells import CellResult, cell_words
+from napari_diffraction.analysis.unit_cells import CellResult
 from napari_diffraction.indexing.zones.solution import CellSolution
 from napari_diffraction.ui.panel import button, named, sentence
 from napari_diffraction.ui.tooltips import UNIT_CELL
@@ -24,6 +25,8 @@ FILES = {
     ".p4p": "First cell for Bruker's programs (.p4p)",
     ".sol": "Orientations for CrystFEL (.sol)",
 }
+#: The lattice whose conventional cell is Niggli's.
+_PRIMITIVE = "aP"
 
 
 class CellsBox(QWidget):
@@ -108,9 +111,7 @@ class CellsBox(QWidget):
 
     def _on_chosen(self, cell: CellSolution | None) -> None:
         if self._result is not None and cell is not None:
-            words = cell_words(cell, len(self._result.patterns))
-            niggli = " ".join(f"{value:.4g}" for value in cell.niggli.parameters)
-            self.detail.setText(f"{words}. Niggli cell {niggli}.")
+            self.detail.setText(_beside(cell))
         self.chosen.emit(cell)
 
     # -- writing --------------------------------------------------------------------------------
@@ -127,15 +128,25 @@ class CellsBox(QWidget):
             self.export_asked.emit(Path(path if known else path + suffix))
 
 
+def _beside(cell: CellSolution) -> str:
+    """Say of a cell what its row in the table does not."""
+    values = zip(cell.cell.parameters, cell.cell_su, strict=True)
+    parts = [f"{' '.join(with_su(value, su) for value, su in values)}, misfit {cell.misfit:.2%}"]
+    if cell.supercell_of is not None:
+        parts.append("a multiple of a better cell")
+    said = f"{', '.join(parts)}."
+    if cell.lattice == _PRIMITIVE:  # which is given as its Niggli cell
+        return said
+    niggli = " ".join(f"{value:.4g}" for value in cell.niggli.parameters)
+    return f"{said} Niggli cell {niggli}."
+
+
 def notes(result: CellResult) -> list[str]:
     """Say what speaks against the cells, what was assumed, and what is left over."""
     said = doubts(result)
     if result.nets.ellipse is not None:
         ellipse = result.nets.ellipse
-        said.append(
-            f"The camera stretches patterns by {ellipse.stretch:.1%} along {ellipse.angle:.0f} "
-            "deg, which is taken off."
-        )
+        said.append(f"Camera stretch taken off: {ellipse.stretch:.1%} at {ellipse.angle:.0f} deg.")
     if result.found.phases and result.found.left_over:
         numbers = ", ".join(str(result.patterns[i]) for i in result.found.left_over)
         said.append(f"Not explained: the nets of {numbers}.")

@@ -8,15 +8,21 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
-from napari_diffraction.indexing.zones.net_fit import NetFit
+from napari_diffraction.indexing.zones.ellipse import Ellipse
+from napari_diffraction.indexing.zones.pattern_nets import PatternNets
 from napari_diffraction.ui.panel import named
 from napari_diffraction.ui.strokes import index_text
 from napari_diffraction.ui.tooltips import UNIT_CELL
 from napari_diffraction.ui.unit_cell.net_layers import STRUCK_COLOUR
 from napari_diffraction.ui.unit_cell.zone_nets import ZoneNets
 
-_COLUMNS = ("No.", "Lengths", "Angle", "Spots", "Zone")
-_ROWS = 6
+#: Heads of the columns, and the keys of their tooltips.
+_COLUMNS = {
+    "No.": "net_number", "Lengths": "lengths", "Angle": "net_angle", "Spots": "net_spots",
+    "Zone": "net_zone",
+}  # fmt: skip
+_LENGTHS = list(_COLUMNS).index("Lengths")
+_ROWS = 5
 
 
 class NetList(QTableWidget):
@@ -33,7 +39,10 @@ class NetList(QTableWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(0, len(_COLUMNS), parent)
         named(self, "Nets", UNIT_CELL["nets"])
-        self.setHorizontalHeaderLabels(_COLUMNS)
+        self._heads = [QTableWidgetItem(title) for title in _COLUMNS]
+        for column, (head, tip) in enumerate(zip(self._heads, _COLUMNS.values(), strict=True)):
+            head.setToolTip(UNIT_CELL[tip])
+            self.setHorizontalHeaderItem(column, head)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -43,14 +52,18 @@ class NetList(QTableWidget):
         self.verticalHeader().hide()
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setStretchLastSection(True)
+        header.setSectionResizeMode(len(_COLUMNS) - 1, QHeaderView.ResizeMode.Stretch)
         self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 6)
         self.setFixedHeight(header.sizeHint().height() + _ROWS * (self.fontMetrics().height() + 6))
         self._patterns: list[int] = []
         self.itemSelectionChanged.connect(self._on_selected)
 
     def show_nets(
-        self, nets: ZoneNets, pixel_size: float | None, axes: Mapping[int, tuple[int, int, int]]
+        self,
+        nets: ZoneNets,
+        pixel_size: float | None,
+        axes: Mapping[int, tuple[int, int, int]],
+        ellipse: Ellipse | None,
     ) -> None:
         """Show all nets.
 
@@ -62,13 +75,21 @@ class NetList(QTableWidget):
             In 1/A; ``None``: lengths are shown in pixels.
         axes
             Zone axes by the number of the pattern, where a cell explains the net.
+        ellipse
+            Stretch of the camera, which is taken off; ``None``: not known.
         """
+        tip = UNIT_CELL["lengths" if ellipse is None else "lengths_freed"]
+        self._heads[_LENGTHS].setToolTip(tip)
         self.blockSignals(True)
         self._patterns = nets.patterns
         self.setRowCount(len(self._patterns))
-        for row, pattern in enumerate(self._patterns):
+        freed = PatternNets(nets.fits, ellipse).nets(1.0 if pixel_size is None else pixel_size)
+        form = ".1f" if pixel_size is None else ".3f"
+        for row, (pattern, net) in enumerate(zip(self._patterns, freed, strict=True)):
             axis = index_text(list(axes[pattern]), "[]") if pattern in axes else ""
-            texts = (str(pattern), *_numbers(nets.fits[pattern], pixel_size), axis)
+            lengths = f"{net.first:{form}} {net.second:{form}}"
+            on, _ = nets.counts(pattern)
+            texts = (str(pattern), lengths, f"{net.angle:.1f}", str(on), axis)
             struck, by_hand = pattern in nets.struck, pattern in nets.by_hand
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
@@ -96,9 +117,3 @@ class NetList(QTableWidget):
         rows = {index.row() for index in self.selectedIndexes()}
         if rows:
             self.chosen.emit(self._patterns[rows.pop()])
-
-
-def _numbers(fit: NetFit, pixel_size: float | None) -> tuple[str, str, str]:
-    net = fit.net(1.0 if pixel_size is None else pixel_size)
-    form = ".1f" if pixel_size is None else ".3f"
-    return f"{net.first:{form}} {net.second:{form}}", f"{net.angle:.1f}", str(int(fit.used.sum()))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
+from napari_diffraction.indexing.zones.ellipse import Ellipse
 from napari_diffraction.ui.panel import button, named, sentence
 from napari_diffraction.ui.tooltips import UNIT_CELL
 from napari_diffraction.ui.unit_cell.net_list import NetList
@@ -45,8 +46,8 @@ class NetsBox(QWidget):
         steps, orders = QHBoxLayout(), QHBoxLayout()
         for part in (self.previous_button, self.next_button):
             steps.addWidget(part)
-        for part in (self.strike_button, self.add_button):
-            orders.addWidget(part)
+        for part in (self.strike_button, self.correct, self.add_button):
+            orders.addWidget(part, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.heading)
@@ -54,7 +55,6 @@ class NetsBox(QWidget):
         column.addWidget(self.pattern)
         column.addLayout(steps)
         column.addLayout(orders)
-        column.addWidget(self.correct)
 
     def show_nets(
         self,
@@ -62,26 +62,21 @@ class NetsBox(QWidget):
         nets: ZoneNets,
         pixel_size: float | None,
         axes: Mapping[int, tuple[int, int, int]],
+        ellipse: Ellipse | None,
     ) -> None:
-        """Show how many zones and nets there are, and list the nets."""
+        """Show how many zones and nets there are, and list the nets; see `NetList.show_nets`."""
         counts = [_count(zones, "zone"), _count(len(nets.fits), "net")]
         if nets.struck:
             counts.append(f"{len(nets.struck)} struck out")
         self.heading.setText(f"<b>{', '.join(counts)}</b>")
         there = bool(nets.fits)
-        parts = (self.list, self.previous_button, self.next_button, self.strike_button,
-                 self.correct)  # fmt: skip
-        for part in parts:
+        for part in (self.list, self.previous_button, self.next_button):
             part.setVisible(there)
         if there:
-            self.list.show_nets(nets, pixel_size, axes)
+            self.list.show_nets(nets, pixel_size, axes, ellipse)
 
     def show_pattern(
-        self,
-        index: int | None,
-        nets: ZoneNets,
-        misfit: float | None,
-        matched: tuple[int, int] | None,
+        self, index: int | None, nets: ZoneNets, misfit: float | None, by_cell: str
     ) -> None:
         """Say what is known of the pattern on view.
 
@@ -93,30 +88,32 @@ class NetsBox(QWidget):
             All nets.
         misfit
             How far its net is off that of the chosen cell; ``None``: not explained by it.
-        matched
-            How many of its spots the chosen cell indexes, and of how many; ``None``: it does not.
+        by_cell
+            What the chosen cell makes of it, in words; empty: there is nothing to say.
         """
-        there = index in nets.fits
+        there, struck = index in nets.fits, index in nets.struck
         self.list.show_pattern(index)
-        struck = index in nets.struck
-        self.strike_button.setEnabled(there)
         self.strike_button.setText("Take in   X" if struck else "Strike out   X")
+        # a pattern has a net to work on, or it can be taken as a zone: one row does for both
+        for part in (self.strike_button, self.correct):
+            part.setVisible(there)
         self.add_button.setVisible(index is not None and index not in nets.spots)
-        self.correct.setEnabled(there)
         if index is None:
             self.pattern.setText("")
             return
         said = _said(index, nets, misfit)
-        if matched is not None:
-            said += ", {} of {} indexed by the cell".format(*matched)
-        self.pattern.setText(f"No. {index:,}: {said}")
+        if nets.doubtful(index) and not struck:
+            said += ": it may be no zone, but counts for the cell until you strike it out (X)."
+            by_cell = by_cell[:1].upper() + by_cell[1:]
+        between = ", " if by_cell and not said.endswith(".") else " "
+        self.pattern.setText(f"No. {index:,}: {said}{between}{by_cell}".rstrip())
 
 
 def _said(index: int, nets: ZoneNets, misfit: float | None) -> str:
     if index not in nets.fits:
         return "its spots span no net" if index in nets.spots else "not among the zones"
-    fit, spots = nets.fits[index], len(nets.spots[index])
-    parts = [f"{int(fit.used.sum())} of {spots} spots on its net"]
+    on, spots = nets.counts(index)
+    parts = [f"{'only ' if nets.doubtful(index) else ''}{on} of {spots} spots on its net"]
     if index in nets.by_hand:
         parts.append("corrected by hand")
     if index in nets.struck:

@@ -22,6 +22,7 @@ from napari_diffraction.patterns.stack import SpotGeometry
 from napari_diffraction.progress import Progress
 from napari_diffraction.ui.coordinator import Coordinator
 from napari_diffraction.ui.keys import ReviewKeys
+from napari_diffraction.ui.latest import Latest
 from napari_diffraction.ui.layers import LayerCombo, follow
 from napari_diffraction.ui.panel import Panel, button, form, group, named
 from napari_diffraction.ui.tooltips import UNIT_CELL
@@ -92,12 +93,14 @@ class UnitCellWidget(Panel):
             self.content.addWidget(part)
         self.content.addStretch(1)
         self.lattice = LatticeDock(self, self._viewer)
+        self.one_by_one = Latest("The indexing of the pattern", self)
         self.nets.stepped.connect(self._step)
         self.nets.struck.connect(self._strike)
         self.nets.added.connect(self._add)
         self.nets.list.chosen.connect(self._coordinator.show)
         self.nets.correct.toggled.connect(self._on_correct)
         self.scale.changed.connect(self._on_scale)
+        self.one_by_one.done.connect(lambda _: self._show_pattern())
         self.bar.stepped.connect(self._on_steps)
         self.bar.returned.connect(self._on_returned)
         self.bar.finished.connect(self._on_finished)
@@ -353,12 +356,16 @@ class UnitCellWidget(Panel):
     def _show_nets(self) -> None:
         known = self.known
         if known is not None:
-            self.nets.show_nets(len(self.zones), known.nets, self.scale.pixel_size, known.axes)
+            size, ellipse = self.scale.pixel_size, known.ellipse
+            self.nets.show_nets(len(self.zones), known.nets, size, known.axes, ellipse)
 
     def _show_pattern(self) -> None:
         known, index = self.known, self._coordinator.current
         if known is None:
             return
-        self.nets.show_pattern(index, known.nets, known.misfit(index), known.matched(index))
+        work = known.waiting(index)
+        if work is not None and index is not None:
+            self.one_by_one.ask(lambda: work.ask(index))
+        self.nets.show_pattern(index, known.nets, known.misfit(index), known.words(index))
         known.draw_cell(index, self.cells.draw.isChecked())
         self.lattice.highlight(known, index)

@@ -12,6 +12,7 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_diffraction.analysis.unit_cells import CellResult
+from napari_diffraction.indexing.zones.ellipse import Ellipse
 from napari_diffraction.indexing.zones.overlay import nodes, oriented_spots, predicted
 from napari_diffraction.indexing.zones.patterns import PatternMatches
 from napari_diffraction.indexing.zones.solution import CellSolution, ExplainedZone
@@ -19,6 +20,7 @@ from napari_diffraction.learning.peak_tables import Found
 from napari_diffraction.ui.unit_cell.cell_overlay import CellOverlay
 from napari_diffraction.ui.unit_cell.lattice_scene import LatticeScene, lattice_scene
 from napari_diffraction.ui.unit_cell.net_layers import NetLayers
+from napari_diffraction.ui.unit_cell.one_by_one import OneByOne
 from napari_diffraction.ui.unit_cell.zone_nets import ZoneNets
 
 
@@ -64,6 +66,7 @@ class StackCells:
         self.found: dict[int, Found] = {}
         self._zones: dict[int, ExplainedZone] = {}
         self._matches: PatternMatches | None = None
+        self._one_by_one: OneByOne | None = None
 
     def draw(self) -> None:
         """Draw the nets anew."""
@@ -76,14 +79,27 @@ class StackCells:
     def choose(self, cell: CellSolution | None) -> None:
         """Take one of the cells as the one that is drawn."""
         self.cell = cell
-        self._zones, self._matches = {}, None
+        self._zones, self._matches, self._one_by_one = {}, None, None
         if cell is None or self.result is None:
             return
         self._zones = {self.result.patterns[zone.net]: zone for zone in cell.zones}
-        # patterns are oriented by the best cell of each phase only
+        # all patterns are oriented by the best cell of each phase only
         for phase, match in zip(self.result.found.phases, self.result.matches, strict=False):
             if phase[0] is cell:
                 self._matches = match
+            elif any(one is cell for one in phase):
+                self._one_by_one = OneByOne(cell, match.peaks, self._wavelength)
+
+    @property
+    def _wavelength(self) -> float | None:
+        """In A; ``None`` where it means nothing, since the scale is not known."""
+        result = self.result
+        return result.wavelength if result is not None and result.scale_known else None
+
+    @property
+    def ellipse(self) -> Ellipse | None:
+        """Stretch of the camera, where the last search has found one."""
+        return None if self.result is None else self.result.nets.ellipse
 
     @property
     def axes(self) -> dict[int, tuple[int, int, int]]:
@@ -97,18 +113,48 @@ class StackCells:
 
     def matched(self, index: int | None) -> tuple[int, int] | None:
         """How many spots of a pattern the chosen cell indexes, and of how many."""
-        place = self._place(index)
-        if place is None or self._matches is None or not self._matches.indexed[place]:
+        found = self._match(index)
+        if found is None:
             return None
-        return int(self._matches.matched[place]), int(self._matches.peaks.counts[place])
+        match, place = found
+        if not match.indexed[place]:
+            return None
+        return int(match.matched[place]), int(match.peaks.counts[place])
 
-    def _place(self, index: int | None) -> int | None:
-        """Place of a pattern among those that the chosen cell has oriented."""
-        if index is None or self._matches is None:
+    def waiting(self, index: int | None) -> OneByOne | None:
+        """What has to be asked for the orientation of a pattern, if it can be and has not been."""
+        work = self._one_by_one
+        if index is None or index in self._zones or work is None or not work.waits(index):
+            return None
+        return work
+
+    def words(self, index: int | None) -> str:
+        """Say what the chosen cell makes of a pattern."""
+        if index is None or self.cell is None or self.result is None:
+            return ""
+        matched = self.matched(index)
+        if matched is not None:
+            return "{} of {} spots indexed by the cell".format(*matched)
+        if index in self._zones:
+            return ""
+        if not self.result.matches:
+            return "only zones are indexed so far"
+        if self.waiting(index) is not None:
+            return "being indexed by the cell"
+        return "indexed by the cell no better than by chance"
+
+    def _match(self, index: int | None) -> tuple[PatternMatches, int] | None:
+        """Orientations by the chosen cell, and the place of a pattern among them."""
+        if index is None:
+            return None
+        if self._one_by_one is not None:
+            one = self._one_by_one.matches.get(index)
+            return None if one is None else (one, 0)
+        if self._matches is None:
             return None
         numbers = self._matches.peaks.patterns
         place = int(np.searchsorted(numbers, index))
-        return place if place < len(numbers) and numbers[place] == index else None
+        return (self._matches, place) if index in numbers[place : place + 1] else None
 
     def draw_cell(self, index: int | None, wanted: bool) -> None:
         """Draw the spots of the chosen cell over a pattern, or nothing."""
@@ -129,13 +175,12 @@ class StackCells:
             net, hkl = predicted(fit, zone, cell.cell, size, ellipse)
             places, steps = nodes(net)
             return places, steps @ hkl
-        place = self._place(index)
-        if place is None or self._matches is None or self.matched(index) is None:
+        oriented = self._match(index)
+        if oriented is None or self.matched(index) is None:
             return None
         table = self.found[index].table[["x", "y"]].to_numpy(float)
-        wavelength = result.wavelength if result.scale_known else None
         return oriented_spots(
-            cell.cell, cell.lattice, self._matches, place, table, size, ellipse, wavelength
+            cell.cell, cell.lattice, *oriented, table, size, ellipse, self._wavelength
         )
 
     def about(self) -> dict[str, Any]:

@@ -13,6 +13,10 @@ from napari_diffraction.indexing.zones.net_fit import NetFit
 from napari_diffraction.indexing.zones.overlay import refitted
 from napari_diffraction.learning.peak_tables import Found
 
+#: A net with less than this share of the pattern's spots is doubtful.  On the sample stack no zone
+#: has less than four fifths of them on its net, no pattern of several crystals as much as half.
+_DOUBTFUL = 0.5
+
 
 @dataclass
 class ZoneNets:
@@ -59,6 +63,17 @@ class ZoneNets:
     def counted(self) -> dict[int, NetFit]:
         """The nets that count."""
         return {p: self.fits[p] for p in self.patterns if p not in self.struck}
+
+    def counts(self, pattern: int) -> tuple[int, int]:
+        """How many spots of a pattern lie on its net, and of how many."""
+        return int(self.fits[pattern].used.sum()), len(self.spots[pattern])
+
+    def doubtful(self, pattern: int) -> bool:
+        """Whether so few spots lie on the net of a pattern that it may be no zone."""
+        if pattern not in self.fits:
+            return False
+        on, spots = self.counts(pattern)
+        return on < _DOUBTFUL * spots
 
     def strike(self, pattern: int) -> None:
         """Strike the net of a pattern out, or take it in again."""
