@@ -35,8 +35,9 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.learning.band_network import BandNetwork
 from napari_diffraction.learning.band_view import PREPROCESSING
 from napari_diffraction.learning.bravais_data import BRAVAIS_CLASSES
-from napari_diffraction.learning.classifier import Classifier, ModelCard
+from napari_diffraction.learning.classifier import Classifier
 from napari_diffraction.learning.inference import classify
+from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.learning.registry import load_model
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack

@@ -10,7 +10,7 @@ from napari_diffraction.analysis.compare_indexed import compare_indexed, program
 from napari_diffraction.analysis.indexed_export import export_indexed
 from napari_diffraction.crystal.orientation import euler_angles, euler_matrices
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.ebsd_maps import read_map
+from napari_diffraction.patterns.maps.files import read_map
 
 
 @pytest.fixture(params=[".ang", ".ctf", ".h5"])

@@ -15,7 +15,7 @@ from napari_diffraction.crystal.materials import MATERIALS
 from napari_diffraction.crystal.orientation import euler_matrices
 from napari_diffraction.crystal.symmetry import disorientation
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.ebsd_maps import read_map
+from napari_diffraction.patterns.maps.files import read_map
 
 NAMES = ("phase 1", "phase 2", "phase 3")
 

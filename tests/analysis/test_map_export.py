@@ -12,7 +12,7 @@ from napari_diffraction.analysis.map_picture import map_colours, map_figure, rou
 from napari_diffraction.analysis.phase_map import NOT_INDEXED, PhaseMap
 from napari_diffraction.analysis.regions import vote
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.ebsd_maps import read_map
+from napari_diffraction.patterns.maps.files import read_map
 
 
 @pytest.fixture

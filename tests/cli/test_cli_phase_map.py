@@ -37,7 +37,7 @@ def other(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     )
     module = ModuleType("ebsd_maps")
     module.read_map = lambda path: theirs
-    monkeypatch.setitem(__import__("sys").modules, "napari_diffraction.patterns.ebsd_maps", module)
+    monkeypatch.setitem(__import__("sys").modules, "napari_diffraction.patterns.maps.files", module)
     return theirs
 
 

@@ -245,7 +245,7 @@ def _folder(folder: Path) -> Path:
 
 def read_a_map(path: Path) -> None:
     """Read a map and look at its parts."""
-    from napari_diffraction.patterns.ebsd_maps import read_map
+    from napari_diffraction.patterns.maps.files import read_map
 
     found = read_map(path)
     assert found.phase.max() < len(found.names) == len(found.lattices)

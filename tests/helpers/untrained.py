@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from napari_diffraction.learning.classes import ZONE_CLASSES
-from napari_diffraction.learning.classifier import Classifier, ModelCard
+from napari_diffraction.learning.classifier import Classifier
+from napari_diffraction.learning.model_card import ModelCard
 
 
 def untrained_classifier() -> Classifier:

@@ -14,8 +14,9 @@ from napari_diffraction.learning import band_view, bravais_view
 from napari_diffraction.learning.band_network import BandNetwork
 from napari_diffraction.learning.bravais_data import BRAVAIS_CLASSES
 from napari_diffraction.learning.classes import UNREADABLE
-from napari_diffraction.learning.classifier import Classifier, ModelCard
+from napari_diffraction.learning.classifier import Classifier
 from napari_diffraction.learning.inference import classify
+from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import finish
 

@@ -14,7 +14,7 @@ from torch import nn
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning import bravais_view, networks
 from napari_diffraction.learning.band_network import BandNetwork
-from napari_diffraction.learning.classifier import Classifier, ModelCard
+from napari_diffraction.learning.classifier import Classifier
 from napari_diffraction.learning.explain import (
     METHODS,
     WAYS,
@@ -22,6 +22,7 @@ from napari_diffraction.learning.explain import (
     Way,
     sampled,
 )
+from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.learning.registry import load_model
 from napari_diffraction.learning.views import view
 from napari_diffraction.learning.zone_network import ZoneNetwork

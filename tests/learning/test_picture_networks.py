@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.classifier import ModelCard
 from napari_diffraction.learning.detection import boxes_over
+from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.learning.picture_augment import augmented
 from napari_diffraction.learning.picture_networks import (
     PICTURE_NETWORKS,

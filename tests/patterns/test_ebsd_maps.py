@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.ebsd_maps import lattice_of, read_map
+from napari_diffraction.patterns.maps.files import read_map
+from napari_diffraction.patterns.maps.vendor_map import lattice_of
 
 ROWS, COLUMNS = 3, 4
 N = ROWS * COLUMNS

@@ -220,7 +220,7 @@ def test_nothing_is_cut_off_on_a_laptop(opened, qtbot):
         area.ensureWidgetVisible(panel.review_button)
         return not panel.review_button.visibleRegion().isEmpty()
 
-    qtbot.waitUntil(can_be_scrolled_to, timeout=10_000)
+    qtbot.waitUntil(can_be_scrolled_to, timeout=60_000)
 
 
 def test_without_a_stack_the_panel_says_what_is_missing(make_napari_viewer, learning):

@@ -115,7 +115,7 @@ def test_labels_by_the_keys_make_a_model_and_the_most_useful_patterns_come_next(
     given = {i: work.session.label(i) for i in range(8)}
     assert box.about.text().startswith(f"<b>8 labels</b>: 4 {ZONE}, 4 {LAUE}.")
     assert work.accept() > 0  # what was accepted among many is no label to learn from
-    with qtbot.waitSignal(box.bar.finished, timeout=10_000):
+    with qtbot.waitSignal(box.bar.finished, timeout=60_000):
         QTest.mouseClick(box.learn_button, Qt.MouseButton.LeftButton)
     (asked,) = lesson.asked
     assert dict(zip(asked.indices.tolist(), asked.labels.tolist(), strict=True)) == given
@@ -156,7 +156,7 @@ def test_a_lesson_that_is_cancelled_or_fails_changes_nothing(
     label_eight(panel)
     before = work.session
     monkeypatch.setattr(learn_box, "lesson", FakeLesson(endless=True))
-    with qtbot.waitSignal(box.bar.finished, timeout=10_000):
+    with qtbot.waitSignal(box.bar.finished, timeout=60_000):
         box.run()
         qtbot.waitUntil(lambda: box.bar.bar.value() > 0)
         assert not box.learn_button.isVisible()
@@ -164,7 +164,7 @@ def test_a_lesson_that_is_cancelled_or_fails_changes_nothing(
     said = []
     monkeypatch.setattr("napari_diffraction.ui.work.show_error", said.append)
     monkeypatch.setattr(learn_box, "lesson", FakeLesson(InputError("There are too few labels.")))
-    with qtbot.waitSignal(box.bar.finished, timeout=10_000):
+    with qtbot.waitSignal(box.bar.finished, timeout=60_000):
         box.run()
     assert said == ["There are too few labels."]
     assert work.session is before

@@ -9,7 +9,8 @@ from napari.utils.notifications import NotificationSeverity, notification_manage
 
 from napari_diffraction.learning import registry
 from napari_diffraction.learning.classes import ZONE_CLASSES
-from napari_diffraction.learning.classifier import ModelCard, save_classifier
+from napari_diffraction.learning.classifier import save_classifier
+from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.ui.model_list import MODELS, ModelCombo
 
 pytestmark = pytest.mark.gui

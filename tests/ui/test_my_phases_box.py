@@ -80,7 +80,7 @@ def test_the_scan_gives_the_geometry_and_two_phases_are_enough(box, trained, qtb
     assert box.train_button.isEnabled()
     names = []
     box.trained.connect(names.append)
-    with qtbot.waitSignal(box.bar.finished, timeout=10_000):
+    with qtbot.waitSignal(box.bar.finished, timeout=60_000):
         box.train_button.click()
     (recipe,) = trained
     assert recipe.phases == ("quartz", "rutile")

@@ -115,7 +115,7 @@ def vendor(monkeypatch):
             raise InputError(f"{path}: there is no such map.")
         return theirs
 
-    module = ModuleType("napari_diffraction.patterns.ebsd_maps")
+    module = ModuleType("napari_diffraction.patterns.maps.files")
     module.read_map = read_map
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return theirs
@@ -383,4 +383,4 @@ def test_nothing_is_cut_off_on_a_laptop(opened, qtbot, vendor):
         area.ensureWidgetVisible(panel.network.bars, 50, 0)
         return not panel.network.bars.visibleRegion().isEmpty()
 
-    qtbot.waitUntil(can_be_scrolled_to, timeout=10_000)
+    qtbot.waitUntil(can_be_scrolled_to, timeout=60_000)

@@ -101,7 +101,7 @@ def test_a_scan_that_is_opened_has_its_map_beside_it(make_napari_viewer, data, t
     viewer = make_napari_viewer(show=True)
     np.save(tmp_path / "alloy.npy", data)
     viewer.open(tmp_path / "alloy.npy", plugin="napari-diffraction")
-    qtbot.waitUntil(lambda: len(viewer.layers) == 3, timeout=10_000)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 3, timeout=60_000)
     assert [layer.name for layer in viewer.layers] == [
         "alloy",
         "alloy - navigation",
@@ -109,7 +109,7 @@ def test_a_scan_that_is_opened_has_its_map_beside_it(make_napari_viewer, data, t
     ]
     assert viewer.layers.selection.active.name == "alloy"
     picture = viewer.layers["alloy - navigation"]
-    qtbot.waitUntil(lambda: picture.data[-1, -1] == 58, timeout=10_000)
+    qtbot.waitUntil(lambda: picture.data[-1, -1] == 58, timeout=60_000)
     np.save(tmp_path / "list.npy", data[0])
     viewer.open(tmp_path / "list.npy", plugin="napari-diffraction")
     qtbot.wait(200)
@@ -121,7 +121,7 @@ def test_a_click_on_the_map_shows_that_pattern(make_napari_viewer, stack, qtbot)
     viewer = make_napari_viewer(show=True)
     layer = add(viewer, stack)
     navigation = ScanNavigation.of(viewer, layer)
-    qtbot.waitUntil(lambda: navigation.image.data[-1, -1] == 58, timeout=10_000)
+    qtbot.waitUntil(lambda: navigation.image.data[-1, -1] == 58, timeout=60_000)
     for place in ((4, 7), (0, 0), (5, 8)):
         click(viewer, *place, navigation, qtbot)
         assert navigation.current == place

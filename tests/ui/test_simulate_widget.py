@@ -233,7 +233,7 @@ def test_the_newest_wish_wins(qtbot):
     newest.ask(lambda: time.sleep(0.2) or "first")
     for number in range(50):
         newest.ask(lambda number=number: number)
-    qtbot.waitUntil(lambda: len(done) == 2 and not newest.busy, timeout=5000)
+    qtbot.waitUntil(lambda: len(done) == 2 and not newest.busy, timeout=60_000)
     assert done == ["first", 49]
 
 
@@ -334,9 +334,9 @@ def test_cancel_stops_within_a_batch(qtbot, panel):
     panel.size.setValue(64)
     settle(qtbot, panel)
     panel.run_button.click()
-    qtbot.waitUntil(lambda: panel.work.bar.value() > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: panel.work.bar.value() > 0, timeout=60_000)
     start = time.monotonic()
-    with qtbot.waitSignal(panel.work.finished, timeout=10_000):
+    with qtbot.waitSignal(panel.work.finished, timeout=60_000):
         panel.work.cancel_button.click()
     assert time.monotonic() - start < PATIENCE
     assert [layer.name for layer in panel._viewer.layers] == [LAYER_NAME]
@@ -353,7 +353,7 @@ def test_saving_keeps_patterns_and_labels(qtbot, panel, tmp_path, name, monkeypa
         "napari_diffraction.ui.simulate_result.QFileDialog.getSaveFileName",
         lambda *args: (str(path), ""),
     )
-    with qtbot.waitSignal(panel.work.finished, timeout=20_000):
+    with qtbot.waitSignal(panel.work.finished, timeout=60_000):
         panel.result.save_button.click()
     stack = open_stack(path)
     np.testing.assert_array_equal(stack.data.compute(), image.data)
@@ -363,7 +363,7 @@ def test_saving_keeps_patterns_and_labels(qtbot, panel, tmp_path, name, monkeypa
 
 def test_what_cannot_be_saved_is_said_once_and_nothing_is_lost(qtbot, panel, tmp_path, errors):
     image = run(qtbot, panel)
-    with qtbot.waitSignal(panel.work.finished, timeout=20_000):
+    with qtbot.waitSignal(panel.work.finished, timeout=60_000):
         panel.result.save(tmp_path / "no such folder" / "mine.h5")
     assert len(errors()) == 1
     assert "cannot be written" in errors()[0]
@@ -395,7 +395,7 @@ def test_more_excitation_error_shows_more_spots_at_once(make_napari_viewer, qtbo
     for value in (0.002, 0.005, 0.01, 0.02, 0.04):
         start = time.monotonic()
         panel.settings.fields["excitation_error"].box.setValue(value)
-        qtbot.waitUntil(lambda: not panel.preview.busy, timeout=10_000)
+        qtbot.waitUntil(lambda: not panel.preview.busy, timeout=60_000)
         QApplication.processEvents()  # napari draws
         delays.append(time.monotonic() - start)
         seen.append(spots_on_view(panel))

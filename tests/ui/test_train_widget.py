@@ -15,9 +15,9 @@ from qtpy.QtWidgets import QScrollArea
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning import registry
-from napari_diffraction.learning.classifier import ModelCard
 from napari_diffraction.learning.epoch import Epoch
 from napari_diffraction.learning.labelled import open_labelled
+from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.learning.palette import OKABE_ITO
 from napari_diffraction.progress import Progress, finish
 from napari_diffraction.ui import train_widget, train_work

@@ -21,7 +21,7 @@ from napari_diffraction.errors import InputError
 
 if TYPE_CHECKING:
     from napari_diffraction.crystal.cell import UnitCell
-    from napari_diffraction.patterns.ebsd_maps import Cell, VendorMap
+    from napari_diffraction.patterns.maps.vendor_map import Cell, VendorMap
 
 #: Values of `Comparison.difference`.
 NOT_COMPARED, AGREE, DIFFER, TURNED = 0, 1, 2, 3

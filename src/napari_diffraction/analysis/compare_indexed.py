@@ -24,7 +24,7 @@ from napari_diffraction.crystal.symmetry import disorientation
 
 if TYPE_CHECKING:
     from napari_diffraction.indexing.solution import IndexedMap
-    from napari_diffraction.patterns.ebsd_maps import VendorMap
+    from napari_diffraction.patterns.maps.vendor_map import VendorMap
 
 FloatArray = NDArray[np.float64]
 

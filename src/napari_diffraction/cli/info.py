@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_diffraction.learning.registry import ModelCard
+    from napari_diffraction.learning.model_card import ModelCard
     from napari_diffraction.patterns.readers import Look
 
 

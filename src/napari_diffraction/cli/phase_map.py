@@ -12,7 +12,7 @@ from napari_diffraction.cli.manners import output_file, with_bar
 if TYPE_CHECKING:
     from napari_diffraction.analysis.phase_map import PhaseMap
     from napari_diffraction.learning.registry import Classifier
-    from napari_diffraction.patterns.ebsd_maps import VendorMap
+    from napari_diffraction.patterns.maps.vendor_map import VendorMap
     from napari_diffraction.patterns.stack import PatternStack
     from napari_diffraction.workers import Workers
 
@@ -127,7 +127,7 @@ def check_first(
         output_file(output, tuple(WRITERS))
     if other is None:
         return None
-    from napari_diffraction.patterns.ebsd_maps import read_map
+    from napari_diffraction.patterns.maps.files import read_map
 
     read = read_map(other)
     check_size(stack.name, stack.data.shape[:2], read)

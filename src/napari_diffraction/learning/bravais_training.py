@@ -31,7 +31,7 @@ from napari_diffraction.learning.band_shards import (
 from napari_diffraction.learning.band_view import PREPROCESSING
 from napari_diffraction.learning.bravais_data import BRAVAIS_CLASSES
 from napari_diffraction.learning.calibration import calibrate
-from napari_diffraction.learning.classifier import ModelCard, save_classifier
+from napari_diffraction.learning.classifier import save_classifier
 from napari_diffraction.learning.kikuchi_loop import (
     State,
     begin,
@@ -40,6 +40,7 @@ from napari_diffraction.learning.kikuchi_loop import (
     round_as_shipped,
     schedule,
 )
+from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.learning.outputs import work_folder
 from napari_diffraction.learning.recipe import BravaisRecipe
 from napari_diffraction.learning.structure_pool import (

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning import picture_networks, picture_view
-from napari_diffraction.learning.classifier import ModelCard, save_classifier
+from napari_diffraction.learning.classifier import save_classifier
+from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.learning.picture_recipe import Preprocessing
 
 #: Levels of names within which the network may stand in a checkpoint.

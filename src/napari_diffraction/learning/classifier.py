@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,64 +16,17 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
 from napari_diffraction.learning.calibration import probabilities
 from napari_diffraction.learning.leak import HASHES
+from napari_diffraction.learning.model_card import CARD_VERSION, ModelCard
 
 if TYPE_CHECKING:
     import torch
 
     from napari_diffraction.learning.networks import Kind
 
-#: Version of the card; files of a later one are refused.
-CARD_VERSION = 1
 #: A heading larger than this is not one of ours.
 _MOST_HEADING = 1 << 23
 #: What reading the heading of another kind of file may raise.
 _NOT_OURS = (ValueError, KeyError, TypeError, RecursionError)
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What is known of a model.
-
-    Attributes
-    ----------
-    name, title, summary
-        Short name, heading and one sentence on what the model knows and for what it was trained.
-    network
-        Name of the network's architecture.
-    classes
-        In the order of the outputs.
-    options
-        Arguments of the architecture.
-    scale, bias
-        Calibration, see `napari_diffraction.learning.calibration.calibrate`.
-    shares
-        Shares of the classes among the patterns of the calibration.
-    recipe
-        The recipe with its seed.
-    figures
-        Measured figures, by name.
-    preprocessing
-        How patterns are prepared for the network.
-    version
-        Version of the card.
-    path
-        The file; not part of it.
-    """
-
-    name: str
-    title: str
-    summary: str
-    network: str
-    classes: tuple[str, ...]
-    options: dict[str, Any]
-    scale: float
-    bias: tuple[float, ...]
-    shares: dict[str, float]
-    recipe: dict[str, Any]
-    figures: dict[str, Any] = field(default_factory=dict)
-    preprocessing: dict[str, Any] = field(default_factory=dict)
-    version: int = CARD_VERSION
-    path: str = ""
 
 
 @dataclass

@@ -26,9 +26,10 @@ from torch.nn import functional
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.calibration import calibrate_scale
-from napari_diffraction.learning.classifier import Classifier, ModelCard, save_classifier
+from napari_diffraction.learning.classifier import Classifier, save_classifier
 from napari_diffraction.learning.leak import content_hash, training_hashes
 from napari_diffraction.learning.metrics import balanced_accuracy
+from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.learning.registry import load_model
 from napari_diffraction.learning.tail import Tail, tail_of
 from napari_diffraction.patterns.stack import PatternStack

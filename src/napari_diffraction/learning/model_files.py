@@ -14,13 +14,13 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing, writing_error
 from napari_diffraction.learning import registry
 from napari_diffraction.learning.classifier import (
-    ModelCard,
     load_classifier,
     read_card,
     save_classifier,
 )
 from napari_diffraction.learning.fetching import ADDRESSES, fetch
 from napari_diffraction.learning.leak import training_hashes
+from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.progress import Progress, finish
 
 SUFFIX = ".safetensors"

@@ -18,12 +18,12 @@ from napari_diffraction.learning import (
 )
 from napari_diffraction.learning.band_network import BandNetwork
 from napari_diffraction.learning.classes import NATURAL_SHARES
-from napari_diffraction.learning.pattern_centre import with_centre
+from napari_diffraction.learning.pattern_centre import Judge, with_centre
 from napari_diffraction.learning.zone_network import ZoneNetwork
 from napari_diffraction.patterns import band_finder
 
 if TYPE_CHECKING:
-    from napari_diffraction.learning.classifier import Classifier, ModelCard
+    from napari_diffraction.learning.model_card import ModelCard
     from napari_diffraction.patterns.stack import PatternStack
 
     Looker = Callable[[PatternStack], Callable[[NDArray[Any]], Any]]
@@ -67,7 +67,7 @@ class Kind:
     misfit: Callable[[ModelCard], str]
     in_blocks: bool = False
     looker_of: Callable[[ModelCard], Looker] | None = None
-    complete: Callable[[PatternStack, Classifier], PatternStack] | None = None
+    complete: Callable[[PatternStack, Judge], PatternStack] | None = None
 
     def of(self, card: ModelCard) -> Kind:
         """Return this kind as it looks at patterns for one model."""

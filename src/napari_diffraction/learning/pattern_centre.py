@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from napari_diffraction.patterns.band_finder import find_bands
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 
 if TYPE_CHECKING:
-    from napari_diffraction.learning.classifier import Classifier
+    from napari_diffraction.learning.model_card import ModelCard
 
 Centre = tuple[float, float, float]
 
@@ -52,12 +52,24 @@ _FREE = {
 _OCCAM = 0.8
 
 
+class Judge(Protocol):
+    """What is asked of a classifier here."""
+
+    card: ModelCard
+    network: Any
+    device: torch.device | None
+
+    @property
+    def kind(self) -> Any:
+        """How networks of this kind look at patterns."""
+
+
 def known_centre(stack: PatternStack) -> Centre | None:
     """Return the pattern centre that the file told, in Bruker's convention."""
     return stack.geometry.pc if isinstance(stack.geometry, KikuchiGeometry) else None
 
 
-def with_centre(stack: PatternStack, classifier: Classifier) -> PatternStack:
+def with_centre(stack: PatternStack, classifier: Judge) -> PatternStack:
     """Return a stack whose pattern centre is known, or else found by the classifier.
 
     The centre is searched on a grid, then around the best one, such that the classifier is most
@@ -86,7 +98,7 @@ def with_centre(stack: PatternStack, classifier: Classifier) -> PatternStack:
 
 
 def find_centre(
-    stack: PatternStack, frames: list[NDArray[np.generic]], classifier: Classifier
+    stack: PatternStack, frames: list[NDArray[np.generic]], classifier: Judge
 ) -> Centre:
     """Find the pattern centre of some frames of a stack, in Bruker's convention."""
     look = band_view.looker(stack)
@@ -121,7 +133,7 @@ def _sample(stack: PatternStack) -> Iterator[NDArray[np.generic]]:
 
 
 def _merit(
-    classifier: Classifier,
+    classifier: Judge,
     pictures: tuple[NDArray[np.float32], NDArray[np.float32]],
     stack: PatternStack,
     centre: Centre,

@@ -22,7 +22,7 @@ from napari_diffraction.learning.band_network import BandNetwork
 from napari_diffraction.learning.band_shards import Arrays, as_batch, joined
 from napari_diffraction.learning.band_view import PREPROCESSING
 from napari_diffraction.learning.calibration import calibrate
-from napari_diffraction.learning.classifier import Classifier, ModelCard, save_classifier
+from napari_diffraction.learning.classifier import Classifier, save_classifier
 from napari_diffraction.learning.kikuchi_loop import (
     State,
     begin,
@@ -31,6 +31,7 @@ from napari_diffraction.learning.kikuchi_loop import (
     round_as_shipped,
     schedule,
 )
+from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.learning.outputs import check_output
 from napari_diffraction.learning.phases_data import (
     known_others,

@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.calibration import calibrate
-from napari_diffraction.learning.classifier import ModelCard, load_classifier, save_classifier
+from napari_diffraction.learning.classifier import load_classifier, save_classifier
+from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.learning.picture_data import Pictures
 from napari_diffraction.learning.picture_networks import build, build_pretrained
 from napari_diffraction.learning.picture_recipe import PicturesRecipe

@@ -15,7 +15,7 @@ from torch.nn import functional
 from napari_diffraction.learning.picture_recipe import Preprocessing
 
 if TYPE_CHECKING:
-    from napari_diffraction.learning.classifier import ModelCard
+    from napari_diffraction.learning.model_card import ModelCard
     from napari_diffraction.patterns.stack import PatternStack
 
 Picture = NDArray[np.uint8]

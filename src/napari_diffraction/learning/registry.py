@@ -10,10 +10,10 @@ from platformdirs import user_data_path
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classifier import (
     Classifier,
-    ModelCard,
     load_classifier,
     read_card,
 )
+from napari_diffraction.learning.model_card import ModelCard
 
 __all__ = ["Classifier", "ModelCard", "list_models", "load_model", "user_folder"]
 

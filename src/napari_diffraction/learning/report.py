@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
-from base64 import b64encode
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,51 +16,17 @@ from numpy.typing import NDArray
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing, writing_error
 from napari_diffraction.learning.comparison import compare
+from napari_diffraction.learning.drawn import Drawn
 from napari_diffraction.learning.evaluation import Evaluation, plain
 from napari_diffraction.learning.report_page import page
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 #: Patterns on each sheet of examples.
 EXAMPLES = 12
-_DPI = 150
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A figure as the kinds of file that are written."""
-
-    png: bytes
-    svg: bytes = b""
-
-    @classmethod
-    def of(cls, figure: Figure) -> Drawn:
-        """Render a figure."""
-        import matplotlib
-
-        # The same figure gives the same file: no date, and no random names in it.
-        with matplotlib.rc_context({"svg.hashsalt": "napari-diffraction"}):
-            return cls(_saved(figure, "png"), _saved(figure, "svg", metadata={"Date": None}))
-
-    @classmethod
-    def pixels(cls, figure: Figure) -> Drawn:
-        """Render a figure of patterns, which are no lines that would gain by it, as pixels only."""
-        return cls(_saved(figure, "png"))
-
-    @property
-    def source(self) -> str:
-        """The figure as an address that holds it, for a page that needs no other file."""
-        kind, content = ("svg+xml", self.svg) if self.svg else ("png", self.png)
-        return f"data:image/{kind};base64,{b64encode(content).decode()}"
-
-
-def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
-    made = io.BytesIO()
-    figure.savefig(made, format=kind, dpi=_DPI, **options)
-    return made.getvalue()
 
 
 def write_report(

@@ -12,7 +12,7 @@ from napari_diffraction.html_page import html_page
 from napari_diffraction.learning.evaluation import Evaluation
 
 if TYPE_CHECKING:
-    from napari_diffraction.learning.report import Drawn
+    from napari_diffraction.learning.drawn import Drawn
 
 _STYLE = """.figures { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
 figure { margin: 0; flex: 0 1 auto; }

@@ -19,8 +19,9 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
 from napari_diffraction.learning.calibration import calibrate_given
 from napari_diffraction.learning.classes import LAUE, ZONE, ZONE_CLASSES
-from napari_diffraction.learning.classifier import Classifier, ModelCard, save_classifier
+from napari_diffraction.learning.classifier import Classifier, save_classifier
 from napari_diffraction.learning.metrics import average_precision, precision_recall_curve
+from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.learning.outputs import check_output, work_folder
 from napari_diffraction.learning.recipe import ZoneRecipe
 from napari_diffraction.learning.registry import load_model

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from napari_diffraction.review.session import ReviewSession
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -39,19 +37,37 @@ class Counts:
     classes: dict[str, int]
 
 
-def count(session: ReviewSession) -> Counts:
-    """Count what is done of a review and what is left."""
-    decided, doubtful, names = session.decided, session.doubtful(), session.names
-    numbers = np.bincount(session.codes, minlength=len(names))
+def count(
+    codes: NDArray[np.integer],
+    decided: NDArray[np.bool_],
+    doubtful: NDArray[np.bool_],
+    readable: NDArray[np.bool_],
+    names: Sequence[str],
+    classes: Sequence[str],
+) -> Counts:
+    """Count what is done of a review and what is left.
+
+    Parameters
+    ----------
+    codes : ndarray of int, (n,)
+        Place of each pattern's class among the names, the person's before the model's.
+    decided, doubtful, readable : ndarray of bool, (n,)
+        Whether a person decided on it, it is below the threshold, and it can be read.
+    names
+        Classes, and what else a pattern may be called.
+    classes
+        Those that are listed even if no pattern is of them.
+    """
+    numbers = np.bincount(codes, minlength=len(names))
     return Counts(
-        patterns=len(session),
+        patterns=len(codes),
         reviewed=int(decided.sum()),
         doubtful=int(doubtful.sum()),
         left=int((doubtful & ~decided).sum()),
-        acceptable=int((session.readable & ~doubtful & ~decided).sum()),
+        acceptable=int((readable & ~doubtful & ~decided).sum()),
         classes={
             name: int(number)
             for name, number in zip(names, numbers, strict=True)
-            if number or name in session.classes
+            if number or name in classes
         },
     )

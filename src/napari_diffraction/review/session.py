@@ -298,7 +298,9 @@ class ReviewSession:
 
     def counts(self) -> Counts:
         """Count what is done and what is left."""
-        return count(self)
+        return count(
+            self.codes, self.decided, self.doubtful(), self.readable, self.names, self.classes
+        )
 
     def patterns_of(self, label: str) -> Indices:
         """Return the patterns of a class, the most probable first; (m,) int."""

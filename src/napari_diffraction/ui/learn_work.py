@@ -16,7 +16,7 @@ from napari_diffraction.progress import Progress
 from napari_diffraction.ui.classify_widget import classification
 
 if TYPE_CHECKING:
-    from napari_diffraction.learning.classifier import ModelCard
+    from napari_diffraction.learning.model_card import ModelCard
 
 Indices = NDArray[np.int64]
 

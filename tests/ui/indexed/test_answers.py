@@ -14,6 +14,7 @@ from napari_diffraction.indexing.overlay import solution_drawing
 from napari_diffraction.learning import explain, registry
 from napari_diffraction.learning.palette import OKABE_ITO
 from napari_diffraction.patterns.geometry import electron_wavelength
+from napari_diffraction.ui.indexed import work
 from napari_diffraction.ui.indexed.point_box import second_solution
 
 pytestmark = pytest.mark.gui
@@ -36,9 +37,14 @@ Ni Ni 0 0 0
 """
 
 
-def test_the_map_fills_and_cancel_keeps_what_is_done(opened, indexing, qtbot, hand, tmp_path):
+def test_the_map_fills_and_cancel_keeps_what_is_done(
+    opened, indexing, qtbot, hand, tmp_path, monkeypatch
+):
     viewer, panel = opened
-    indexing.delay = 0.35  # more than the time between two solutions
+    indexing.delay = 0.35  # the bar holds steps back that follow one another more quickly
+    # every step makes a solution, however long the last one took
+    monkeypatch.setattr(work, "_INTERVAL", 0.0)
+    monkeypatch.setattr(work, "_SHARE", 1e9)
     indexing.gates = {1: Event(), 2: Event(), 3: Event(), 5: Event()}
     QTest.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
     indexing.gates[1].set()
@@ -52,15 +58,15 @@ def test_the_map_fills_and_cancel_keeps_what_is_done(opened, indexing, qtbot, ha
     hand.show(panel, "phases")
     assert hand.seen(viewer, OKABE_ITO[0]) < 100
     indexing.gates[2].set()
-    qtbot.waitUntil(lambda: (layer.data > 0).any(), timeout=20_000)
+    qtbot.waitUntil(lambda: (layer.data > 0).any(), timeout=60_000)
     assert (layer.data[3:] == 0).all()  # it fills from the top
     panel.indexed.point.draw.click()  # its bands have the colour of the first phase
     pixels = hand.seen(viewer, OKABE_ITO[0])
     assert pixels > 100
     indexing.gates[3].set()
-    qtbot.waitUntil(lambda: (layer.data > 0).sum() == 57, timeout=20_000)
+    qtbot.waitUntil(lambda: (layer.data > 0).sum() == 57, timeout=60_000)
     assert hand.seen(viewer, OKABE_ITO[0]) > 1.5 * pixels
-    with qtbot.waitSignal(panel.bar.finished, timeout=20_000):
+    with qtbot.waitSignal(panel.bar.finished, timeout=60_000):
         QTest.mouseClick(panel.bar.cancel_button, Qt.MouseButton.LeftButton)
         indexing.gates[5].set()
     kept = panel.indexed.indexed
@@ -91,7 +97,7 @@ def test_grains_are_kept_where_something_else_is_told(opened, indexing, qtbot, h
     indexing.delay, indexing.gates = 0.15, {2: Event()}
     QTest.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: panel.indexed.isVisible(), timeout=60_000)
-    with qtbot.waitSignal(panel.bar.finished, timeout=20_000):
+    with qtbot.waitSignal(panel.bar.finished, timeout=60_000):
         QTest.mouseClick(panel.bar.cancel_button, Qt.MouseButton.LeftButton)
         indexing.gates[2].set()
     assert panel.run_button.text() == "Continue"

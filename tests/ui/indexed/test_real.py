@@ -17,11 +17,11 @@ def test_a_measured_scan_explains_itself(request, qtbot, tmp_path):
     viewer = request.getfixturevalue("make_napari_viewer")(show=True)
     path = Path(folder) / "ebsd" / "ni_superalloy_64x80x120x120.h5"
     viewer.open(path, plugin="napari-diffraction")
-    qtbot.waitUntil(lambda: len(viewer.layers) == 3, timeout=10_000)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 3, timeout=60_000)
     _, panel = viewer.window.add_plugin_dock_widget("napari-diffraction", "Phase map")
     with qtbot.waitSignal(panel.bar.finished, timeout=280_000):
         panel.run()
-    qtbot.waitUntil(lambda: not panel.indexed.arriving, timeout=10_000)
+    qtbot.waitUntil(lambda: not panel.indexed.arriving, timeout=60_000)
     indexed = panel.indexed.indexed
     assert indexed.phases[0].lattice == "cF"
     assert indexed.phases[0].share > 0.9

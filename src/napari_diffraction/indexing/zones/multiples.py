@@ -53,6 +53,14 @@ def sublattices(index: int) -> tuple[FloatArray, ...]:
     return tuple(out)
 
 
+def with_multiples(cells: Sequence[CellSolution]) -> list[CellSolution]:
+    """Cells, the best first, that know of which better one they are a multiple."""
+    return [
+        replace(cell, supercell_of=multiple_of(cell, cells[:place]))
+        for place, cell in enumerate(cells)
+    ]
+
+
 def multiple_of(cell: CellSolution, better: Sequence[CellSolution]) -> int | None:
     """Place of a better cell of which this one is a multiple; ``None`` if of none."""
     for place, other in enumerate(better):

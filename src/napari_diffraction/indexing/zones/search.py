@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +21,7 @@ from napari_diffraction.indexing.zones.hypotheses import (
     refine_many,
 )
 from napari_diffraction.indexing.zones.kernel import CUT, NOTHING
-from napari_diffraction.indexing.zones.multiples import multiple_of, related_metrics
+from napari_diffraction.indexing.zones.multiples import related_metrics, with_multiples
 from napari_diffraction.indexing.zones.nets import ZoneNet, distinct, mean_net
 from napari_diffraction.indexing.zones.solution import CellSolution, describe
 from napari_diffraction.progress import Progress
@@ -160,11 +160,7 @@ def _search(
         most,
     )
     cells = [describe(indexed[i], means, groups) for i in kept]
-    cells = [cell for cell in cells if _within(cell.niggli.volume, volumes)]
-    return [
-        replace(cell, supercell_of=multiple_of(cell, cells[:place]))
-        for place, cell in enumerate(cells)
-    ]
+    return with_multiples([cell for cell in cells if _within(cell.niggli.volume, volumes)])
 
 
 def _indexed(

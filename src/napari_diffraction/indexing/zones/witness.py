@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.crystal.reduction import cells_alike
-from napari_diffraction.indexing.zones.multiples import multiple_of, part_of, part_shown
+from napari_diffraction.indexing.zones.multiples import part_of, part_shown, with_multiples
 from napari_diffraction.indexing.zones.pattern_kernel import ORIENTATIONS
 from napari_diffraction.indexing.zones.pattern_refine import refine_metric
 from napari_diffraction.indexing.zones.patterns import (
@@ -89,7 +89,7 @@ def hear_patterns(
         sample = _spread(peaks.chosen(free), _SAMPLE)
         ranked = yield from _ranked(cells, sample, wavelength, chance)
         # a multiple or a part of a candidate may be outside of the volumes that were asked for
-        ranked = [cell for cell in ranked if found.allows(cell)] or list(cells)
+        ranked = with_multiples([cell for cell in ranked if found.allows(cell)]) or list(cells)
         best, match = yield from _refined(ranked[0], peaks, wavelength, chance)
         some = _spread(peaks.chosen(free), _TOLD)
         others = yield from _heard(ranked[1:], some, wavelength, chance)
@@ -168,7 +168,7 @@ def _ranked(
     kept: list[CellSolution] = []
     for cell in [*_sorted(refined), *heard]:
         if not any(cells_alike(one.niggli, cell.niggli) for one in kept):
-            kept.append(replace(cell, supercell_of=multiple_of(cell, kept)))
+            kept.append(cell)
     return kept
 
 

@@ -12,7 +12,7 @@ from napari_diffraction.ui.latest import Latest
 if TYPE_CHECKING:
     from napari_diffraction.analysis.compare_indexed import IndexedComparison
     from napari_diffraction.indexing.solution import IndexedMap
-    from napari_diffraction.patterns.ebsd_maps import VendorMap
+    from napari_diffraction.patterns.maps.vendor_map import VendorMap
 
 
 class Comparing:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_diffraction.crystal.structure import Structure
     from napari_diffraction.indexing.solution import IndexedMap
     from napari_diffraction.indexing.steps import FinishedSteps
-    from napari_diffraction.patterns.ebsd_maps import VendorMap
+    from napari_diffraction.patterns.maps.vendor_map import VendorMap
     from napari_diffraction.patterns.stack import PatternStack
 
 #: What is done, stage by stage, and how many stages there are.
@@ -197,7 +197,7 @@ def comparing(
         The file cannot be read, or is of another scan.
     """
     from napari_diffraction.analysis.compare_indexed import compare_indexed, program_of
-    from napari_diffraction.patterns.ebsd_maps import read_map
+    from napari_diffraction.patterns.maps.files import read_map
 
     known = read_map(path) if other is None else other
     return known, compare_indexed(indexed, known, program_of(path))

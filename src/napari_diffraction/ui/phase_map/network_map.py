@@ -209,7 +209,7 @@ class NetworkMapBox(QWidget):
         work = self.work
         if work is None:
             return
-        from napari_diffraction.patterns.ebsd_maps import read_map
+        from napari_diffraction.patterns.maps.files import read_map
 
         before = work.other, work.other_name
         try:

@@ -20,7 +20,7 @@ from napari_diffraction.ui.phase_map.layers import PhaseMapLayers
 from napari_diffraction.ui.preferences import preference
 
 if TYPE_CHECKING:
-    from napari_diffraction.patterns.ebsd_maps import VendorMap
+    from napari_diffraction.patterns.maps.vendor_map import VendorMap
 
 #: How the model that needs no phase list is offered.
 _NO_LIST = {"bravais": "No phase list: name the Bravais lattice"}

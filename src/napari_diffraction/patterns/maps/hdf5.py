@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.ebsd_maps import (
+from napari_diffraction.patterns.maps.vendor_map import (
     MapPhase,
     MapPoints,
     VendorMap,
