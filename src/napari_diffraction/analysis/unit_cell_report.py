@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_diffraction.analysis.indexed_words import with_su
-from napari_diffraction.analysis.unit_cell_doubts import doubts
+from napari_diffraction.analysis.unit_cell_words import doubts
 from napari_diffraction.analysis.unit_cells import CellResult
 from napari_diffraction.html_page import html_page
 from napari_diffraction.indexing.zones.net_fit import shared_lens

@@ -8,13 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from napari_diffraction.analysis.indexed_words import with_su
-from napari_diffraction.analysis.unit_cell_doubts import doubts
 from napari_diffraction.errors import InputError
 from napari_diffraction.indexing.zones.pattern_nets import PatternNets
 from napari_diffraction.indexing.zones.patterns import PatternMatches, gather_peaks
 from napari_diffraction.indexing.zones.search import KEPT, CellsFound, find_cells
-from napari_diffraction.indexing.zones.solution import CellSolution
 from napari_diffraction.indexing.zones.witness import hear_patterns
 from napari_diffraction.progress import Progress
 
@@ -159,39 +156,3 @@ def hear_all(
     heard = yield from hear_patterns(result.found, peaks, wavelength)
     called = () if names is None else tuple(names[index] for index in peaks.patterns.tolist())
     return replace(result, found=heard.found, matches=heard.matches, names=called)
-
-
-def summary(result: CellResult) -> list[str]:
-    """Say what was found, in lines for a person."""
-    nets = len(result.patterns)
-    lines = [f"Nets: {nets} patterns."]
-    if result.nets.ellipse is not None:
-        ellipse = result.nets.ellipse
-        lines.append(
-            f"The camera stretches patterns by {ellipse.stretch:.1%} along {ellipse.angle:.0f} "
-            "degrees, which is taken off."
-        )
-    for number, phase in enumerate(result.found.phases, 1):
-        for place, cell in enumerate(phase[:3]):
-            name = f"Phase {number}" if place == 0 else "  or"
-            lines.append(f"{name}: {cell_words(cell, nets)}")
-    if result.found.phases and result.found.left_over:
-        lines.append(f"Not explained: {len(result.found.left_over)} nets.")
-    if result.matches:
-        indexed = np.any([one.indexed for one in result.matches], axis=0)
-        lines.append(f"Indexed: {indexed.sum()} of {len(indexed)} patterns.")
-    return lines + [f"Doubt: {one}" for one in doubts(result)]
-
-
-def cell_words(cell: CellSolution, nets: int) -> str:
-    """Say of a cell all that speaks for it, in a line; ``nets`` is the number of all nets."""
-    numbers = " ".join(
-        with_su(value, su) for value, su in zip(cell.cell.parameters, cell.cell_su, strict=True)
-    )
-    probability = cell.lattice_probabilities[cell.lattice]
-    return (
-        f"{numbers}, {cell.lattice} ({probability:.0%}), volume {cell.volume:.0f}, "
-        f"{cell.zones_explained} of {nets} zones, misfit {cell.misfit:.2%}"
-        + ("" if cell.patterns_indexed is None else f", {cell.patterns_indexed:.0%} of patterns")
-        + ("" if cell.supercell_of is None else ", a multiple of a better cell")
-    )

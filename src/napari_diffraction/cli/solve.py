@@ -164,7 +164,7 @@ def _solve(
     workers: Workers | None,
 ) -> list[str]:
     """Find the cells by the zones, write all files, and return lines for a person."""
-    from napari_diffraction.analysis.unit_cells import summary
+    from napari_diffraction.analysis.unit_cell_words import summary
 
     report = folder / "report.html"
     try:

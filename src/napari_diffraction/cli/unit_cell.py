@@ -210,7 +210,7 @@ def solve_stack(
 def write_result(result: CellResult, outputs: Sequence[Path]) -> list[str]:
     """Write the files and return lines for a person."""
     from napari_diffraction.analysis.unit_cell_export import write_cells
-    from napari_diffraction.analysis.unit_cells import summary
+    from napari_diffraction.analysis.unit_cell_words import summary
 
     cells = sum(map(len, result.found.phases))
     written = [f"{path}: {cells} cells." for path in write_cells(result, outputs)]

@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_diffraction.analysis.indexed_words import with_su
-from napari_diffraction.analysis.unit_cell_doubts import doubts
+from napari_diffraction.analysis.unit_cell_words import doubts
 from napari_diffraction.analysis.unit_cells import CellResult
 from napari_diffraction.indexing.zones.solution import CellSolution
 from napari_diffraction.ui.panel import button, named, sentence
@@ -76,6 +76,7 @@ class CellsBox(QWidget):
         row.addWidget(self.export_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)  # all of the panel is to be seen on a small laptop
         for part in (self.stale, self.table, self.detail):
             column.addWidget(part)
         column.addLayout(views)

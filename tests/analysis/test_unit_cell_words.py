@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from napari_diffraction.analysis.unit_cell_doubts import doubts
+from napari_diffraction.analysis.unit_cell_words import doubts
 
 
 def result(nets: int = 20, explained: int = 18, share: float | None = 0.8, **changes: Any) -> Any:

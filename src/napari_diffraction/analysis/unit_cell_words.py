@@ -1,15 +1,15 @@
-"""What speaks against the cell that stands first, in sentences."""
+"""What is said of the unit cells that were found, and what speaks against the first of them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import numpy as np
 
+from napari_diffraction.analysis.indexed_words import with_su
+from napari_diffraction.analysis.unit_cells import CellResult
 from napari_diffraction.indexing.zones.ellipse import FEWEST as NETS_FOR_A_STRETCH
 from napari_diffraction.indexing.zones.patterns import CHANCE
 from napari_diffraction.indexing.zones.search import FEWEST
-
-if TYPE_CHECKING:
-    from napari_diffraction.analysis.unit_cells import CellResult
+from napari_diffraction.indexing.zones.solution import CellSolution
 
 #: Fewer zones than this, and less than this share of all, are few; and so is this share of the
 #: patterns, of which a right cell indexes nearly all that show enough spots.
@@ -65,3 +65,39 @@ def _by_patterns(result: CellResult, share: float) -> list[str]:
             "patterns show few spots, or there are other crystals; look at its spots over patterns."
         ]
     return []
+
+
+def summary(result: CellResult) -> list[str]:
+    """Say what was found, in lines for a person."""
+    nets = len(result.patterns)
+    lines = [f"Nets: {nets} patterns."]
+    if result.nets.ellipse is not None:
+        ellipse = result.nets.ellipse
+        lines.append(
+            f"The camera stretches patterns by {ellipse.stretch:.1%} along {ellipse.angle:.0f} "
+            "degrees, which is taken off."
+        )
+    for number, phase in enumerate(result.found.phases, 1):
+        for place, cell in enumerate(phase[:3]):
+            name = f"Phase {number}" if place == 0 else "  or"
+            lines.append(f"{name}: {cell_words(cell, nets)}")
+    if result.found.phases and result.found.left_over:
+        lines.append(f"Not explained: {len(result.found.left_over)} nets.")
+    if result.matches:
+        indexed = np.any([one.indexed for one in result.matches], axis=0)
+        lines.append(f"Indexed: {indexed.sum()} of {len(indexed)} patterns.")
+    return lines + [f"Doubt: {one}" for one in doubts(result)]
+
+
+def cell_words(cell: CellSolution, nets: int) -> str:
+    """Say of a cell all that speaks for it, in a line; ``nets`` is the number of all nets."""
+    numbers = " ".join(
+        with_su(value, su) for value, su in zip(cell.cell.parameters, cell.cell_su, strict=True)
+    )
+    probability = cell.lattice_probabilities[cell.lattice]
+    return (
+        f"{numbers}, {cell.lattice} ({probability:.0%}), volume {cell.volume:.0f}, "
+        f"{cell.zones_explained} of {nets} zones, misfit {cell.misfit:.2%}"
+        + ("" if cell.patterns_indexed is None else f", {cell.patterns_indexed:.0%} of patterns")
+        + ("" if cell.supercell_of is None else ", a multiple of a better cell")
+    )
