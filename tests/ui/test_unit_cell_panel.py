@@ -140,6 +140,7 @@ def test_from_zones_to_the_cell_by_keys_and_buttons(opened, qtbot, simulated, tm
     # all is seen on a small laptop: every column, and the button that writes the cells
     assert not panel.nets.list.horizontalScrollBar().maximum()
     assert not panel.findChild(QScrollArea).verticalScrollBar().maximum()
+    assert panel.cells.table.sizeHintForRow(0) <= panel.cells.table.rowHeight(0)
     result = panel.known.result
     assert first not in result.patterns
     best = result.found.phases[0][0]

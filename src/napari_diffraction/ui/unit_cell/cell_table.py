@@ -43,7 +43,7 @@ class CellTable(QTableWidget):
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(len(_COLUMNS) - 1, QHeaderView.ResizeMode.Stretch)
-        self._high = 2 * self.fontMetrics().height() + 4
+        self._high = 2 * self.fontMetrics().height() + 8
         self.verticalHeader().setDefaultSectionSize(self._high)
         self._cells: list[CellSolution | None] = []
         self.itemSelectionChanged.connect(self._on_selected)

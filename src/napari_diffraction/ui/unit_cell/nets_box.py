@@ -50,6 +50,7 @@ class NetsBox(QWidget):
             orders.addWidget(part, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)  # all of the panel is to be seen on a small laptop
         column.addWidget(self.heading)
         column.addWidget(self.list)
         column.addWidget(self.pattern)
