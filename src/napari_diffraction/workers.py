@@ -124,7 +124,10 @@ def workers(scheduler: str | None = None, count: int | None = None) -> Iterator[
     if scheduler is None:
         with _deaf():
             cluster = LocalCluster(
-                count, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
+                n_workers=count,
+                threads_per_worker=1,
+                dashboard_address=":0",
+                silence_logs=logging.CRITICAL,
             )
         with cluster, Client(cluster) as client:
             yield Workers(client)
