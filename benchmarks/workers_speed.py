@@ -1,7 +1,7 @@
 """How much faster two processes of dask sort patterns than one; rates of one thread each.
 
-The workers sort some patterns before, so that the clock, which runs from the first batch to the last
-one, does not see them being started.  The tables must be equal, byte by byte.
+The workers sort some patterns before, so that the clock, which runs from the first batch to the
+last one, does not see them being started.  The tables must be equal, byte by byte.
 
     python benchmarks/workers_speed.py --patterns 1500
 """
