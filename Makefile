@@ -42,9 +42,8 @@ format: $(VENV)/.installed-dev ## tidy up the sources
 screenshots: $(VENV)/.installed-dev ## take the pictures of the documentation from the real program
 	$(BIN)/python docs/screenshots.py
 
-bench: $(VENV)/.installed-dev ## speed, beside that of other programs (after `make peers`), and accuracy
-	for script in benchmarks/*_speed.py; do $(BIN)/python $$script || exit 1; done
-	$(BIN)/python benchmarks/zones_accuracy.py --orientations 200
+bench: $(VENV)/.installed-dev ## one table of speed, beside that of other programs (after `make peers`)
+	$(BIN)/python benchmarks/bench.py $(if $(SCAN),--scan $(SCAN))
 
 # They need Python 3.11 or 3.12, which uv finds or fetches.
 peers: $(VENV)/.installed-dev ## install the programs that we are compared with, into .venv-peers
