@@ -34,9 +34,10 @@ def test_bands_move_with_the_centre_as_if_measured_with_it(
     off = np.array([shift], np.float32)
     there, here = measure(frames, lit, pc + off), measure(frames, lit, pc)
     moved = moved_centre(here.normal, pc, off)
-    # The same lines, though those that come near another one may be dropped with one of the two.
-    first = np.abs(np.einsum("kj,kj->k", moved[0, :3], there.normal[0, :3]))
-    assert (first > 1 - 1e-4).all()
+    # The same lines, though one that comes near another may be dropped with one of the two centres:
+    # then the others have other places.
+    same = np.abs(moved[0, :3] @ np.asarray(there.normal[0]).T).max(axis=1) > 1 - 1e-4
+    assert same.sum() >= 2
 
 
 @pytest.fixture
