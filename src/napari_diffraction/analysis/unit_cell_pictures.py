@@ -97,7 +97,7 @@ def pattern_pictures(
             tables[index][["x", "y"]].to_numpy(float),
             result.pixel_size,
             result.nets.ellipse,
-            result.wavelength if result.scale_known else None,
+            result.sphere_wavelength,
         )
         _show(axes, stack, index)
         _rings(axes, xy, _SPOT)

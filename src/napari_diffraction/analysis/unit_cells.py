@@ -58,6 +58,11 @@ class CellResult:
     matches: tuple[PatternMatches, ...] = ()
     names: tuple[str, ...] = ()
 
+    @property
+    def sphere_wavelength(self) -> float | None:
+        """Wavelength of Ewald's sphere in A; ``None`` where it means nothing without a scale."""
+        return self.wavelength if self.scale_known else None
+
 
 def search_cells(
     source: str,
@@ -152,7 +157,6 @@ def hear_all(
         With `CellResult.matches` and names.
     """
     peaks = gather_peaks(tables, centres, result.nets, result.pixel_size)
-    wavelength = result.wavelength if result.scale_known else None
-    heard = yield from hear_patterns(result.found, peaks, wavelength)
+    heard = yield from hear_patterns(result.found, peaks, result.sphere_wavelength)
     called = () if names is None else tuple(names[index] for index in peaks.patterns.tolist())
     return replace(result, found=heard.found, matches=heard.matches, names=called)

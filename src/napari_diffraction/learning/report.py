@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 from numpy.typing import NDArray
@@ -21,9 +21,6 @@ from napari_diffraction.learning.evaluation import Evaluation, plain
 from napari_diffraction.learning.report_page import page
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
-
-if TYPE_CHECKING:
-    pass
 
 #: Patterns on each sheet of examples.
 EXAMPLES = 12

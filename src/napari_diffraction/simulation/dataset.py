@@ -105,7 +105,8 @@ def simulate_spots(
     """
     conditions, effects = conditions or SpotConditions(), effects or DetectorEffects()
     _check(cells, orientations, size, crystals, seed)
-    drawing = _Drawing(conditions, effects, size, orientations, crystals)
+    settings = conditions, effects, size, orientations, crystals
+    drawing = _Drawing(*settings)
     pieces = drawing.pieces(cells, space_group, seed)
     total = len(cells) * orientations
     parts: list[tuple[NDArray[Any], pd.DataFrame, pd.DataFrame]] = []
@@ -114,7 +115,7 @@ def simulate_spots(
     if workers is None:
         results = map(drawing.draw, pieces)
     else:
-        key = workers.share(_Drawing, conditions, effects, size, orientations, crystals)
+        key = workers.share(_Drawing, *settings)
         submit = partial(workers.submit, key, _Drawing.draw)
         results = in_order(submit, pieces, workers.ahead)
     for part in results:

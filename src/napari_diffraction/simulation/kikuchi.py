@@ -168,15 +168,16 @@ def simulate_kikuchi(
     images = np.empty((total, *shape), dtype=np.uint8)
     step = max(1, min(256, _BATCH_PIXELS // (shape[0] * shape[1])))
     parts = [slice(first, min(first + step, total)) for first in range(0, total, step)]
-    camera = _Camera(tuple(crystals), conditions, shape, clean)
+    settings = tuple(crystals), conditions, shape, clean
     pieces = (
         (which[some], angles[some], centres[some], rows[some], seed + some.start) for some in parts
     )
     results: Iterator[NDArray[np.uint8]]
     if workers is None:
+        camera = _Camera(*settings)
         results = (camera.draw(*piece) for piece in pieces)
     else:
-        key = workers.share(_Camera, tuple(crystals), conditions, shape, clean)
+        key = workers.share(_Camera, *settings)
         results = in_order(
             lambda piece: workers.submit(key, _Camera.draw, *piece), pieces, workers.ahead
         )

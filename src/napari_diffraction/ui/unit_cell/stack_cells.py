@@ -88,13 +88,7 @@ class StackCells:
             if phase[0] is cell:
                 self._matches = match
             elif any(one is cell for one in phase):
-                self._one_by_one = OneByOne(cell, match.peaks, self._wavelength)
-
-    @property
-    def _wavelength(self) -> float | None:
-        """In A; ``None`` where it means nothing, since the scale is not known."""
-        result = self.result
-        return result.wavelength if result is not None and result.scale_known else None
+                self._one_by_one = OneByOne(cell, match.peaks, self.result.sphere_wavelength)
 
     @property
     def ellipse(self) -> Ellipse | None:
@@ -180,7 +174,7 @@ class StackCells:
             return None
         table = self.found[index].table[["x", "y"]].to_numpy(float)
         return oriented_spots(
-            cell.cell, cell.lattice, *oriented, table, size, ellipse, self._wavelength
+            cell.cell, cell.lattice, *oriented, table, size, ellipse, result.sphere_wavelength
         )
 
     def about(self) -> dict[str, Any]:
