@@ -2,7 +2,7 @@
 
 Bands are sought in noisy dynamical patterns of all crystals of `dynamical_patterns.py`; one is real
 when its plane lies within a degree of that of a reflector.  Every second crystal serves the fit (a
-logistic regression on `napari_diffraction.patterns.kikuchi.certainty.features`), the others the
+logistic regression on `patterns.kikuchi.bands.certainty.features`), the others the
 test.  Printed are the weights of the fit, which stand in that module, and for the others what the
 weights there say beside what is true.
 
@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from known_bands import angles_to, normals_of
-from napari_diffraction.indexing.grain_bands import BANDS
-from napari_diffraction.patterns.kikuchi.bands import Lines, find_lines
-from napari_diffraction.patterns.kikuchi.certainty import features
+from napari_diffraction.indexing.phases.grain_bands import BANDS
+from napari_diffraction.patterns.kikuchi.bands.certainty import features
+from napari_diffraction.patterns.kikuchi.bands.lines import Lines, find_lines
 from true_bands import NEAR, Task, dynamical, own
 
 RIDGE = 1e-3

@@ -25,20 +25,21 @@ import torch
 
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.crystal.materials import material, paper_materials
-from napari_diffraction.crystal.random_structure import random_structure
+from napari_diffraction.crystal.random_structures.structures import random_structure
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.bravais_data import NO_PATTERN, PatternMaker, draw
-from napari_diffraction.learning.bravais_view import SIDE
-from napari_diffraction.learning.classifier import Classifier, save_classifier
-from napari_diffraction.learning.inference import choose_device, classify
+from napari_diffraction.learning.bravais.data import PatternMaker, draw
+from napari_diffraction.learning.bravais.structure_pool import LATTICES, pool_of
+from napari_diffraction.learning.classification.inference import choose_device, classify
 from napari_diffraction.learning.metrics import confusion_matrix
-from napari_diffraction.learning.pattern_centre import known_centre
-from napari_diffraction.learning.registry import load_model
-from napari_diffraction.learning.structure_pool import LATTICES, pool_of
+from napari_diffraction.learning.models.classifier import Classifier, save_classifier
+from napari_diffraction.learning.models.registry import load_model
+from napari_diffraction.learning.networks.bravais_view import SIDE
+from napari_diffraction.learning.networks.pattern_centre import known_centre
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish
-from napari_diffraction.simulation.kikuchi_effects import realistic_rows
-from napari_diffraction.simulation.kikuchi_torch import degrade
+from napari_diffraction.simulation.classes import NO_PATTERN
+from napari_diffraction.simulation.kikuchi.effects import realistic_rows
+from napari_diffraction.simulation.kikuchi.torch_bands import degrade
 
 VOTES = 20
 _SEED = 424_242
@@ -253,7 +254,7 @@ def empty(judge: Judge, n: int) -> dict[str, Any]:
 
 
 def _erases(stack: PatternStack) -> bool:
-    from napari_diffraction.patterns.kikuchi_mask import static_background
+    from napari_diffraction.patterns.kikuchi.mask import static_background
 
     return static_background(stack).usable
 

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from bravais_accuracy import figures
 from indexing_sets import Known, load_known, singles
-from napari_diffraction.learning.bravais_data import BRAVAIS_CLASSES
-from napari_diffraction.learning.inference import classify
-from napari_diffraction.learning.registry import load_model
-from napari_diffraction.learning.structure_pool import LATTICES
+from napari_diffraction.learning.bravais.data import BRAVAIS_CLASSES
+from napari_diffraction.learning.bravais.structure_pool import LATTICES
+from napari_diffraction.learning.classification.inference import classify
+from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.progress import finish
 
 FLOOR = 1e-6

@@ -30,12 +30,12 @@ from torch.nn import functional
 from napari_diffraction.crystal.materials import material, paper_materials, teachers
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
-from napari_diffraction.learning.bravais_data import PatternMaker, draw
-from napari_diffraction.learning.bravais_view import SIDE, standardise
-from napari_diffraction.learning.inference import choose_device
+from napari_diffraction.learning.bravais.data import PatternMaker, draw
+from napari_diffraction.learning.bravais.structure_pool import LATTICES, pool_of
+from napari_diffraction.learning.classification.inference import choose_device
+from napari_diffraction.learning.evaluation.plots import confusion_figure
 from napari_diffraction.learning.metrics import balanced_accuracy, confusion_matrix
-from napari_diffraction.learning.plots import confusion_figure
-from napari_diffraction.learning.structure_pool import LATTICES, pool_of
+from napari_diffraction.learning.networks.bravais_view import SIDE, standardise
 
 BATCH = 32
 #: An epoch counts as better if the validation loss fell by this; so many worse ones end it.
@@ -79,7 +79,7 @@ class Patterns:
     Attributes
     ----------
     seen : Tensor of float16, (n, 2, 64, 64)
-        From `napari_diffraction.learning.bravais_view.standardise`.
+        From `napari_diffraction.learning.networks.bravais_view.standardise`.
     label : Tensor of int64, (n,)
         The number of the lattice.
     material : list of str

@@ -32,13 +32,13 @@ import numpy as np
 import torch
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.band_network import BandNetwork
-from napari_diffraction.learning.band_view import PREPROCESSING
-from napari_diffraction.learning.bravais_data import BRAVAIS_CLASSES
-from napari_diffraction.learning.classifier import Classifier
-from napari_diffraction.learning.inference import classify
+from napari_diffraction.learning.bravais.data import BRAVAIS_CLASSES
+from napari_diffraction.learning.classification.inference import classify
 from napari_diffraction.learning.model_card import ModelCard
-from napari_diffraction.learning.registry import load_model
+from napari_diffraction.learning.models.classifier import Classifier
+from napari_diffraction.learning.models.registry import load_model
+from napari_diffraction.learning.networks.band_network import BandNetwork
+from napari_diffraction.learning.networks.band_view import PREPROCESSING
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import finish

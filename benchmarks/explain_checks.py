@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from napari_diffraction.learning.explain import METHODS, Explainer, Explanation
-from napari_diffraction.learning.registry import Classifier, load_model
-from napari_diffraction.patterns.peaks import find_peaks
+from napari_diffraction.learning.explain.heatmaps import METHODS, Explainer, Explanation
+from napari_diffraction.learning.models.registry import Classifier, load_model
+from napari_diffraction.patterns.spots.peaks import find_peaks
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.samples import serial_experiment
@@ -86,7 +86,7 @@ def opinions(classifier: Classifier, frames: Array) -> None:
 def bands(classifier: Classifier, n: int, methods: list[str]) -> None:
     """Check the maps of Kikuchi patterns: nickel and aluminium in the same orientations."""
     from napari_diffraction.crystal.materials import load_structure
-    from napari_diffraction.simulation.kikuchi import KikuchiConditions, simulate_kikuchi
+    from napari_diffraction.simulation.kikuchi.patterns import KikuchiConditions, simulate_kikuchi
 
     conditions = KikuchiConditions()
     images = {}

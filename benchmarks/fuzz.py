@@ -36,9 +36,10 @@ _START_SECONDS = 600
 _ADDRESSES = 8 * 2**30
 _SLOW = (
     "dask.array", "fabio", "gemmi", "h5py", "hdf5plugin", "pandas", "PIL.Image", "rsciio", "scipy",
-    "spglib", "tifffile", "torch", "zarr", "napari_diffraction.learning.networks",
-    "napari_diffraction.learning.classifier", "napari_diffraction.learning.recipe",
-    "napari_diffraction.learning.zone_network", "napari_diffraction.patterns.readers.hdf5",
+    "spglib", "tifffile", "torch", "zarr", "napari_diffraction.learning.models.kinds",
+    "napari_diffraction.learning.models.classifier", "napari_diffraction.learning.training.recipe",
+    "napari_diffraction.learning.networks.zone_network",
+    "napari_diffraction.patterns.readers.hdf5.file",
     "napari_diffraction.review.session", "napari_diffraction.crystal.cif",
 )  # fmt: skip
 # tracing memory takes longer than most cases

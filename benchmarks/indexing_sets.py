@@ -35,9 +35,9 @@ from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.orientation import random_rotations
 from napari_diffraction.crystal.structure import Structure, expand
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
-from napari_diffraction.simulation.kikuchi_effects import COLUMNS, realistic_rows
-from napari_diffraction.simulation.kikuchi_master import MasterPattern
-from napari_diffraction.simulation.kikuchi_torch import degrade
+from napari_diffraction.simulation.kikuchi.effects import COLUMNS, realistic_rows
+from napari_diffraction.simulation.kikuchi.master import MasterPattern
+from napari_diffraction.simulation.kikuchi.torch_bands import degrade
 
 #: Pattern centres of usual cameras, Bruker's convention.
 PC_LOW, PC_HIGH = (0.46, 0.20, 0.45), (0.54, 0.50, 0.85)

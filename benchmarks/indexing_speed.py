@@ -40,10 +40,10 @@ import numpy as np
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.orientation import detector_to_crystal
 from napari_diffraction.crystal.symmetry import disorientation
-from napari_diffraction.indexing.grain_bands import BANDS
+from napari_diffraction.indexing.phases.grain_bands import BANDS
 from napari_diffraction.indexing.scan import IndexProgress, index_scan
 from napari_diffraction.indexing.solution import IndexedMap
-from napari_diffraction.patterns.kikuchi.bands import find_lines
+from napari_diffraction.patterns.kikuchi.bands.lines import find_lines
 from napari_diffraction.patterns.kikuchi.preparation import Preparation, prepare
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import PatternStack

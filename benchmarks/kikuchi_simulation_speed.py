@@ -27,11 +27,11 @@ from napari_diffraction.crystal.orientation import (
     euler_angles,
     random_orientations,
 )
-from napari_diffraction.crystal.random_structure import random_structure
+from napari_diffraction.crystal.random_structures.structures import random_structure
 from napari_diffraction.crystal.reflectors import reflectors
 from napari_diffraction.patterns.geometry import wavelength
-from napari_diffraction.simulation.kikuchi_bands import bands, padded
-from napari_diffraction.simulation.kikuchi_master import load_master
+from napari_diffraction.simulation.kikuchi.bands import bands, padded
+from napari_diffraction.simulation.kikuchi.master import load_master
 
 LATTICES = ("aP", "mP", "mC", "oP", "oC", "oI", "oF", "tP", "tI", "hP", "hR", "cP", "cI", "cF")
 REFLECTORS = 160

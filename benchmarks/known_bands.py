@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 from napari_diffraction.crystal.reflectors import reflectors
 from napari_diffraction.crystal.structure import Structure
 from napari_diffraction.patterns.geometry import electron_wavelength
-from napari_diffraction.patterns.kikuchi.bands import plane_vectors
+from napari_diffraction.patterns.kikuchi.bands.lines import plane_vectors
 
 FloatArray = NDArray[np.float64]
 
@@ -61,7 +61,7 @@ def planes_of(structure: Structure, least: float = 0.1, voltage: float = 20.0) -
 
 
 def lines_of(normals: FloatArray, pc: FloatArray, shape: tuple[int, int]) -> FloatArray:
-    """Lines on the screen, as in `napari_diffraction.patterns.kikuchi.bands.Lines`, of planes.
+    """Lines on the screen, as in `patterns.kikuchi.bands.lines.Lines`, of planes.
 
     Parameters
     ----------

@@ -26,22 +26,22 @@ import torch
 
 from napari_diffraction.crystal.cell import random_cell
 from napari_diffraction.learning.classes import ZONE_CLASSES
-from napari_diffraction.learning.classifier import Classifier, load_classifier
-from napari_diffraction.learning.fine_tuning import AFTER, Lesson, found_in, learn
-from napari_diffraction.learning.inference import classify
+from napari_diffraction.learning.classification.inference import classify
 from napari_diffraction.learning.metrics import (
     balanced_accuracy,
     expected_calibration_error,
     reliability,
 )
-from napari_diffraction.learning.registry import load_model
-from napari_diffraction.learning.teaching import teach_most
-from napari_diffraction.learning.views import view
+from napari_diffraction.learning.models.classifier import Classifier, load_classifier
+from napari_diffraction.learning.models.registry import load_model
+from napari_diffraction.learning.networks.zone_view import view
+from napari_diffraction.learning.training.active_learning import teach_most
+from napari_diffraction.learning.training.fine_tuning import AFTER, Lesson, found_in, learn
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.conditions import DetectorEffects
-from napari_diffraction.simulation.dataset import simulate_spots
 from napari_diffraction.simulation.samples import ORDINARY_CAMERA, ORDINARY_CONDITIONS
+from napari_diffraction.simulation.spots.dataset import simulate_spots
 
 #: Seeds of the cells and patterns; training, calibration and other benchmarks use others.
 SEED = 88_001
@@ -138,7 +138,7 @@ class Looked:
 
     def probabilities(self, model: Classifier) -> np.ndarray:
         """By a model whose body is that of the first one; the classes alike frequent."""
-        from napari_diffraction.learning.calibration import probabilities
+        from napari_diffraction.learning.models.calibration import probabilities
 
         card = model.card
         with torch.inference_mode():

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from napari_diffraction.learning.phases_recipe import PhasesRecipe
+from napari_diffraction.learning.phases.recipe import PhasesRecipe
 from napari_diffraction.progress import finish
 
 SETS = {
@@ -24,8 +24,8 @@ SETS = {
 
 def train(name: str, minutes: float, folder: Path) -> None:
     """Train for 20 kV and a usual camera, as the panel does, and print the figures."""
-    from napari_diffraction.learning.phases_training import train_phases
-    from napari_diffraction.learning.registry import read_card
+    from napari_diffraction.learning.models.registry import read_card
+    from napari_diffraction.learning.phases.training import train_phases
 
     recipe = PhasesRecipe(
         name=name, phases=SETS[name], voltage=20.0, pc=(0.5, 0.28, 0.6), shape=(60, 60)
@@ -42,9 +42,9 @@ def train(name: str, minutes: float, folder: Path) -> None:
 
 def scan() -> None:
     """Map the sample scan with the shipped model and print how far it agrees with the truth."""
-    from napari_diffraction.learning.inference import classify
-    from napari_diffraction.learning.registry import load_model
-    from napari_diffraction.simulation.scan import rutilated_quartz
+    from napari_diffraction.learning.classification.inference import classify
+    from napari_diffraction.learning.models.registry import load_model
+    from napari_diffraction.simulation.kikuchi.scan import rutilated_quartz
 
     for seed in range(2):
         sample = finish(rutilated_quartz(seed))

@@ -27,17 +27,17 @@ import numpy as np
 import pandas as pd
 
 from napari_diffraction.crystal.cell import UnitCell, random_cell
-from napari_diffraction.learning.epoch import Epoch
-from napari_diffraction.learning.inference import classify
-from napari_diffraction.learning.judged import Figures, Judged
-from napari_diffraction.learning.picture_recipe import PicturesRecipe
-from napari_diffraction.learning.picture_training import train_pictures
-from napari_diffraction.learning.recipe import read_recipe
-from napari_diffraction.learning.registry import load_model
+from napari_diffraction.learning.classification.inference import classify
+from napari_diffraction.learning.evaluation.intervals import Figures, Judged
+from napari_diffraction.learning.models.registry import load_model
+from napari_diffraction.learning.pictures.recipe import PicturesRecipe
+from napari_diffraction.learning.pictures.training import train_pictures
+from napari_diffraction.learning.runs.epochs import Epoch
+from napari_diffraction.learning.training.recipe import read_recipe
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.progress import Progress, finish
-from napari_diffraction.simulation.dataset import simulate_spots
 from napari_diffraction.simulation.files import save_simulated
+from napari_diffraction.simulation.spots.dataset import simulate_spots
 
 FIGURES = Path(__file__).parent / "figures" / "paper2025.json"
 TABLE = Path(__file__).parents[1] / "docs" / "accuracy_pictures_tables.md"

@@ -18,10 +18,10 @@ import torch
 
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.crystal.materials import material, paper_materials
-from napari_diffraction.learning.bravais_data import PatternMaker, draw
-from napari_diffraction.learning.inference import classify
-from napari_diffraction.learning.registry import load_model
-from napari_diffraction.learning.structure_pool import LATTICES, pool_of
+from napari_diffraction.learning.bravais.data import PatternMaker, draw
+from napari_diffraction.learning.bravais.structure_pool import LATTICES, pool_of
+from napari_diffraction.learning.classification.inference import classify
+from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish
 

@@ -25,11 +25,11 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from napari_diffraction.learning.classes import LAUE, ZONE, ZONE_CLASSES
-from napari_diffraction.learning.classifier import Classifier
-from napari_diffraction.learning.peak_tables import tabulate
-from napari_diffraction.learning.registry import load_model
-from napari_diffraction.learning.zone_data import draw_cell, examples
-from napari_diffraction.patterns.spots import find_spots
+from napari_diffraction.learning.models.classifier import Classifier
+from napari_diffraction.learning.models.registry import load_model
+from napari_diffraction.learning.zones.data import draw_cell, examples
+from napari_diffraction.learning.zones.peak_tables import tabulate
+from napari_diffraction.patterns.spots.measure import find_spots
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.conditions import (
@@ -38,10 +38,10 @@ from napari_diffraction.simulation.conditions import (
     realistic_conditions,
     realistic_effects,
 )
-from napari_diffraction.simulation.dataset import SimulatedStack, simulate_spots
-from napari_diffraction.simulation.redraw import redraw_frame
-from napari_diffraction.simulation.render import render
 from napari_diffraction.simulation.samples import ORDINARY_CAMERA, ORDINARY_CONDITIONS, take
+from napari_diffraction.simulation.spots.dataset import SimulatedStack, simulate_spots
+from napari_diffraction.simulation.spots.redraw import redraw_frame
+from napari_diffraction.simulation.spots.render import render
 
 SEED = 81_001
 

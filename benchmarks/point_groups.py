@@ -21,16 +21,16 @@ import torch
 from scipy.special import log_softmax
 
 from napari_diffraction.crystal.materials import load_structure, material, paper_materials
-from napari_diffraction.crystal.random_structure import random_structure
+from napari_diffraction.crystal.random_structures.structures import random_structure
 from napari_diffraction.crystal.structure import LAUE_GROUPS, laue_group
-from napari_diffraction.learning.band_shards import Arrays, as_batch, patterns_of
-from napari_diffraction.learning.bravais_data import draw
-from napari_diffraction.learning.phases_data import narrow, told_centre
-from napari_diffraction.learning.phases_recipe import PhasesRecipe
-from napari_diffraction.learning.phases_training import train_phases
-from napari_diffraction.learning.recipe import read_recipe
-from napari_diffraction.learning.registry import load_model
-from napari_diffraction.learning.structure_pool import LATTICES, pool_of
+from napari_diffraction.learning.bravais.data import draw
+from napari_diffraction.learning.bravais.shards import Arrays, as_batch, patterns_of
+from napari_diffraction.learning.bravais.structure_pool import LATTICES, pool_of
+from napari_diffraction.learning.models.registry import load_model
+from napari_diffraction.learning.phases.data import narrow, told_centre
+from napari_diffraction.learning.phases.recipe import PhasesRecipe
+from napari_diffraction.learning.phases.training import train_phases
+from napari_diffraction.learning.training.recipe import read_recipe
 from napari_diffraction.progress import finish
 
 #: Recipe, and the materials that it is asked about without having seen them, in the same order.

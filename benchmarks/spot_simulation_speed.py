@@ -35,7 +35,7 @@ from napari_diffraction.crystal.orientation import fibonacci_sphere, rotations_t
 from napari_diffraction.crystal.reflections import ReflectionTable, reflection_table
 from napari_diffraction.crystal.zones import label_zones
 from napari_diffraction.simulation.conditions import DetectorEffects, realistic_effects
-from napari_diffraction.simulation.render import render
+from napari_diffraction.simulation.spots.render import render
 
 HERE = Path(__file__).resolve().parent
 CELL = (5.6786, 10.4648, 20.4682, 109.7914, 106.5805, 105.8206)

@@ -32,8 +32,8 @@ from known_bands import Planes, angles_to, fit, fit_centre, lines_of, normals_of
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.orientation import detector_to_crystal
 from napari_diffraction.crystal.structure import Structure, expand
-from napari_diffraction.patterns.band_finder import find_bands
-from napari_diffraction.patterns.kikuchi.bands import find_lines
+from napari_diffraction.patterns.kikuchi.band_finder import find_bands
+from napari_diffraction.patterns.kikuchi.bands.lines import find_lines
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 

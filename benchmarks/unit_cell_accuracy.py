@@ -45,13 +45,13 @@ from napari_diffraction.indexing.zones.patterns import PeakLists
 from napari_diffraction.indexing.zones.search import CellsFound, find_cells
 from napari_diffraction.indexing.zones.witness import hear_patterns
 from napari_diffraction.learning.classes import ZONE
-from napari_diffraction.learning.common_camera import marked_anew
-from napari_diffraction.learning.peak_tables import tabulate
-from napari_diffraction.patterns.spots import find_spots
+from napari_diffraction.learning.zones.common_camera import marked_anew
+from napari_diffraction.learning.zones.peak_tables import tabulate
+from napari_diffraction.patterns.spots.measure import find_spots
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.conditions import realistic_conditions, realistic_effects
-from napari_diffraction.simulation.dataset import simulate_spots
 from napari_diffraction.simulation.samples import FIGURE_1, ORDINARY_CAMERA, ORDINARY_CONDITIONS
+from napari_diffraction.simulation.spots.dataset import simulate_spots
 from unit_cell_end_to_end import end_to_end
 
 SEED = 71_001

@@ -28,7 +28,6 @@ from napari_diffraction.crystal.cell import UnitCell, random_cell
 from napari_diffraction.crystal.reduction import cells_alike, matches, reduced_cell
 from napari_diffraction.learning.classes import ZONE
 from napari_diffraction.progress import finish
-from napari_diffraction.simulation.dataset import SimulatedStack, simulate_spots
 from napari_diffraction.simulation.files import save_simulated
 from napari_diffraction.simulation.samples import (
     FIGURE_1,
@@ -40,6 +39,7 @@ from napari_diffraction.simulation.samples import (
     ORDINARY_CONDITIONS,
     take,
 )
+from napari_diffraction.simulation.spots.dataset import SimulatedStack, simulate_spots
 
 SEED = 71_100
 #: Share of patterns with two crystals, and of those without any.

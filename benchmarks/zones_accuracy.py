@@ -25,19 +25,16 @@ from PIL import Image
 
 from napari_diffraction.crystal.cell import random_cell
 from napari_diffraction.learning import metrics
-from napari_diffraction.learning.adaptation import find_border, moved
-from napari_diffraction.learning.calibration import probabilities
 from napari_diffraction.learning.classes import NATURAL_SHARES, ZONE, ZONE_CLASSES
-from napari_diffraction.learning.classifier import Classifier, save_classifier
-from napari_diffraction.learning.registry import load_model
-from napari_diffraction.learning.views import view
-from napari_diffraction.learning.zone_data import Example, examples
+from napari_diffraction.learning.classification.adaptation import find_border, moved
+from napari_diffraction.learning.models.calibration import probabilities
+from napari_diffraction.learning.models.classifier import Classifier, save_classifier
+from napari_diffraction.learning.models.registry import load_model
+from napari_diffraction.learning.networks.zone_view import view
+from napari_diffraction.learning.zones.data import Example, examples
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.conditions import DetectorEffects
-from napari_diffraction.simulation.controls import jitter_net, shift_outer_half
-from napari_diffraction.simulation.dataset import SimulatedStack, simulate_spots
-from napari_diffraction.simulation.render import render
 from napari_diffraction.simulation.samples import (
     FIGURE_1,
     FIGURE_2,
@@ -47,6 +44,9 @@ from napari_diffraction.simulation.samples import (
     ORDINARY_CAMERA,
     ORDINARY_CONDITIONS,
 )
+from napari_diffraction.simulation.spots.controls import jitter_net, shift_outer_half
+from napari_diffraction.simulation.spots.dataset import SimulatedStack, simulate_spots
+from napari_diffraction.simulation.spots.render import render
 
 #: Seeds of the test patterns; training and calibration use others.
 SEED = 77_001

@@ -31,13 +31,13 @@ from skimage.transform import resize
 from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn
 
 from napari_diffraction.crystal.cell import random_cell
-from napari_diffraction.learning.classifier import Classifier
-from napari_diffraction.learning.inference import classify
-from napari_diffraction.learning.registry import load_model
+from napari_diffraction.learning.classification.inference import classify
+from napari_diffraction.learning.models.classifier import Classifier
+from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.conditions import realistic_conditions, realistic_effects
-from napari_diffraction.simulation.dataset import simulate_spots
+from napari_diffraction.simulation.spots.dataset import simulate_spots
 from spot_simulation_speed import print_table, processor, save
 
 SIZE, PEER_SIZE = 512, 254

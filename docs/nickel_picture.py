@@ -16,8 +16,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from napari_diffraction.analysis.indexed_words import summary
-from napari_diffraction.analysis.ipf import ipf_colours
+from napari_diffraction.analysis.indexed.ipf import ipf_colours
+from napari_diffraction.analysis.indexed.words import summary
 from napari_diffraction.indexing.overlay import solution_drawing
 from napari_diffraction.indexing.scan import index_scan
 from napari_diffraction.indexing.solution import IndexedMap

@@ -59,7 +59,7 @@ def take_review(viewer: object) -> None:
     from qtpy.QtWidgets import QTableView
 
     from napari_diffraction.learning.classes import ZONE
-    from napari_diffraction.ui.coordinator import Coordinator
+    from napari_diffraction.ui.viewer.coordinator import Coordinator
 
     viewer.open_sample(PLUGIN, "serial_experiment")
     _, classify = viewer.window.add_plugin_dock_widget(PLUGIN, "Classify patterns")
@@ -140,7 +140,7 @@ def take_indexed_scan(viewer: object) -> None:
 
 def take_lesson(viewer: object) -> None:
     """Label patterns of a simulated experiment as they are, and let the model learn from it."""
-    from napari_diffraction.ui.coordinator import Coordinator
+    from napari_diffraction.ui.viewer.coordinator import Coordinator
 
     (layer, *_) = viewer.open_sample(PLUGIN, "serial_experiment")
     truth = layer.metadata["labels"]["label"]

@@ -33,7 +33,7 @@ def label(viewer: object, path: Path) -> None:
     """Let a model propose classes, accept the sure ones, and decide on the others."""
     from napari_diffraction.learning.classes import ZONE
     from napari_diffraction.simulation.files import load_labels
-    from napari_diffraction.ui.coordinator import Coordinator
+    from napari_diffraction.ui.viewer.coordinator import Coordinator
 
     (layer,) = viewer.open(str(path), plugin=PLUGIN)
     work = Coordinator.of(viewer)
@@ -89,7 +89,7 @@ def judge(viewer: object, path: Path) -> None:
 def classify(viewer: object) -> None:
     """Sort patterns with the new model, and look at the zones."""
     from napari_diffraction.learning.classes import ZONE
-    from napari_diffraction.ui.coordinator import Coordinator
+    from napari_diffraction.ui.viewer.coordinator import Coordinator
 
     classified(viewer, viewer.layers["exam"], "practice")
     Coordinator.of(viewer).open_class(ZONE)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from napari_diffraction.cli.app import run
-from napari_diffraction.learning.recipe import ZoneRecipe, read_recipe
+from napari_diffraction.learning.training.recipe import read_recipe
+from napari_diffraction.learning.zones.recipe import ZoneRecipe
 from napari_diffraction.patterns.readers import FORMATS
 
 ROOT = Path(__file__).parent.parent

@@ -24,16 +24,16 @@ from napari_diffraction.crystal.materials import load_structure
 from napari_diffraction.crystal.orientation import euler_angles, random_orientations
 from napari_diffraction.errors import InputError
 from napari_diffraction.indexing.scan import IndexSettings, index_scan
-from napari_diffraction.learning.inference import classify
-from napari_diffraction.learning.peak_tables import find_in_stack
+from napari_diffraction.learning.classification.inference import classify
+from napari_diffraction.learning.zones.peak_tables import find_in_stack
 from napari_diffraction.patterns.elsewhere import StackElsewhere
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish, in_order
-from napari_diffraction.simulation.dataset import simulate_spots
-from napari_diffraction.simulation.kikuchi import KikuchiConditions, simulate_kikuchi
-from napari_diffraction.simulation.kikuchi_effects import KikuchiEffects
-from napari_diffraction.simulation.redraw import redrawn_stack
+from napari_diffraction.simulation.kikuchi.effects import KikuchiEffects
+from napari_diffraction.simulation.kikuchi.patterns import KikuchiConditions, simulate_kikuchi
+from napari_diffraction.simulation.spots.dataset import simulate_spots
+from napari_diffraction.simulation.spots.redraw import redrawn_stack
 from napari_diffraction.workers import Workers, workers
 
 COUNT = 40

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_diffraction.analysis.phase_map import PhaseMap
+from napari_diffraction.analysis.maps.phase_map import PhaseMap
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.crystal.orientation import detector_to_crystal

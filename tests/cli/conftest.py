@@ -18,9 +18,9 @@ from napari_diffraction.learning.classes import NATURAL_SHARES, ZONE_CLASSES
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress, finish
 from napari_diffraction.simulation.conditions import DetectorEffects
-from napari_diffraction.simulation.dataset import simulate_spots
 from napari_diffraction.simulation.files import save_simulated
 from napari_diffraction.simulation.samples import FIGURE_2
+from napari_diffraction.simulation.spots.dataset import simulate_spots
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,10 @@ def learning(
     registry.list_models = lambda: [fake.card]
     inference = ModuleType("inference")
     inference.classify, inference.BatchDone = fake.classify, FakeBatch
-    monkeypatch.setitem(sys.modules, "napari_diffraction.learning.registry", registry)
-    monkeypatch.setitem(sys.modules, "napari_diffraction.learning.inference", inference)
+    monkeypatch.setitem(sys.modules, "napari_diffraction.learning.models.registry", registry)
+    monkeypatch.setitem(
+        sys.modules, "napari_diffraction.learning.classification.inference", inference
+    )
     return fake
 
 

@@ -10,7 +10,8 @@ from PIL import Image
 
 from napari_diffraction.cli import demo
 from napari_diffraction.cli.app import run
-from napari_diffraction.simulation import samples, scan
+from napari_diffraction.simulation import samples
+from napari_diffraction.simulation.kikuchi import scan
 
 
 @pytest.fixture(autouse=True)

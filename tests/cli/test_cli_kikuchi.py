@@ -8,7 +8,7 @@ from napari_diffraction.cli.app import run
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.simulation.files import load_labels
-from napari_diffraction.simulation.kikuchi_effects import COLUMNS
+from napari_diffraction.simulation.kikuchi.effects import COLUMNS
 
 
 def settings(*pairs: str, realistic: bool = False, **given: float | None) -> tuple:

@@ -8,7 +8,6 @@ import gemmi
 import numpy as np
 import pytest
 
-from napari_diffraction.crystal.elements import contacts
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.crystal.materials import (
     MATERIALS,
@@ -17,7 +16,8 @@ from napari_diffraction.crystal.materials import (
     paper_materials,
     teachers,
 )
-from napari_diffraction.crystal.pseudosymmetry import hidden_ratio
+from napari_diffraction.crystal.random_structures.elements import contacts
+from napari_diffraction.crystal.random_structures.pseudosymmetry import hidden_ratio
 from napari_diffraction.crystal.structure import spglib_number
 from napari_diffraction.errors import InputError
 

@@ -311,7 +311,7 @@ def read_a_crystal(path: Path) -> None:
 
 def _recipe(name: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
-        from napari_diffraction.learning import recipe
+        from napari_diffraction.learning.training import recipe
 
         shipped = Path(recipe.__file__).parent / "recipes" / name
         (folder / "a.toml").write_bytes(shipped.read_bytes())
@@ -322,7 +322,7 @@ def _recipe(name: str) -> Callable[[Path], Path]:
 
 def read_a_recipe(path: Path) -> None:
     """Read a recipe."""
-    from napari_diffraction.learning.recipe import read_recipe
+    from napari_diffraction.learning.training.recipe import read_recipe
 
     read_recipe(path)
 
@@ -330,7 +330,7 @@ def read_a_recipe(path: Path) -> None:
 def _model(folder: Path) -> Path:
     from untrained import untrained_classifier
 
-    from napari_diffraction.learning.classifier import save_classifier
+    from napari_diffraction.learning.models.classifier import save_classifier
 
     made = untrained_classifier()
     save_classifier(made.network, made.card, folder / "a.safetensors")
@@ -339,7 +339,7 @@ def _model(folder: Path) -> Path:
 
 def read_a_model(path: Path) -> None:
     """Read a model's card, then the whole model."""
-    from napari_diffraction.learning.classifier import load_classifier, read_card
+    from napari_diffraction.learning.models.classifier import load_classifier, read_card
 
     read_card(path)
     load_classifier(path)

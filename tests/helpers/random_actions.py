@@ -73,8 +73,8 @@ _END_SECONDS = 90
 def write_samples(folder: Path) -> tuple[Path, Path]:
     """Write a small stack of spot patterns and a small scan; return their files."""
     from napari_diffraction.simulation.files import save_simulated
+    from napari_diffraction.simulation.kikuchi.scan import rutilated_quartz, save_scan
     from napari_diffraction.simulation.samples import serial_experiment
-    from napari_diffraction.simulation.scan import rutilated_quartz, save_scan
 
     stack = save_simulated(finish(serial_experiment(seed=2, n=40)), folder / "stack.h5")
     return stack, save_scan(finish(rutilated_quartz(0, (4, 6), 60)), folder / "scan.h5")
@@ -149,7 +149,7 @@ class Session:
 
     def end(self) -> None:
         """Cancel all work, see that it ends, and close the window."""
-        from napari_diffraction.ui.work import WorkBar
+        from napari_diffraction.ui.widgets.worker_bar import WorkBar
 
         bars = [bar for _, panel in self._panels() for bar in panel.findChildren(WorkBar)]
         for bar in bars:
@@ -339,7 +339,7 @@ class Session:
             usable[0].click()
 
     def _cancel(self) -> None:
-        from napari_diffraction.ui.work import WorkBar
+        from napari_diffraction.ui.widgets.worker_bar import WorkBar
 
         bars = [bar for _, panel in self._panels() for bar in panel.findChildren(WorkBar)]
         running = [bar for bar in bars if bar.running]
@@ -435,7 +435,7 @@ def _panel_of(widget: QWidget) -> str:
 @contextmanager
 def _slow_sorting() -> Iterator[None]:
     """Sort eight patterns at a time, with a pause before the next."""
-    from napari_diffraction.learning import inference
+    from napari_diffraction.learning.classification import inference
 
     real = inference.classify
 
@@ -455,10 +455,10 @@ def _slow_sorting() -> Iterator[None]:
 @contextmanager
 def _no_training() -> Iterator[None]:
     """Stand in for trainings, which take minutes: epochs pass, and a model is copied."""
-    from napari_diffraction.learning.epoch import Epoch
-    from napari_diffraction.learning.registry import list_models
-    from napari_diffraction.ui import train_work
+    from napari_diffraction.learning.models.registry import list_models
+    from napari_diffraction.learning.runs.epochs import Epoch
     from napari_diffraction.ui.phase_map import my_phases_box
+    from napari_diffraction.ui.train import tasks as train_work
 
     def train(make: Any, recipe: Any, output: Path) -> Generator[Progress, None, Path]:
         yield Progress(0, 6, "Making pictures")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from napari_diffraction.learning.classes import ZONE_CLASSES
-from napari_diffraction.learning.classifier import Classifier
 from napari_diffraction.learning.model_card import ModelCard
+from napari_diffraction.learning.models.classifier import Classifier
 
 
 def untrained_classifier() -> Classifier:
     import torch
 
-    from napari_diffraction.learning.views import N_FEATURES
-    from napari_diffraction.learning.zone_network import ZoneNetwork
+    from napari_diffraction.learning.networks.zone_network import ZoneNetwork
+    from napari_diffraction.learning.networks.zone_view import N_FEATURES
 
     torch.manual_seed(0)
     card = ModelCard(

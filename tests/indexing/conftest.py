@@ -12,7 +12,7 @@ from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.orientation import random_orientations
 from napari_diffraction.indexing.bands.directions import directions
 from napari_diffraction.indexing.bands.metric import reciprocal_basis
-from napari_diffraction.patterns.kikuchi.bands import Lines
+from napari_diffraction.patterns.kikuchi.bands.lines import Lines
 
 #: Conventional cells of lattices of every kind.
 LATTICES = {

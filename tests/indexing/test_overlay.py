@@ -8,7 +8,7 @@ from napari_diffraction.crystal.materials import MATERIALS, load_structure
 from napari_diffraction.crystal.orientation import random_orientations
 from napari_diffraction.indexing.overlay import planes, solution_drawing
 from napari_diffraction.indexing.solution import IndexedMap, IndexedPhase, Reflector
-from napari_diffraction.simulation.kikuchi_overlay import band_lines, zone_axes
+from napari_diffraction.simulation.kikuchi.overlay import band_lines, zone_axes
 
 PC = (0.49, 0.31, 0.62)
 SHAPE = (60, 80)

@@ -14,8 +14,8 @@ from napari_diffraction.indexing.scan import index_scan
 from napari_diffraction.patterns.kikuchi.preparation import prepare
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish
-from napari_diffraction.simulation.kikuchi import KikuchiConditions, simulate_kikuchi
-from napari_diffraction.simulation.kikuchi_effects import KikuchiEffects
+from napari_diffraction.simulation.kikuchi.effects import KikuchiEffects
+from napari_diffraction.simulation.kikuchi.patterns import KikuchiConditions, simulate_kikuchi
 
 SIDE, PC, KV = 96, (0.51, 0.30, 0.60), 20.0
 

@@ -24,8 +24,8 @@ from napari_diffraction.indexing.solution import IndexedMap
 from napari_diffraction.patterns.kikuchi import reading
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import finish
-from napari_diffraction.simulation.kikuchi import KikuchiConditions, simulate_kikuchi
-from napari_diffraction.simulation.kikuchi_effects import KikuchiEffects
+from napari_diffraction.simulation.kikuchi.effects import KikuchiEffects
+from napari_diffraction.simulation.kikuchi.patterns import KikuchiConditions, simulate_kikuchi
 
 NICKEL = expand(UnitCell(3.5236, 3.5236, 3.5236), 225, [("Ni", 0, 0, 0)], "Ni")
 TITANIUM = expand(

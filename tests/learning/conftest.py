@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from untrained import untrained_classifier
 
-from napari_diffraction.learning.classifier import Classifier
+from napari_diffraction.learning.models.classifier import Classifier
 
 
 @pytest.fixture

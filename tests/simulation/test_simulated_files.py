@@ -18,8 +18,8 @@ from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.errors import InputError
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.conditions import DetectorEffects, SpotConditions
-from napari_diffraction.simulation.dataset import SimulatedStack, simulate_spots
 from napari_diffraction.simulation.files import load_labels, save_simulated
+from napari_diffraction.simulation.spots.dataset import SimulatedStack, simulate_spots
 
 ENDINGS = ["h5", "hdf5", "nxs", "cxi", "tif", "tiff", "npy", "H5", "TIF"]
 

@@ -89,10 +89,10 @@ class FakeLearning:
 def learning(monkeypatch):
     """Replace the learning modules that the panels import by a fake; return the fake."""
     fake = FakeLearning()
-    registry = ModuleType("napari_diffraction.learning.registry")
+    registry = ModuleType("napari_diffraction.learning.models.registry")
     registry.list_models = lambda: [FakeCard()]
     registry.load_model = lambda name: FakeCard()
-    inference = ModuleType("napari_diffraction.learning.inference")
+    inference = ModuleType("napari_diffraction.learning.classification.inference")
     inference.classify, inference.BatchDone = fake.classify, _Batch
     for module in (registry, inference):
         monkeypatch.setitem(sys.modules, module.__name__, module)

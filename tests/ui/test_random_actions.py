@@ -12,7 +12,7 @@ import pytest
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QThreadPool, QTimer
 
-from napari_diffraction.ui.work import report
+from napari_diffraction.ui.widgets.worker_bar import report
 from random_actions import Session, let_events_happen
 
 pytestmark = pytest.mark.gui

@@ -16,11 +16,11 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import ZONE_CLASSES
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.progress import Progress
-from napari_diffraction.simulation.dataset import simulate_spots
 from napari_diffraction.simulation.files import load_labels
 from napari_diffraction.simulation.samples import FIGURE_1
+from napari_diffraction.simulation.spots.dataset import simulate_spots
 from napari_diffraction.ui import samples
-from napari_diffraction.ui.scan_navigation import ScanNavigation
+from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
 
 FILES = Path(__file__).parents[2] / "sample_data"
 

@@ -10,14 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_diffraction.claims import release_claims
-from napari_diffraction.cli.cell_commands import solve, unit_cell
-from napari_diffraction.cli.manners import (
-    Interrupted,
-    hush_libraries,
-    output_file,
-    with_bar,
-)
-from napari_diffraction.cli.models import app as models
+from napari_diffraction.cli.cells.commands import solve, unit_cell
+from napari_diffraction.cli.models.models import app as models
 from napari_diffraction.cli.options import (
     BatchSize,
     Centre,
@@ -30,6 +24,12 @@ from napari_diffraction.cli.options import (
     crew,
     look_at_inputs,
     open_inputs,
+)
+from napari_diffraction.cli.terminal import (
+    Interrupted,
+    hush_libraries,
+    output_file,
+    with_bar,
 )
 from napari_diffraction.errors import InputError
 
@@ -180,8 +180,8 @@ def spots(
 ) -> None:
     """Simulate spot patterns of a cell in many orientations, each with its label."""
     from napari_diffraction.cli import simulation
-    from napari_diffraction.simulation.dataset import simulate_spots
     from napari_diffraction.simulation.files import save_simulated
+    from napari_diffraction.simulation.spots.dataset import simulate_spots
 
     output_file(output, (".h5", ".hdf5", ".nxs", ".cxi", ".tif", ".tiff", ".npy"))
     unit_cells = simulation.cells(cell, random_cell, system, cells, seed)
@@ -258,8 +258,8 @@ def kikuchi(
     """Simulate EBSD patterns of crystals in random orientations, each with its label."""
     from napari_diffraction.cli import simulation
     from napari_diffraction.crystal.materials import load_structure
-    from napari_diffraction.simulation.kikuchi import simulate_kikuchi
-    from napari_diffraction.simulation.kikuchi_files import ENDINGS, save_kikuchi
+    from napari_diffraction.simulation.kikuchi.files import ENDINGS, save_kikuchi
+    from napari_diffraction.simulation.kikuchi.patterns import simulate_kikuchi
 
     output_file(output, ENDINGS)
     structures = [load_structure(name) for name in structure]
@@ -367,20 +367,20 @@ def classify(
     else:
         seen = look_at_inputs(inputs, dataset)
 
-    from napari_diffraction.cli.classification import (
+    from napari_diffraction.cli.sorting.classification import (
         checked_border,
         classify_to_csv,
         expected_shares,
         usual_shares,
     )
-    from napari_diffraction.learning.registry import load_model
+    from napari_diffraction.learning.models.registry import load_model
 
     classifier = load_model(model)
     shares = expected_shares(share or [], usual_shares(classifier))
     start = time.perf_counter()
     with crew(scheduler, workers) as them:
         if follow:
-            from napari_diffraction.cli.following import follow_to_csv
+            from napari_diffraction.cli.sorting.following import follow_to_csv
 
             classify_all = partial(follow_to_csv, growing, pc=pc, idle=idle)
         else:
@@ -411,7 +411,7 @@ def peaks(
     dataset: Dataset = None,
 ) -> None:
     """Find the spots of every pattern: place, intensity, and whether they lie on its main net."""
-    from napari_diffraction.cli.peaks import peaks_to_csv
+    from napari_diffraction.cli.cells.peaks import peaks_to_csv
 
     output_file(output, (".csv",))
     print(peaks_to_csv(open_inputs(inputs, dataset), output, threshold))
@@ -440,7 +440,7 @@ def train(
     RECIPE.toml may also be the name of a recipe that comes with the program.  Until the model is
     finished, patterns and a checkpoint are kept in MODEL.safetensors.work.
     """
-    from napari_diffraction.cli.training import train_model
+    from napari_diffraction.cli.models.training import train_model
 
     output = output_file(output, (".safetensors",))
     if said := train_model(recipe, output, resume=resume, workers=workers, minutes=minutes):
@@ -468,8 +468,8 @@ def evaluate(
     batch_size: BatchSize = 64,
 ) -> None:
     """Compare a model with known labels: confusion matrix, figures with intervals, reliability."""
-    from napari_diffraction.cli.classification import expected_shares
-    from napari_diffraction.cli.evaluation import evaluate_file
+    from napari_diffraction.cli.models.evaluation import evaluate_file
+    from napari_diffraction.cli.sorting.classification import expected_shares
 
     for line in evaluate_file(
         [model, *(compare or [])],
@@ -518,8 +518,8 @@ def phase_map(
     """Map the phases of a scan; without a phase list, each point gets its Bravais lattice."""
     stack = open_inputs([scan], dataset, pc)
     # these take seconds, which a bad file need not wait for
-    from napari_diffraction.cli.phase_map import check_first, map_scan, write_and_compare
-    from napari_diffraction.learning.registry import load_model
+    from napari_diffraction.cli.scans.phase_map import check_first, map_scan, write_and_compare
+    from napari_diffraction.learning.models.registry import load_model
 
     other = check_first(stack, output, compare)
     classifier = load_model(model)
@@ -579,7 +579,7 @@ def index_(
     """Find phases, cells, pattern centre and orientations of EBSD patterns, with nothing given."""
     stack = open_inputs(scan, dataset)
     # these take seconds, which a bad file need not wait for
-    from napari_diffraction.cli.index import check_outputs, index_to_files, read_candidates
+    from napari_diffraction.cli.scans.index import check_outputs, index_to_files, read_candidates
     from napari_diffraction.crystal.materials import load_structure
 
     check_outputs(output)
@@ -632,8 +632,8 @@ def explain(
     output_file(output, (".png",))
     stack = open_inputs(inputs, dataset, pc)
     # these take seconds, which a bad file need not wait for
-    from napari_diffraction.cli.explain import explain_pattern
-    from napari_diffraction.learning.registry import load_model
+    from napari_diffraction.cli.models.explain import explain_pattern
+    from napari_diffraction.learning.models.registry import load_model
 
     print(
         explain_pattern(

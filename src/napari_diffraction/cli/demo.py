@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_diffraction.cli.classification import classify_to_csv
-from napari_diffraction.cli.manners import with_bar
+from napari_diffraction.cli.sorting.classification import classify_to_csv
+from napari_diffraction.cli.terminal import with_bar
 from napari_diffraction.files import replacing, writing_error
 from napari_diffraction.learning.classes import UNREADABLE, ZONE, ZONE_CLASSES
 from napari_diffraction.learning.palette import CLASS_COLOURS
@@ -51,7 +51,7 @@ def to_files(folder: Path, seed: int = 0) -> None:
     InputError
         The folder cannot be written.
     """
-    from napari_diffraction.learning.registry import load_model
+    from napari_diffraction.learning.models.registry import load_model
     from napari_diffraction.patterns.readers import open_stack
     from napari_diffraction.simulation.files import save_simulated
     from napari_diffraction.simulation.samples import serial_experiment
@@ -82,11 +82,11 @@ def to_files(folder: Path, seed: int = 0) -> None:
 
 def _map_scan(folder: Path, seed: int) -> None:
     """Make the sample scan, map its phases, and say how far that agrees with the truth."""
-    from napari_diffraction.analysis.map_export import export_map
-    from napari_diffraction.cli.phase_map import map_scan
-    from napari_diffraction.learning.registry import load_model
+    from napari_diffraction.analysis.maps.export import export_map
+    from napari_diffraction.cli.scans.phase_map import map_scan
+    from napari_diffraction.learning.models.registry import load_model
     from napari_diffraction.patterns.readers import open_stack
-    from napari_diffraction.simulation.scan import rutilated_quartz, save_scan
+    from napari_diffraction.simulation.kikuchi.scan import rutilated_quartz, save_scan
 
     scan = with_bar(rutilated_quartz(seed))
     patterns = save_scan(scan, folder / "rutilated_quartz.h5")

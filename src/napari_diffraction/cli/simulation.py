@@ -17,8 +17,8 @@ from napari_diffraction.simulation.conditions import (
     realistic_conditions,
     realistic_effects,
 )
-from napari_diffraction.simulation.kikuchi import KikuchiConditions
-from napari_diffraction.simulation.kikuchi_effects import COLUMNS, KikuchiEffects, realistic_rows
+from napari_diffraction.simulation.kikuchi.effects import COLUMNS, KikuchiEffects, realistic_rows
+from napari_diffraction.simulation.kikuchi.patterns import KikuchiConditions
 
 Settings = TypeVar("Settings", SpotConditions, DetectorEffects, KikuchiConditions, KikuchiEffects)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_diffraction.indexing.overlay import planes
 from napari_diffraction.indexing.points import LOOKED_AT, PIXELS
-from napari_diffraction.patterns.kikuchi.bands import find_lines, plane_vectors
+from napari_diffraction.patterns.kikuchi.bands.lines import find_lines, plane_vectors
 from napari_diffraction.patterns.kikuchi.screen import clipped
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class PatternBands:
         Half width of the filter that answered best, in degrees: coarse.
     probability : ndarray of float64, (n,)
         How probable it is that the band is real; see
-        `napari_diffraction.patterns.kikuchi.bands.Lines`.
+        `napari_diffraction.patterns.kikuchi.bands.lines.Lines`.
     edges : ndarray of float64, (n, 2, 2, 2)
         Row and column of both ends of both edges, in pixels of the frame, the centre of the first
         one being (0, 0); no length where an edge lies outside.

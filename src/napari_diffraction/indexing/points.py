@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from napari_diffraction.indexing.bands.centre import above_chance, band_error, band_weights
 from napari_diffraction.indexing.bands.orientation import OTHER, Matches, follow, orient
-from napari_diffraction.indexing.crystals import Crystal
-from napari_diffraction.indexing.grain_bands import GrainBands
+from napari_diffraction.indexing.phases.crystals import Crystal
+from napari_diffraction.indexing.phases.grain_bands import GrainBands
 from napari_diffraction.patterns.elsewhere import StackElsewhere
-from napari_diffraction.patterns.kikuchi.bands import Lines, find_lines
+from napari_diffraction.patterns.kikuchi.bands.lines import Lines, find_lines
 from napari_diffraction.patterns.kikuchi.preparation import Preparation
 from napari_diffraction.patterns.kikuchi.quality import band_contrast
 from napari_diffraction.patterns.kikuchi.reading import block_parts, blocks, read_block

@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.indexing.assembly import Assembly, with_candidates
-from napari_diffraction.indexing.crystals import Crystal, crystal_found, crystal_given
-from napari_diffraction.indexing.grain_bands import GrainBands, grain_bands
 from napari_diffraction.indexing.known import (
     USUAL,
     IndexSettings,
@@ -20,13 +18,15 @@ from napari_diffraction.indexing.known import (
     centres_of,
     what_is_known,
 )
-from napari_diffraction.indexing.phases import FEW, find_phases
+from napari_diffraction.indexing.phases.crystals import Crystal, crystal_found, crystal_given
+from napari_diffraction.indexing.phases.grain_bands import GrainBands, grain_bands
+from napari_diffraction.indexing.phases.scales import PhasesFound
+from napari_diffraction.indexing.phases.search import FEW, find_phases
+from napari_diffraction.indexing.phases.shown import families_of
 from napari_diffraction.indexing.points import Points, PointsProgress, index_points, known_grains
-from napari_diffraction.indexing.scales import PhasesFound
-from napari_diffraction.indexing.shown import families_of
 from napari_diffraction.indexing.solution import IndexedMap
 from napari_diffraction.indexing.steps import FinishedSteps
-from napari_diffraction.patterns.kikuchi.grains import find_grains
+from napari_diffraction.patterns.kikuchi.grains.averages import find_grains
 from napari_diffraction.patterns.kikuchi.preparation import prepare
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from napari_diffraction.indexing.known import IndexSettings, settings_told
 
 if TYPE_CHECKING:
-    from napari_diffraction.indexing.grain_bands import GrainBands
+    from napari_diffraction.indexing.phases.grain_bands import GrainBands
+    from napari_diffraction.indexing.phases.scales import PhasesFound
     from napari_diffraction.indexing.points import Points
-    from napari_diffraction.indexing.scales import PhasesFound
-    from napari_diffraction.patterns.kikuchi.grains import Grains
+    from napari_diffraction.patterns.kikuchi.grains.averages import Grains
     from napari_diffraction.patterns.kikuchi.preparation import Preparation
 
 

@@ -24,7 +24,7 @@ class ModelCard:
     options
         Arguments of the architecture.
     scale, bias
-        Calibration, see `napari_diffraction.learning.calibration.calibrate`.
+        Calibration, see `napari_diffraction.learning.models.calibration.calibrate`.
     shares
         Shares of the classes among the patterns of the calibration.
     recipe

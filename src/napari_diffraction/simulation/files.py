@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing, replacing_hdf5
-from napari_diffraction.simulation.dataset import SimulatedStack
+from napari_diffraction.simulation.spots.dataset import SimulatedStack
 
 #: Where the patterns stand in an HDF5 file.
 DATASET = "/entry/data/data"

@@ -15,7 +15,7 @@ from napari_diffraction.simulation.conditions import (
     SpotConditions,
     realistic_effects,
 )
-from napari_diffraction.simulation.dataset import SimulatedStack, simulate_spots
+from napari_diffraction.simulation.spots.dataset import SimulatedStack, simulate_spots
 
 #: Cells of Gorelik et al. (2025): Fig. 1, Fig. 2(e, f), and the two monoclinic ones (2_1 along b).
 FIGURE_1 = UnitCell(5.6786, 10.4648, 20.4682, 109.7914, 106.5805, 105.8206)

@@ -40,7 +40,7 @@ def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerTuple]] |
 
 
 def _take_in_models(path: PathOrPaths) -> list[LayerTuple]:
-    from napari_diffraction.ui.model_list import take_in
+    from napari_diffraction.ui.widgets.model_list import take_in
 
     return take_in(path)
 
@@ -75,7 +75,7 @@ def read_patterns(path: PathOrPaths) -> list[LayerTuple]:
 def _show_map(stack: PatternStack) -> None:
     """Show the map of a scan beside its patterns, where there is a window."""
     with suppress(ImportError):
-        from napari_diffraction.ui.scan_navigation import link_when_added
+        from napari_diffraction.ui.viewer.scan_navigation import link_when_added
 
         link_when_added(stack)
 

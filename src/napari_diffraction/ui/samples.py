@@ -24,12 +24,13 @@ from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress, finish
 from napari_diffraction.simulation import samples
-from napari_diffraction.simulation import scan as simulated_scan
+from napari_diffraction.simulation.classes import NO_PATTERN
 from napari_diffraction.simulation.files import load_labels, save_simulated
+from napari_diffraction.simulation.kikuchi import scan as simulated_scan
 from napari_diffraction.ui.reader import LayerTuple, as_layer
-from napari_diffraction.ui.scan_navigation import link_when_added
-from napari_diffraction.ui.simulate_layers import pattern_stack, truth_layer
-from napari_diffraction.ui.simulate_preview import in_turn
+from napari_diffraction.ui.simulate.layers import pattern_stack, truth_layer
+from napari_diffraction.ui.simulate.preview import in_turn
+from napari_diffraction.ui.viewer.scan_navigation import link_when_added
 
 Work = Generator[Progress, None, Any]
 _POLL_MS = 50
@@ -60,7 +61,7 @@ def rutilated_quartz() -> list[LayerTuple]:
 
 def _truth_map(scan: simulated_scan.SimulatedScan, title: str) -> LayerTuple:
     """Return the layer of the true phases, in the place where maps of the scan lie."""
-    names = (*simulated_scan.PHASES, simulated_scan.NO_PATTERN)
+    names = (*simulated_scan.PHASES, NO_PATTERN)
     phases = pd.Categorical(scan.truth["phase"], names).codes + 1
     rows, columns = scan.images.shape[:2]
     height, width = scan.images.shape[2:]

@@ -12,7 +12,7 @@ from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.structure import expand
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish
-from napari_diffraction.simulation.kikuchi import simulate_kikuchi
+from napari_diffraction.simulation.kikuchi.patterns import simulate_kikuchi
 
 NICKEL = expand(UnitCell(3.5236, 3.5236, 3.5236), 225, [("Ni", 0, 0, 0)], "Ni")
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_diffraction.patterns.kikuchi.bands import Lines, find_lines
+from napari_diffraction.patterns.kikuchi.bands.lines import Lines, find_lines
 
 #: Angle in degrees, distance from the middle in pixels, height.
 BANDS = [(10.0, 12.0, 1.0), (62.0, -15.0, 1.0), (118.0, 4.0, 1.0), (160.0, -22.0, 1.0)]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from napari_diffraction.patterns.kikuchi.bands import find_lines
-from napari_diffraction.patterns.kikuchi.certainty import probability
+from napari_diffraction.patterns.kikuchi.bands.certainty import probability
+from napari_diffraction.patterns.kikuchi.bands.lines import find_lines
 
 SIDE = 96
 

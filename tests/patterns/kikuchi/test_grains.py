@@ -13,7 +13,7 @@ from napari_diffraction.crystal.orientation import (
     detector_to_sample,
     euler_angles,
 )
-from napari_diffraction.patterns.kikuchi.grains import Grains, find_grains
+from napari_diffraction.patterns.kikuchi.grains.averages import Grains, find_grains
 from napari_diffraction.patterns.kikuchi.preparation import prepare
 from napari_diffraction.patterns.kikuchi.reading import blocks, chosen
 from napari_diffraction.progress import finish

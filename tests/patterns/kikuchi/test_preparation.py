@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.kikuchi.bands import find_lines
+from napari_diffraction.patterns.kikuchi.bands.lines import find_lines
 from napari_diffraction.patterns.kikuchi.coarse import CoarseBlur
 from napari_diffraction.patterns.kikuchi.flattening import in_threads, reducer
 from napari_diffraction.patterns.kikuchi.polarity import is_inverted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_diffraction.patterns.kikuchi.profiles import ANGLES, SPAN, STEP, band_profiles
+from napari_diffraction.patterns.kikuchi.bands.profiles import ANGLES, SPAN, STEP, band_profiles
 
 SHAPE = (90, 100)
 PC = np.array([0.48, 0.35, 0.6])

@@ -22,7 +22,7 @@ from napari_diffraction.indexing.solution import (
     Reflector,
     SecondBest,
 )
-from napari_diffraction.learning import registry
+from napari_diffraction.learning.models import registry
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 
 ROWS, COLUMNS, SIDE = 8, 12, 60
@@ -141,7 +141,7 @@ def indexing(monkeypatch):
 @pytest.fixture
 def errors(monkeypatch):
     seen = []
-    monkeypatch.setattr("napari_diffraction.ui.work.show_error", seen.append)
+    monkeypatch.setattr("napari_diffraction.ui.widgets.worker_bar.show_error", seen.append)
     return seen
 
 

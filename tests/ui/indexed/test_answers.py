@@ -11,10 +11,11 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_diffraction.indexing.overlay import solution_drawing
-from napari_diffraction.learning import explain, registry
+from napari_diffraction.learning.explain import heatmaps as explain
+from napari_diffraction.learning.models import registry
 from napari_diffraction.learning.palette import OKABE_ITO
 from napari_diffraction.patterns.geometry import electron_wavelength
-from napari_diffraction.ui.indexed import work
+from napari_diffraction.ui.indexed import tasks as work
 from napari_diffraction.ui.indexed.point_box import second_solution
 
 pytestmark = pytest.mark.gui

@@ -10,7 +10,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QScrollArea
 
-from napari_diffraction.analysis.ipf import ipf_colours
+from napari_diffraction.analysis.indexed.ipf import ipf_colours
 from napari_diffraction.errors import InputError
 from napari_diffraction.indexing.overlay import solution_drawing
 from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR, OKABE_ITO

@@ -12,8 +12,8 @@ from napari_diffraction.crystal.orientation import euler_angles, random_orientat
 from napari_diffraction.learning.palette import OKABE_ITO
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish
-from napari_diffraction.simulation.kikuchi import KikuchiConditions, simulate_kikuchi
-from napari_diffraction.simulation.kikuchi_effects import KikuchiEffects
+from napari_diffraction.simulation.kikuchi.effects import KikuchiEffects
+from napari_diffraction.simulation.kikuchi.patterns import KikuchiConditions, simulate_kikuchi
 
 pytestmark = [pytest.mark.gui, pytest.mark.timeout(600)]
 MATERIALS = ("Ni", "Ti", "zircon")

@@ -20,7 +20,7 @@ from napari_diffraction.indexing.bands.four_bands import (
 )
 from napari_diffraction.indexing.bands.orientation import orient
 from napari_diffraction.indexing.bands.refinement import Refined, observed, refine
-from napari_diffraction.patterns.kikuchi.bands import Lines
+from napari_diffraction.patterns.kikuchi.bands.lines import Lines
 from napari_diffraction.progress import Progress
 
 FloatArray = NDArray[np.float64]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_diffraction.indexing.bands.directions import half_of_space
 from napari_diffraction.indexing.bands.sublattices import first_orders, steps_of
-from napari_diffraction.patterns.kikuchi.profiles import STEP, Profiles, band_profiles
+from napari_diffraction.patterns.kikuchi.bands.profiles import STEP, Profiles, band_profiles
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_diffraction.crystal.bravais import PLACES
 from napari_diffraction.indexing.bands.directions import Directions
 from napari_diffraction.indexing.bands.orientation import Matches
-from napari_diffraction.patterns.kikuchi.bands import Lines, plane_vectors
+from napari_diffraction.patterns.kikuchi.bands.lines import Lines, plane_vectors
 
 FloatArray = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ class Observations:
     Attributes
     ----------
     line : ndarray of float64, (m, 3)
-        As in `napari_diffraction.patterns.kikuchi.bands.Lines`.
+        As in `napari_diffraction.patterns.kikuchi.bands.lines.Lines`.
     shape
         Height and width of the pictures.
     grain : ndarray of int64, (m,)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 from napari_diffraction.indexing.bands.families import BandFamilies
-from napari_diffraction.patterns.kikuchi.profiles import ANGLES
+from napari_diffraction.patterns.kikuchi.bands.profiles import ANGLES
 
 FloatArray = NDArray[np.float64]
 

@@ -113,7 +113,7 @@ def fit_net(
         x and y of all spots in pixels.
     node : ndarray of int64, (n, 2)
         Indices of the spots on the net, counted from the direct beam, as
-        `napari_diffraction.learning.zonal.mark_zonal` finds them.
+        `napari_diffraction.indexing.spot_net.zonal.mark_zonal` finds them.
     zonal : ndarray of bool, (n,)
         Spots that belong to the zone.
     lens

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.patterns.kikuchi.bands import find_lines
+from napari_diffraction.patterns.kikuchi.bands.lines import find_lines
 
 #: Pictures looked at, and the first bands of each.
 _PICTURES, _BANDS = 24, 2

@@ -19,9 +19,9 @@ from napari_diffraction.patterns.kikuchi.flattening import (
     reducer,
     standardise_all,
 )
+from napari_diffraction.patterns.kikuchi.mask import StaticBackground, background_of, sample
 from napari_diffraction.patterns.kikuchi.polarity import is_inverted
 from napari_diffraction.patterns.kikuchi.specks import dead_pixels, standing
-from napari_diffraction.patterns.kikuchi_mask import StaticBackground, background_of, sample
 from napari_diffraction.patterns.stack import PatternStack
 
 Floats = NDArray[np.float32]

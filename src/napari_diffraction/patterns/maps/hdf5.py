@@ -19,7 +19,7 @@ from napari_diffraction.patterns.maps.vendor_map import (
     assemble,
     hexagonal_error,
 )
-from napari_diffraction.patterns.readers.ebsd_hdf5 import Values
+from napari_diffraction.patterns.readers.ebsd.hdf5 import Values
 
 
 def read_hdf5(path: str) -> VendorMap:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.geometry import ASSUMED_KILOVOLTS, electron_wavelength
-from napari_diffraction.patterns.readers.arrays import looks_like_patterns
 from napari_diffraction.patterns.readers.datasets import AmbiguousDatasetError
 from napari_diffraction.patterns.readers.files import Inputs, find_inputs, holds_inputs
 from napari_diffraction.patterns.readers.formats import (
@@ -20,6 +19,7 @@ from napari_diffraction.patterns.readers.formats import (
     open_source,
     recognise,
 )
+from napari_diffraction.patterns.readers.general.arrays import looks_like_patterns
 from napari_diffraction.patterns.readers.joined import join
 from napari_diffraction.patterns.readers.lazy import LazyPatterns, as_dask
 from napari_diffraction.patterns.readers.source import Source

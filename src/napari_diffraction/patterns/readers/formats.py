@@ -89,12 +89,12 @@ def _function(name: str) -> Callable[..., Any]:
     return found
 
 
-_EM = "microscopes:open_file"
+_EM = "vendors.microscopes:open_file"
 FORMATS = (
     Format(
         "TIFF",
         (".tif", ".tiff", ".btf", ".tf8"),
-        "tiff:open_file",
+        "general.tiff:open_file",
         _starts(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     ),
     Format("Blockfile", (".blo",), "vendors.blockfile:open_file", _starts(b"IMGBLO")),
@@ -112,44 +112,48 @@ FORMATS = (
     Format("TIA series", (".ser",), "vendors.tia:open_file", _starts(b"II\x97\x01"), trusted=True),
     Format("TIA", (".emi",), _EM, trusted=True),
     Format("EMD", (".emd",), _EM, trusted=True),
-    Format("HyperSpy Zarr", (".zspy",), "zarrs:open_store", trusted=True, folder=True),
+    Format("HyperSpy Zarr", (".zspy",), "general.zarrs:open_store", trusted=True, folder=True),
     Format(
         "HDF5",
         (".h5", ".hdf5", ".hdf", ".nxs", ".nx5", ".cxi", ".h5oina", ".h5ebsd", ".oh5"),
-        "hdf5:open_file",
+        "hdf5.file:open_file",
         _hdf5,
     ),
-    Format("HyperSpy", (".hspy",), "hdf5:open_file", _hdf5),
-    Format("Zarr", (".zarr",), "zarrs:open_store", trusted=True, folder=True),
+    Format("HyperSpy", (".hspy",), "hdf5.file:open_file", _hdf5),
+    Format("Zarr", (".zarr",), "general.zarrs:open_store", trusted=True, folder=True),
     Format(
-        "zipped Zarr", (".zip",), "zarrs:open_store", trusted=True, confirms="zarrs:looks_zipped"
+        "zipped Zarr",
+        (".zip",),
+        "general.zarrs:open_store",
+        trusted=True,
+        confirms="general.zarrs:looks_zipped",
     ),
-    Format("PNG", (".png",), "pictures:open_file", _starts(b"\x89PNG\r\n\x1a\n")),
-    Format("JPEG", (".jpg", ".jpeg"), "pictures:open_file", _starts(b"\xff\xd8\xff")),
-    Format("BMP", (".bmp",), "pictures:open_file", _starts(b"BM")),
-    Format("GIF", (".gif",), "pictures:open_gif", _starts(b"GIF87a", b"GIF89a")),
-    Format("NPY", (".npy",), "arrays:open_npy", _starts(b"\x93NUMPY")),
-    Format("NPZ", (".npz",), "arrays:open_npz", _starts(b"PK\x03\x04")),
+    Format("PNG", (".png",), "general.pictures:open_file", _starts(b"\x89PNG\r\n\x1a\n")),
+    Format("JPEG", (".jpg", ".jpeg"), "general.pictures:open_file", _starts(b"\xff\xd8\xff")),
+    Format("BMP", (".bmp",), "general.pictures:open_file", _starts(b"BM")),
+    Format("GIF", (".gif",), "general.pictures:open_gif", _starts(b"GIF87a", b"GIF89a")),
+    Format("NPY", (".npy",), "general.arrays:open_npy", _starts(b"\x93NUMPY")),
+    Format("NPZ", (".npz",), "general.arrays:open_npz", _starts(b"PK\x03\x04")),
     Format("Panta Rhei", (".prz",), "vendors.pantarhei:open_file", _starts(b"PK\x03\x04")),
-    Format("MRC", (".mrc", ".mrcs"), "mrc:open_file", _mrc, trusted=True),
-    Format("SMV", (".img", ".smv"), "cameras:open_smv", _smv),
+    Format("MRC", (".mrc", ".mrcs"), "general.mrc:open_file", _mrc, trusted=True),
+    Format("SMV", (".img", ".smv"), "general.cameras:open_smv", _smv),
     Format(
         "UP1/UP2 (EDAX)",
         (".up1", ".up2"),
-        "ebsd_binary:open_up",
+        "ebsd.binary:open_up",
         trusted=True,
-        confirms="ebsd_binary:looks_like_up",
+        confirms="ebsd.binary:looks_like_up",
     ),
     Format(
         "NORDIF",
         (".dat",),
-        "ebsd_binary:open_nordif",
+        "ebsd.binary:open_nordif",
         trusted=True,
-        confirms="ebsd_binary:looks_like_nordif",
+        confirms="ebsd.binary:looks_like_nordif",
     ),
-    Format("EBSP (Oxford)", (".ebsp",), "ebsd_binary:open_ebsp", trusted=True),
+    Format("EBSP (Oxford)", (".ebsp",), "ebsd.binary:open_ebsp", trusted=True),
     Format("Bruker BCF", (".bcf",), "vendors.bruker:open_file", _starts(b"AAMVHFSS"), trusted=True),
-    Format("CBF", (".cbf",), "cameras:open_cbf", _starts(b"###CBF")),
+    Format("CBF", (".cbf",), "general.cameras:open_cbf", _starts(b"###CBF")),
 )
 # many other programs zip their files, too
 _ZIPPED = ("NPZ", "Panta Rhei")

@@ -18,11 +18,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.ui.latest import Latest
-from napari_diffraction.ui.layers import stack_of
-from napari_diffraction.ui.panel import named
-from napari_diffraction.ui.strokes import index_text
-from napari_diffraction.ui.tooltips import BAND_COLUMNS, INDEXED
+from napari_diffraction.ui.viewer.layers import stack_of
+from napari_diffraction.ui.viewer.strokes import index_text
+from napari_diffraction.ui.widgets.latest_request import Latest
+from napari_diffraction.ui.widgets.panel import named
+from napari_diffraction.ui.widgets.tooltips import BAND_COLUMNS, INDEXED
 
 if TYPE_CHECKING:
     from napari_diffraction.indexing.pattern_bands import PatternBands

@@ -13,28 +13,28 @@ from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 
-from napari_diffraction.analysis.indexed_phases import laue_of_phase
+from napari_diffraction.analysis.indexed.phases import laue_of_phase
 from napari_diffraction.indexing.revision import ranked_anew, with_name, with_voltage
-from napari_diffraction.ui.compare_box import CompareBox
-from napari_diffraction.ui.difference_layer import DifferenceLayer
 from napari_diffraction.ui.indexed.candidates_box import CandidatesBox
 from napari_diffraction.ui.indexed.comparing import Comparing
 from napari_diffraction.ui.indexed.ipf_key_box import IpfKeyBox
 from napari_diffraction.ui.indexed.layers import SHOWN, IndexedLayers
 from napari_diffraction.ui.indexed.phase_list import IndexedList
 from napari_diffraction.ui.indexed.point_box import PointBox
-from napari_diffraction.ui.indexed.work import about, accepted
-from napari_diffraction.ui.latest import Latest
-from napari_diffraction.ui.layers import follow
-from napari_diffraction.ui.panel import button, form, group, named
-from napari_diffraction.ui.solution_overlay import SolutionOverlay
-from napari_diffraction.ui.tooltips import INDEXED
+from napari_diffraction.ui.indexed.tasks import about, accepted
+from napari_diffraction.ui.viewer.difference_layer import DifferenceLayer
+from napari_diffraction.ui.viewer.layers import follow
+from napari_diffraction.ui.viewer.solution_overlay import SolutionOverlay
+from napari_diffraction.ui.widgets.compare_box import CompareBox
+from napari_diffraction.ui.widgets.latest_request import Latest
+from napari_diffraction.ui.widgets.panel import button, form, group, named
+from napari_diffraction.ui.widgets.tooltips import INDEXED
 
 if TYPE_CHECKING:
-    from napari_diffraction.analysis.compare_indexed import IndexedComparison
+    from napari_diffraction.analysis.indexed.compare import IndexedComparison
     from napari_diffraction.indexing.solution import IndexedMap
     from napari_diffraction.ui.indexed.pictures import Pictured
-    from napari_diffraction.ui.scan_navigation import ScanNavigation
+    from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
 
 #: Largest misfit that can be asked for, in degrees: there every one is accepted.
 _ANY_MISFIT = 3.0

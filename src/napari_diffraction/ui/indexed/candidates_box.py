@@ -10,9 +10,9 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
-from napari_diffraction.ui.latest import Latest
-from napari_diffraction.ui.panel import button, sentence
-from napari_diffraction.ui.tooltips import INDEXED
+from napari_diffraction.ui.widgets.latest_request import Latest
+from napari_diffraction.ui.widgets.panel import button, sentence
+from napari_diffraction.ui.widgets.tooltips import INDEXED
 
 if TYPE_CHECKING:
     from napari_diffraction.crystal.structure import Structure

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_diffraction.ui.indexed.work import comparing
-from napari_diffraction.ui.latest import Latest
+from napari_diffraction.ui.indexed.tasks import comparing
+from napari_diffraction.ui.widgets.latest_request import Latest
 
 if TYPE_CHECKING:
-    from napari_diffraction.analysis.compare_indexed import IndexedComparison
+    from napari_diffraction.analysis.indexed.compare import IndexedComparison
     from napari_diffraction.indexing.solution import IndexedMap
     from napari_diffraction.patterns.maps.vendor_map import VendorMap
 

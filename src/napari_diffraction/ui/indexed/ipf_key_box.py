@@ -10,7 +10,7 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QImage, QPainter, QPaintEvent, QPalette
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_diffraction.analysis.ipf import IpfKey, ipf_key
+from napari_diffraction.analysis.indexed.ipf import IpfKey, ipf_key
 
 #: Longer side of a key and the room around it for the names of corners, in pixels.
 _SIDE, _LEFT, _TOP = 84, 34, 18

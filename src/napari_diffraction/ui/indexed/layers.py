@@ -13,8 +13,8 @@ from napari.layers import Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
-from napari_diffraction.analysis.indexed_phases import phase_colours
-from napari_diffraction.analysis.ipf import ipf_colours
+from napari_diffraction.analysis.indexed.ipf import ipf_colours
+from napari_diffraction.analysis.indexed.phases import phase_colours
 from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR, rgb
 from napari_diffraction.ui.indexed.pictures import (
     FIRST,
@@ -28,12 +28,12 @@ from napari_diffraction.ui.indexed.pictures import (
     phase_picture,
     quality_picture,
 )
-from napari_diffraction.ui.indexed.work import about
-from napari_diffraction.ui.quiet import set_data
+from napari_diffraction.ui.indexed.tasks import about
+from napari_diffraction.ui.viewer.quiet import set_data
 
 if TYPE_CHECKING:
     from napari_diffraction.indexing.solution import IndexedMap
-    from napari_diffraction.ui.scan_navigation import ScanNavigation
+    from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
 
 #: What can be shown: its key, and what a person reads. The first one is shown first.
 SHOWN: Mapping[str, str] = {

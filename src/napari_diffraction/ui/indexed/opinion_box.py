@@ -12,16 +12,16 @@ from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_diffraction.patterns.stack import KikuchiGeometry
 from napari_diffraction.review.provenance import file_hash
-from napari_diffraction.ui.explain_work import Answer, Explainers
-from napari_diffraction.ui.heat_layer import HeatLayer, Question
-from napari_diffraction.ui.latest import Latest
-from napari_diffraction.ui.layers import stack_of
-from napari_diffraction.ui.panel import named, sentence
-from napari_diffraction.ui.preferences import preference
-from napari_diffraction.ui.tooltips import INDEXED
+from napari_diffraction.ui.explain.heat_layer import HeatLayer, Question
+from napari_diffraction.ui.explain.tasks import Answer, Explainers
+from napari_diffraction.ui.viewer.layers import stack_of
+from napari_diffraction.ui.widgets.latest_request import Latest
+from napari_diffraction.ui.widgets.panel import named, sentence
+from napari_diffraction.ui.widgets.preferences import preference
+from napari_diffraction.ui.widgets.tooltips import INDEXED
 
 if TYPE_CHECKING:
-    from napari_diffraction.learning.explain import Explanation
+    from napari_diffraction.learning.explain.heatmaps import Explanation
 
 #: Classes named, and the least probability of one.
 _NAMED, _LIKELY = 4, 0.02
@@ -135,8 +135,8 @@ class OpinionBox(QWidget):
 
 def _asked() -> _Asked | None:
     """The network of the Bravais lattices, if it is installed, else another one for EBSD."""
-    from napari_diffraction.learning.explain import WAYS
-    from napari_diffraction.learning.registry import list_models
+    from napari_diffraction.learning.explain.heatmaps import WAYS
+    from napari_diffraction.learning.models.registry import list_models
 
     for card in sorted(list_models(), key=lambda one: one.name != "bravais"):
         way = WAYS.get(getattr(card, "network", ""))

@@ -10,12 +10,12 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from napari_diffraction.analysis.indexed_phases import phase_colours
-from napari_diffraction.analysis.indexed_words import cell_text, with_su
-from napari_diffraction.analysis.orientations import assumptions
+from napari_diffraction.analysis.indexed.orientations import assumptions
+from napari_diffraction.analysis.indexed.phases import phase_colours
+from napari_diffraction.analysis.indexed.words import cell_text, with_su
 from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR
-from napari_diffraction.ui.panel import named, sentence
-from napari_diffraction.ui.tooltips import INDEXED
+from napari_diffraction.ui.widgets.panel import named, sentence
+from napari_diffraction.ui.widgets.tooltips import INDEXED
 
 if TYPE_CHECKING:
     from napari_diffraction.indexing.solution import IndexedMap, IndexedPhase

@@ -56,7 +56,7 @@ def pictured(indexed: IndexedMap, before: Pictured | None = None, axis: str = "z
     axis
         Of the sample, for the colours of orientations.
     """
-    from napari_diffraction.analysis.ipf import ipf_colours
+    from napari_diffraction.analysis.indexed.ipf import ipf_colours
 
     colours = None
     if before is not None and before.axis == axis:
@@ -93,8 +93,8 @@ def colours_kept(
     ndarray of float64, (n, 3), or None
         ``None``: the phases have other symmetries, so that no colour can be kept.
     """
-    from napari_diffraction.analysis.indexed_phases import laue_of_phase
-    from napari_diffraction.analysis.ipf import ipf_colours
+    from napari_diffraction.analysis.indexed.ipf import ipf_colours
+    from napari_diffraction.analysis.indexed.phases import laue_of_phase
 
     symmetry = [[laue_of_phase(phase) for phase in one.phases] for one in (before, after)]
     if symmetry[0] != symmetry[1]:

@@ -10,12 +10,12 @@ from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
-from napari_diffraction.analysis.orientations import bunge_angles
+from napari_diffraction.analysis.indexed.orientations import bunge_angles
 from napari_diffraction.ui.indexed.band_table import BandTable
 from napari_diffraction.ui.indexed.opinion_box import OpinionBox
-from napari_diffraction.ui.panel import group, named, sentence
-from napari_diffraction.ui.solution_overlay import SolutionOverlay
-from napari_diffraction.ui.tooltips import INDEXED
+from napari_diffraction.ui.viewer.solution_overlay import SolutionOverlay
+from napari_diffraction.ui.widgets.panel import group, named, sentence
+from napari_diffraction.ui.widgets.tooltips import INDEXED
 
 if TYPE_CHECKING:
     from napari_diffraction.indexing.solution import IndexedMap

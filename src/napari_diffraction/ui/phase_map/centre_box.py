@@ -7,8 +7,8 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QV
 
 from napari_diffraction.patterns.geometry import CENTRES
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
-from napari_diffraction.ui.panel import named, sentence
-from napari_diffraction.ui.tooltips import CENTRE
+from napari_diffraction.ui.widgets.panel import named, sentence
+from napari_diffraction.ui.widgets.tooltips import CENTRE
 
 _BY_HAND = "as I say"
 _USUAL = (0.5, 0.3, 0.6)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_diffraction.ui.indexed.work import IndexingWay
-from napari_diffraction.ui.layers import LayerCombo, can_be_scan
-from napari_diffraction.ui.panel import form, named, sentence
+from napari_diffraction.ui.indexed.tasks import IndexingWay
 from napari_diffraction.ui.phase_map.centre_box import CentreBox
 from napari_diffraction.ui.phase_map.pattern_view import PatternViewBox
+from napari_diffraction.ui.phase_map.tasks import model_combo
 from napari_diffraction.ui.phase_map.voltage_box import VoltageBox
-from napari_diffraction.ui.phase_map.work import model_combo
-from napari_diffraction.ui.scan_navigation import ScanNavigation
-from napari_diffraction.ui.tooltips import PHASE_MAP
+from napari_diffraction.ui.viewer.layers import LayerCombo, can_be_scan
+from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
+from napari_diffraction.ui.widgets.panel import form, named, sentence
+from napari_diffraction.ui.widgets.tooltips import PHASE_MAP
 
 
 class ChoiceBox(QWidget):

@@ -39,7 +39,8 @@ def ask_export(parent: QWidget, stack: PatternStack, indexed: bool) -> Path | No
     name, chosen = QFileDialog.getSaveFileName(parent, "Export", str(suggestion), files)
     if not name:
         return None
-    from napari_diffraction.analysis import indexed_export, map_export
+    from napari_diffraction.analysis.indexed import export as indexed_export
+    from napari_diffraction.analysis.maps import export as map_export
 
     usual = chosen.rpartition("*")[2].rstrip(")")
     known = Path(name).suffix.lower() in (indexed_export if indexed else map_export).WRITERS

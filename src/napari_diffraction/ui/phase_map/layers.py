@@ -11,11 +11,11 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_diffraction.analysis.compare import Comparison
-from napari_diffraction.analysis.phase_map import NOT_INDEXED, PhaseMap
+from napari_diffraction.analysis.maps.compare import Comparison
+from napari_diffraction.analysis.maps.phase_map import NOT_INDEXED, PhaseMap
 from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR, class_colour, class_title
-from napari_diffraction.ui.difference_layer import DifferenceLayer
-from napari_diffraction.ui.scan_navigation import ScanNavigation
+from napari_diffraction.ui.viewer.difference_layer import DifferenceLayer
+from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
 
 #: Value of points that are not classified yet; they are transparent.
 NOT_YET = 255

@@ -18,12 +18,12 @@ from qtpy.QtWidgets import (
 
 from napari_diffraction.crystal.materials import MATERIALS, load_structure
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.own_process import in_own_process
-from napari_diffraction.learning.phases_recipe import FEWEST, LONGEST, MOST, PhasesRecipe
+from napari_diffraction.learning.phases.recipe import FEWEST, LONGEST, MOST, PhasesRecipe
+from napari_diffraction.learning.runs.background_process import in_own_process
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import Progress
-from napari_diffraction.ui.panel import button, form, named, plain, sentence
-from napari_diffraction.ui.work import WorkBar
+from napari_diffraction.ui.widgets.panel import button, form, named, plain, sentence
+from napari_diffraction.ui.widgets.worker_bar import WorkBar
 
 _PATH = Qt.ItemDataRole.UserRole
 _LINES = 7
@@ -40,7 +40,7 @@ _TIPS = {
 
 def train(recipe: PhasesRecipe, output: Path) -> Any:
     """Train in the process that this is sent to."""
-    from napari_diffraction.learning.phases_training import train_phases
+    from napari_diffraction.learning.phases.training import train_phases
 
     return train_phases(recipe, output)
 
@@ -207,13 +207,13 @@ class MyPhasesBox(QWidget):
         )
 
     def _checked_name(self, phases: tuple[str, ...]) -> str:
-        from napari_diffraction.learning.model_files import usable_name
+        from napari_diffraction.learning.models.files import usable_name
 
         return usable_name(self.name.text().strip() or _usual_name(phases), "replace")
 
     def run(self) -> None:
         """Train; a model of the same name is replaced."""
-        from napari_diffraction.learning.registry import user_folder
+        from napari_diffraction.learning.models.registry import user_folder
 
         try:
             recipe = self.recipe()

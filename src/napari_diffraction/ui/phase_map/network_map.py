@@ -15,16 +15,16 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 
-from napari_diffraction.analysis.phase_map import DEFAULT_THRESHOLD, NOT_INDEXED, PhaseMap
+from napari_diffraction.analysis.maps.phase_map import DEFAULT_THRESHOLD, NOT_INDEXED, PhaseMap
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR, class_colour, class_title
-from napari_diffraction.ui.compare_box import CompareBox
-from napari_diffraction.ui.panel import button, form, group, named, sentence
 from napari_diffraction.ui.phase_map.layers import PhaseMapLayers
-from napari_diffraction.ui.phase_map.work import ScanWork
-from napari_diffraction.ui.scan_navigation import ScanNavigation
-from napari_diffraction.ui.share_rows import ShareRow, ShareRows
-from napari_diffraction.ui.tooltips import PHASE_MAP
+from napari_diffraction.ui.phase_map.tasks import ScanWork
+from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
+from napari_diffraction.ui.widgets.compare_box import CompareBox
+from napari_diffraction.ui.widgets.panel import button, form, group, named, sentence
+from napari_diffraction.ui.widgets.share_rows import ShareRow, ShareRows
+from napari_diffraction.ui.widgets.tooltips import PHASE_MAP
 
 _VOTES = ("of each pattern by itself", "of regions that vote")
 

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QWidget
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.ui.latest import Latest
-from napari_diffraction.ui.layers import follow
-from napari_diffraction.ui.panel import button
-from napari_diffraction.ui.tooltips import INDEXED
+from napari_diffraction.ui.viewer.layers import follow
+from napari_diffraction.ui.widgets.latest_request import Latest
+from napari_diffraction.ui.widgets.panel import button
+from napari_diffraction.ui.widgets.tooltips import INDEXED
 
 if TYPE_CHECKING:
     from napari_diffraction.patterns.kikuchi.preparation import Preparation
-    from napari_diffraction.ui.scan_navigation import ScanNavigation
+    from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
 
 RAW, STATIC, FLATTENED = "raw", "static corrected", "flattened"
 VIEWS = (RAW, STATIC, FLATTENED)

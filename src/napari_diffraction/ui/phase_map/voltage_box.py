@@ -7,8 +7,8 @@ from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QVBoxLayout, QWidget
 
 from napari_diffraction.indexing.known import VOLTAGE
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
-from napari_diffraction.ui.panel import named, sentence
-from napari_diffraction.ui.tooltips import VOLTAGE_TIPS
+from napari_diffraction.ui.widgets.panel import named, sentence
+from napari_diffraction.ui.widgets.tooltips import VOLTAGE_TIPS
 
 _BY_HAND = "as I say"
 _LEAST, _MOST = 1.0, 40.0

@@ -12,8 +12,8 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
 
-from napari_diffraction.analysis.phase_map import PhaseMap
-from napari_diffraction.analysis.regions import vote_by_regions
+from napari_diffraction.analysis.maps.phase_map import PhaseMap
+from napari_diffraction.analysis.maps.regions import vote_by_regions
 from napari_diffraction.indexing.solution import IndexedMap
 from napari_diffraction.indexing.steps import FinishedSteps
 from napari_diffraction.patterns.stack import PatternStack
@@ -21,24 +21,24 @@ from napari_diffraction.progress import Progress
 from napari_diffraction.ui.indexed.box import IndexedBox
 from napari_diffraction.ui.indexed.grain_averages import add_averages, averaging
 from napari_diffraction.ui.indexed.pictures import Pictured
-from napari_diffraction.ui.indexed.work import (
+from napari_diffraction.ui.indexed.tasks import (
     GIVEN,
     IndexingStep,
     Wishes,
     exporting_indexed,
     indexing,
 )
-from napari_diffraction.ui.layers import bare_viewer
-from napari_diffraction.ui.model_list import MODELS
-from napari_diffraction.ui.panel import Panel, button, sentence
 from napari_diffraction.ui.phase_map.choice import ChoiceBox
 from napari_diffraction.ui.phase_map.dialogs import ask_export, ask_map
 from napari_diffraction.ui.phase_map.my_phases_box import MyPhasesBox
 from napari_diffraction.ui.phase_map.network_map import NetworkMapBox
-from napari_diffraction.ui.phase_map.work import about_model, exporting, mapping
-from napari_diffraction.ui.scan_navigation import ScanNavigation
-from napari_diffraction.ui.tooltips import PHASE_MAP
-from napari_diffraction.ui.work import Make, WorkBar
+from napari_diffraction.ui.phase_map.tasks import about_model, exporting, mapping
+from napari_diffraction.ui.viewer.layers import bare_viewer
+from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
+from napari_diffraction.ui.widgets.model_list import MODELS
+from napari_diffraction.ui.widgets.panel import Panel, button, sentence
+from napari_diffraction.ui.widgets.tooltips import PHASE_MAP
+from napari_diffraction.ui.widgets.worker_bar import Make, WorkBar
 
 _MAPPING = "The phase map"
 

@@ -12,7 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Points
 from numpy.typing import NDArray
 
-from napari_diffraction.ui.strokes import index_text
+from napari_diffraction.ui.viewer.strokes import index_text
 
 _BLUE, _TEXT_COLOUR = "#56b4e9", "#b0e4ff"
 #: Always so many points, those left over on top of one another: napari draws points that change

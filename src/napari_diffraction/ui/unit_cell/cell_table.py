@@ -5,10 +5,10 @@ from __future__ import annotations
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
-from napari_diffraction.analysis.unit_cells import CellResult
+from napari_diffraction.analysis.cells.search import CellResult
 from napari_diffraction.indexing.zones.solution import CellSolution
-from napari_diffraction.ui.panel import named
-from napari_diffraction.ui.tooltips import UNIT_CELL
+from napari_diffraction.ui.widgets.panel import named
+from napari_diffraction.ui.widgets.tooltips import UNIT_CELL
 
 _COLUMNS = ("Cell in A, deg", "Lattice", "Explains")
 #: Rows that are seen without scrolling.

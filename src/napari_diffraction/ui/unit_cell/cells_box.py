@@ -7,13 +7,13 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_diffraction.analysis.indexed_words import with_su
-from napari_diffraction.analysis.unit_cell_words import doubts
-from napari_diffraction.analysis.unit_cells import CellResult
+from napari_diffraction.analysis.cells.search import CellResult
+from napari_diffraction.analysis.cells.words import doubts
+from napari_diffraction.analysis.indexed.words import with_su
 from napari_diffraction.indexing.zones.solution import CellSolution
-from napari_diffraction.ui.panel import button, named, sentence
-from napari_diffraction.ui.tooltips import UNIT_CELL
 from napari_diffraction.ui.unit_cell.cell_table import CellTable
+from napari_diffraction.ui.widgets.panel import button, named, sentence
+from napari_diffraction.ui.widgets.tooltips import UNIT_CELL
 
 #: What can be written, by the end of the name; "" is a folder with all of them.
 FILES = {

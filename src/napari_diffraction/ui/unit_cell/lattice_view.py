@@ -14,10 +14,10 @@ from qtpy.QtCore import QEvent, QObject, QSize, QTimer, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_diffraction.ui.panel import sentence
 from napari_diffraction.ui.unit_cell.lattice_scene import LatticeScene
-from napari_diffraction.ui.unit_cell.net_layers import NET_COLOUR
-from napari_diffraction.ui.vertex_arrays import guard
+from napari_diffraction.ui.unit_cell.nets.layers import NET_COLOUR
+from napari_diffraction.ui.viewer.vertex_arrays import guard
+from napari_diffraction.ui.widgets.panel import sentence
 
 #: Points that no zone has shown, points of zones, points of the zone on view; axes.
 _COLOURS = ("#777777", "#56b4e9", NET_COLOUR)

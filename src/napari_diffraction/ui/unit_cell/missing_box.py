@@ -5,10 +5,10 @@ from __future__ import annotations
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_diffraction.patterns.stack import SpotGeometry
-from napari_diffraction.ui.classify_widget import open_panel
-from napari_diffraction.ui.coordinator import Coordinator
-from napari_diffraction.ui.panel import button, sentence
-from napari_diffraction.ui.tooltips import UNIT_CELL
+from napari_diffraction.ui.classify.widget import open_panel
+from napari_diffraction.ui.viewer.coordinator import Coordinator
+from napari_diffraction.ui.widgets.panel import button, sentence
+from napari_diffraction.ui.widgets.tooltips import UNIT_CELL
 
 _PLUGIN = "napari-diffraction"
 

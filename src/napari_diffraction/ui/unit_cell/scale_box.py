@@ -6,8 +6,8 @@ from qtpy.QtCore import QLocale, Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QVBoxLayout, QWidget
 
 from napari_diffraction.patterns.stack import PatternStack, SpotGeometry
-from napari_diffraction.ui.panel import named
-from napari_diffraction.ui.tooltips import UNIT_CELL
+from napari_diffraction.ui.widgets.panel import named
+from napari_diffraction.ui.widgets.tooltips import UNIT_CELL
 
 _FILE, _BY_HAND, _OPEN = "file", "as I say", "left open"
 _USUAL = 0.005

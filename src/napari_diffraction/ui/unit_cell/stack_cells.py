@@ -11,17 +11,17 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from numpy.typing import NDArray
 
-from napari_diffraction.analysis.unit_cells import CellResult
+from napari_diffraction.analysis.cells.search import CellResult
 from napari_diffraction.indexing.zones.ellipse import Ellipse
 from napari_diffraction.indexing.zones.overlay import nodes, oriented_spots, predicted
 from napari_diffraction.indexing.zones.patterns import PatternMatches
 from napari_diffraction.indexing.zones.solution import CellSolution, ExplainedZone
-from napari_diffraction.learning.peak_tables import Found
+from napari_diffraction.learning.zones.peak_tables import Found
 from napari_diffraction.ui.unit_cell.cell_overlay import CellOverlay
 from napari_diffraction.ui.unit_cell.lattice_scene import LatticeScene, lattice_scene
-from napari_diffraction.ui.unit_cell.net_layers import NetLayers
+from napari_diffraction.ui.unit_cell.nets.layers import NetLayers
+from napari_diffraction.ui.unit_cell.nets.zone_nets import ZoneNets
 from napari_diffraction.ui.unit_cell.one_by_one import OneByOne
-from napari_diffraction.ui.unit_cell.zone_nets import ZoneNets
 
 
 class StackCells:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.readers.ebsd_scan import ScanHeader, as_scan
+from napari_diffraction.patterns.readers.ebsd.scan import ScanHeader, as_scan
 from napari_diffraction.patterns.readers.source import Source, check_frame_bytes, native
 
 _MAGIC = b"AAMVHFSS"

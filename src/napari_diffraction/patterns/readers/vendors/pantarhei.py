@@ -12,7 +12,7 @@ from numpy.lib import format as npy
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.geometry import per_angstrom, plausible_wavelength
-from napari_diffraction.patterns.readers.arrays import open_npz
+from napari_diffraction.patterns.readers.general.arrays import open_npz
 from napari_diffraction.patterns.readers.source import Source
 from napari_diffraction.patterns.stack import SpotGeometry
 

@@ -14,8 +14,8 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.geometry import plausible_wavelength
 from napari_diffraction.patterns.readers.datasets import Candidate, choose
 from napari_diffraction.patterns.readers.grids import lay_out
-from napari_diffraction.patterns.readers.hdf5 import opened
-from napari_diffraction.patterns.readers.hdf5_links import refuse_outside
+from napari_diffraction.patterns.readers.hdf5.file import opened
+from napari_diffraction.patterns.readers.hdf5.links import refuse_outside
 from napari_diffraction.patterns.readers.source import Source, check_frame_bytes, native
 from napari_diffraction.patterns.stack import SpotGeometry
 

@@ -1,0 +1,1 @@
+"""The commands that find peaks and unit cells: `peaks`, `unit-cell`, `solve`."""

@@ -1,0 +1,349 @@
+"""Sort, solve, report: what the command `solve` does with a stack."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_diffraction.cli.cells.unit_cell import Solved, read_zones, solve_stack
+from napari_diffraction.cli.terminal import Interrupted, claim_output, with_bar
+from napari_diffraction.errors import InputError
+from napari_diffraction.files import replacing, writing_error
+from napari_diffraction.review.fingerprint import stack_key
+from napari_diffraction.review.provenance import beside
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from napari_diffraction.patterns.stack import PatternStack
+    from napari_diffraction.workers import Workers
+
+#: Table of the classes that the model finds.
+_CLASSES = "classes.csv"
+#: What the pictures show, and their files.
+_PICTURES = {
+    "Zones with the net that the first cell has there (blue) or their own (orange)": "zones.png",
+    "Patterns with the spots that the cell has there (blue)": "patterns.png",
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person says beside the stack; ``None``: nothing.
+
+    Attributes
+    ----------
+    zones
+        Table of the classes, whose zones are taken.
+    pixel_size, wavelength
+        In 1/A and A, in place of what the file says.
+    volume
+        Least and greatest volume of the primitive cell in A^3.
+    patterns
+        Number of patterns that are indexed.
+    """
+
+    zones: Path | None = None
+    pixel_size: float | None = None
+    wavelength: float | None = None
+    volume: tuple[float, float] | None = None
+    patterns: int | None = None
+
+
+def solve_to_folder(
+    stack: PatternStack,
+    folder: Path,
+    wanted: Wanted,
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    workers: Workers | None = None,
+    say: Callable[[str], None] = print,
+) -> list[str]:
+    """Sort a stack, find its cells, and write all that the next program or a person wants.
+
+    Parameters
+    ----------
+    stack
+        Spot patterns.
+    folder
+        Where the files go; made if absent.
+    wanted
+        What is known beside.
+    device
+        Where the network runs.
+    resume
+        Keep the classes that an interrupted run has found.
+    workers
+        Other processes that sort the patterns and find their spots.
+    say
+        Called with sentences while it runs.
+
+    Returns
+    -------
+    list of str
+        What was found and written, in lines for a person.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be written or holds results of another stack, or there is no cell; then
+        the report says why, too.
+    Interrupted
+        Ctrl-C was pressed.
+    """
+    from napari_diffraction.patterns.stack import SpotGeometry
+
+    if not isinstance(stack.geometry, SpotGeometry):
+        raise InputError(f"{stack.name} holds Kikuchi patterns, which have no zones of spots.")
+    _take(folder, stack)
+    try:
+        classes, zones = _classes(
+            stack, folder, wanted, device, resume=resume, workers=workers, say=say
+        )
+        return _solve(stack, folder, wanted, classes, zones, workers)
+    except (KeyboardInterrupt, Interrupted) as stop:
+        raise Interrupted(_what_is_kept(folder, wanted, str(stop))) from stop
+
+
+def _take(folder: Path, stack: PatternStack) -> None:
+    """Make the folder where it is missing, and see that it is free for the results of a stack."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, but a folder is wanted: choose another name.")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise writing_error(folder, error) from error
+    claim_output(folder)
+    if _is_of_another(folder, stack):
+        raise InputError(
+            f"{folder} holds results of another stack, or of this one before it was changed: "
+            "choose another folder, or delete this one."
+        )
+
+
+def _is_of_another(folder: Path, stack: PatternStack) -> bool:
+    """Whether the results in a folder, if there are any, are those of another stack."""
+    # where the classes came from a table of somebody's, only the name of the stack is known
+    for path, key, own in (
+        (beside(folder / _CLASSES), "stack", stack_key(stack)),
+        (folder / "cells.json", "source", stack.name),
+    ):
+        try:
+            earlier = json.loads(path.read_text(encoding="utf-8"))[key]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        return bool(earlier != own)
+    return False
+
+
+def _what_is_kept(folder: Path, wanted: Wanted, said: str) -> str:
+    """Say after Ctrl-C what is kept and how to go on; ``said``: what the sorting says of it."""
+    classes = folder / _CLASSES
+    if wanted.zones is None and "--resume" in said:
+        return said
+    if wanted.zones is None and classes.exists():
+        return (
+            f"Stopped. The classes are kept in {classes}: the same command with --resume goes on "
+            "from there."
+        )
+    return "Stopped. There is nothing to go on from yet: the same command starts anew."
+
+
+def _solve(
+    stack: PatternStack,
+    folder: Path,
+    wanted: Wanted,
+    classes: dict[str, int],
+    zones: list[int],
+    workers: Workers | None,
+) -> list[str]:
+    """Find the cells by the zones, write all files, and return lines for a person."""
+    from napari_diffraction.analysis.cells.words import summary
+
+    report = folder / "report.html"
+    try:
+        if not zones:
+            raise InputError(
+                f"No pattern of {stack.name} is a zone: without zones no cell is found."
+            )
+        solved = solve_stack(
+            stack,
+            zones=zones,
+            pixel_size=wanted.pixel_size,
+            wavelength=wanted.wavelength,
+            volume=wanted.volume,
+            patterns=wanted.patterns,
+            workers=workers,
+        )
+    except InputError as error:
+        _write_report(report, stack, wanted, classes, None, {}, str(error))
+        raise InputError(f"{error}  {report} says what there is.") from error
+    written = _write_all(solved, stack, folder)
+    figures = _pictures(solved, stack, folder)
+    _write_report(report, stack, wanted, classes, solved, figures)
+    if not solved.result.found.phases:
+        raise InputError(
+            f"No cell explains three different nets of {stack.name}: sort out more zones.  "
+            f"{report} shows the nets."
+        )
+    pictures = [folder / name for name in figures]
+    return [*summary(solved.result), *(f"{path}" for path in [*written, *pictures, report])]
+
+
+def _classes(
+    stack: PatternStack,
+    folder: Path,
+    wanted: Wanted,
+    device: str,
+    *,
+    resume: bool,
+    workers: Workers | None,
+    say: Callable[[str], None],
+) -> tuple[dict[str, int], list[int]]:
+    """How many patterns are of each class, and which are zones."""
+    import pandas as pd
+
+    from napari_diffraction.cli.sorting.classification import classify_to_csv
+    from napari_diffraction.learning.classes import ZONE
+    from napari_diffraction.learning.models.registry import load_model
+
+    if wanted.zones is not None:
+        zones = read_zones(wanted.zones, stack)
+        table = pd.read_csv(wanted.zones)
+    else:
+        path = folder / _CLASSES
+        table = classify_to_csv(
+            stack,
+            load_model("zones"),
+            path,
+            device=device,
+            resume=resume,
+            workers=workers,
+            say=say,
+        )
+        zones = sorted(int(one) for one in table.loc[table["label"] == ZONE, "index"])
+    return {str(k): int(n) for k, n in table["label"].value_counts().items()}, zones
+
+
+def _write_all(solved: Solved, stack: PatternStack, folder: Path) -> list[Path]:
+    """Write cells, nets and the files for CrystFEL."""
+    from napari_diffraction.analysis.cells.export import nets_table, write_cells
+
+    result = solved.result
+    if not result.found.phases:
+        return []
+    written = write_cells(result, [folder])
+    path = folder / "nets.csv"
+    with replacing(path) as temporary:
+        nets_table(result).to_csv(temporary, index=False, float_format="%.6g")
+    return [*written, path, *_write_crystfel(solved, stack, folder / "crystfel")]
+
+
+def _write_crystfel(solved: Solved, stack: PatternStack, folder: Path) -> list[Path]:
+    """Write what CrystFEL's `indexamajig` starts from."""
+    from napari_diffraction.analysis.cells.crystfel import cell_file, geometry_file, pattern_list
+    from napari_diffraction.analysis.cells.cxi_peaks import DATA, PEAKS, write_cxi
+    from napari_diffraction.analysis.cells.export import UP_TO_SCALE
+    from napari_diffraction.analysis.cells.orientations import crystfel_solutions
+
+    folder.mkdir(exist_ok=True)
+    result, tables = solved.result, solved.tables
+    cxi = folder / "patterns.cxi"
+    with_bar(write_cxi(stack, tables, cxi))
+    places = {index: f"{cxi.absolute()} //{row}" for row, index in enumerate(sorted(tables))}
+    files = {"patterns.lst": pattern_list(list(places.values()))}
+    for number, phase in enumerate(result.found.phases, 1):
+        name = "phase" if len(result.found.phases) == 1 else f"phase_{number}"
+        files[f"{name}.cell"] = cell_file(phase[0], [] if result.scale_known else [UP_TO_SCALE])
+    if result.scale_known:
+        notes = ["Only the ratio of clen and res is known.", *_beam_notes(solved)]
+        files["camera.geom"] = geometry_file(
+            result, stack.frame_shape, _beam(solved), data=DATA, peaks=PEAKS, notes=notes
+        )
+    if result.matches and result.scale_known:
+        names = tuple(places[index] for index in result.matches[0].peaks.patterns.tolist())
+        files["patterns.sol"] = crystfel_solutions(replace(result, names=names))
+    for name, text in files.items():
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return [cxi, *(folder / name for name in files)]
+
+
+def _origins(solved: Solved) -> list[tuple[float, float]]:
+    return [
+        (float(fit.origin[0]), float(fit.origin[1])) for fit in solved.result.nets.fits.values()
+    ]
+
+
+def _beam(solved: Solved) -> tuple[float, float]:
+    x, y = np.median(np.array(_origins(solved)), axis=0).tolist()
+    return x, y
+
+
+def _beam_notes(solved: Solved) -> list[str]:
+    from napari_diffraction.indexing.zones.patterns import steady_beam
+
+    if steady_beam(solved.result.nets) is not None:
+        return []
+    return ["The direct beam is not the same in all patterns; this is its median."]
+
+
+def _pictures(solved: Solved, stack: PatternStack, folder: Path) -> dict[str, Figure]:
+    """Draw the pictures and write them; by the names of their files."""
+    from napari_diffraction.analysis.cells.pictures import pattern_pictures, zone_pictures
+
+    result = solved.result
+    drawn = (zone_pictures(result, stack), pattern_pictures(result, stack, solved.tables))
+    figures = {}
+    for name, figure in zip(_PICTURES.values(), drawn, strict=True):
+        if figure is not None:
+            figures[name] = figure
+            with replacing(folder / name) as temporary:
+                figure.savefig(temporary, format="png", dpi=150)
+    return figures
+
+
+def _write_report(
+    path: Path,
+    stack: PatternStack,
+    wanted: Wanted,
+    classes: dict[str, int],
+    solved: Solved | None,
+    figures: dict[str, Figure],
+    trouble: str | None = None,
+) -> None:
+    from napari_diffraction.analysis.cells.report import assumed, report_page
+
+    geometry = stack.geometry.numbers()
+    sources = {
+        name: "given by hand"
+        if getattr(wanted, name) is not None
+        else "of the file"
+        if name in geometry
+        else "not known"
+        for name in ("pixel_size", "wavelength")
+    }
+    facts = {
+        "Patterns": f"{len(stack)} of {' x '.join(map(str, stack.frame_shape))} pixels",
+        "Files": ", ".join(sorted(set(stack.sources))[:3]) or stack.name,
+        "Zones": "sorted by the model zones at its usual border, as classify --border off does; "
+        "not reviewed"
+        if wanted.zones is None
+        else f"those of {wanted.zones}",
+        "Volume": "any"
+        if wanted.volume is None
+        else "from {:g} to {:g} A^3".format(*wanted.volume),
+    }
+    if solved is not None:
+        facts |= assumed(solved.result, beams=_origins(solved), **sources)
+    shown = {caption: figures.get(name) for caption, name in _PICTURES.items()}
+    result = None if solved is None else solved.result
+    page = report_page(f"Unit cell of {stack.name}", result, facts, classes, shown, trouble)
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")

@@ -1,0 +1,132 @@
+"""The models that can be used, and how they are taken in, given out and converted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_diffraction.cli.terminal import output_file, with_bar
+from napari_diffraction.errors import InputError
+
+app = typer.Typer(help="List the models that can be used, take some in, and give some out.")
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model, or a file.")]
+Name = Annotated[
+    str, typer.Option(help="What the model is called in the list.", show_default="as in the file")
+]
+
+
+@app.callback(invoke_without_command=True)
+def models(context: typer.Context) -> None:
+    """List the models that can be used, with the figures measured for them."""
+    if context.invoked_subcommand is not None:
+        return
+    from napari_diffraction.cli.info import describe_model
+    from napari_diffraction.learning.models.registry import list_models
+
+    cards = list_models()
+    for card in cards:
+        for line in describe_model(card):
+            print(line)
+    if not cards:
+        print("No model is installed; train makes one.")
+
+
+@app.command("import")
+def import_(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="FILE|URL", help="A model file, https://... or doi:.../FILE."),
+    ],
+    sha256: Annotated[
+        str,
+        typer.Option(metavar="HEX", help="SHA-256 that the file must have.", show_default=False),
+    ] = "",
+    name: Name = "",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a model of yours that has this name.")
+    ] = False,
+) -> None:
+    """Take a model into the list, from a file or an address."""
+    from napari_diffraction.learning.models.files import Taken, importing
+
+    taken: Taken = "replace" if replace else "refuse"
+    card = with_bar(importing(source, sha256, name, taken), unit="byte")
+    print(f"{card.name}: {card.title}; use it with classify --model {card.name}.")
+
+
+@app.command()
+def export(
+    model: Model,
+    output: Annotated[Path, typer.Option(metavar="MODEL.safetensors", help="The file to write.")],
+) -> None:
+    """Write a model as one file for others, who import it or name it as --model."""
+    from napari_diffraction.learning.models.files import export_model
+
+    card = export_model(model, output_file(output, (".safetensors",)))
+    print(f"{output}: the model {card.name}; models import {output.name} takes it in.")
+
+
+@app.command()
+def onnx(
+    model: Model,
+    output: Annotated[Path, typer.Option(metavar="MODEL.onnx", help="The file to write.")],
+) -> None:
+    """Write a model as ONNX, and check that onnxruntime gives the same probabilities."""
+    output_file(output, (".onnx",))
+    from napari_diffraction.learning.models.onnx_export import export_onnx
+    from napari_diffraction.learning.models.registry import load_model
+
+    off = export_onnx(load_model(model), output)
+    print(f"{output}: probabilities differ by {off:.1g} at most.")
+
+
+@app.command()
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(metavar="FILE.pt", help="Weights of PyTorch.")],
+    network: Annotated[str, typer.Option(help="The network that was trained, as in recipes.")],
+    class_: Annotated[
+        list[str],
+        typer.Option(
+            "--class", metavar="NAME", help="A class, in the order of the outputs; repeat it."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option(metavar="MODEL.safetensors", help="The model file to write.")
+    ],
+    size: Annotated[
+        int, typer.Option(min=16, max=1024, help="Height and width of the network's pictures.")
+    ],
+    grey: Annotated[
+        str, typer.Option(help="How grey values were drawn out: linear, sqrt or log.")
+    ] = "linear",
+    black: Annotated[
+        float, typer.Option(min=0, max=99, help="Percentile of a pattern that is black.")
+    ] = 0.0,
+    white: Annotated[
+        float, typer.Option(min=1, max=100, help="Percentile of a pattern that is white.")
+    ] = 100.0,
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="Grey went in from 0 to 1, not scaled as for photographs."),
+    ] = False,
+    name: Name = "",
+) -> None:
+    """Make a model of weights that were trained with PyTorch elsewhere."""
+    from napari_diffraction.learning.networks.picture_preprocessing import GREYS, Preprocessing
+
+    output_file(output, (".safetensors",))
+    if grey not in GREYS:
+        raise InputError(f"'{grey}' is no way to draw out grey values: {', '.join(GREYS)}.")
+    from napari_diffraction.learning.pictures.checkpoints import from_state_dict
+
+    made = Preprocessing(size=size, grey=grey, black=black, white=white)
+    from_state_dict(
+        checkpoint, network, class_, output, preprocessing=made, normalised=not raw, name=name
+    )
+    print(
+        f"{output}: the model; check it with evaluate, as its probabilities are not calibrated.  "
+        "models import takes it into the list."
+    )

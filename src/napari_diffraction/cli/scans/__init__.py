@@ -1,0 +1,1 @@
+"""The commands for EBSD scans: `index`, `phase-map`."""

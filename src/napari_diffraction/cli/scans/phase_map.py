@@ -1,0 +1,134 @@
+"""Map the phases of a scan, and compare the map with another program's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_diffraction.cli.terminal import output_file, with_bar
+
+if TYPE_CHECKING:
+    from napari_diffraction.analysis.maps.phase_map import PhaseMap
+    from napari_diffraction.learning.models.registry import Classifier
+    from napari_diffraction.patterns.maps.vendor_map import VendorMap
+    from napari_diffraction.patterns.stack import PatternStack
+    from napari_diffraction.workers import Workers
+
+
+def map_scan(
+    stack: PatternStack,
+    classifier: Classifier,
+    *,
+    device: str = "auto",
+    batch_size: int = 64,
+    regions: bool = False,
+    workers: Workers | None = None,
+) -> PhaseMap:
+    """Classify a scan and make its map.
+
+    Parameters
+    ----------
+    stack
+        A scan.
+    classifier
+        A loaded model.
+    device, batch_size, workers
+        See `napari_diffraction.learning.classification.inference.classify`.
+    regions
+        Whether regions of alike neighbouring patterns vote together.
+
+    Raises
+    ------
+    InputError
+        The patterns are a list, not a scan.
+    """
+    from napari_diffraction.analysis.maps.phase_map import PhaseMap
+    from napari_diffraction.analysis.maps.regions import vote_by_regions
+    from napari_diffraction.learning.classification.inference import classify
+    from napari_diffraction.review.provenance import file_hash
+
+    card = classifier.card
+    about: dict[str, Any] = {
+        "software": f"napari-diffraction {version('napari-diffraction')}",
+        "model": card.name,
+        "model_sha256": file_hash(Path(card.path) if card.path else None),
+        "settings": {"device": device, "batch_size": batch_size},
+    }
+    table = with_bar(
+        classify(stack, classifier, device=device, batch_size=batch_size, workers=workers)
+    )
+    made = PhaseMap.from_classification(table, stack, card, about)
+    return with_bar(vote_by_regions(made, stack)) if regions else made
+
+
+def write_and_compare(
+    phase_map: PhaseMap, outputs: Sequence[Path], threshold: float, other: VendorMap | None
+) -> list[str]:
+    """Write a map, compare it if asked, and say the result.
+
+    Parameters
+    ----------
+    phase_map
+        The map.
+    outputs
+        Files to write.
+    threshold
+        Points with less confidence are not indexed.
+    other
+        Another program's map of the same scan.
+
+    Returns
+    -------
+    list of str
+        Lines for a person.
+
+    Raises
+    ------
+    InputError
+        A file cannot be written; or the other map is of another size.
+    """
+    from napari_diffraction.analysis.maps.export import export_map
+    from napari_diffraction.learning.palette import class_title
+
+    lines = []
+    for output in outputs:
+        export_map(phase_map, output, threshold)
+        lines.append(f"{output}: {phase_map.shape[0]} x {phase_map.shape[1]} points.")
+    shares = phase_map.shares(threshold)
+    lines += [f"  {class_title(name)}  {share:.1%}" for name, share in shares.items()]
+    if other is not None:
+        from napari_diffraction.analysis.maps.compare import compare
+
+        result = compare(phase_map, other, threshold)
+        lines += result.sentences()
+        lines += str(result.matrix.loc[:, (result.matrix != 0).any(axis=0)]).splitlines()
+    return lines
+
+
+def check_first(
+    stack: PatternStack, outputs: Sequence[Path], other: str | None
+) -> VendorMap | None:
+    """Check all that can be wrong before anything is computed; read the other map.
+
+    Raises
+    ------
+    InputError
+        The patterns are no scan; a file cannot be written; or the other map cannot be read or is
+        of another size.
+    """
+    from napari_diffraction.analysis.maps.compare import check_size
+    from napari_diffraction.analysis.maps.export import WRITERS
+    from napari_diffraction.analysis.maps.phase_map import check_scan
+
+    check_scan(stack)
+    for output in outputs:
+        output_file(output, tuple(WRITERS))
+    if other is None:
+        return None
+    from napari_diffraction.patterns.maps.files import read_map
+
+    read = read_map(other)
+    check_size(stack.name, stack.data.shape[:2], read)
+    return read

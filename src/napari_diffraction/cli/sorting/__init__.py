@@ -1,0 +1,1 @@
+"""The command `classify`, for stacks that are whole and stacks that grow."""

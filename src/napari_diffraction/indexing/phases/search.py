@@ -1,0 +1,194 @@
+"""The phases of a scan from the bands of its grains: lattices taken off one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_diffraction.crystal.reduction import cells_alike
+from napari_diffraction.crystal.structure import cell_of
+from napari_diffraction.indexing.bands.centre import (
+    above_chance,
+    band_error,
+    find_centre,
+    improved,
+    lattice_at,
+)
+from napari_diffraction.indexing.bands.directions import directions
+from napari_diffraction.indexing.bands.four_bands import lattice_shape
+from napari_diffraction.indexing.bands.metric import reciprocal_basis
+from napari_diffraction.indexing.bands.orientation import orient
+from napari_diffraction.indexing.bands.visible import VisibleLattice, as_it_is, visible_lattice
+from napari_diffraction.indexing.phases.crystals import Crystal
+from napari_diffraction.indexing.phases.fitting import Fitted, fitted
+from napari_diffraction.indexing.phases.grain_bands import GrainBands
+from napari_diffraction.indexing.phases.scales import PhasesFound, parted
+from napari_diffraction.indexing.phases.shown import LOOKED_AT, families_of
+from napari_diffraction.progress import Progress
+
+FloatArray = NDArray[np.float64]
+
+#: Phases looked for.
+_PHASES = 6
+#: Fewer patterns than this cannot tell a pattern centre: any lattice can be bent to fit them.
+FEW = 3
+#: Grains that a phase needs besides the one that its lattice was made from, and their gain.
+_GRAINS, _GAIN = 2, 20.0
+#: Grains with less gain than this may still be of another phase, which serves them better.
+_SERVED = 8.0
+#: How often a lattice is looked at again.
+_AGAIN = 3
+#: A lattice that serves fewer than this share of the grains is wrong.
+_WORSE = 0.7
+#: Lattices that differ by less than this (relative, degrees, and in scale) are one.
+_ALIKE, _ALIKE_ANGLES, _ALIKE_SCALE = 0.03, 2.0, 0.06
+
+
+def find_phases(
+    bands: GrainBands,
+    pc: FloatArray | None = None,
+    *,
+    refine_centre: bool = False,
+    given: Sequence[Crystal] = (),
+) -> Generator[Progress, None, PhasesFound | None]:
+    """Find the pattern centre and the lattices of grains with nothing given.
+
+    Parameters
+    ----------
+    bands
+        Of the grains, those with the clearest bands first.
+    pc : ndarray, (3,), optional
+        Pattern centre, if it is known.
+    refine_centre
+        Whether a known centre is refined.
+    given
+        Phases that are there; no others are looked for.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    PhasesFound or None
+        ``None``: no lattice serves more than the one grain that it was made from.
+    """
+    free = pc is None or refine_centre
+    known = tuple(reciprocal_basis(one.phase.cell, _symmetry(one)) for one in given)
+    if not len(bands) or (pc is None and len(bands) < FEW):
+        return None
+    if pc is None:
+        solutions = yield from find_centre(bands.lines, bands.weights, known)
+        if not solutions:
+            return None
+        best = solutions[0]
+    else:
+        start = lattice_at(pc, bands.lines, bands.weights, known=known)
+        best = improved(start, bands.lines, bands.weights, free_centre=free, known=bool(known))
+    if known:
+        if not _convincing(_gain(best.basis, bands, best.pc), alone=True):
+            return None
+        fit = fitted(bands, known, best.pc, free_centre=free, drift=free, free_lattices=False)
+        return PhasesFound(fit, (), np.arange(len(known)))
+    seen: list[VisibleLattice] = []
+    left, spent = np.ones(len(bands), bool), np.zeros(len(bands), bool)
+    centre, before = best.pc, np.zeros(len(bands))
+    while len(seen) < _PHASES:
+        yield Progress(len(seen), _PHASES, "Looking for phases")
+        rest = np.flatnonzero(left)
+        some = bands.part(rest)
+        gain = _gain(best.basis, some, centre)
+        if not _convincing(gain - before[rest], alone=len(bands) == 1):
+            break
+        chosen = np.argsort(-gain, kind="stable")[: min(LOOKED_AT, int((gain > 0).sum()))]
+        lattice = _seen_lattice(best.basis, some.part(chosen), centre, free)
+        if any(_same(lattice, other) for other in seen):
+            spent[rest[(gain > 0) | (_gain(lattice.basis, some, centre) > 0)]] = True
+        else:
+            seen.append(lattice)
+            # the grains of all phases so far tell the centre better than those of the first
+            fit = fitted(bands, [one.basis for one in seen], centre, free_centre=free)
+            centre, before = fit.pc, fit.gain
+        left = (before < _SERVED) & ~spent
+        if not left.any():
+            break
+        others = bands.part(left)
+        start = lattice_at(centre, others.lines, others.weights)
+        best = improved(start, others.lines, others.weights, free_centre=False)
+    if not seen:
+        return None
+    fit = fitted(bands, [one.basis for one in seen], centre, free_centre=free, drift=free)
+    return parted(bands, fit, tuple(seen))
+
+
+def _same(one: VisibleLattice, other: VisibleLattice) -> bool:
+    """Whether two lattices are one, within what bands tell."""
+    first, second = (
+        cell_of(np.linalg.inv(lattice.basis) / np.radians(lattice.scale))
+        for lattice in (one, other)
+    )
+    return cells_alike(first, second, lengths=_ALIKE, angles=_ALIKE_ANGLES, scale=_ALIKE_SCALE)
+
+
+def _symmetry(crystal: Crystal) -> str | int:
+    structure = crystal.phase.structure
+    return crystal.phase.lattice if structure is None else structure.space_group
+
+
+def _gain(basis: FloatArray, bands: GrainBands, pc: FloatArray) -> FloatArray:
+    """Gain above chance of a lattice in each grain."""
+    error = band_error(pc, bands.lines.shape)
+    matches = orient(directions(basis), bands.lines.normals(pc), bands.weights, error)
+    return above_chance(matches.score, bands.weights)
+
+
+def _convincing(gain: FloatArray, alone: bool) -> bool:
+    """Whether a lattice serves grains besides the one that it was made from.
+
+    A lattice can be bent to fit the bands of any one pattern, so that this one does not count.
+    """
+    if alone:
+        return bool(gain.sum() > _GAIN)
+    others = np.sort(gain)[:-1]
+    return bool((others > 0).sum() >= min(_GRAINS, len(others)) and others.sum() > _GAIN)
+
+
+def _seen_lattice(
+    basis: FloatArray, bands: GrainBands, pc: FloatArray, free_centre: bool
+) -> VisibleLattice:
+    """The lattice that the bands show, by their directions and their widths."""
+    fit = fitted(bands, [basis], pc)
+    served = int((fit.phase == 0).sum())
+    families = families_of(bands, fit)
+    good = as_it_is(families)
+    seen = visible_lattice(families)
+    # bands of the lattice found lie better, and tell more
+    for _ in range(_AGAIN):
+        better = _checked(bands, seen.basis, pc, free_centre, _WORSE * served)
+        if better is None:
+            if good is seen:
+                break
+            seen = good
+            continue
+        good = seen
+        again = visible_lattice(families_of(bands, better), seen)
+        if np.allclose(lattice_shape(again.basis), lattice_shape(seen.basis), rtol=0.03):
+            return again
+        seen = again
+    return good
+
+
+def _checked(
+    bands: GrainBands, basis: FloatArray, pc: FloatArray, free_centre: bool, least: float
+) -> Fitted | None:
+    """The fit of a lattice, if it serves enough of the grains.
+
+    By how much is no measure: of a fine lattice the strong bands are but some of the directions.
+    """
+    for free in (free_centre, False):
+        fit = fitted(bands, [basis], pc, free_centre=free)
+        if (fit.phase == 0).sum() >= least:
+            return fit
+    return None

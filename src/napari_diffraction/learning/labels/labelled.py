@@ -1,0 +1,476 @@
+"""Labelled patterns from many places, and how they are split into parts to learn from and to judge.
+
+Patterns of one unit cell, material or file resemble each other more than those of the next one
+will, so they stay together: a split by pattern would promise more than the model can do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.learning.classes import UNREADABLE
+from napari_diffraction.learning.labels.ground_truth import Truth, truth_of
+from napari_diffraction.learning.models.leakage import content_hash
+from napari_diffraction.patterns.readers import open_stack
+from napari_diffraction.patterns.readers.formats import is_folder_input
+from napari_diffraction.patterns.stack import PatternStack
+
+Indices = NDArray[np.int64]
+#: Gives what persons decided on a stack: columns index and reviewed_label; ``None``: nothing.
+Reviewed = Callable[[PatternStack], pd.DataFrame | None]
+
+#: What stands for `labels` where they are those of a review.
+REVIEW = "review"
+#: Groups that mean the same whatever file names them.
+_SHARED = ("crystal structure", "material")
+
+
+@dataclass(frozen=True)
+class LabelledSource:
+    """Where labelled patterns are.
+
+    Attributes
+    ----------
+    path
+        A stack, or a folder of folders, each named after a class; folders within these keep
+        together what is of one crystal.
+    labels
+        A table (.csv) with a column ``index`` or a row for each pattern, ``review`` for what was
+        decided in a review of this stack, or empty: the labels inside the file or beside it.
+    column
+        Column of the class; empty: the one that names classes.
+    group
+        Column of what belongs together; empty: unit cell, structure or material where there is
+        such a column, else the file.
+    dataset
+        Name of the data set in a file that holds several.
+    """
+
+    path: str = ""
+    labels: str = ""
+    column: str = ""
+    group: str = ""
+    dataset: str = ""
+
+
+@dataclass(frozen=True)
+class LabelledData:
+    """Patterns with their classes, n of them.
+
+    Attributes
+    ----------
+    stacks
+        Where the patterns are.
+    stack, index : ndarray of int, (n,)
+        Number of the stack, and of the pattern within it.
+    labels : ndarray of str, (n,)
+    groups : ndarray of str, (n,)
+        What belongs together, and never comes apart in a split.
+    grouped_by
+        What the groups are, in the singular.
+    notes
+        Sentences on what was left out.
+    """
+
+    stacks: tuple[PatternStack, ...]
+    stack: Indices
+    index: Indices
+    labels: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    grouped_by: str = "file"
+    notes: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def of(cls, stack: PatternStack, truth: Truth, name: str = "") -> LabelledData:
+        """Take the patterns of a stack whose class is known."""
+        name = name or stack.name
+        groups = np.full(len(truth), name) if truth.groups is None else truth.groups
+        grouped_by = "file" if truth.groups is None else truth.grouped_by
+        if truth.groups is not None and grouped_by not in _SHARED:
+            groups = np.array([f"{name}: {group}" for group in groups], dtype=str)
+        known = np.flatnonzero((truth.labels != "") & (truth.labels != UNREADABLE))
+        return cls(
+            (stack,),
+            np.zeros(len(known), dtype=np.int64),
+            known.astype(np.int64),
+            truth.labels[known],
+            groups[known],
+            grouped_by,
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that occur, in alphabetical order."""
+        return tuple(sorted(set(self.labels.tolist())))
+
+    def counts(self) -> dict[str, int]:
+        """Count the patterns of each class."""
+        return dict(Counter(self.labels.tolist()))
+
+    def frame(self, i: int) -> NDArray[Any]:
+        """Read a pattern, (h, w).
+
+        Raises
+        ------
+        InputError
+            It cannot be read.
+        """
+        return np.asarray(self.stacks[int(self.stack[i])].frame(int(self.index[i])))
+
+    def content_hash(self, i: int) -> str:
+        """Return the digest by which a pattern of the training is known again."""
+        return content_hash(self.frame(i))
+
+    def take(self, chosen: Indices | NDArray[np.bool_]) -> LabelledData:
+        """Return some of the patterns."""
+        return LabelledData(
+            self.stacks,
+            self.stack[chosen],
+            self.index[chosen],
+            self.labels[chosen],
+            self.groups[chosen],
+            self.grouped_by,
+            self.notes,
+        )
+
+
+def open_labelled(
+    sources: Sequence[LabelledSource],
+    classes: Sequence[str] = (),
+    folder: Path | None = None,
+    reviewed: Reviewed | None = None,
+) -> LabelledData:
+    """Open labelled patterns without reading them.
+
+    Parameters
+    ----------
+    sources
+        Where they are.
+    classes
+        Patterns of other classes are left out; empty: all classes count.
+    folder
+        What the paths are relative to.
+    reviewed
+        Finds what was decided in the review of a stack.
+
+    Raises
+    ------
+    InputError
+        A source is missing or bears no labels, labels contradict each other, or a class has fewer
+        than two patterns.
+    """
+    parts = [
+        part
+        for source in sources
+        for part in open_parts(source, classes, folder or Path(), reviewed)
+    ]
+    data = _joined(parts)
+    _refuse_contradictions(data)
+    if classes:
+        other = ~np.isin(data.labels, list(classes))
+        data = data.take(~other)
+        if other.any():
+            note = f"{int(other.sum()):,} patterns of other classes are left out."
+            data = LabelledData(**{**vars(data), "notes": (*data.notes, note)})
+    check_classes(data.labels, classes or data.classes)
+    return data
+
+
+def check_classes(labels: NDArray[np.str_], classes: Sequence[str]) -> None:
+    """Raise `InputError` unless there are two classes, each with two patterns or more."""
+    if len(classes) < 2:
+        raise InputError(
+            f"The labels name {', '.join(classes) or 'no class'}: to tell classes apart, label "
+            "patterns of two or more."
+        )
+    counts = Counter(labels.tolist())
+    few = [name for name in classes if counts[name] < 2]
+    if few:
+        count = counts[few[0]]
+        raise InputError(
+            f"The class '{few[0]}' has {'one pattern' if count else 'no pattern'}: label at least "
+            "two of it, better twenty, or take it out of the classes."
+        )
+
+
+def open_parts(
+    source: LabelledSource,
+    classes: Sequence[str] = (),
+    folder: Path = Path(),
+    reviewed: Reviewed | None = None,
+) -> Iterator[LabelledData]:
+    """Open the stacks of one source one by one, see `open_labelled`, however few they hold."""
+    path = folder / source.path
+    if not source.labels and (inside := class_folders(path)):
+        for one in inside:
+            yield from _class_folder(one)
+        return
+    stack = open_stack(path, source.dataset or None)
+    table = _table(source, path, folder, stack, reviewed)
+    table = aligned(table, len(stack), source.labels or path)
+    for column in filter(None, (source.column, source.group)):
+        if column not in table:
+            raise InputError(
+                f"{path}: its labels have no column '{column}'; the columns are "
+                f"{', '.join(map(str, table.columns))}."
+            )
+    if source.column:
+        table = table.rename(columns={source.column: "reviewed_label"})
+    truth = truth_of(table, stack, classes)
+    if source.group:
+        names = table[source.group].astype(str).to_numpy(dtype=str)
+        truth = Truth(truth.labels, names, source.group, truth.notes)
+    yield LabelledData.of(stack, truth, str(path))
+
+
+def class_folders(path: Path) -> list[Path]:
+    """Return the folders within a folder that are named after classes."""
+    if not path.is_dir() or is_folder_input(str(path)):
+        return []
+    return sorted(one for one in path.iterdir() if _is_class_folder(one))
+
+
+def _is_class_folder(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(".") and not is_folder_input(str(path))
+
+
+def _class_folder(path: Path) -> Iterator[LabelledData]:
+    """Open the patterns of one class: those of the folder itself, or of each folder within."""
+    for inside in class_folders(path) or [path]:
+        stack = open_stack(inside)
+        files = Counter(stack.sources)
+        by_file = len(files) > 1 and max(files.values()) > 1
+        groups = np.array(stack.sources, dtype=str) if by_file else None
+        truth = Truth(np.full(len(stack), path.name), groups, "file")
+        yield LabelledData.of(stack, truth, str(inside))
+
+
+def _table(
+    source: LabelledSource,
+    path: Path,
+    folder: Path,
+    stack: PatternStack,
+    reviewed: Reviewed | None,
+) -> pd.DataFrame:
+    from napari_diffraction.simulation.files import load_labels
+
+    if source.labels == REVIEW:
+        found = None if reviewed is None else reviewed(stack)
+        if found is None:
+            raise InputError(f"{path}: there is no review of it here; review it, or name a table.")
+        return found
+    if source.labels:
+        try:
+            return pd.read_csv(folder / source.labels)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{folder / source.labels} is no table of labels ({error}): give a .csv with the "
+                "columns index and label."
+            ) from error
+    found = load_labels(path)
+    if found is None:
+        raise InputError(
+            f"{path}: no labels stand in this file, nor in {path.name}.csv beside it; write such a "
+            "table with the columns index and label, or name one as labels."
+        )
+    return found
+
+
+def aligned(table: pd.DataFrame, n: int, name: object) -> pd.DataFrame:
+    """Return a table of labels with a row for each of n patterns, in their order.
+
+    Raises
+    ------
+    InputError
+        It names patterns that are not there, or one of them twice with different classes.
+    """
+    if "index" not in table:
+        if len(table) == n:
+            return table.reset_index(drop=True)
+        raise InputError(
+            f"{name} has {len(table):,} rows for {n:,} patterns: give it a column index with the "
+            "number of each labelled pattern, counted from 0."
+        )
+    index = pd.to_numeric(table["index"], errors="coerce")
+    if index.isna().any() or (index < 0).any() or (index >= n).any():
+        raise InputError(
+            f"{name} names patterns that are not there: its column index must hold numbers from 0 "
+            f"to {n - 1}."
+        )
+    table = table.assign(index=index.astype(np.int64))
+    names = [column for column in ("reviewed_label", "label") if column in table]
+    twice = table.drop_duplicates(["index", *names])["index"]
+    if twice.duplicated().any():
+        raise _contradiction(name, int(twice[twice.duplicated()].iloc[0]))
+    return table.drop_duplicates("index").set_index("index").reindex(range(n)).reset_index()
+
+
+def _joined(parts: Sequence[LabelledData]) -> LabelledData:
+    if not parts:
+        raise InputError("There are no labelled patterns: name at least one source of them.")
+    by = list(dict.fromkeys(part.grouped_by for part in parts))
+    return LabelledData(
+        tuple(part.stacks[0] for part in parts),
+        np.concatenate([np.full(len(part), i) for i, part in enumerate(parts)]),
+        np.concatenate([part.index for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.groups for part in parts]),
+        " or ".join(by),
+    )
+
+
+def _refuse_contradictions(data: LabelledData) -> None:
+    """Raise `InputError` where one pattern of one file is named twice with different classes."""
+    said: dict[tuple[str, int], str] = {}
+    if len(data.stacks) == 1:
+        return
+    for number, index, label in zip(data.stack, data.index, data.labels, strict=True):
+        stack = data.stacks[number]
+        source = stack.source(int(index))
+        if not source:
+            continue
+        key = (f"{Path(source).resolve()}{stack.dataset or ''}", stack.event(int(index)))
+        if said.setdefault(key, label) != label:
+            raise _contradiction(source, int(index))
+
+
+def _contradiction(name: object, index: int) -> InputError:
+    return InputError(
+        f"{name}: pattern {index} has two different labels; keep the one that is right."
+    )
+
+
+# -- splits ----------------------------------------------------------------------------------------
+class Grouped(Protocol):
+    """What can be split: labels, groups, each (n,), and what a group is."""
+
+    @property
+    def labels(self) -> NDArray[np.str_]:
+        """Class of each pattern."""
+
+    @property
+    def groups(self) -> NDArray[np.str_]:
+        """What belongs together."""
+
+    @property
+    def grouped_by(self) -> str:
+        """What a group is, in the singular."""
+
+
+def split(data: Grouped, share: float = 0.2, seed: int = 0) -> tuple[Indices, Indices, str]:
+    """Split patterns into those to learn from and those to judge by, never within a group.
+
+    Parameters
+    ----------
+    data
+        The patterns.
+    share
+        Part of the patterns to judge by.
+    seed
+        The same seed gives the same split.
+
+    Returns
+    -------
+    training, validation : ndarray of int
+        Numbers of the patterns, rising.
+    warning
+        A sentence where the split could not be made so, else an empty text.
+    """
+    labels = data.labels
+    wanted = max(2, round(1 / share))
+    for k in range(wanted, 1, -1):
+        fold = _folds(data, k, seed)
+        for number in range(k):
+            judged = fold == number
+            if _holds_all(labels, judged) and _holds_all(labels, ~judged):
+                return *_parts(judged), _uneven(float(judged.mean()), share, data.grouped_by)
+    return *_parts(_dealt(labels, wanted, seed) == 0), _alone(data)
+
+
+def kfold(data: Grouped, k: int, seed: int = 0) -> tuple[list[tuple[Indices, Indices]], str]:
+    """Split patterns k times, so that each is judged once, never within a group.
+
+    Returns
+    -------
+    folds
+        Numbers of the patterns to learn from and to judge by, k times.
+    warning
+        As for `split`.
+    """
+    fold, warning = _folds(data, k, seed), ""
+    whole = all(_holds_all(data.labels, fold != i) and (fold == i).any() for i in range(k))
+    if not whole:
+        fold, warning = _dealt(data.labels, k, seed), _alone(data)
+    return [_parts(fold == i) for i in range(k)], warning
+
+
+def _parts(judged: NDArray[np.bool_]) -> tuple[Indices, Indices]:
+    return np.flatnonzero(~judged), np.flatnonzero(judged)
+
+
+def _holds_all(labels: NDArray[np.str_], part: NDArray[np.bool_]) -> bool:
+    return len(np.unique(labels[part])) == len(np.unique(labels))
+
+
+def _folds(data: Grouped, k: int, seed: int) -> Indices:
+    """Deal whole groups to k folds so that the classes are spread evenly; large groups first."""
+    _, code = np.unique(data.labels, return_inverse=True)
+    names, group = np.unique(data.groups, return_inverse=True)
+    counts = np.zeros((len(names), code.max() + 1))
+    np.add.at(counts, (group, code), 1)
+    share = counts / counts.sum(axis=0)
+    order = np.random.default_rng(seed).permutation(len(names))
+    order = order[np.argsort(-share[order].sum(axis=1), kind="stable")]
+    held = np.zeros((k, counts.shape[1]))
+    fold = np.zeros(len(names), dtype=np.int64)
+    for one in order:
+        mine = share[one] > 0
+        # What each fold would hold of the classes of this group.
+        grown = (held[:, mine] + share[one, mine]).max(axis=1)
+        fold[one] = np.lexsort((held.sum(axis=1), grown))[0]
+        held[fold[one]] += share[one]
+    return np.asarray(fold[group])
+
+
+def _dealt(labels: NDArray[np.str_], k: int, seed: int) -> Indices:
+    """Deal single patterns to k folds, class by class."""
+    rng = np.random.default_rng(seed)
+    fold = np.zeros(len(labels), dtype=np.int64)
+    for name in np.unique(labels):
+        of_class = rng.permutation(np.flatnonzero(labels == name))
+        fold[of_class] = np.arange(len(of_class)) % k
+    return fold
+
+
+def _uneven(part: float, share: float, grouped_by: str) -> str:
+    if abs(part - share) <= max(0.5 * share, 0.05):
+        return ""
+    return (
+        f"The patterns come from so few sources (by {grouped_by}) that {part:.0%} of them are kept "
+        f"to judge by instead of {share:.0%}."
+    )
+
+
+def _alone(data: Grouped) -> str:
+    alone = [n for n in np.unique(data.labels) if len(np.unique(data.groups[data.labels == n])) < 2]
+    reason = (
+        f"all patterns of {alone[0]} come from one {data.grouped_by}"
+        if alone
+        else f"there are too few sources (by {data.grouped_by})"
+    )
+    return (
+        f"The patterns are split one by one, since {reason}: those to learn from and those to "
+        "judge by are alike, so the figures of this model are too good."
+    )

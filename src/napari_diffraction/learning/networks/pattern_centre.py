@@ -1,0 +1,155 @@
+"""Find the pattern centre where a file does not tell it: with it the bands make most sense."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import product
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
+from napari_diffraction.errors import InputError
+from napari_diffraction.learning.networks import band_view
+from napari_diffraction.patterns.kikuchi.band_finder import find_bands
+from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
+from napari_diffraction.simulation.classes import NO_PATTERN
+
+if TYPE_CHECKING:
+    from napari_diffraction.learning.model_card import ModelCard
+
+Centre = tuple[float, float, float]
+
+#: Patterns that are looked at, evenly spread over the stack.
+_SAMPLE = 48
+#: Patterns of a scan are of few grains: more than this many tell nothing new.
+_INDEPENDENT = 16
+#: First grid: from the top and the distance; x is near the middle of any camera.
+_DOWN = [0.1 + 0.05 * step for step in range(12)]
+_DISTANCES = [0.6 * 1.1**step for step in range(-5, 9)]
+#: Steps around the best centre so far, sideways and down, and of the logarithm of the distance.
+_STEPS = ((0.04, 0.025, 0.05), (0.02, 0.0125, 0.025), (0.01, 0.006, 0.012))
+#: Where the centre of most cameras lies, and how far from it; the last one is of the logarithm.
+_USUAL = np.array([0.5, 0.3, math.log(0.6)])
+_SPREAD = np.array([0.03, 0.15, 0.25])
+#: Ratios and angles of a cell that its crystal system leaves open.  With a wrong centre some
+#: lattice can always be bent to fit; one that cannot be bent fits by chance hardly ever, so each
+#: open number costs as much of the logarithm of the likelihood.
+_FREE = {
+    "cubic": 0,
+    "tetragonal": 1,
+    "trigonal": 1,
+    "hexagonal": 1,
+    "orthorhombic": 2,
+    "monoclinic": 3,
+    "triclinic": 5,
+}
+_OCCAM = 0.8
+
+
+class Judge(Protocol):
+    """What is asked of a classifier here."""
+
+    card: ModelCard
+    network: Any
+    device: torch.device | None
+
+    @property
+    def kind(self) -> Any:
+        """How networks of this kind look at patterns."""
+
+
+def known_centre(stack: PatternStack) -> Centre | None:
+    """Return the pattern centre that the file told, in Bruker's convention."""
+    return stack.geometry.pc if isinstance(stack.geometry, KikuchiGeometry) else None
+
+
+def with_centre(stack: PatternStack, classifier: Judge) -> PatternStack:
+    """Return a stack whose pattern centre is known, or else found by the classifier.
+
+    The centre is searched on a grid, then around the best one, such that the classifier is most
+    sure of the patterns' classes, of those that leave the cell little freedom above all, which only
+    the right angles between the bands allow; where it can tell little, the centre stays near that
+    of usual cameras.  One centre serves the whole stack.
+
+    Parameters
+    ----------
+    stack
+        Any.
+    classifier
+        One whose network judges bands.
+    """
+    if known_centre(stack) is not None:
+        return stack
+    frames = list(_sample(stack))
+    if not frames:
+        return stack
+    centre = find_centre(stack, frames, classifier)
+    note = (
+        "The pattern centre is not in the file: ({:.3f}, {:.3f}, {:.3f}) in Bruker's convention "
+        "was found, with which the bands fit a lattice best."
+    ).format(*centre)
+    return replace(stack.with_centre(centre), notes=(*stack.notes, note))
+
+
+def find_centre(
+    stack: PatternStack, frames: list[NDArray[np.generic]], classifier: Judge
+) -> Centre:
+    """Find the pattern centre of some frames of a stack, in Bruker's convention."""
+    look = band_view.looker(stack)
+    seen = [look(frame) for frame in frames]
+    pictures = band_view.flat(
+        torch.stack([one[0] for one in seen]), torch.stack([one[1] for one in seen])
+    )
+
+    def best(centres: Iterable[Centre]) -> Centre:
+        return max(centres, key=lambda centre: _merit(classifier, pictures, stack, centre))
+
+    found = best((float(_USUAL[0]), y, z) for y, z in product(_DOWN, _DISTANCES))
+    for right, down, away in _STEPS:
+        found = best(
+            (found[0] + i * right, found[1] + j * down, found[2] * math.exp(k * away))
+            for i, j, k in product((-1, 0, 1), repeat=3)
+        )
+    return found
+
+
+def _free_ratios(name: str) -> int:
+    """How many numbers of a cell its lattice leaves open, but for the scale; 0 for a phase."""
+    return _FREE[BRAVAIS_LATTICES[name].system] if name in BRAVAIS_LATTICES else 0
+
+
+def _sample(stack: PatternStack) -> Iterator[NDArray[np.generic]]:
+    for index in np.unique(np.linspace(0, len(stack) - 1, _SAMPLE).astype(int)):
+        try:
+            yield stack.frame(int(index))
+        except InputError:
+            continue
+
+
+def _merit(
+    classifier: Judge,
+    pictures: tuple[NDArray[np.float32], NDArray[np.float32]],
+    stack: PatternStack,
+    centre: Centre,
+) -> float:
+    """Logarithm of how sure the classifier is, and of how usual the centre is."""
+    card = classifier.card
+    square = np.array([band_view.centre_in_square(centre, stack.frame_shape)], np.float32)
+    with torch.inference_mode():
+        inputs = band_view.as_inputs(find_bands(*pictures, square, band_view.BANDS))
+        out = classifier.network(*(one.to(classifier.device) for one in inputs))
+    logits = card.scale * out[classifier.kind.head].float().cpu().numpy() + np.array(card.bias)
+    # No centre makes a pattern more of a pattern: only what kind it is counts.
+    logits = logits[:, [name != NO_PATTERN for name in card.classes]]
+    told = logits - logsumexp(logits, axis=1, keepdims=True)
+    costs = _OCCAM * np.array([_free_ratios(name) for name in card.classes if name != NO_PATTERN])
+    sure = logsumexp(told - costs, axis=1)
+    off = (np.array([centre[0], centre[1], math.log(centre[2])]) - _USUAL) / _SPREAD
+    evidence = sure.mean() * min(len(sure), _INDEPENDENT)
+    return float(evidence - 0.5 * (off**2).sum())

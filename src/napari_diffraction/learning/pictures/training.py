@@ -1,0 +1,357 @@
+"""Train a network on pictures: balanced batches, a split by group, and the best epoch kept.
+
+Everything random in a step follows from the recipe's seed and the number of the step, so that a
+training goes on from a checkpoint exactly as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import shutil
+import time
+from collections.abc import Generator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.learning.labels.labelled import Indices, Reviewed, kfold, split
+from napari_diffraction.learning.pictures.augmentation import augmented
+from napari_diffraction.learning.pictures.data import Pictures, load, prepare
+from napari_diffraction.learning.pictures.model import (
+    figures_of,
+    first_network,
+    is_quicker_in_halves,
+    let_learn,
+    write_mean,
+    write_model,
+)
+from napari_diffraction.learning.pictures.recipe import PicturesRecipe
+from napari_diffraction.learning.pictures.state import State, keep, make_optimiser, take_up
+from napari_diffraction.learning.runs.distributed import Ranks, joined
+from napari_diffraction.learning.runs.epochs import Epoch
+from napari_diffraction.learning.runs.output_files import work_folder
+from napari_diffraction.learning.runs.schedule import round_as_shipped, schedule
+from napari_diffraction.progress import Progress
+
+#: Seconds between two checkpoints within a long epoch.
+_KEEP = 300.0
+
+
+def train_pictures(
+    recipe: PicturesRecipe,
+    output: Path,
+    resume: bool = False,
+    reviewed: Reviewed | None = None,
+) -> Generator[Progress, None, Path]:
+    """Make pictures, train a network on them, calibrate it and save it.
+
+    The model file is written at every epoch that is better than those before, so that whatever
+    ends the training, the best one so far is kept.  Pictures and the checkpoint stay in
+    ``OUTPUT.work`` until the training is over.
+
+    Parameters
+    ----------
+    recipe
+        What to train.
+    output
+        Name of the model file, ``.safetensors``.
+    resume
+        Go on where an earlier training with the same recipe and output stopped.
+    reviewed
+        Finds what was decided in the review of a stack.
+
+    Yields
+    ------
+    Progress
+        While pictures are made; then `Epoch`.
+
+    Raises
+    ------
+    InputError
+        The recipe, its data or the checkpoint cannot be used, the output cannot be written, the
+        loss is not a number any more, or the memory does not suffice for a single pattern.
+    """
+    work = work_folder(output)
+    checkpoint = work / "checkpoint.pt"
+    with joined() as ranks:
+        if ranks.is_first:
+            if not resume:
+                checkpoint.unlink(missing_ok=True)
+            pictures = yield from prepare(recipe, work, resume, reviewed)
+            ranks.wait()
+        else:
+            ranks.wait()
+            pictures = load(recipe, work)
+        yield from _Training(recipe, pictures, output, checkpoint, ranks).run()
+        ranks.wait()
+        if ranks.is_first:
+            shutil.rmtree(work, ignore_errors=True)
+    return output
+
+
+class _Training:
+    """One training from its first to its last step."""
+
+    def __init__(
+        self,
+        recipe: PicturesRecipe,
+        pictures: Pictures,
+        output: Path,
+        checkpoint: Path,
+        ranks: Ranks,
+    ) -> None:
+        self.recipe, self.pictures, self.output = recipe, pictures, output
+        self.checkpoint, self.ranks = checkpoint, ranks
+        self.codes = torch.from_numpy(pictures.codes)
+        self.folds, warning = _folds(recipe, pictures)
+        self.learned, self.judged = self.folds[0]
+        self.chunk = math.ceil(recipe.batch_size / ranks.count)
+        self.note = " ".join([*pictures.notes, warning])
+        self.state = self._begin()
+        self.model: Any = None
+        self._together_for: tuple[int, bool] | None = None
+        self.halves = is_quicker_in_halves(recipe.precision, ranks.device)
+        self.began = self.kept = time.monotonic()
+
+    # -- begin and end ------------------------------------------------------------------------
+    def _begin(self) -> State:
+        """Make network and optimiser, at the place of the checkpoint where there is one."""
+        recipe = self.recipe
+        torch.manual_seed(recipe.seed)
+        resumed = self.checkpoint.exists()
+        network, note = first_network(recipe, self.pictures.classes, fetch=not resumed)
+        self._say(note)
+        state = State(network.to(self.ranks.device), make_optimiser(network, recipe))
+        if resumed:
+            take_up(self.checkpoint, recipe, state)
+            self.learned, self.judged = self.folds[min(state.fold, len(self.folds) - 1)]
+        return state
+
+    def _next_fold(self) -> None:
+        """Begin anew with the next part of the patterns to judge by."""
+        fold, best, best_epoch, history = (
+            self.state.fold + 1,
+            self.state.best,
+            self.state.best_epoch,
+            self.state.history,
+        )
+        torch.manual_seed(self.recipe.seed + fold)
+        network, _ = first_network(self.recipe, self.pictures.classes)
+        network.to(self.ranks.device)
+        self.state = State(network, make_optimiser(network, self.recipe), fold, best=best)
+        self.state.best_epoch, self.state.history = best_epoch, history
+        self.learned, self.judged = self.folds[fold]
+
+    def run(self) -> Generator[Epoch, None, None]:
+        """Train until the last epoch, or until nothing gets better."""
+        yield from self._told()
+        while True:
+            while not self._is_over():
+                yield from self._epoch()
+            if self.state.fold + 1 >= len(self.folds) or self._is_late():
+                break
+            self._next_fold()
+        if len(self.folds) > 1 and self.ranks.is_first:
+            write_mean(self.pictures, self.state.history, self.output)
+
+    def _told(self) -> Generator[Epoch, None, None]:
+        """Say what is to be said, and the figures of the epochs before the checkpoint."""
+        yield self._progress(0, self._new())
+        for number in range(1, len(self.state.history) + 1):
+            yield self._progress(number)
+
+    def _say(self, note: str) -> None:
+        self.note = f"{self.note} {note}"
+
+    def _new(self) -> str:
+        """What there is to say and was not said before."""
+        note, self.note = self.note.strip(), ""
+        return note
+
+    def _progress(self, number: int, note: str = "") -> Epoch:
+        """Progress with the figures of the epoch of that number in the history."""
+        state, recipe = self.state, self.recipe
+        done = (state.fold * recipe.epochs + state.epoch) * self.steps + state.step
+        total = len(self.folds) * recipe.epochs * self.steps
+        message = f"Epoch {min(state.epoch + 1, recipe.epochs)} of {recipe.epochs}"
+        if len(self.folds) > 1:
+            message += f", fold {state.fold + 1} of {len(self.folds)}"
+        if not number:
+            return Epoch(done, total, message, best_epoch=state.best_epoch, note=note)
+        fold, loss, validation_loss, balanced, _ = state.history[number - 1]
+        epoch = sum(row[0] == fold for row in state.history[:number])
+        return Epoch(
+            *(done, total, message, epoch, int(fold), loss, validation_loss, balanced),
+            best_epoch=state.best_epoch,
+            note=note,
+        )
+
+    def _is_late(self) -> bool:
+        minutes = self.recipe.minutes
+        late = torch.tensor(float(minutes > 0 and time.monotonic() - self.began > 60 * minutes))
+        return bool(self.ranks.summed(late) > 0)
+
+    def _is_over(self) -> bool:
+        state, recipe = self.state, self.recipe
+        patient = not recipe.patience or state.waited < recipe.patience
+        return state.epoch >= recipe.epochs or not patient or self._is_late()
+
+    # -- learn --------------------------------------------------------------------------------
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return max(1, len(self.learned) // self.recipe.batch_size)
+
+    def _seed(self, step: int) -> int:
+        """Seed of whatever is random in a step, or before the first one."""
+        state, recipe = self.state, self.recipe
+        return (recipe.seed * 1009 + state.fold * 101 + state.epoch) * 1_000_003 + step + 1
+
+    def _order(self) -> Indices:
+        """Patterns in the order in which an epoch learns from them."""
+        generator = torch.Generator().manual_seed(self._seed(-1))
+        codes = self.codes[torch.from_numpy(self.learned)]
+        if self.recipe.balanced:
+            weight = 1 / torch.bincount(codes, minlength=len(self.pictures.classes)).double()
+            drawn = torch.multinomial(weight[codes], len(codes), True, generator=generator)
+        else:
+            drawn = torch.randperm(len(codes), generator=generator)
+        return np.asarray(self.learned[drawn.numpy()])
+
+    def _epoch(self) -> Generator[Epoch, None, None]:
+        """Learn from as many patterns as there are, judge, and keep what is worth it."""
+        state, batch = self.state, self.recipe.batch_size
+        order = self._order()
+        last_layer_only = state.epoch < self.recipe.frozen
+        let_learn(state.network, last_layer_only)
+        if self._together_for != (state.fold, last_layer_only):
+            self.model = self.ranks.together(state.network)  # which weights learn is settled there
+            self._together_for = (state.fold, last_layer_only)
+        while state.step < self.steps:
+            loss = self._learn(order[state.step * batch : (state.step + 1) * batch])
+            state.running += loss
+            state.step += 1
+            yield self._progress(len(state.history), self._new())
+            if time.monotonic() - self.kept > _KEEP:
+                self._keep()
+            if self._is_late():
+                break
+        self._judge(state.running / state.step)
+        state.next_epoch()
+        self._keep()
+        yield self._progress(len(state.history))
+
+    def _learn(self, some: Indices) -> float:
+        """Make one step on a batch and return its loss, the mean over all processes."""
+        state = self.state
+        torch.manual_seed(self._seed(state.step))
+        mine = self.ranks.mine(some)
+        seen = self._seen(mine)
+        seen = augmented(seen, self.recipe.augmentation)
+        label = self.codes[torch.from_numpy(mine)].to(self.ranks.device)
+        done = state.epoch + state.step / self.steps
+        for group in state.optimiser.param_groups:
+            group["lr"] = self.recipe.learning_rate * schedule(done / self.recipe.epochs)
+        loss = self._backward(seen, label)
+        loss = float(self.ranks.summed(torch.tensor(loss))) / self.ranks.count
+        if not math.isfinite(loss):
+            raise InputError(
+                f"The loss is no longer a number in epoch {state.epoch + 1}: lower learning_rate "
+                f"in the recipe (it is {self.recipe.learning_rate:g}), or set precision to float32."
+            )
+        nn.utils.clip_grad_norm_(state.network.parameters(), 5.0)
+        state.optimiser.step()
+        return loss
+
+    def _backward(self, seen: Tensor, label: Tensor) -> float:
+        """Find the gradients of a batch, in as many pieces as the memory asks for."""
+        while True:
+            self.state.optimiser.zero_grad(set_to_none=True)
+            try:
+                return sum(
+                    self._piece(seen[i : i + self.chunk], label[i : i + self.chunk], len(seen), i)
+                    for i in range(0, len(seen), self.chunk)
+                )
+            except torch.cuda.OutOfMemoryError as error:
+                # Several processes would wait for each other in vain.
+                if self.chunk == 1 or self.ranks.count > 1:
+                    raise InputError(
+                        "The memory of the graphics card ran out: lower batch_size or the size of "
+                        "the pictures in the recipe, or take a smaller network."
+                    ) from error
+            self.chunk = math.ceil(min(self.chunk, len(seen)) / 2)
+            torch.cuda.empty_cache()
+            self._say(
+                "The memory of the graphics card ran out: the training goes on with batches in "
+                f"pieces of {self.chunk}."
+            )
+
+    def _piece(self, seen: Tensor, label: Tensor, whole: int, first: int) -> float:
+        """Add the gradients of a part of a batch; return its part of the loss."""
+        is_last = first + self.chunk >= whole
+        alone = nullcontext() if is_last or self.ranks.count == 1 else self.model.no_sync()
+        with alone:
+            with torch.autocast(seen.device.type, torch.bfloat16, enabled=self.halves):
+                loss = self.model(seen, label)["loss"].float()
+            loss = loss * (len(seen) / whole)
+            loss.backward()
+        return float(loss.detach())
+
+    def _seen(self, numbers: Indices) -> Tensor:
+        pictures = torch.from_numpy(np.ascontiguousarray(self.pictures.pictures[numbers]))
+        return pictures[:, None].to(self.ranks.device)
+
+    # -- judge and keep -----------------------------------------------------------------------
+    def _judge(self, loss: float) -> None:
+        """Judge the patterns held back, and keep the model if it is the best so far."""
+        state, recipe = self.state, self.recipe
+        shipped = copy.deepcopy(state.network).eval()
+        round_as_shipped(shipped)
+        logits, label = self._logits(shipped), self.pictures.codes[self.judged]
+        found = figures_of(logits, label)
+        state.history.append([state.fold, loss, *found])
+        better = found[0] < state.fold_best - recipe.min_delta
+        state.waited = 0 if better else state.waited + 1
+        state.fold_best = min(state.fold_best, found[0])
+        if found[0] < state.best:
+            state.best, state.best_epoch = found[0], state.epoch + 1
+            if self.ranks.is_first:
+                groups = self.pictures.groups
+                mixed = np.isin(groups[self.judged], groups[self.learned]).any()
+                figures = {
+                    "patterns learned from": len(self.learned),
+                    "held back by": "pattern" if mixed else self.pictures.grouped_by,
+                    "best epoch": state.best_epoch,
+                }
+                write_model(recipe, self.pictures, shipped, (logits, label), figures, self.output)
+
+    def _logits(self, network: nn.Module) -> NDArray[np.float64]:
+        """Logits of the patterns to judge by, (n, n_classes), by a network at rest."""
+        out = torch.zeros(len(self.judged), len(self.pictures.classes), dtype=torch.float64)
+        places = self.ranks.mine(np.arange(len(self.judged)))
+        with torch.inference_mode():
+            for i in range(0, len(places), self.chunk):
+                some = places[i : i + self.chunk]
+                found = network(self._seen(self.judged[some]).float())["class"]
+                out[torch.from_numpy(some)] = found.double().cpu()
+        return np.asarray(self.ranks.summed(out).cpu().numpy())
+
+    def _keep(self) -> None:
+        self.kept = time.monotonic()
+        if self.ranks.is_first:
+            keep(self.checkpoint, self.recipe, self.state)
+
+
+def _folds(recipe: PicturesRecipe, pictures: Pictures) -> tuple[list[tuple[Indices, Indices]], str]:
+    """Split the patterns; one pair where there are no folds."""
+    if recipe.folds > 1:
+        return kfold(pictures, recipe.folds, recipe.seed)
+    learned, judged, warning = split(pictures, recipe.validation, recipe.seed)
+    return [(learned, judged)], warning

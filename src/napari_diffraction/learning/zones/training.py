@@ -1,0 +1,365 @@
+"""Train, calibrate and save the zone classifier."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.files import replacing
+from napari_diffraction.learning.classes import LAUE, ZONE, ZONE_CLASSES
+from napari_diffraction.learning.metrics import average_precision, precision_recall_curve
+from napari_diffraction.learning.model_card import ModelCard
+from napari_diffraction.learning.models.calibration import calibrate_given
+from napari_diffraction.learning.models.classifier import Classifier, save_classifier
+from napari_diffraction.learning.models.registry import load_model
+from napari_diffraction.learning.networks.zone_network import FRACTIONS, ZoneNetwork, given
+from napari_diffraction.learning.runs.output_files import check_output, work_folder
+from napari_diffraction.learning.zones.recipe import ZoneRecipe
+from napari_diffraction.learning.zones.shards import KINDS, ZoneData, load_shards, make_shards
+from napari_diffraction.progress import Progress
+from napari_diffraction.simulation.spots.labels import DIRTY_ZONE
+
+#: Weight of each head's loss.
+_HEADS = {"joint": 1.0, "network": 0.5, "fit": 0.3}
+_ORDINAL = 0.3
+_SINGLE = [ZONE_CLASSES.index(name) for name in (ZONE, LAUE)]
+_BROKEN = [KINDS.index(name) for name in ("jitter", "shift")]
+#: Patterns that are judged at once where nothing is learned.
+_EVALUATED = 1024
+
+
+@dataclass(frozen=True)
+class TrainProgress(Progress):
+    """A step of training; `loss` and `score` are the latest, where known.
+
+    Attributes
+    ----------
+    loss
+        Mean training loss of the epoch.
+    score
+        Average precision of the zones on the validation patterns; NaN where these hold none.
+    """
+
+    loss: float = float("nan")
+    score: float = float("nan")
+
+
+def train_zones(
+    recipe: ZoneRecipe,
+    output: Path,
+    resume: bool = False,
+    workers: int | None = None,
+    minutes: float | None = None,
+) -> Generator[Progress, None, Path]:
+    """Simulate, train, calibrate and save a zone classifier.
+
+    Simulated data and a checkpoint after each epoch stay in ``OUTPUT.work``; with ``resume`` a
+    stopped training goes on from the checkpoint.
+
+    Parameters
+    ----------
+    recipe
+        What to train.
+    output
+        Name of the model file, ``.safetensors``.
+    resume
+        Go on where an earlier training with the same recipe and output stopped.
+    workers
+        Processes that simulate; by default one per core.
+    minutes
+        Stop simulating patterns to train on after this time; the card tells how many there were.
+
+    Raises
+    ------
+    InputError
+        The output cannot be written, the checkpoint is of another recipe, or the model to start
+        from is not there or of another form.
+    """
+    check_output(output)
+    start = load_model(recipe.start) if recipe.start else None
+    work = work_folder(output)
+    validation = load_shards(
+        (yield from make_shards(work, recipe.seed, recipe.validation, recipe.clean, True, workers))
+    )
+    training = load_shards(
+        (
+            yield from make_shards(
+                work, recipe.seed, recipe.patterns, recipe.clean, False, workers, minutes
+            )
+        )
+    )
+    checkpoint = work / "checkpoint.pt"
+    if not resume:
+        checkpoint.unlink(missing_ok=True)
+    network = yield from fit(recipe, training, validation, checkpoint, start)
+    calibrate_network(network, validation)
+    shares = np.bincount(validation.label, minlength=len(ZONE_CLASSES)) / len(validation)
+    card = ModelCard(
+        name=recipe.name,
+        title=recipe.title,
+        summary=recipe.summary,
+        network="zones",
+        classes=ZONE_CLASSES,
+        options={
+            "width": recipe.width,
+            "n_features": int(training.features.shape[1]),
+            "calibrated": True,
+        },
+        scale=1.0,  # the network holds its own
+        bias=(0.0,) * len(ZONE_CLASSES),
+        shares=dict(zip(ZONE_CLASSES, shares.tolist(), strict=True)),
+        recipe=replace(recipe, patterns=len(training), validation=len(validation)).as_dict(),
+        figures={},
+    )
+    save_classifier(network, card, output)
+    shutil.rmtree(work, ignore_errors=True)
+    return output
+
+
+def fit(
+    recipe: ZoneRecipe,
+    training: ZoneData,
+    validation: ZoneData,
+    checkpoint: Path | None = None,
+    start: Classifier | None = None,
+) -> Generator[Progress, None, ZoneNetwork]:
+    """Train the network on the graphics card, where there is one; progress once every 50 batches.
+
+    Classes are weighted inversely to their size; every pattern is turned and mirrored at random.  A
+    checkpoint is written after each epoch and taken up where it is there.
+    """
+    device = _device()
+    torch.manual_seed(recipe.seed)
+    network = ZoneNetwork(training.features.shape[1], len(ZONE_CLASSES), recipe.width, True)
+    if start is not None:
+        _start_from(network, start)
+    network.to(device)
+    network.to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    steps = max(1, len(training) // recipe.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.learning_rate, total_steps=steps * recipe.epochs + 1, pct_start=0.2
+    )
+    first = 0
+    if checkpoint is not None and checkpoint.exists():
+        first = _take_up(checkpoint, recipe, network, optimiser, schedule, device)
+    counts = np.bincount(training.label, minlength=len(ZONE_CLASSES))
+    weight = torch.tensor(
+        len(training) / np.maximum(counts, 1) / len(counts), dtype=torch.float32, device=device
+    )
+    columns = _columns(training, device)
+    total = steps * recipe.epochs
+    score = float("nan")
+    for epoch in range(first, recipe.epochs):
+        torch.manual_seed(recipe.seed * 1000 + epoch)
+        order = torch.randperm(len(training))
+        network.train()
+        running = torch.zeros((), device=device)
+        for step in range(steps):
+            some = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+            some = some.sort().values.to(columns["label"].device)
+            batch = {k: v[some].to(device, non_blocking=True) for k, v in columns.items()}
+            loss = _loss(network, batch, weight)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+            optimiser.step()
+            schedule.step()
+            running += loss.detach()
+            if (step + 1) % 50 == 0 or step + 1 == steps:
+                mean = float(running) / (step + 1)
+                if not np.isfinite(mean):
+                    raise InputError(
+                        f"The loss is no longer a number in epoch {epoch + 1}: lower learning_rate "
+                        f"in the recipe (it is {recipe.learning_rate:g})."
+                    )
+                yield TrainProgress(
+                    epoch * steps + step + 1, total, f"Epoch {epoch + 1}", mean, score
+                )
+        score = _score(network, validation)
+        yield TrainProgress((epoch + 1) * steps, total, "Validated", mean, score)
+        if checkpoint is not None:
+            _keep(checkpoint, recipe, network, optimiser, schedule, epoch + 1)
+    network.cpu()
+    return network
+
+
+def _start_from(network: ZoneNetwork, start: Classifier) -> None:
+    """Take over the weights of a model, but not its calibration."""
+    weights = start.network.state_dict()
+    own = network.state_dict()
+    kept = [name for name in own if name not in ("log_scale", "bias")]
+    if any(name not in weights or weights[name].shape != own[name].shape for name in kept):
+        raise InputError(
+            f"{start.card.path} has another form than the recipe asks for: set width to that of "
+            "its recipe, or leave start out."
+        )
+    network.load_state_dict({name: weights[name] for name in kept}, strict=False)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _columns(data: ZoneData, device: torch.device) -> dict[str, Tensor]:
+    """What the training needs of the data: on the device if they fit, else where they are."""
+    arrays = {
+        "picture": data.picture,
+        "vectors": data.vectors,
+        "features": data.features,
+        "label": data.label,
+        "fraction": data.fraction.astype(np.float32),
+        "single": np.isin(data.label, _SINGLE) & ~np.isin(data.kind, _BROKEN),
+        "target": soft_targets(data),
+    }
+    tensors = {name: torch.from_numpy(values) for name, values in arrays.items()}
+    needed = sum(values.nbytes for values in tensors.values())
+    if device.type == "cuda" and needed < 0.6 * torch.cuda.mem_get_info(device)[0]:
+        return {name: values.to(device) for name, values in tensors.items()}
+    return tensors
+
+
+def soft_targets(data: ZoneData) -> NDArray[np.float32]:
+    """Probabilities of the classes, (n, n_classes), that the network shall learn.
+
+    A single crystal between zone and Laue pattern is a matter of degree: the probability of a zone
+    rises with the fraction of reflections in the dominant zone, up to a quarter for one foreign
+    reflection on a clean pattern, and around the limit of 0.9 on a noisy one.
+    """
+    target = np.eye(len(ZONE_CLASSES), dtype=np.float32)[data.label]
+    zone, laue = _SINGLE
+    missed = 1 - data.fraction
+    limit = np.where(data.clean, 0.999, DIRTY_ZONE - 1e-6)
+    plain = np.isin(data.label, _SINGLE) & ~np.isin(data.kind, _BROKEN)
+    plain &= (data.label == zone) == (data.fraction >= limit)
+    clean = np.where(data.label == zone, 1.0, 0.25 * np.exp(-missed / 0.06))
+    noisy = 1 / (1 + np.exp((missed - (1 - DIRTY_ZONE)) / 0.015))
+    p = np.where(data.clean, clean, noisy)[plain]
+    target[plain, zone], target[plain, laue] = p, 1 - p
+    return target
+
+
+def _turned(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Pictures and vectors, every pattern turned and mirrored by chance."""
+    picture, vectors = batch["picture"], batch["vectors"]
+    for turn in range(3):
+        chosen = torch.rand(len(picture), device=picture.device) < 0.5
+        pair = []
+        for one in (picture, vectors):
+            other = one.transpose(-1, -2) if turn == 0 else one.flip(-turn)
+            pair.append(torch.where(chosen.view(-1, *[1] * (one.dim() - 1)), other, one))
+        picture, vectors = pair
+    return picture, vectors
+
+
+def _loss(network: ZoneNetwork, batch: dict[str, Tensor], weight: Tensor) -> Tensor:
+    """Sum of the losses of the three opinions and of the ordinal target."""
+    picture, vectors = _turned(batch)
+    with torch.autocast(picture.device.type, torch.bfloat16):
+        out = network(picture, vectors, batch["features"])
+    loss = torch.zeros((), device=picture.device)
+    for name, share in _HEADS.items():
+        loss = loss + share * functional.cross_entropy(out[name].float(), batch["target"], weight)
+    # The zone fraction has a meaning for a single crystal with an unbroken net only.
+    steps = torch.tensor(FRACTIONS, device=picture.device)
+    ordinal = functional.binary_cross_entropy_with_logits(
+        out["ordinal"].float(), (batch["fraction"][:, None] >= steps).float(), reduction="none"
+    )
+    single = batch["single"].float()
+    return loss + _ORDINAL * (ordinal.mean(dim=1) * single).sum() / single.sum().clamp(min=1)
+
+
+def calibrate_network(network: ZoneNetwork, data: ZoneData) -> None:
+    """Fit the calibration that the network holds to patterns drawn at their natural shares."""
+    network.log_scale.zero_()
+    network.bias.zero_()
+    logits = predict_logits(network, data)["joint"]
+    hard = np.eye(len(ZONE_CLASSES))[data.label]
+    # Noisy patterns are calibrated to what they are; hybrids without noise remain doubtful.
+    target = np.where(data.clean[:, None], soft_targets(data), hard)
+    log_scale, bias = calibrate_given(
+        logits, target, given(torch.from_numpy(data.features)).numpy()
+    )
+    network.log_scale.copy_(torch.from_numpy(log_scale))
+    network.bias.copy_(torch.from_numpy(bias))
+
+
+def _score(network: ZoneNetwork, data: ZoneData) -> float:
+    """Average precision of the zones; NaN where there are none."""
+    column = ZONE_CLASSES.index(ZONE)
+    if not np.any(data.label == column):
+        return float("nan")
+    p = torch.softmax(torch.from_numpy(predict_logits(network, data)["joint"]), 1)[:, column]
+    return average_precision(precision_recall_curve(data.label == column, p.numpy()))
+
+
+def predict_logits(
+    network: ZoneNetwork, data: ZoneData, batch_size: int = _EVALUATED
+) -> dict[str, NDArray[np.float32]]:
+    """Return the logits of all heads, each (n, n_outputs), of the network as it is saved.
+
+    Its weights are rounded to half precision.
+    """
+    device = next(network.parameters()).device
+    shipped = copy.deepcopy(network).eval()
+    for values in shipped.state_dict().values():
+        if values.is_floating_point():
+            values.copy_(values.half())
+    parts: dict[str, list[NDArray[np.float32]]] = {}
+    with torch.inference_mode():
+        for i in range(0, len(data), batch_size):
+            some = slice(i, i + batch_size)
+            arrays = (data.picture[some], data.vectors[some], data.features[some])
+            out = shipped(*(torch.from_numpy(a).to(device) for a in arrays))
+            for name, values in out.items():
+                parts.setdefault(name, []).append(values.cpu().numpy())
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def _keep(
+    path: Path, recipe: ZoneRecipe, network: Any, optimiser: Any, schedule: Any, epoch: int
+) -> None:
+    state = {
+        "recipe": recipe.as_dict(),
+        "network": network.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "schedule": schedule.state_dict(),
+        "epoch": epoch,
+    }
+    with replacing(path) as partial:
+        torch.save(state, partial)
+
+
+def _take_up(
+    path: Path,
+    recipe: ZoneRecipe,
+    network: Any,
+    optimiser: Any,
+    schedule: Any,
+    device: torch.device,
+) -> int:
+    try:
+        kept = torch.load(path, weights_only=True, map_location=device)
+        if kept["recipe"] == recipe.as_dict():
+            network.load_state_dict(kept["network"])
+            optimiser.load_state_dict(kept["optimiser"])
+            schedule.load_state_dict(kept["schedule"])
+            return int(kept["epoch"])
+    except Exception as error:
+        raise InputError(f"{path} is damaged: train without --resume.") from error
+    raise InputError(
+        f"{path} was made by another recipe: train without --resume, or with another output."
+    )

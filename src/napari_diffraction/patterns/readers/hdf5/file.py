@@ -1,0 +1,194 @@
+"""HDF5, NeXus and CXI: finds the patterns and reads them, opening the file for each call only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import RLock
+from typing import Any
+
+import h5py
+import hdf5plugin  # noqa: F401  (registers bitshuffle and other compressions)
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.readers import hyperspy
+from napari_diffraction.patterns.readers.companions import arina, with_beside
+from napari_diffraction.patterns.readers.datasets import Candidate, choose, stack_shape
+from napari_diffraction.patterns.readers.ebsd.hdf5 import scan_header
+from napari_diffraction.patterns.readers.ebsd.scan import as_scan
+from napari_diffraction.patterns.readers.hdf5.links import (
+    ALLOW,
+    Gaps,
+    gaps,
+    refusal,
+    refuse_outside,
+)
+from napari_diffraction.patterns.readers.hdf5.survey import Survey, geometry_of, step_of, survey
+from napari_diffraction.patterns.readers.source import (
+    Source,
+    check_frame_bytes,
+    native,
+    to_grey,
+)
+
+# HDF5 serves one thread at a time; opening and closing one file from several is not worth a race.
+_lock = RLock()
+
+
+@contextmanager
+def opened(path: str) -> Iterator[h5py.File]:
+    """Open a file for reading, for one thread at a time."""
+    with _lock, _file(path) as file:
+        yield file
+
+
+def _file(path: str) -> h5py.File:
+    # without locking, so that files on network drives and those still being written open, too
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if "already open for write" not in str(error):
+            raise
+        # by a program that still writes, or was stopped while it did
+        return h5py.File(path, "r", locking=False, swmr=True)
+
+
+def open_file(path: str, dataset: str | None = None) -> Source:
+    """Open the stack that an HDF5 file marks as its images, or else the biggest one.
+
+    Virtual data sets and links to other files are followed; patterns whose linked file is missing
+    are unreadable, the others are not.
+
+    Raises
+    ------
+    AmbiguousDatasetError
+        Several stacks fit equally well.
+    InputError
+        There is none, or its link is broken.
+    """
+    with opened(path) as file:
+        found = survey(path, file)
+        _explain_broken(path, found, dataset)
+        chosen = choose(path, found.candidates, dataset, found.parts)
+        members = chosen.members or ((chosen.name, chosen.shape[0]),)
+        first = file[members[0][0]]
+        stack = stack_shape(chosen.shape)
+        assert stack is not None
+        shape, colours = stack
+        run = _run(path, first, colours)
+        parts = [file[name] for name, _ in members]
+        for part in parts:
+            refuse_outside(path, part)
+        missing = gaps(parts, 3 if colours else 2)
+        geometry = hyperspy.geometry_of(file, chosen.name) or geometry_of(file, found.scalars)
+        step = step_of(file) if len(shape) == 4 else None
+        count = int(np.prod(shape[:-2]))
+        ebsd = scan_header(file, chosen.name, count, (shape[-2], shape[-1]))
+        beside = arina(path, file, count)
+    reader = _Patterns(path, members, chosen.shape, colours, missing)
+    if missing.count >= count:
+        raise InputError(
+            f"{path} links to {missing.files[0]}, which is not there; put it into the same folder."
+        )
+    source = Source(
+        path,
+        shape,
+        native(chosen.dtype),
+        reader,
+        run=run,
+        dataset=chosen.name,
+        geometry=geometry,
+        notes=_notes(found, chosen, missing, count),
+        step=step,
+    )
+    return with_beside(source, beside) if ebsd is None else as_scan(source, ebsd)
+
+
+def _notes(found: Survey, chosen: Candidate, missing: Gaps, count: int) -> tuple[str, ...]:
+    files = [name for name in missing.files if name]
+    notes = [
+        f"Linked data file missing: {name} (its patterns cannot be read)."
+        for name in dict.fromkeys(files + found.broken_parts(chosen))
+    ]
+    if missing.count and not files:
+        notes.append(f"{missing.count} of {count} patterns were never recorded.")
+    if found.outside:
+        number = len(found.outside)
+        notes.append(
+            f"{number} data set{'s' if number > 1 else ''} outside of this file's folder "
+            f"{'are' if number > 1 else 'is'} left out; the environment variable {ALLOW}=anywhere "
+            "allows them."
+        )
+    return tuple(notes)
+
+
+def _explain_broken(path: str, found: Survey, dataset: str | None) -> None:
+    wanted = dataset.strip("/") if dataset else None
+    nothing_else = wanted is None and not any(stack_shape(c.shape) for c in found.candidates)
+    for name, target in found.outside.items():
+        if wanted == name or nothing_else:
+            raise refusal(path, name, target)
+    for name, target in found.broken.items():
+        if wanted == name or nothing_else:
+            raise InputError(
+                f"{path}: its data set {name} is a broken link to {target}; put that file beside "
+                "it, where the link expects it."
+            )
+
+
+def _run(path: str, data: h5py.Dataset, colours: bool) -> int:
+    """Return how many patterns share a chunk, having checked that chunks are of a sane size."""
+    if data.is_virtual:
+        return 1
+    if data.id.get_storage_size() == 0 and data.external is None:
+        raise InputError(f"{path}: nothing was ever written to {data.name}; record it again.")
+    if data.chunks is None:
+        return 1
+    check_frame_bytes(path, int(np.prod(data.chunks)) * data.dtype.itemsize)
+    lead = data.chunks[: -3 if colours else -2]
+    return int(lead[-1]) if lead else 1
+
+
+@dataclass(frozen=True)
+class _Patterns:
+    path: str
+    members: tuple[tuple[str, int], ...]
+    shape: tuple[int, ...]
+    colours: bool
+    missing: Gaps
+
+    def __call__(self, start: int, stop: int) -> NDArray[Any]:
+        self.missing.check(self.path, start, stop)
+        with opened(self.path) as file:
+            if len(self.members) == 1:
+                frames = self._read(file[self.members[0][0]], start, stop)
+            else:
+                frames = np.concatenate(list(self._parts(file, start, stop)))
+        return to_grey(frames) if self.colours else frames
+
+    def _parts(self, file: h5py.File, start: int, stop: int) -> Iterator[NDArray[Any]]:
+        before = 0
+        for name, count in self.members:
+            low, high = max(start - before, 0), min(stop - before, count)
+            if low < high:
+                yield file[name][low:high]
+            before += count
+
+    def _read(self, data: h5py.Dataset, start: int, stop: int) -> NDArray[Any]:
+        lead = self.shape[: -3 if self.colours else -2]
+        if not lead:
+            return np.asarray(data[()])[np.newaxis]
+        if len(lead) == 1:
+            return np.asarray(data[start:stop])
+        if len(lead) == 2:
+            first, last = start // lead[1], (stop - 1) // lead[1]
+            if first == last:
+                return np.asarray(data[first, start - first * lead[1] : stop - first * lead[1]])
+            # whole rows of the scan, and what is asked for of them
+            rows = np.asarray(data[first : last + 1])
+            flat = rows.reshape(-1, *rows.shape[2:])
+            return flat[start - first * lead[1] : stop - first * lead[1]]
+        return np.stack([data[np.unravel_index(i, lead)] for i in range(start, stop)])

@@ -1,0 +1,1 @@
+"""The panel that sorts the patterns of a stack."""

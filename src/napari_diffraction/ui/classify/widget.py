@@ -1,0 +1,366 @@
+"""The panel that sorts the patterns of a stack."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from qtpy.QtCore import QLocale
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QSpinBox, QWidget
+
+from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.progress import Progress
+from napari_diffraction.review.provenance import file_hash
+from napari_diffraction.ui.classify.class_buttons import ClassButtons
+from napari_diffraction.ui.classify.resume import ResumeQuestion
+from napari_diffraction.ui.viewer.coordinator import Coordinator
+from napari_diffraction.ui.viewer.layers import LayerCombo
+from napari_diffraction.ui.widgets.histogram import ConfidenceHistogram
+from napari_diffraction.ui.widgets.model_list import ModelCombo
+from napari_diffraction.ui.widgets.panel import Panel, button, form, group, named, sentence
+from napari_diffraction.ui.widgets.preferences import preference
+from napari_diffraction.ui.widgets.tooltips import CLASSIFY
+from napari_diffraction.ui.widgets.worker_bar import WorkBar
+
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+#: Expected shares of the classes, to which the probabilities are corrected, and where the border
+#: between zones and other patterns lies.
+_ALIKE = "all classes alike"
+_SHARES = {
+    "suited to the stack": "stack",
+    "all zones, some doubtful": "all",
+    "sure zones only": "sure",
+    "usual: 3 % zones": "off",
+    _ALIKE: "off",
+}
+#: What is done to the patterns before, by what stands in the list.
+_PREPARED = {"as they are": None, "redrawn from their peaks": "redraw"}
+_REVIEW = ("napari-diffraction", "Review patterns")
+
+
+class ClassifyWidget(Panel):
+    """Choose a stack and a model, sort the patterns, and see what came out.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari recognises the parameter by its name.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self._coordinator = Coordinator.of(napari_viewer)
+        self._rows: list[pd.DataFrame] = []
+        self._told = ""
+        self._run_settings: dict[str, Any] = {}
+        self._flushed, self._cost = 0.0, 0.0
+        self._build()
+        self.listen(self._coordinator.stack_changed, self._on_stack)
+        self.listen(self._coordinator.results_changed, self._refresh)
+        self.layer.choose(self._coordinator.at_hand())
+        self._on_layer()
+        self._on_model()
+        self._refresh()
+
+    # -- the parts ------------------------------------------------------------------------------
+    def _build(self) -> None:
+        self.layer = named(
+            LayerCombo(self._coordinator.viewer), "Stack of patterns", CLASSIFY["layer"]
+        )
+        self.model = named(ModelCombo(), "Model", CLASSIFY["model"])
+        self.summary = sentence()
+        self.device = named(QComboBox(), "Device", CLASSIFY["device"])
+        self.device.addItems(_DEVICES)
+        self.device.setCurrentText(preference("device", "auto"))
+        self.batch_size = named(QSpinBox(), "Batch size", CLASSIFY["batch_size"])
+        self.batch_size.setRange(1, 4096)
+        self.batch_size.setValue(preference("batch_size", 64))
+        self.batch_size.setSuffix(" patterns")
+        self.shares = named(QComboBox(), "Expected shares of the classes", CLASSIFY["shares"])
+        self.shares.addItems(_SHARES)
+        self.prepared = named(QComboBox(), "Patterns are", CLASSIFY["preprocess"])
+        for text, name in _PREPARED.items():
+            self.prepared.addItem(text, name)
+        self.threshold = threshold_box(self._coordinator)
+        fields = form()
+        fields.addRow("Layer", self.layer)
+        fields.addRow("Model", self.model)
+        fields.addRow(self.summary)
+        fields.addRow("Device", self.device)
+        fields.addRow("Batch size", self.batch_size)
+        fields.addRow("Shares", self.shares)
+        fields.addRow("Patterns", self.prepared)
+        fields.addRow("Threshold", self.threshold)
+        self.question = ResumeQuestion(self._coordinator)
+        self.run_button = button("Run", CLASSIFY["run"], self.run)
+        self.bar = WorkBar("patterns", CLASSIFY["cancel"])
+        self.bar.stepped.connect(self._on_steps)
+        self.bar.returned.connect(self._flush)  # whoever else waits for the end has all results
+        self.bar.finished.connect(self._on_finished)
+        self.note = sentence()
+        self.content.addLayout(fields)
+        self.content.addWidget(self.question)
+        self.content.addWidget(self.run_button)
+        self.content.addWidget(self.bar)
+        self.content.addWidget(self.note)
+        self.content.addWidget(self._build_results())
+        self.content.addStretch(1)
+        self.layer.currentIndexChanged.connect(self._on_layer)
+        self.model.currentIndexChanged.connect(self._on_model)
+        self.shares.currentIndexChanged.connect(self._refresh)
+        self.prepared.currentIndexChanged.connect(self._refresh)
+
+    def _build_results(self) -> QWidget:
+        self.results, column = group("Results")
+        self.counts = ClassButtons(self._open_class, self._coordinator.show_all)
+        self.histogram = named(
+            ConfidenceHistogram(), "Histogram of confidence", CLASSIFY["histogram"]
+        )
+        self.histogram.chosen.connect(self._coordinator.set_filter)
+        self.filter_text = sentence()
+        self.clear_button = button(
+            "Show all", CLASSIFY["clear_filter"], lambda: self._coordinator.set_filter(None)
+        )
+        row = QHBoxLayout()
+        row.addWidget(self.filter_text, 1)
+        row.addWidget(self.clear_button)
+        self.review_button = button("Review", CLASSIFY["review"], self._open_review)
+        column.addWidget(self.counts)
+        column.addWidget(self.histogram)
+        column.addLayout(row)
+        column.addWidget(self.review_button)
+        return self.results
+
+    # -- choosing -------------------------------------------------------------------------------
+    def _on_layer(self) -> None:
+        if not self.bar.running:
+            self._coordinator.set_layer(self.layer.layer())
+        stack = self._coordinator.stack
+        if stack is not None:
+            self.model.suit(type(stack.geometry))
+
+    def _on_model(self) -> None:
+        card = self.model.currentData()
+        self.summary.setText(card.summary if card is not None else "No model is installed.")
+        self._hash = file_hash(Path(card.path)) if card is not None and card.path else ""
+        self._refresh()
+
+    def _on_stack(self) -> None:
+        if self._coordinator.layer is not None:
+            self.layer.choose(self._coordinator.layer)
+        if self.bar.running and self._run_layer not in self._coordinator.viewer.layers:
+            self.bar.cancel()  # somebody removed the stack
+        session = self._coordinator.session
+        if session is not None and len(session) and not self.bar.running:
+            self.model.choose(str(session.about.get("model", "")))  # which made these results
+            self.shares.setCurrentText(session.about.get("settings", {}).get("shares", ""))
+        self.question.refresh()
+        self._refresh()
+
+    def _open_class(self, label: str) -> None:
+        self._coordinator.open_class(label)
+
+    def _open_review(self) -> None:
+        open_panel(self._coordinator, *_REVIEW)
+        self._coordinator.next()
+
+    # -- running --------------------------------------------------------------------------------
+    def run(self) -> None:
+        """Sort the patterns, or go on where the last run was cancelled."""
+        stack, card = self._coordinator.stack, self.model.currentData()
+        self._run_layer = self._coordinator.layer
+        if stack is None or card is None or self.bar.running:
+            return
+        session, settings = self._coordinator.session, self._settings(card)
+        goes_on = session is not None and self._goes_on(card)
+        earlier = session.said if session is not None and goes_on else None
+        self._run_settings = settings
+        self._begun = goes_on
+        self._rows, self._flushed, self._cost, self._told = [], 0.0, 0.0, ""
+        name = str(card.path or card.name)
+        self.bar.start(lambda: classification(stack, name, settings, earlier), "Classification")
+        self._refresh()
+
+    def _settings(self, card: Any) -> dict[str, Any]:
+        return {
+            "model": card.name,
+            "device": self.device.currentText(),
+            "batch_size": self.batch_size.value(),
+            "shares": self.shares.currentText(),
+            "preprocess": self.prepared.currentData(),
+        }
+
+    def _goes_on(self, card: Any) -> bool:
+        """Whether a run would add to unfinished results, also those of another day."""
+        session, stack = self._coordinator.session, self._coordinator.stack
+        if session is None or stack is None or not 0 < len(session) < len(stack):
+            return False
+        about, settings = session.about, self._settings(card)
+        earlier = about.get("settings", {})
+        same = all(earlier.get(name) == settings[name] for name in ("shares", "preprocess"))
+        return same and about.get("model") == card.name and about.get("model_sha256") == self._hash
+
+    def _on_steps(self, steps: list[Progress]) -> None:
+        self._rows += [step.rows for step in steps if hasattr(step, "rows") and len(step.rows)]
+        self._told = next((step.note for step in steps if getattr(step, "note", "")), self._told)
+        # Drawing the results never takes more than a tenth of the time.
+        if time.monotonic() - self._flushed > max(0.3, 10 * self._cost):
+            self._flush()
+
+    def _flush(self, _: Any = None) -> None:
+        rows, self._rows = self._rows, []
+        if not rows or self._run_layer not in self._coordinator.viewer.layers:
+            return
+        began = time.monotonic()
+        if not self._begun:
+            self._begun = True
+            card = self.model.currentData()
+            self._coordinator.begin(tuple(card.classes), self._about(card), self._run_layer)
+        self._coordinator.add_rows(pd.concat(rows, ignore_index=True), self._run_layer)
+        self._flushed = time.monotonic()
+        self._cost = self._flushed - began
+
+    def _about(self, card: Any) -> dict[str, Any]:
+        settings = {**self._run_settings, "threshold": self._coordinator.threshold}
+        return {
+            "model": card.name,
+            "model_sha256": self._hash,
+            "settings": settings,
+            "version": version("napari-diffraction"),
+        }
+
+    def _on_finished(self) -> None:
+        self._flush()
+        if self._told:
+            self._coordinator.tell(self._told)
+        self._on_layer()
+        self._refresh()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Catch up with what happened while another panel was in front."""
+        super().showEvent(event)
+        self._refresh()
+
+    # -- showing --------------------------------------------------------------------------------
+    def _refresh(self) -> None:
+        coordinator = self._coordinator
+        stack, session, running = coordinator.stack, coordinator.session, self.bar.running
+        card = self.model.currentData()
+        choices = (self.layer, self.model, self.device, self.batch_size, self.shares, self.prepared)
+        for part in choices:
+            part.setEnabled(not running)
+        self.run_button.setVisible(not running)
+        self.run_button.setEnabled(stack is not None and card is not None)
+        goes_on = card is not None and self._goes_on(card)
+        self.run_button.setText("Continue" if goes_on else "Run")
+        self.run_button.setToolTip(CLASSIFY["continue" if goes_on else "run"])
+        self.note.setText(self._note())
+        self.note.setVisible(bool(self.note.text()))
+        self.results.setVisible(session is not None and len(session) > 0)
+        if session is not None and len(session) and self.isVisible():
+            self._show_results()
+
+    def _note(self) -> str:
+        stack, session = self._coordinator.stack, self._coordinator.session
+        if stack is None:
+            return "Open a stack first: drag a file or a folder of patterns into the window."
+        if session is not None and 0 < len(session) < len(stack) and not self.bar.running:
+            return f"{len(session):,} of {len(stack):,} patterns are classified."
+        return "" if session is None else str(session.about.get("told", ""))
+
+    def _show_results(self) -> None:
+        coordinator = self._coordinator
+        session = coordinator.session
+        assert session is not None
+        counts = session.counts()
+        self.counts.set_counts(counts.classes, session.classes)
+        self.histogram.set_values(session.confidence, session.codes, session.names)
+        self.histogram.mark(coordinator.threshold, coordinator.range)
+        filtered = coordinator.range is not None
+        self.clear_button.setVisible(filtered)
+        self.filter_text.setVisible(filtered)
+        if coordinator.range is not None:
+            low, high = coordinator.range
+            self.filter_text.setText(f"Only confidence {low:.2f} to {high:.2f}")
+        text = f"Review {counts.left:,} doubtful" if counts.left else "Review"
+        self.review_button.setText(text)
+
+
+def classification(
+    stack: PatternStack, model: str, settings: dict[str, Any], earlier: pd.DataFrame | None = None
+) -> Generator[Progress, None, Any]:
+    """Load a model and classify; runs in another thread, where importing torch freezes nothing.
+
+    Parameters
+    ----------
+    stack
+        The patterns.
+    model
+        Name or file.
+    settings
+        What is chosen in the panel.
+    earlier
+        Rows of the patterns that are done already.
+    """
+    yield Progress(0, len(stack), "Loading the model")
+    from napari_diffraction.learning.classification.adaptation import suited, told
+    from napari_diffraction.learning.classification.inference import BatchDone, classify
+    from napari_diffraction.learning.models.registry import load_model
+    from napari_diffraction.simulation.spots.redraw import preprocessed
+
+    classifier = load_model(model)
+    stack = preprocessed(stack, settings.get("preprocess"))
+    alike = dict.fromkeys(classifier.card.classes, 1 / len(classifier.card.classes))
+    table = yield from classify(
+        stack,
+        classifier,
+        device=settings["device"],
+        batch_size=settings["batch_size"],
+        shares=alike if settings["shares"] == _ALIKE else None,
+        skip=frozenset() if earlier is None else frozenset(earlier["index"]),
+    )
+    # only all patterns together show where the border lies
+    whole = table if earlier is None else pd.concat([earlier, table], ignore_index=True)
+    yield Progress(len(stack), len(stack), "Looking where the border of the zones lies")
+    after, border = suited(whole, _SHARES.get(settings["shares"], "off"))
+    if border.shift:
+        yield BatchDone(len(stack), len(stack), told(border), after, told(border))
+    return after
+
+
+def threshold_box(coordinator: Coordinator) -> QDoubleSpinBox:
+    """Make the field for the confidence threshold, which all panels share."""
+    box = named(QDoubleSpinBox(), "Confidence threshold", CLASSIFY["threshold"])
+    box.setLocale(QLocale.c())
+    box.setRange(0, 1)
+    box.setSingleStep(0.01)
+    box.setKeyboardTracking(False)
+    box.setValue(coordinator.threshold)
+
+    def show() -> None:
+        box.blockSignals(True)
+        box.setValue(coordinator.threshold)
+        box.blockSignals(False)
+
+    def leave() -> None:
+        coordinator.results_changed.disconnect(show, missing_ok=True)
+
+    box.valueChanged.connect(coordinator.set_threshold)
+    box.editingFinished.connect(box.clearFocus)  # gives the keys 1 to 4 back to the review
+    coordinator.results_changed.connect(show)
+    box.destroyed.connect(leave)
+    return box
+
+
+def open_panel(coordinator: Coordinator, plugin: str, name: str) -> None:
+    """Open a dock of a plugin, or bring it to the front."""
+    window = getattr(coordinator.viewer, "window", None)
+    if window is not None:
+        dock, _ = window.add_plugin_dock_widget(plugin, name, tabify=True)
+        dock.show()
+        dock.raise_()

@@ -1,0 +1,1 @@
+"""The panel that compares models with labels that are known."""

@@ -1,0 +1,1 @@
+"""The panel and the layer that show what a network looked at."""

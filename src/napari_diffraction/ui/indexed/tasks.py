@@ -1,0 +1,252 @@
+"""Indexing behind the phase map panel: the ways that are offered, the long work, its results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_diffraction.crystal.materials import load_structure
+from napari_diffraction.indexing.solution import NOT_INDEXED
+from napari_diffraction.progress import Progress
+from napari_diffraction.ui.indexed.pictures import Pictured, pictured
+from napari_diffraction.ui.viewer.quiet import prepare_labels
+
+if TYPE_CHECKING:
+    from napari_diffraction.analysis.indexed.compare import IndexedComparison
+    from napari_diffraction.crystal.structure import Structure
+    from napari_diffraction.indexing.solution import IndexedMap
+    from napari_diffraction.indexing.steps import FinishedSteps
+    from napari_diffraction.patterns.maps.vendor_map import VendorMap
+    from napari_diffraction.patterns.stack import PatternStack
+
+#: What is done, stage by stage, and how many stages there are.
+_STAGES = ("grains", "centre and phases", "every pattern")
+_UNITS = ("patterns", "steps", "patterns")
+#: Making the solution so far takes at most this share of the time, and comes so often in seconds.
+_SHARE, _INTERVAL = 0.05, 0.3
+
+
+@dataclass(frozen=True)
+class IndexingStep(Progress):
+    """A step of `indexing`, which counts something else in each stage.
+
+    Attributes
+    ----------
+    unit
+        What is counted, in the plural.
+    so_far
+        Makes the solution so far when the work is over; ``None`` before there is any.
+    solution
+        The solution so far with its pictures, now and then.
+    """
+
+    unit: str = "patterns"
+    so_far: Callable[[], IndexedMap] | None = None
+    solution: Pictured | None = None
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a person tells before a scan is indexed; see `IndexSettings`.
+
+    Attributes
+    ----------
+    pc, voltage
+        Pattern centre (Bruker) and kV.
+    phases
+        Materials and CIF files that are there; none: they are found.
+    refine_centre
+        Whether a centre that is known is refined.
+    candidates
+        Materials that phases found may be, besides the built-in ones; what is found does not
+        depend on them.
+    """
+
+    pc: tuple[float, float, float] | None = None
+    voltage: float | None = None
+    phases: tuple[str, ...] = ()
+    refine_centre: bool = False
+    candidates: Mapping[str, Structure] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class IndexingWay:
+    """Indexing as it stands in the list of models; see `ui.widgets.model_list`."""
+
+    name: str
+    title: str
+    summary: str
+    path: str = ""
+    classes: tuple[str, ...] = ()
+
+
+FIND = IndexingWay(
+    "find the phases",
+    "Find the phases (nothing given)",
+    "Finds the phases, their lattices and cells, the pattern centre and every orientation from "
+    "the bands alone. No network, no phase list.",
+)
+GIVEN = IndexingWay(
+    "my phases by indexing",
+    "My phases, by indexing",
+    "Indexes every pattern with the phases that you tick below. Nothing has to be trained.",
+)
+WAYS = (FIND, GIVEN)
+
+
+def indexing(
+    stack: PatternStack, wishes: Wishes, steps: FinishedSteps | None = None
+) -> Generator[Progress, None, Pictured]:
+    """Index a scan in another thread, where what is imported and compiled freezes nothing.
+
+    Parameters
+    ----------
+    stack
+        The scan.
+    wishes
+        What is told before.
+    steps
+        What was done of the same scan before; it is not done again.
+
+    Yields
+    ------
+    IndexingStep
+
+    Returns
+    -------
+    Pictured
+        The solution with its pictures.
+
+    Raises
+    ------
+    InputError
+        See `napari_diffraction.indexing.scan.index_scan`.
+    """
+    yield Progress(0, 0, "Looking at the camera")
+    from napari_diffraction.indexing import scan
+
+    prepare_labels()
+    settings = scan.IndexSettings(
+        pc=wishes.pc,
+        voltage=wishes.voltage,
+        phases=tuple(load_structure(name) for name in wishes.phases),
+        refine_centre=wishes.refine_centre,
+        candidates=wishes.candidates,
+    )
+    work = scan.index_scan(stack, settings, steps)
+    pace = _Pace()
+    try:
+        while True:
+            try:
+                step = next(work)
+            except StopIteration as stop:
+                return pictured(stop.value, pace.last)
+            told = f"{step.stage + 1} of {len(_STAGES)}, {_STAGES[step.stage]}: {step.message}"
+            yield IndexingStep(
+                step.done,
+                step.total,
+                told,
+                _UNITS[step.stage],
+                step.so_far,
+                pace.made(step.so_far),
+            )
+    finally:
+        work.close()
+
+
+class _Pace:
+    """Makes the solution so far now and then: at once when there is one, then ever less often."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+        self.last: Pictured | None = None
+
+    def made(self, so_far: Callable[[], IndexedMap] | None) -> Pictured | None:
+        """Return the solution so far, with its pictures, if it is time for one."""
+        began = time.monotonic()
+        if so_far is None or began < self._next:
+            return None
+        self.last = pictured(so_far(), self.last)
+        now = time.monotonic()
+        self._next = now + max(_INTERVAL, (now - began) / _SHARE)
+        return self.last
+
+
+def comparing(
+    indexed: IndexedMap, path: Path, other: VendorMap | None
+) -> tuple[VendorMap, IndexedComparison]:
+    """Compare a solution with the map of another program, in another thread.
+
+    Parameters
+    ----------
+    indexed
+        The solution.
+    path
+        The file of the other map.
+    other
+        The other map; ``None``: it is read.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or is of another scan.
+    """
+    from napari_diffraction.analysis.indexed.compare import compare_indexed, program_of
+    from napari_diffraction.patterns.maps.files import read_map
+
+    known = read_map(path) if other is None else other
+    return known, compare_indexed(indexed, known, program_of(path))
+
+
+def exporting_indexed(indexed: IndexedMap, path: Path) -> Generator[Progress, None, Path]:
+    """Write a solution in another thread."""
+    yield Progress(0, 0, f"Writing {path.name}")
+    from napari_diffraction.analysis.indexed.export import export_indexed
+
+    return export_indexed(indexed, path)
+
+
+def accepted(indexed: IndexedMap, confidence: float, misfit: float | None) -> IndexedMap:
+    """Return a solution in which points that are too doubtful are not indexed.
+
+    Parameters
+    ----------
+    indexed
+        The solution.
+    confidence
+        Least confidence, 0 to 1.
+    misfit
+        Largest misfit in degrees; ``None``: any.
+    """
+    bad = indexed.confidence < confidence
+    if misfit is not None:
+        bad |= indexed.misfit_deg > misfit
+    bad &= indexed.phase >= 0
+    if not bad.any():
+        return indexed
+    number = np.where(bad, NOT_INDEXED, indexed.phase).astype(np.int16)
+    looked_at = max(1, int(indexed.done.sum()))
+    counts = [int((number == place).sum()) for place in range(len(indexed.phases))]
+    return replace(
+        indexed,
+        phase=number,
+        rotation=np.where(bad[:, None, None], np.nan, indexed.rotation).astype(np.float32),
+        misfit_deg=np.where(bad, np.nan, indexed.misfit_deg).astype(np.float32),
+        phases=tuple(
+            replace(phase, patterns=count, share=count / looked_at)
+            for phase, count in zip(indexed.phases, counts, strict=True)
+        ),
+        about={**indexed.about, "least confidence": confidence, "largest misfit_deg": misfit},
+    )
+
+
+def about(indexed: IndexedMap) -> dict[str, Any]:
+    """Return what the layers of a solution say of how it came about, as plain values."""
+    from napari_diffraction.analysis.indexed.solution import provenance
+
+    return {"map_of": indexed.name, **provenance(indexed)}

@@ -1,0 +1,1 @@
+"""The panel that finds peaks, lets a person correct them, and redraws patterns from them."""

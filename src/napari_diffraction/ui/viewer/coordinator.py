@@ -1,0 +1,494 @@
+"""What the classification and the review panel share: one coordinator for each viewer.
+
+It knows napari's layers but no Qt, so that it works with a `ViewerModel` alone.  Panels call its
+methods and listen to its signals; they never talk to one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
+import pandas as pd
+from napari.components import ViewerModel
+from napari.layers import Image, Layer, Points
+from napari.utils.notifications import show_error
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.review.fingerprint import stack_key
+from napari_diffraction.review.session import ReviewSession
+from napari_diffraction.review.store import SavedReview, SessionStore, saved_review
+from napari_diffraction.ui.viewer.layers import StackView, bare_viewer, can_be_stack, stack_of
+from napari_diffraction.ui.viewer.stack_layers import StackLayers
+from napari_diffraction.ui.viewer.vertex_arrays import guard
+from napari_diffraction.ui.widgets.preferences import preference
+
+_coordinators: WeakKeyDictionary[ViewerModel, Coordinator] = WeakKeyDictionary()
+
+
+@dataclass
+class _Work:
+    """What is known of one stack in this window.
+
+    Attributes
+    ----------
+    saved
+        A review on the disk of which nobody has said yet whether it is to be taken up.
+    range
+        Confidences that are looked at.
+    queue_at
+        The pattern that the queue showed last.
+    offered : ndarray of int, (n,)
+        Patterns that are asked about before all others, in their order.
+    """
+
+    stack: PatternStack
+    layers: StackLayers
+    session: ReviewSession | None = None
+    saved: SavedReview | None = None
+    range: tuple[float, float] | None = None
+    queue_at: int | None = None
+    offered: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+
+class Coordinator:
+    """The stack at work in a viewer, its review, and the layers that show it.
+
+    Signals
+    -------
+    stack_changed()
+        Another stack is at work, or a saved review was found or answered.
+    results_changed()
+        Patterns were classified or decided on, or the threshold or the filter changed.
+    moved()
+        Another pattern is on view.
+    row_changed(Points, int)
+        One row of a long features table has changed.
+    """
+
+    stack_changed = Signal()
+    results_changed = Signal()
+    moved = Signal()
+    row_changed = Signal(object, int)
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = ref(viewer)
+        self.threshold = float(preference("threshold", 0.95))
+        self._works: dict[Layer, _Work] = {}
+        self._at: _Work | None = None
+        self._save_failed = False
+        viewer.dims.events.current_step.connect(self._on_step)
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    @classmethod
+    def of(cls, viewer: Any) -> Coordinator:
+        """Return the coordinator of a viewer, the same one every time."""
+        bare = bare_viewer(viewer)
+        if bare not in _coordinators:
+            _coordinators[bare] = cls(bare)
+            guard(bare)
+        return _coordinators[bare]
+
+    @property
+    def viewer(self) -> ViewerModel:
+        """The viewer that this coordinator belongs to."""
+        viewer = self._viewer()
+        assert viewer is not None  # the coordinator does not outlive its viewer
+        return viewer
+
+    # -- what is at work ------------------------------------------------------------------------
+    @property
+    def layer(self) -> Image | None:
+        """The layer with the patterns."""
+        return None if self._at is None else self._at.layers.image
+
+    @property
+    def stack(self) -> PatternStack | None:
+        """The patterns."""
+        return None if self._at is None else self._at.stack
+
+    @property
+    def session(self) -> ReviewSession | None:
+        """What is known of the patterns; ``None`` until they are classified or taken up."""
+        return None if self._at is None else self._at.session
+
+    @property
+    def saved(self) -> SavedReview | None:
+        """A saved review of which nobody has said yet whether it is to be taken up."""
+        return None if self._at is None else self._at.saved
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """The confidences that are looked at; ``None``: all."""
+        return None if self._at is None else self._at.range
+
+    def at_hand(self) -> Image | None:
+        """Return the stack that a person most probably means for a new panel.
+
+        The active layer if it was opened as a stack, else the one at work, else the topmost.
+        """
+        active = self.viewer.layers.selection.active
+        if active is not None and _was_opened(active):
+            return active
+        return self.layer or first_stack(self.viewer)
+
+    @property
+    def points_layer(self) -> Points | None:
+        """The layer with the results of the whole stack."""
+        points = None if self._at is None else self._at.layers.points
+        return None if points is None else points.layer
+
+    def set_layer(self, layer: Image | None) -> None:
+        """Work on the patterns of a layer; what is known of another is kept.
+
+        Raises
+        ------
+        InputError
+            The layer is no stack of patterns.
+        """
+        if layer is self.layer:
+            return
+        if layer is not None and layer not in self._works:
+            stack = stack_of(layer)
+            layers = StackLayers(self.viewer, layer, stack, self.row_changed.emit)
+            self._works[layer] = _Work(stack, layers, saved=saved_review(stack_key(stack)))
+        self._at = None if layer is None else self._works[layer]
+        self._show_alone(layer)
+        self.set_threshold(self.threshold)
+        self.stack_changed.emit()
+        self.results_changed.emit()
+
+    def begin(
+        self, classes: Sequence[str], about: Mapping[str, Any], layer: Layer | None = None
+    ) -> None:
+        """Begin with an empty table, as a classification does; decisions made before count.
+
+        Parameters
+        ----------
+        classes
+            The classes of the model.
+        about
+            The model, its hash and settings, the software and its version.
+        layer
+            The layer with the patterns; ``None``: the one at work.
+
+        Raises
+        ------
+        InputError
+            The layer is not there any more.
+        """
+        work = self._work_of(layer)
+        key = stack_key(work.stack)
+        session = ReviewSession(
+            key=key,
+            folder=SessionStore.of(key).folder,
+            classes=classes,
+            about={"stack": work.stack.name, "sources": work.stack.sources[:1], **about},
+        )
+        self._guard(session.save)
+        session.take_up()
+        # Whether earlier decisions count is still to be answered; until then they do.
+        saved = work.saved if work.saved is not None and work.saved.decisions else None
+        self._use(work, session, saved)
+
+    def add_rows(self, rows: pd.DataFrame, layer: Layer | None = None) -> None:
+        """Add patterns that have just been classified.
+
+        Raises
+        ------
+        InputError
+            The layer is not there any more.
+        """
+        work = self._work_of(layer)
+        if work.session is None:
+            raise InputError("Nothing is classified yet: run a classification first.")
+        self._guard(work.session.extend, rows)
+        work.layers.refresh(rows["index"].to_numpy(np.int64))
+        self.results_changed.emit()
+
+    def tell(self, sentence: str) -> None:
+        """Keep what was found out about the whole stack with its results."""
+        if self.session is not None:
+            self._guard(self.session.tell, sentence)
+
+    def resume(self) -> None:
+        """Take up the saved review of this stack."""
+        work = self._at
+        if work is None or work.saved is None:
+            return
+        if work.session is not None and len(work.session):
+            work.saved = None  # classified again meanwhile, and the decisions are in it
+            self.stack_changed.emit()
+        else:
+            self._use(work, ReviewSession.restore(work.saved.key, work.saved.folder))
+        self.next()
+
+    def start_anew(self) -> None:
+        """Leave the decisions saved for this stack aside; a saved classification is kept."""
+        work = self._at
+        if work is None or work.saved is None:
+            return
+        saved = work.saved
+        session = work.session or ReviewSession.restore(saved.key, saved.folder)
+        self._guard(session.start_anew)
+        self._use(work, session)
+
+    def _use(self, work: _Work, session: ReviewSession, saved: SavedReview | None = None) -> None:
+        session.threshold = self.threshold
+        work.session, work.saved, work.range, work.queue_at = session, saved, None, None
+        work.offered = np.empty(0, np.int64)
+        work.layers.use(session)
+        if work is self._at:
+            # The labels stand in a corner, which a panel opened since may have pushed out of view.
+            self.viewer.reset_view()
+            self._on_step()
+        self.stack_changed.emit()
+        self.results_changed.emit()
+
+    # -- one pattern ----------------------------------------------------------------------------
+    @property
+    def current(self) -> int | None:
+        """Flat number of the pattern on view, also where it is shown among those of a class."""
+        return None if self._at is None else self._at.layers.current()
+
+    def show(self, index: int) -> None:
+        """Show a pattern in the whole stack."""
+        if self._at is not None:
+            self._show_alone(self._at.layers.image)
+            before = self.current
+            self._at.layers.show(index)
+            if index == before:  # else moving the sliders has led there
+                self._on_step()
+
+    def next(self) -> int | None:
+        """Show the next least certain pattern that waits for a decision; return its number.
+
+        After a look elsewhere this is the pattern from which one went away, if it still waits.
+        """
+        work = self._at
+        if work is None or work.session is None:
+            return None
+        if len(self.offered):
+            return self._next_offered(work)
+        at = work.queue_at
+        if at is None or at == self.current or work.session.reviewed(at):
+            found = work.session.next_doubtful(at, self._within())
+        else:
+            found = at
+        if found is not None:
+            self.show(found)
+        work.queue_at = found
+        return found
+
+    def _next_offered(self, work: _Work) -> int:
+        """Show the next pattern that was put forward, beginning again at the end."""
+        waiting = self.offered
+        before = np.flatnonzero(work.offered == self.current)
+        behind = work.offered[before[0] + 1 :] if len(before) else waiting
+        behind = behind[np.isin(behind, waiting)]
+        found = int((behind if len(behind) else waiting)[0])
+        self.show(found)
+        return found
+
+    def decide(self, label: str) -> None:
+        """Give the pattern on view a class and go on to the next."""
+        work, index = self._at, self.current
+        if work is None or work.session is None or index is None:
+            return
+        self._guard(work.session.decide, index, label)
+        work.layers.refresh(np.array([index]), redraw=False)
+        if not work.layers.next_of_class():
+            self.next()
+        if index == self.current:
+            work.layers.redraw()
+        self.results_changed.emit()
+
+    def undo(self) -> None:
+        """Take back the last decision and show its pattern."""
+        work = self._at
+        if work is None or work.session is None or work.session.last is None:
+            return
+        indices = work.session.last
+        self._guard(work.session.undo)
+        work.layers.refresh(indices)
+        if len(indices) == 1:
+            self.show(int(indices[0]))
+        self.results_changed.emit()
+
+    def accept(self) -> int:
+        """Accept the model's class wherever it is sure; return the number of patterns."""
+        work = self._at
+        if work is None or work.session is None:
+            return 0
+        number = work.session.counts().acceptable
+        self._guard(work.session.accept)
+        if number and work.session.last is not None:
+            work.layers.refresh(work.session.last)
+        self.results_changed.emit()
+        return number
+
+    def note_lesson(self, card: Mapping[str, Any]) -> None:
+        """Keep with the review that a model has learned from its labels."""
+        if self.session is not None:
+            self._guard(self.session.note_lesson, card)
+
+    # -- what is looked at ----------------------------------------------------------------------
+    def set_threshold(self, threshold: float) -> None:
+        """Set the confidence below which a pattern is doubtful."""
+        self.threshold = threshold
+        if self._at is not None:
+            self._at.queue_at = None
+            if self._at.session is not None:
+                self._at.session.threshold = threshold
+        self.results_changed.emit()
+
+    def set_filter(self, between: tuple[float, float] | None) -> None:
+        """Look only at patterns with a confidence in a range (upper end not included, save 1)."""
+        if self._at is None:
+            return
+        self._at.range, self._at.queue_at = between, None
+        self._at.offered = np.empty(0, np.int64)
+        self._at.layers.filter(self._within())
+        self.results_changed.emit()
+        if between is not None:
+            self.next()
+
+    def offer(self, indices: NDArray[np.int64]) -> None:
+        """Ask about some patterns before all others, in their order."""
+        if self._at is not None:
+            self._at.offered = np.asarray(indices, np.int64)
+            self.results_changed.emit()
+
+    @property
+    def offered(self) -> NDArray[np.int64]:
+        """The patterns that were put forward and wait for a decision."""
+        if self._at is None or self.session is None:
+            return np.empty(0, np.int64)
+        reviewed = self.session.reviewed
+        return self._at.offered[[not reviewed(i) for i in self._at.offered.tolist()]]
+
+    def queue(self) -> tuple[int, int]:
+        """Return how many patterns of the queue wait for a decision, and how many it has."""
+        if self.session is None or self._at is None:
+            return 0, 0
+        if len(self.offered):
+            return len(self.offered), len(self._at.offered)
+        counts, within = self.session.counts(), self._within()
+        if within is None:
+            return counts.left, counts.doubtful
+        return int((within & ~self.session.decided).sum()), int(within.sum())
+
+    def _within(self) -> NDArray[np.bool_] | None:
+        if self.session is None or self.range is None:
+            return None
+        low, high = self.range
+        confidence = self.session.confidence
+        return (confidence >= low) & ((confidence < high) | (high >= 1)) & self.session.readable
+
+    def filtered(self) -> NDArray[np.int64] | None:
+        """Return the numbers of the patterns that are looked at; ``None``: all."""
+        within = self._within()
+        return None if within is None or self.session is None else self.session.index[within]
+
+    def open_class(self, label: str) -> Image | None:
+        """Show the patterns of a class as a layer of their own, the most probable first."""
+        image = None if self._at is None else self._at.layers.open_class(label)
+        self._on_step()
+        return image
+
+    def show_all(self) -> None:
+        """Go back from the patterns of one class to the whole stack."""
+        if self._at is not None:
+            self._at.layers.show_all()
+        self._on_step()
+
+    @property
+    def class_on_view(self) -> str | None:
+        """The class whose patterns are shown by themselves, if one is."""
+        return None if self._at is None else self._at.layers.class_on_view
+
+    # -- inside ---------------------------------------------------------------------------------
+    def _work_of(self, layer: Layer | None) -> _Work:
+        work = self._at if layer is None else self._works.get(layer)
+        if work is None:
+            raise InputError("The stack of patterns is not open any more: open it again.")
+        return work
+
+    def _guard(self, action: Callable[..., Any], *arguments: Any) -> None:
+        """Do something that is also saved; say once if it cannot be, and go on."""
+        try:
+            action(*arguments)
+        except InputError as error:
+            if not self._save_failed:
+                show_error(f"{error} Results stay in this window until it can be written.")
+            self._save_failed = True
+        else:
+            self._save_failed = False
+
+    def _on_step(self, event: Any = None) -> None:
+        if self._at is not None:
+            self._at.layers.select_current()
+        self.moved.emit()
+
+    def _on_inserted(self, event: Any) -> None:
+        """Show a stack that was just opened, and not another one or its classes with it."""
+        if self._at is not None and _was_opened(event.value):
+            self._show_alone(event.value)
+
+    def _show_alone(self, layer: Layer | None) -> None:
+        """Hide the other stacks: the class of a pattern of one would be read as that of another."""
+        if layer is None or not _was_opened(layer):
+            return
+        for other in self.viewer.layers:
+            if other is layer or not _was_opened(other) or not other.visible:
+                continue
+            work = self._works.get(other)
+            if work is None:
+                other.visible = False
+            else:
+                work.layers.hide()
+        if layer in self._works:
+            self._works[layer].layers.bring()
+        view = StackView(self.viewer, layer)
+        if view.index() is None:
+            view.show(0)
+
+    def _on_removed(self, event: Any) -> None:
+        gone = self._works.pop(event.value, None)
+        for work in self._works.values():
+            work.layers.removed(event.value)
+        if gone is None:
+            return
+        at_work = gone is self._at
+        if at_work:
+            self._at = None
+        gone.layers.clear()
+        if at_work:
+            self.stack_changed.emit()
+            self.results_changed.emit()
+
+
+def _was_opened(layer: Layer) -> bool:
+    """Whether a layer is a stack of its own, not chosen or drawn from another."""
+    return (
+        can_be_stack(layer)
+        and layer.ndim == 3
+        and "pattern_stack" in layer.metadata
+        and "chosen_from" not in layer.metadata
+    )
+
+
+def first_stack(viewer: ViewerModel) -> Image | None:
+    """Return the layer that a person most probably means: the active one, or the topmost stack."""
+    layers = [layer for layer in viewer.layers if can_be_stack(layer)]
+    active = viewer.layers.selection.active
+    if active in layers:
+        return active
+    return max(layers, key=lambda layer: (layer.ndim > 2, layers.index(layer)), default=None)

@@ -1,0 +1,255 @@
+"""The map of a scan beside its patterns: a click on it shows a pattern, and a marker follows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
+from napari import current_viewer
+from napari.components import ViewerModel
+from napari.layers import Image, Layer, Points
+from napari.qt.threading import create_worker
+from numpy.typing import NDArray
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.ui.viewer.layers import StackView, bare_viewer, stack_of
+from napari_diffraction.ui.viewer.quality_map import scan_pictures
+from napari_diffraction.ui.viewer.quiet import set_data
+from napari_diffraction.ui.viewer.vertex_arrays import guard
+
+#: Seconds between two updates of the map.
+_INTERVAL = 0.25
+#: Between map and patterns, in parts of a pattern's width.
+_GAP = 0.05
+_MARKER = "#FFFFFF"
+
+_navigations: WeakKeyDictionary[Layer, ScanNavigation] = WeakKeyDictionary()
+
+
+def link_when_added(stack: PatternStack) -> None:
+    """Show the map of a scan as soon as its layer is in the window; for the reader.
+
+    Parameters
+    ----------
+    stack
+        What the reader is about to return; a list of patterns has no map.
+    """
+    window = current_viewer()
+    if window is None or not stack.is_scan:
+        return
+    viewer = bare_viewer(window)
+
+    def look(event: Any) -> None:
+        layer = event.value
+        if layer.metadata.get("pattern_stack") is stack:
+            viewer.layers.events.inserted.disconnect(look)
+            # Other layers can be added only when napari is done with this one.
+            QTimer.singleShot(0, lambda: link(layer))
+
+    def link(layer: Image) -> None:
+        if layer in viewer.layers:
+            ScanNavigation.of(viewer, layer)
+
+    viewer.layers.events.inserted.connect(look)
+
+
+class ScanNavigation:
+    """Links the layer of a scan's patterns with maps of the scan that lie to its left.
+
+    Parameters
+    ----------
+    viewer
+        Where the layer is.
+    layer
+        Patterns, (rows, columns, h, w).
+
+    Signals
+    -------
+    moved(int, int)
+        The pattern of another row and column is on view.
+    """
+
+    moved = Signal(int, int)
+
+    def __init__(self, viewer: ViewerModel, layer: Image) -> None:
+        self._viewer, self._layer = ref(viewer), ref(layer)
+        self.stack = stack_of(layer)
+        if not self.stack.is_scan:
+            raise InputError(f"{layer.name} is a list of patterns, not a scan: it has no map.")
+        self.shape = tuple(int(size) for size in layer.data.shape[:2])
+        self._view = StackView(viewer, layer)
+        self._at: tuple[int, int] | None = None
+        self._stopped = False
+        self.scale, self.translate = self._place()
+        self.image = self._add_image(viewer)
+        self.marker = self._add_marker(viewer)
+        viewer.layers.selection.active = layer
+        viewer.dims.events.current_step.connect(self._on_step)
+        viewer.mouse_drag_callbacks.append(self._on_press)
+        viewer.layers.events.removed.connect(self._on_removed)
+        layer.events.visible.connect(self._on_visible)
+        self._on_step()
+        viewer.reset_view()
+        create_worker(
+            _looks,
+            self.stack,
+            self._is_over,
+            _connect={"yielded": self._show_looks},
+        )
+
+    @classmethod
+    def of(cls, viewer: Any, layer: Image) -> ScanNavigation:
+        """Return the navigation of a layer, the same one every time.
+
+        Raises
+        ------
+        InputError
+            The layer shows no scan.
+        """
+        if layer not in _navigations:
+            bare = bare_viewer(viewer)
+            guard(bare)
+            _navigations[layer] = cls(bare, layer)
+        return _navigations[layer]
+
+    # -- where maps lie -------------------------------------------------------------------------
+    def _place(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Return scale and translation of a map, as tall as the patterns and to their left."""
+        layer = self._layer()
+        assert layer is not None
+        scale, corner = np.array(layer.scale[-2:]), np.array(layer.translate[-2:]) - 0.5
+        height, width = scale * self.stack.frame_shape
+        step = np.array(self.stack.step or (1.0, 1.0))
+        size = step / step.min() * self.shape
+        # A line scan gets points of a size that can be clicked on, but not of the whole height.
+        factor = min(height / size[0], 1.5 * width / size[1])
+        pixel = factor * step / step.min()
+        left = corner[1] - _GAP * width - pixel[1] * self.shape[1]
+        return tuple(pixel), (corner[0] + pixel[0] / 2, left + pixel[1] / 2)
+
+    def as_map(self) -> dict[str, Any]:
+        """Return the arguments that put a layer of (rows, columns) in the place of the map."""
+        return {"scale": self.scale, "translate": self.translate}
+
+    def _add_image(self, viewer: ViewerModel) -> Image:
+        return viewer.add_image(
+            np.zeros(self.shape, np.float32),
+            name=f"{self.stack.name} - navigation",
+            colormap="gray",
+            metadata={"map_of": self.stack.name},
+            **self.as_map(),
+        )
+
+    def _add_marker(self, viewer: ViewerModel) -> Points:
+        return viewer.add_points(
+            np.zeros((1, 2)),
+            name=f"{self.stack.name} - position",
+            symbol="square",
+            size=1.6,
+            face_color="transparent",
+            border_color=_MARKER,
+            border_width=0.12,
+            canvas_size_limits=(12, 10_000),
+            metadata={"map_of": self.stack.name},
+            **self.as_map(),
+        )
+
+    def raise_marker(self) -> None:
+        """Bring the marker above the maps that were added after it."""
+        viewer = self._viewer()
+        if viewer is not None and self.marker in viewer.layers:
+            viewer.layers.move(viewer.layers.index(self.marker), len(viewer.layers))
+
+    # -- moving ---------------------------------------------------------------------------------
+    @property
+    def current(self) -> tuple[int, int] | None:
+        """Row and column of the pattern on view."""
+        index = self._view.index()
+        return None if index is None else (index // self.shape[1], index % self.shape[1])
+
+    def show(self, row: int, column: int) -> None:
+        """Show the pattern of a point of the scan."""
+        self._view.show(row * self.shape[1] + column)
+
+    def _on_step(self, event: Any = None) -> None:
+        here = self.current
+        if here is None or here == self._at:
+            return
+        self._at = here
+        set_data(self.marker, np.array([here], float))
+        self.moved.emit(*here)
+
+    def _on_press(self, viewer: Any, event: Any) -> Iterator[None]:
+        """Follow a click on the map; a drag moves the picture as always."""
+        if event.button != 1:
+            return
+        start = np.array(event.pos)
+        place = self._point_at(event.position)
+        yield
+        while event.type == "mouse_move":
+            yield
+        if place is not None and np.abs(np.array(event.pos) - start).max() < 4:
+            self.show(*place)
+
+    def _point_at(self, position: Any) -> tuple[int, int] | None:
+        """Return the point of the scan at a position of the canvas."""
+        viewer, layer = self._viewer(), self._layer()
+        if viewer is None or layer is None or not layer.visible or viewer.dims.ndisplay != 2:
+            return None
+        if tuple(viewer.dims.displayed) != (viewer.dims.ndim - 2, viewer.dims.ndim - 1):
+            return None  # somebody looks along other axes
+        place = np.rint(self.image.world_to_data(position[-2:])).astype(int)
+        if np.any(place < 0) or np.any(place >= self.shape):
+            return None
+        return int(place[0]), int(place[1])
+
+    # -- the layers -----------------------------------------------------------------------------
+    def _on_visible(self, event: Any = None) -> None:
+        layer = self._layer()
+        if layer is not None:
+            self.image.visible = self.marker.visible = layer.visible
+
+    def _on_removed(self, event: Any) -> None:
+        """Tidy up after somebody removed the patterns: no map without them."""
+        viewer = self._viewer()
+        if viewer is None or event.value is not self._layer():
+            return
+        self._stopped = True
+        viewer.dims.events.current_step.disconnect(self._on_step)
+        viewer.mouse_drag_callbacks.remove(self._on_press)
+        viewer.layers.events.removed.disconnect(self._on_removed)
+        _navigations.pop(event.value, None)
+        for layer in (self.image, self.marker):
+            if layer in viewer.layers:
+                viewer.layers.remove(layer)
+
+    def _is_over(self) -> bool:
+        return self._stopped or self._viewer() is None or self._layer() is None
+
+    def _show_looks(self, picture: NDArray[np.float32]) -> None:
+        viewer = self._viewer()
+        if self._is_over() or viewer is None or self.image not in viewer.layers:
+            return
+        self.image.data = picture
+        low, high = np.nanquantile(picture, (0.01, 0.99)) if picture.size else (0.0, 1.0)
+        self.image.contrast_limits = (float(low), float(max(high, low + 1e-6)))
+
+
+def _looks(
+    stack: PatternStack, is_over: Callable[[], bool]
+) -> Generator[NDArray[np.float32], None, None]:
+    """Hand over the map of a scan now and then, for a worker."""
+    sent = 0.0
+    for picture in scan_pictures(stack):
+        if is_over():
+            return
+        if time.monotonic() - sent > _INTERVAL:
+            sent = time.monotonic()
+            yield picture.copy()
+    yield picture

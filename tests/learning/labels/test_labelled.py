@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.learning.labels.labelled import (
+    LabelledSource,
+    check_classes,
+    kfold,
+    open_labelled,
+    split,
+)
+from napari_diffraction.learning.models.leakage import content_hash
+
+
+def write_stack(path: Path, table: dict[str, list[object]] | None, n: int = 6) -> Path:
+    rng = np.random.default_rng(len(path.name))
+    np.save(path, rng.integers(0, 255, (n, 16, 16), dtype=np.uint8))
+    if table is not None:
+        pd.DataFrame(table).to_csv(path.with_name(path.name + ".csv"), index=False)
+    return path
+
+
+def test_a_stack_with_a_table_beside_it(tmp_path: Path) -> None:
+    labels: list[object] = ["a", "b", "a", "", "b", "Unreadable"]
+    path = write_stack(tmp_path / "run.npy", {"label": labels, "cell": [0, 0, 1, 1, 2, 2]})
+    data = open_labelled([LabelledSource("run.npy")], folder=tmp_path)
+    assert data.labels.tolist() == ["a", "b", "a", "b"]
+    assert data.index.tolist() == [0, 1, 2, 4]
+    assert data.grouped_by == "unit cell"
+    assert len(set(data.groups.tolist())) == 3
+    np.testing.assert_array_equal(data.frame(3), np.load(path)[4])
+    assert data.content_hash(3) == content_hash(np.load(path)[4])
+    assert data.counts() == {"a": 2, "b": 2}
+
+
+def test_a_table_of_some_patterns_names_them_by_number(tmp_path: Path) -> None:
+    path = write_stack(tmp_path / "run.npy", None)
+    table = tmp_path / "said.csv"
+    table.write_text("index,kind\n5,a\n1,b\n2,b\n0,a\n")
+    source = LabelledSource("run.npy", labels="said.csv", column="kind")
+    data = open_labelled([source], folder=tmp_path)
+    assert dict(zip(data.index.tolist(), data.labels.tolist(), strict=True)) == {
+        0: "a",
+        1: "b",
+        2: "b",
+        5: "a",
+    }
+    assert set(data.groups.tolist()) == {str(path)}
+    with pytest.raises(InputError, match="no column 'sort'"):
+        open_labelled([LabelledSource(str(path), "said.csv", "sort")], folder=tmp_path)
+    table.write_text("index,label\n6,a\n")
+    with pytest.raises(InputError, match="from 0 to 5"):
+        open_labelled([LabelledSource(str(path), "said.csv")], folder=tmp_path)
+
+
+def test_a_folder_of_folders_is_named_after_classes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for folder in ("zone/crystal1", "zone/crystal2", "laue"):
+        (tmp_path / folder).mkdir(parents=True)
+        for i in range(2):
+            frame = rng.integers(0, 255, (12, 12), dtype=np.uint8)
+            Image.fromarray(frame).save(tmp_path / folder / f"{i}.png")
+    data = open_labelled([LabelledSource(str(tmp_path))])
+    assert data.counts() == {"zone": 4, "laue": 2}
+    assert len(set(data.groups[data.labels == "zone"].tolist())) == 2
+
+
+def test_what_was_decided_in_a_review(tmp_path: Path) -> None:
+    path = write_stack(tmp_path / "run.npy", None)
+    said = pd.DataFrame({"index": [1, 2, 3, 4], "reviewed_label": ["a", "b", "b", "a"]})
+    source = LabelledSource(str(path), labels="review")
+    assert open_labelled([source], reviewed=lambda _: said).index.tolist() == [1, 2, 3, 4]
+    with pytest.raises(InputError, match="no review"):
+        open_labelled([source], reviewed=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "words"),
+    [
+        (["a"] * 5 + ["b"], (), "'b' has one pattern"),
+        (["a"] * 6, (), "two or more"),
+        (["a", "b"] * 3, ("a", "b", "c"), "'c' has no pattern"),
+        ([""] * 6, (), "no class"),
+    ],
+)
+def test_too_few_labels_are_refused(
+    tmp_path: Path, labels: list[object], classes: tuple[str, ...], words: str
+) -> None:
+    path = write_stack(tmp_path / "run.npy", {"label": labels})
+    with pytest.raises(InputError, match=words):
+        open_labelled([LabelledSource(str(path))], classes)
+
+
+def test_labels_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    path = write_stack(tmp_path / "run.npy", {"label": ["a", "b"] * 3})
+    other = tmp_path / "other.csv"
+    other.write_text("index,label\n0,a\n1,b\n2,b\n3,b\n")
+    sources = [LabelledSource(str(path)), LabelledSource(str(path), labels="other.csv")]
+    with pytest.raises(InputError, match="pattern 2 has two different labels"):
+        open_labelled(sources, folder=tmp_path)
+    other.write_text("index,label\n0,a\n0,b\n")
+    with pytest.raises(InputError, match="pattern 0 has two different labels"):
+        open_labelled(sources[1:], folder=tmp_path)
+
+
+def test_other_classes_are_left_out_and_it_is_said(tmp_path: Path) -> None:
+    path = write_stack(tmp_path / "run.npy", {"label": ["a", "b", "c"] * 2})
+    data = open_labelled([LabelledSource(str(path))], ("a", "b"))
+    assert data.classes == ("a", "b")
+    assert data.notes == ("2 patterns of other classes are left out.",)
+
+
+def test_a_stack_without_labels_says_where_they_could_be(tmp_path: Path) -> None:
+    path = write_stack(tmp_path / "run.npy", None)
+    with pytest.raises(InputError, match=r"run\.npy\.csv"):
+        open_labelled([LabelledSource(str(path))])
+
+
+@dataclass
+class Grouped:
+    labels: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    grouped_by: str = "unit cell"
+
+
+def crystals(n: int, each: int = 10) -> Grouped:
+    """Of each crystal, one pattern in five is a zone."""
+    labels = np.tile(["zone"] + ["laue"] * 4, n * each // 5)
+    return Grouped(labels, np.repeat([f"cell {i}" for i in range(n)], each))
+
+
+def test_no_group_is_on_both_sides_of_a_split() -> None:
+    data = crystals(20)
+    learned, judged, warning = split(data, 0.2, seed=3)
+    assert warning == ""
+    assert sorted([*learned, *judged]) == list(range(200))
+    assert not set(data.groups[learned]) & set(data.groups[judged])
+    assert len(judged) == 40
+    assert set(data.labels[judged]) == {"zone", "laue"}
+    np.testing.assert_array_equal(split(data, 0.2, seed=3)[1], judged)
+    assert set(split(data, 0.2, seed=4)[1].tolist()) != set(judged.tolist())
+
+
+def test_a_class_of_its_own_files_is_on_both_sides() -> None:
+    labels = np.repeat(["a", "b", "b", "a", "a", "b"], 7)
+    data = Grouped(labels, np.repeat([f"file {i}" for i in range(6)], 7), "file")
+    learned, judged, _ = split(data)
+    assert not set(data.groups[learned]) & set(data.groups[judged])
+    assert set(labels[learned]) == set(labels[judged]) == {"a", "b"}
+
+
+def test_where_no_group_can_be_held_back_it_is_said() -> None:
+    labels = np.repeat(["a", "b"], [50, 10])
+    data = Grouped(labels, labels, "file")
+    learned, judged, warning = split(data)
+    assert "all patterns of a come from one file" in warning
+    assert (labels[judged] == "b").sum() == 2
+    assert len(learned) + len(judged) == 60
+    _, warning = kfold(data, 3)
+    assert "too good" in warning
+    _, judged, warning = split(crystals(2))
+    assert len(judged) == 10
+    assert "50%" in warning
+
+
+def test_in_folds_each_pattern_is_judged_once() -> None:
+    data = crystals(9)
+    folds, warning = kfold(data, 3)
+    assert warning == ""
+    assert sorted(np.concatenate([judged for _, judged in folds])) == list(range(90))
+    for learned, judged in folds:
+        assert not set(data.groups[learned]) & set(data.groups[judged])
+
+
+def test_classes_are_checked_in_plain_words() -> None:
+    check_classes(np.array(["a", "b", "a", "b"]), ("a", "b"))
+    with pytest.raises(InputError, match="at least two"):
+        check_classes(np.array(["a", "b", "a"]), ("a", "b"))

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.learning.training.recipe import read_recipe
+from napari_diffraction.learning.zones.recipe import ZoneRecipe
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_what_is_not_named_is_the_default(tmp_path: Path) -> None:
+    assert read_recipe(write(tmp_path, "")) == ZoneRecipe()
+    recipe = read_recipe(write(tmp_path, 'name = "mine"\nclean = 1\nseed = 0\nepochs = 3\n'))
+    assert recipe == ZoneRecipe(name="mine", clean=1.0, seed=0, epochs=3)
+    assert isinstance(recipe.clean, float)
+
+
+def test_every_setting_can_be_written_and_read(tmp_path: Path) -> None:
+    values = ZoneRecipe(name="other", epochs=1, learning_rate=1e-4).as_dict()
+    lines = [f"{key} = {value!r}" for key, value in values.items()]
+    assert read_recipe(write(tmp_path, "\n".join(lines))).as_dict() == values
+    assert set(values) == {item.name for item in fields(ZoneRecipe)}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("epochs = ", "is not a recipe"),
+        ("layers = 50", "unknown key 'layers'"),
+        ("epochs = 2.5", "epochs is 2.5 where a value of type int is needed"),
+        ("epochs = true", "type int"),
+        ('clean = "all"', "type float"),
+        ("name = 3", "type str"),
+        ("[epochs]\nn = 1", "type int"),
+        ("epochs = 0", "positive"),
+        ("patterns = -5", "positive"),
+        ("learning_rate = nan", "positive"),
+        ("learning_rate = inf", "positive"),
+        ("clean = 1.5", "from 0 to 1"),
+        ("clean = nan", "from 0 to 1"),
+        ("batch_size = 1", "from 2"),  # a mean over one pattern has no deviation
+        ("seed = -1", "from 0"),
+        (f"seed = {10**30}", "from 0"),
+        (f"seed = {'1' * 5000}", "is not a recipe"),
+        ("name = " + "[" * 5000, "is not a recipe"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused_in_one_sentence(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(InputError, match=words) as caught:
+        read_recipe(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such recipe"):
+        read_recipe(tmp_path / "none.toml")
+    with pytest.raises(InputError, match="is not a recipe"):
+        read_recipe(tmp_path)
+
+
+@given(data=st.binary(max_size=200))
+@settings(max_examples=50, deadline=None)
+def test_any_bytes_are_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.toml"
+    path.write_bytes(data)
+    with suppress(InputError):
+        assert isinstance(read_recipe(path), ZoneRecipe)

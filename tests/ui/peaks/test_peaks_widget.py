@@ -1,0 +1,188 @@
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from napari_diffraction.learning.classes import LAUE, ZONE
+from napari_diffraction.learning.zones.peak_tables import tabulate
+from napari_diffraction.patterns.spots.measure import find_spots
+from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
+from napari_diffraction.progress import finish
+from napari_diffraction.simulation.samples import serial_experiment
+from napari_diffraction.simulation.spots.redraw import SIZE, redraw_frame
+from napari_diffraction.ui.viewer.layers import can_be_stack, stack_of
+from napari_diffraction.ui.widgets.colours import class_colour
+
+pytestmark = pytest.mark.gui
+N = 10
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    made = finish(serial_experiment(seed=2, n=N))
+    tabulate(0, find_spots(made.images[0]))  # compiled before the clock of a test runs
+    return made
+
+
+@pytest.fixture
+def opened(make_napari_viewer, simulated):
+    """Return a function that opens a window with patterns and the panel."""
+
+    def open_window(data=simulated.images, geometry=simulated.geometry, **options):
+        viewer = make_napari_viewer(show=True)
+        viewer.window.resize(1280, 800)
+        chunks = (1,) * (data.ndim - 2) + data.shape[-2:]
+        stack = PatternStack(da.from_array(data, chunks=chunks), "run42", geometry=geometry)
+        viewer.add_image(stack.data, name="run42", metadata={"pattern_stack": stack}, **options)
+        _, panel = viewer.window.add_plugin_dock_widget("napari-diffraction", "Peaks")
+        viewer.dims.set_current_step(0, 0)
+        QApplication.processEvents()
+        return viewer, panel
+
+    return open_window
+
+
+def click(widget):
+    QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
+
+
+def settled(qtbot, panel, index):
+    """Wait until the peaks of a pattern are known and nothing is being done."""
+    qtbot.waitUntil(lambda: bool(panel.shown.looked[index]), timeout=60_000)
+    qtbot.waitUntil(lambda: not panel._latest.running, timeout=60_000)
+
+
+def coloured(viewer, label):
+    """Number of pixels of the canvas in the colour of a class."""
+    QApplication.processEvents()
+    picture = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
+    wanted = [int(class_colour(label)[k : k + 2], 16) for k in (1, 3, 5)]
+    return int((np.abs(picture - wanted).max(axis=-1) < 25).sum())
+
+
+def test_peaks_are_found_shown_and_follow_the_slider(opened, qtbot, simulated):
+    viewer, panel = opened()
+    number = int(np.argmax(simulated.labels["zone_fraction"].between(0.5, 0.95)))
+    viewer.dims.set_current_step(0, number)
+    assert len(viewer.layers) == 1
+    assert coloured(viewer, ZONE) == coloured(viewer, LAUE) == 0
+    click(panel.button)
+    settled(qtbot, panel, number)
+    points = viewer.layers["run42 - peaks"]
+    spots = find_spots(simulated.images[number])
+    np.testing.assert_allclose(np.sort(points.data[:, 2]), np.sort(spots.position[:, 0]))
+    assert set(points.features.columns) >= {"intensity", "snr", "zonal", "h", "k"}
+    assert points.features["zonal"].any()
+    assert coloured(viewer, ZONE) > 20
+    assert f"{len(spots)} peaks" in panel.note.text()
+    beam = viewer.layers["run42 - beam centre"]
+    np.testing.assert_allclose(beam.data[0], [number, *spots.centre[::-1]])
+
+    other = (number + 1) % N
+    viewer.dims.set_current_step(0, other)
+    settled(qtbot, panel, other)
+    assert set(points.data[:, 0]) <= {number, other}
+    panel.follow.setChecked(False)
+    third = (number + 2) % N
+    viewer.dims.set_current_step(0, third)
+    qtbot.wait(200)
+    assert not panel.shown.looked[third]
+    assert coloured(viewer, ZONE) == coloured(viewer, LAUE) == 0
+
+
+def test_a_correction_is_measured_marked_and_redrawn(opened, qtbot):
+    viewer, panel = opened()
+    click(panel.button)
+    settled(qtbot, panel, 0)
+    points = viewer.layers["run42 - peaks"]
+    click(panel.redraw_button)
+    redrawn = viewer.layers["run42 - redrawn"]
+    before = np.asarray(redrawn.data[0])
+    count = len(points.data)
+    points.add([[0, 40.0, 60.0]])
+    qtbot.waitUntil(lambda: bool(points.features["by_hand"].any()), timeout=30_000)
+    settled(qtbot, panel, 0)
+    assert len(points.data) == count + 1
+    mine = points.features[points.features["by_hand"]]
+    assert len(mine) == 1
+    assert np.isfinite(mine["snr"].iloc[0])
+    assert "1 set by hand" in panel.note.text()
+    after = np.asarray(redrawn.data[0])
+    assert (after != before).any()
+
+    points.selected_data = set(range(count + 1))
+    points.remove_selected()
+    qtbot.waitUntil(lambda: len(points.data) == 0, timeout=30_000)
+    settled(qtbot, panel, 0)
+    alone = np.asarray(redrawn.data[0])
+    assert 0 < (alone > 0).sum() < 40  # the beam
+    # What was corrected is not found again, unless it is asked for.
+    with qtbot.waitSignal(panel.bar.finished, timeout=60_000):
+        click(panel.all_button)
+    assert not (points.data[:, 0] == 0).any()
+    assert panel.shown.looked.all()
+    click(panel.button)
+    qtbot.waitUntil(lambda: bool((points.data[:, 0] == 0).any()), timeout=30_000)
+
+
+def test_moving_the_beam_moves_the_redrawn_pattern(opened, qtbot):
+    viewer, panel = opened()
+    click(panel.button)
+    settled(qtbot, panel, 0)
+    click(panel.redraw_button)
+    redrawn = viewer.layers["run42 - redrawn"]
+    before = np.asarray(redrawn.data[0])
+    beam = viewer.layers["run42 - beam centre"]
+    wanted = beam.data[0] + [0, 12, 0]
+    beam.data = wanted[None]
+    settled(qtbot, panel, 0)
+    assert panel.shown.centre(0)[1] == pytest.approx(wanted[1])
+    assert (np.asarray(redrawn.data[0]) != before).any()
+
+
+def test_redrawn_patterns_lie_beside_and_are_a_stack_of_their_own(opened, qtbot, simulated):
+    viewer, panel = opened(scale=(1, 0.5, 0.5))
+    click(panel.redraw_button)
+    redrawn = viewer.layers["run42 - redrawn"]
+    assert redrawn.data.shape == (N, SIZE, SIZE)
+    right_edge = viewer.layers["run42"].extent.world[1, 2]
+    assert redrawn.extent.world[0, 2] > right_edge
+    heights = [np.ptp(viewer.layers[name].extent.world[:, 1]) for name in ("run42", redrawn.name)]
+    assert heights[0] == pytest.approx(heights[1], rel=0.02)
+    stack = stack_of(redrawn)
+    assert can_be_stack(redrawn)
+    np.testing.assert_array_equal(stack.frame(3), redraw_frame(simulated.images[3]))
+    np.testing.assert_array_equal(np.asarray(redrawn.data[3]), stack.frame(3))
+    assert redrawn.metadata["preprocess"] == "redraw"
+    viewer.layers["run42"].visible = False
+    assert not redrawn.visible
+
+
+def test_all_patterns_a_scan_and_the_table(opened, qtbot, simulated, tmp_path):
+    viewer, panel = opened(simulated.images.reshape(2, 5, 256, 256))
+    with qtbot.waitSignal(panel.bar.finished, timeout=60_000):
+        click(panel.all_button)
+    points = viewer.layers["run42 - peaks"]
+    assert points.data.shape[1] == 4
+    panel.save(tmp_path / "peaks.csv")
+    table = pd.read_csv(tmp_path / "peaks.csv")
+    columns = ["index", "x", "y", "intensity", "snr", "zonal", "h", "k", "by_hand"]
+    assert list(table.columns) == columns
+    assert table["index"].is_monotonic_increasing
+    spots = find_spots(simulated.images[7])
+    mine = table[table["index"] == 7]
+    np.testing.assert_allclose(np.sort(mine["x"]), np.sort(spots.position[:, 0]), rtol=1e-4)
+    viewer.layers.remove("run42")
+    assert len(viewer.layers) == 0
+    assert "Open a stack first" in panel.note.text()
+
+
+def test_kikuchi_patterns_have_no_peaks(opened):
+    viewer, panel = opened(geometry=KikuchiGeometry())
+    click(panel.button)
+    click(panel.all_button)
+    click(panel.redraw_button)
+    assert len(viewer.layers) == 1

@@ -1,0 +1,140 @@
+import dask.array as da
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.ui.viewer.layers import can_be_stack
+from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
+
+ROWS, COLUMNS = 6, 9
+
+
+@pytest.fixture
+def data():
+    """Patterns whose mean intensity is ten times the row plus the column."""
+    rows, columns = np.mgrid[:ROWS, :COLUMNS]
+    return np.broadcast_to(
+        (10 * rows + columns)[..., None, None].astype(np.uint8), (ROWS, COLUMNS, 24, 32)
+    ).copy()
+
+
+@pytest.fixture
+def stack(data):
+    return PatternStack(da.from_array(data, chunks=(1, 1, 24, 32)), "alloy", step=(1.0, 0.5))
+
+
+def add(viewer, stack):
+    return viewer.add_image(stack.data, name=stack.name, metadata={"pattern_stack": stack})
+
+
+def click(viewer, row, column, navigation, qtbot):
+    """Click with the mouse on a point of the map, as a person does."""
+    canvas = viewer.window._qt_viewer.canvas
+    y, x = navigation.image.data_to_world((row, column))
+    camera, size = viewer.scene.camera, canvas.native.size()
+    right = (x - camera.center[-1]) * camera.zoom + size.width() / 2
+    down = (y - camera.center[-2]) * camera.zoom + size.height() / 2
+    place = QPoint(round(right), round(down))
+    QTest.mouseMove(canvas.native, place)
+    QApplication.processEvents()
+    QTest.mouseClick(canvas.native, Qt.MouseButton.LeftButton, pos=place)
+    QApplication.processEvents()
+
+
+def test_the_map_lies_beside_the_patterns_in_its_true_shape(stack, qtbot):
+    viewer = ViewerModel()
+    layer = add(viewer, stack)
+    navigation = ScanNavigation.of(viewer, layer)
+    assert ScanNavigation.of(viewer, layer) is navigation
+    (top, left), (bottom, right) = navigation.image.extent.world
+    assert right < -0.5
+    assert right - left > 2
+    assert top == pytest.approx(0, abs=5)
+    assert (bottom - top + navigation.scale[0]) <= 24 + 1e-6
+    assert navigation.scale[0] == pytest.approx(2 * navigation.scale[1])  # 1.0 and 0.5 um
+    assert viewer.dims.ndim == 4
+    assert viewer.layers.selection.active is layer
+    assert not can_be_stack(navigation.image)
+
+
+def test_the_marker_follows_the_sliders_and_others_are_told(stack, qtbot):
+    viewer = ViewerModel()
+    navigation = ScanNavigation.of(viewer, add(viewer, stack))
+    told = []
+    navigation.moved.connect(lambda *place: told.append(place))
+    viewer.dims.set_point([0, 1], [4, 7])
+    assert told[-1] == (4, 7) == navigation.current
+    assert navigation.marker.data.tolist() == [[4, 7]]
+    navigation.show(2, 8)
+    assert viewer.dims.current_step[:2] == (2, 8)
+    assert told[-1] == (2, 8)
+
+
+def test_the_map_goes_with_its_patterns(stack, qtbot):
+    viewer = ViewerModel()
+    before = list(viewer.mouse_drag_callbacks)
+    layer = add(viewer, stack)
+    navigation = ScanNavigation.of(viewer, layer)
+    layer.visible = False
+    assert not navigation.image.visible
+    viewer.layers.remove(layer)
+    assert len(viewer.layers) == 0
+    assert viewer.mouse_drag_callbacks == before
+    viewer.add_image(np.zeros((3, 4, 5, 6)))
+    viewer.dims.set_point(0, 2)  # nobody listens any more
+
+
+def test_a_list_of_patterns_has_no_map(qtbot):
+    viewer = ViewerModel()
+    layer = viewer.add_image(np.zeros((5, 8, 8)))
+    with pytest.raises(InputError, match="list of patterns"):
+        ScanNavigation.of(viewer, layer)
+
+
+@pytest.mark.gui
+def test_a_scan_that_is_opened_has_its_map_beside_it(make_napari_viewer, data, tmp_path, qtbot):
+    viewer = make_napari_viewer(show=True)
+    np.save(tmp_path / "alloy.npy", data)
+    viewer.open(tmp_path / "alloy.npy", plugin="napari-diffraction")
+    qtbot.waitUntil(lambda: len(viewer.layers) == 3, timeout=60_000)
+    assert [layer.name for layer in viewer.layers] == [
+        "alloy",
+        "alloy - navigation",
+        "alloy - position",
+    ]
+    assert viewer.layers.selection.active.name == "alloy"
+    picture = viewer.layers["alloy - navigation"]
+    qtbot.waitUntil(lambda: picture.data[-1, -1] == 58, timeout=60_000)
+    np.save(tmp_path / "list.npy", data[0])
+    viewer.open(tmp_path / "list.npy", plugin="napari-diffraction")
+    qtbot.wait(200)
+    assert len(viewer.layers) == 4
+
+
+@pytest.mark.gui
+def test_a_click_on_the_map_shows_that_pattern(make_napari_viewer, stack, qtbot):
+    viewer = make_napari_viewer(show=True)
+    layer = add(viewer, stack)
+    navigation = ScanNavigation.of(viewer, layer)
+    qtbot.waitUntil(lambda: navigation.image.data[-1, -1] == 58, timeout=60_000)
+    for place in ((4, 7), (0, 0), (5, 8)):
+        click(viewer, *place, navigation, qtbot)
+        assert navigation.current == place
+    # What is seen: the bright end of the map, and the marker around the last point.
+    QApplication.processEvents()
+    picture = viewer.screenshot(canvas_only=True, flash=False)
+    assert (picture[..., :3].min(axis=-1) > 250).sum() > 30
+    # A drag moves the picture, not the sliders.
+    canvas = viewer.window._qt_viewer.canvas.native
+    middle = QPoint(canvas.width() // 4, canvas.height() // 2)
+    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, pos=middle)
+    for step in range(1, 6):
+        QTest.mouseMove(canvas, middle + QPoint(8 * step, 0))
+        QApplication.processEvents()
+    QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=middle + QPoint(40, 0))
+    assert navigation.current == (5, 8)
