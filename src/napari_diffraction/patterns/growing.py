@@ -16,11 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.readers import AmbiguousDatasetError, open_stack
+from napari_diffraction.patterns.readers import AmbiguousDatasetError, Opening, open_stack
 from napari_diffraction.patterns.readers.files import find_inputs
 from napari_diffraction.patterns.readers.formats import by_name, is_folder_input
 from napari_diffraction.patterns.stack import PatternStack, ReadsRuns
 
+#: Seconds between two looks.
+EVERY = 1.0
+#: Formats of which a file holds one pattern and no more.
+_SINGLE = {"PNG", "JPEG", "BMP", "SMV", "CBF"}
 #: Patterns of a file that could not be read are tried again at a look: so many, from the first.
 _TRIES = 256
 
@@ -54,6 +58,51 @@ class Seen:
     again: int = 0
     waiting: tuple[str, ...] = ()
     problem: str = ""
+
+    @property
+    def plain(self) -> PatternStack | None:
+        """The stack as a plain run opens it, in which room that is not filled shows as blank."""
+        stack = self.stack
+        if stack is None or not isinstance(stack.read, _Recorded):
+            return stack
+        return replace(stack, read=stack.read.read)
+
+
+def may_grow(stack: PatternStack) -> Opening | None:
+    """Return how a stack was opened if its input may get more patterns, else ``None``.
+
+    A folder and a name with wildcards may, and a single file of a format that holds stacks; files
+    that were named one by one, pictures and what only this process holds may not.
+    """
+    opening = stack.reopen
+    if not isinstance(opening, Opening):
+        return None
+    inputs = opening.inputs
+    if not isinstance(inputs, str):
+        if len(inputs) != 1:
+            return None
+        (inputs,) = inputs
+    row = by_name(inputs)
+    many = not os.path.isfile(inputs)
+    grows = many or row is None or row.name not in _SINGLE
+    return Opening(inputs, opening.dataset) if grows else None
+
+
+def places_in(grown: PatternStack, stack: PatternStack) -> NDArray[np.int64]:
+    """Find the patterns of a stack in what it has grown to, by their files and numbers in these.
+
+    Returns
+    -------
+    ndarray of int64, (n,)
+        Number of each pattern of ``stack`` in ``grown``; -1 where it is not there.
+    """
+    there = {name: index for index, name in enumerate(_names(grown))}
+    return np.array([there.get(name, -1) for name in _names(stack)], np.int64)
+
+
+def _names(stack: PatternStack) -> list[tuple[str, int]]:
+    files = {source: os.path.abspath(source) for source in set(stack.sources)}
+    return [(files.get(stack.source(i), ""), stack.event(i)) for i in range(len(stack))]
 
 
 class Growing:

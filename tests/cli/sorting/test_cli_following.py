@@ -307,7 +307,7 @@ def test_the_border_is_that_of_the_whole_stack(
         # as any border: a matter of all patterns together
         return table.assign(confidence=table["confidence"] / len(table)), Border(0.5, 7)
 
-    for module in ("cli.following", "learning.adaptation"):
+    for module in ("cli.sorting.following", "learning.classification.adaptation"):
         monkeypatch.setattr(f"napari_diffraction.{module}.suited", moved)
     picture(folder / "a1.png", 1)
     steps: list[Step] = [nothing, nothing, lambda: picture(folder / "a2.png", 2)]

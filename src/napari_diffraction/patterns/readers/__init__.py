@@ -6,7 +6,6 @@ import glob
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from napari_diffraction.errors import InputError
@@ -25,7 +24,16 @@ from napari_diffraction.patterns.readers.lazy import LazyPatterns, as_dask
 from napari_diffraction.patterns.readers.source import Source
 from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry, PatternStack, SpotGeometry
 
-__all__ = ["FORMATS", "AmbiguousDatasetError", "Look", "as_stack", "can_read", "look", "open_stack"]
+__all__ = [
+    "FORMATS",
+    "AmbiguousDatasetError",
+    "Look",
+    "Opening",
+    "as_stack",
+    "can_read",
+    "look",
+    "open_stack",
+]
 
 # So many patterns are tried before a stack is taken for unreadable as a whole.
 _TRIES = 5
@@ -79,6 +87,26 @@ def as_stack(seen: Look) -> PatternStack:
 
 
 @dataclass(frozen=True)
+class Opening:
+    """Opens an input again, also in another process or when there is more of it.
+
+    Attributes
+    ----------
+    inputs
+        As of `open_stack`, absolute.
+    dataset
+        Name of the data set that was asked for.
+    """
+
+    inputs: str | list[str]
+    dataset: str | None = None
+
+    def __call__(self) -> PatternStack:
+        """Open it."""
+        return open_stack(self.inputs, self.dataset)
+
+
+@dataclass(frozen=True)
 class Look:
     """What a look at an input shows, before dask is needed, which takes long to import.
 
@@ -119,7 +147,7 @@ def look(
         *blank,
         *_calibration_notes(source.geometry, scan=len(source.shape) == 4),
     )
-    return Look(inputs.name, source, patterns, notes, partial(open_stack, _absolute(path), dataset))
+    return Look(inputs.name, source, patterns, notes, Opening(_absolute(path), dataset))
 
 
 def _absolute(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> str | list[str]:

@@ -92,7 +92,11 @@ class StackView:
     def __init__(self, viewer: ViewerModel, layer: Image) -> None:
         self._dims = viewer.dims
         self.layer = layer
-        self.shape = tuple(int(size) for size in layer.data.shape[:-2])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many patterns there are along each slider; a stack may grow."""
+        return tuple(int(size) for size in self.layer.data.shape[:-2])
 
     def _axes(self) -> list[int]:
         first = self._dims.ndim - self.layer.ndim
