@@ -23,6 +23,7 @@ Dataset = Annotated[
     typer.Option(help="Name of the data set in an HDF5 or Zarr file that holds several."),
 ]
 Device = Annotated[str, typer.Option(help="Where the network runs: auto, cpu, cuda or mps.")]
+Model = Annotated[str, typer.Option(help="Name of a model, or a .safetensors file; see models.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Patterns classified at a time.")]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same patterns.")]
 Centre = Annotated[

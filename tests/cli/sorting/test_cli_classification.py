@@ -11,11 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_diffraction.cli.sorting.classification import (
-    PartialTable,
-    classify_to_csv,
-    expected_shares,
-)
+from napari_diffraction.cli.shares import expected_shares
+from napari_diffraction.cli.sorting.classification import classify_to_csv
+from napari_diffraction.cli.sorting.partial_table import PartialTable
 from napari_diffraction.cli.terminal import Interrupted
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import PatternStack

@@ -1,4 +1,4 @@
-"""The commands that find unit cells: `unit-cell` and `solve`."""
+"""The commands that find peaks and unit cells: `peaks`, `unit-cell` and `solve`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from napari_diffraction.cli.options import (
     crew,
     open_inputs,
 )
+from napari_diffraction.cli.terminal import output_file
 
 Zones = Annotated[
     Path | None,
@@ -134,3 +135,19 @@ def solve(
         said = solve_to_folder(stack, output, wanted, device=device, resume=resume, workers=them)
     for line in said:
         print(line)
+
+
+def peaks(
+    inputs: Inputs,
+    output: Annotated[Path, typer.Option(metavar="OUT.csv", help="The table to write.")],
+    threshold: Annotated[
+        float,
+        typer.Option(min=0, help="Least height of a spot over the noise of a pixel."),
+    ] = 2.5,
+    dataset: Dataset = None,
+) -> None:
+    """Find the spots of every pattern: place, intensity, and whether they lie on its main net."""
+    from napari_diffraction.cli.cells.peaks import peaks_to_csv
+
+    output_file(output, (".csv",))
+    print(peaks_to_csv(open_inputs(inputs, dataset), output, threshold))

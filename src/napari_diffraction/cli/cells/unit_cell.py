@@ -113,7 +113,7 @@ def sort_out_zones(stack: PatternStack, workers: Workers | None = None) -> list[
     InputError
         It calls none so.
     """
-    from napari_diffraction.cli.sorting.classification import usual_shares
+    from napari_diffraction.cli.shares import usual_shares
     from napari_diffraction.learning.classes import ZONE
     from napari_diffraction.learning.classification.inference import classify
     from napari_diffraction.learning.models.registry import load_model

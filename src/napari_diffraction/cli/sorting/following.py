@@ -9,21 +9,20 @@ from functools import partial as given
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_diffraction.cli.shares import usual_shares
 from napari_diffraction.cli.sorting.classification import (
-    PartialTable,
     identity,
     model_identity,
     provenance,
-    usual_shares,
     write_finished,
-    write_table,
 )
+from napari_diffraction.cli.sorting.partial_table import PartialTable, write_table
 from napari_diffraction.cli.terminal import Interrupted, checked_output, with_bar
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import UNREADABLE
 from napari_diffraction.learning.classification.adaptation import suited
 from napari_diffraction.learning.classification.following import Known, classify_new
-from napari_diffraction.patterns.growing import Growing, Seen
+from napari_diffraction.patterns.growing import EVERY, Growing, Seen
 from napari_diffraction.review.provenance import write_beside
 
 if TYPE_CHECKING:
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from napari_diffraction.learning.models.classifier import Classifier
     from napari_diffraction.patterns.stack import PatternStack
 
-#: Seconds between two looks.
-EVERY = 1.0
 #: The table is written anew within a look when so large a part of it is new.
 _NEW_PART = 0.1
 #: So many files that never became readable are named.

@@ -1,4 +1,4 @@
-"""The models that can be used, and how they are taken in, given out and converted."""
+"""The commands around models: `train`, `evaluate`, `explain`, and `models` with its own ones."""
 
 from __future__ import annotations
 
@@ -7,19 +7,28 @@ from typing import Annotated
 
 import typer
 
+from napari_diffraction.cli.options import (
+    BatchSize,
+    Centre,
+    Dataset,
+    Device,
+    Inputs,
+    Model,
+    open_inputs,
+)
 from napari_diffraction.cli.terminal import output_file, with_bar
 from napari_diffraction.errors import InputError
 
-app = typer.Typer(help="List the models that can be used, take some in, and give some out.")
+models = typer.Typer(help="List the models that can be used, take some in, and give some out.")
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model, or a file.")]
+OneModel = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model, or a file.")]
 Name = Annotated[
     str, typer.Option(help="What the model is called in the list.", show_default="as in the file")
 ]
 
 
-@app.callback(invoke_without_command=True)
-def models(context: typer.Context) -> None:
+@models.callback(invoke_without_command=True)
+def list_(context: typer.Context) -> None:
     """List the models that can be used, with the figures measured for them."""
     if context.invoked_subcommand is not None:
         return
@@ -34,7 +43,7 @@ def models(context: typer.Context) -> None:
         print("No model is installed; train makes one.")
 
 
-@app.command("import")
+@models.command("import")
 def import_(
     source: Annotated[
         str,
@@ -57,9 +66,9 @@ def import_(
     print(f"{card.name}: {card.title}; use it with classify --model {card.name}.")
 
 
-@app.command()
+@models.command()
 def export(
-    model: Model,
+    model: OneModel,
     output: Annotated[Path, typer.Option(metavar="MODEL.safetensors", help="The file to write.")],
 ) -> None:
     """Write a model as one file for others, who import it or name it as --model."""
@@ -69,9 +78,9 @@ def export(
     print(f"{output}: the model {card.name}; models import {output.name} takes it in.")
 
 
-@app.command()
+@models.command()
 def onnx(
-    model: Model,
+    model: OneModel,
     output: Annotated[Path, typer.Option(metavar="MODEL.onnx", help="The file to write.")],
 ) -> None:
     """Write a model as ONNX, and check that onnxruntime gives the same probabilities."""
@@ -83,7 +92,7 @@ def onnx(
     print(f"{output}: probabilities differ by {off:.1g} at most.")
 
 
-@app.command()
+@models.command()
 def convert(
     checkpoint: Annotated[Path, typer.Argument(metavar="FILE.pt", help="Weights of PyTorch.")],
     network: Annotated[str, typer.Option(help="The network that was trained, as in recipes.")],
@@ -129,4 +138,106 @@ def convert(
     print(
         f"{output}: the model; check it with evaluate, as its probabilities are not calibrated.  "
         "models import takes it into the list."
+    )
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="What to train, and how.")],
+    output: Annotated[
+        Path, typer.Option(metavar="MODEL.safetensors", help="The model file to write.")
+    ],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that simulate.", show_default="one per core"),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0, help="Time that it takes, at most.", show_default="that of the recipe"),
+    ] = None,
+) -> None:
+    """Train a model of your own on simulated patterns, on your own labels, or on both.
+
+    RECIPE.toml may also be the name of a recipe that comes with the program.  Until the model is
+    finished, patterns and a checkpoint are kept in MODEL.safetensors.work.
+    """
+    from napari_diffraction.cli.models.training import train_model
+
+    output = output_file(output, (".safetensors",))
+    if said := train_model(recipe, output, resume=resume, workers=workers, minutes=minutes):
+        print(said)
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Name of a model, or a .safetensors file.")],
+    data: Annotated[str, typer.Argument(help="Patterns with labels, as simulate writes them.")],
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the report.")],
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="Another model for comparison; may be repeated."),
+    ] = None,
+    share: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLASS=SHARE",
+            help="Expected share of a class, as for classify; may be repeated.",
+            show_default="those of classify",
+        ),
+    ] = None,
+    device: Device = "auto",
+    batch_size: BatchSize = 64,
+) -> None:
+    """Compare a model with known labels: confusion matrix, figures with intervals, reliability."""
+    from napari_diffraction.cli.models.evaluation import evaluate_file
+    from napari_diffraction.cli.shares import expected_shares
+
+    for line in evaluate_file(
+        [model, *(compare or [])],
+        data,
+        output,
+        device=device,
+        batch_size=batch_size,
+        shares=expected_shares(share or []),
+    ):
+        print(line)
+
+
+def explain(
+    inputs: Inputs,
+    index: Annotated[int, typer.Option(min=0, help="Number of the pattern, counted from 0.")],
+    output: Annotated[Path, typer.Option(metavar="OUT.png", help="The picture to write.")],
+    model: Model = "zones",
+    class_: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            metavar="NAME",
+            help="Class to explain.",
+            show_default="the one that the model gives",
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="gradcam, gradcam++, hirescam or eigencam.",
+            show_default="the one that says most about the model",
+        ),
+    ] = None,
+    device: Device = "auto",
+    pc: Centre = None,
+    dataset: Dataset = None,
+) -> None:
+    """Draw over a pattern what the network looked at."""
+    output_file(output, (".png",))
+    stack = open_inputs(inputs, dataset, pc)
+    # these take seconds, which a bad file need not wait for
+    from napari_diffraction.cli.models.explain import explain_pattern
+    from napari_diffraction.learning.models.registry import load_model
+
+    print(
+        explain_pattern(
+            stack, load_model(model), index, output, label=class_, method=method, device=device
+        )
     )

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_diffraction.cli import simulation
 from napari_diffraction.cli.app import run
+from napari_diffraction.cli.simulation.settings import kikuchi_settings
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.simulation.files import load_labels
@@ -12,9 +12,7 @@ from napari_diffraction.simulation.kikuchi.effects import COLUMNS
 
 
 def settings(*pairs: str, realistic: bool = False, **given: float | None) -> tuple:
-    return simulation.kikuchi_settings(
-        realistic=realistic, given=given, pairs=pairs, patterns=7, seed=1
-    )
+    return kikuchi_settings(realistic=realistic, given=given, pairs=pairs, patterns=7, seed=1)
 
 
 def test_only_what_is_given_differs() -> None:

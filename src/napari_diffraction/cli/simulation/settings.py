@@ -26,7 +26,7 @@ _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")
 
 
-def cells(
+def unit_cells(
     cell: Sequence[float] | None, volume: float | None, system: str | None, number: int, seed: int
 ) -> list[UnitCell]:
     """Return the cells to simulate: the one that is given, or random ones.
@@ -65,7 +65,7 @@ def cells(
     return [random_cell(volume, system or "triclinic", rng=rng) for _ in range(number)]
 
 
-def settings(
+def spot_settings(
     *,
     realistic: bool,
     given: Mapping[str, float | str | None],

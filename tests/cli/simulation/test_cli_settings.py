@@ -3,27 +3,27 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_diffraction.cli import simulation
+from napari_diffraction.cli.simulation.settings import spot_settings, unit_cells
 from napari_diffraction.errors import InputError
 
 TRICLINIC = (5.6786, 10.4648, 20.4682, 109.7914, 106.5805, 105.8206)
 
 
 def settings(*pairs: str, realistic: bool = False, **given: float | None) -> tuple:
-    return simulation.settings(realistic=realistic, given=given, pairs=pairs, size=256, seed=1)
+    return spot_settings(realistic=realistic, given=given, pairs=pairs, size=256, seed=1)
 
 
 def test_the_given_cell_is_taken() -> None:
-    (cell,) = simulation.cells(TRICLINIC, None, None, 1, 0)
+    (cell,) = unit_cells(TRICLINIC, None, None, 1, 0)
     assert cell.parameters == TRICLINIC
 
 
 def test_random_cells_have_the_volume_and_differ() -> None:
-    cells = simulation.cells(None, 700.0, "monoclinic", 3, 0)
+    cells = unit_cells(None, 700.0, "monoclinic", 3, 0)
     np.testing.assert_allclose([cell.volume for cell in cells], 700.0)
     assert {cell.alpha for cell in cells} == {90.0}
     assert len({cell.a for cell in cells}) == 3
-    assert cells == simulation.cells(None, 700.0, "monoclinic", 3, 0)
+    assert cells == unit_cells(None, 700.0, "monoclinic", 3, 0)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_random_cells_have_the_volume_and_differ() -> None:
 )
 def test_cells_that_cannot_be_are_explained(arguments: tuple, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        simulation.cells(*arguments)
+        unit_cells(*arguments)
 
 
 def test_only_what_is_given_differs_from_clean_patterns() -> None:

@@ -1,0 +1,134 @@
+"""The commands for EBSD scans: `index` and `phase-map`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_diffraction.cli.options import (
+    BatchSize,
+    Centre,
+    Dataset,
+    Device,
+    Model,
+    Scheduler,
+    WorkerCount,
+    crew,
+    open_inputs,
+)
+
+
+def phase_map(
+    scan: Annotated[str, typer.Argument(metavar="SCAN", help="A scan: patterns on a grid.")],
+    output: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="OUT.h5",
+            help="The map to write: .h5 (orix), .ang, .ctf, .png (figure) or .csv; "
+            "may be repeated.",
+        ),
+    ],
+    model: Model = "bravais",
+    threshold: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Points with less confidence are not indexed."),
+    ] = 0.5,
+    regions: Annotated[
+        bool,
+        typer.Option("--regions", help="Let regions of alike neighbouring patterns vote."),
+    ] = False,
+    compare: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Another map of the scan: .ang, .ctf or .h5."),
+    ] = None,
+    device: Device = "auto",
+    batch_size: BatchSize = 64,
+    pc: Centre = None,
+    dataset: Dataset = None,
+    scheduler: Scheduler = None,
+    workers: WorkerCount = None,
+) -> None:
+    """Map the phases of a scan; without a phase list, each point gets its Bravais lattice."""
+    stack = open_inputs([scan], dataset, pc)
+    # these take seconds, which a bad file need not wait for
+    from napari_diffraction.cli.scans.phase_map import check_first, map_scan, write_and_compare
+    from napari_diffraction.learning.models.registry import load_model
+
+    other = check_first(stack, output, compare)
+    classifier = load_model(model)
+    with crew(scheduler, workers) as them:
+        made = map_scan(
+            stack, classifier, device=device, batch_size=batch_size, regions=regions, workers=them
+        )
+    for line in write_and_compare(made, output, threshold, other):
+        print(line)
+
+
+def index(
+    scan: Annotated[
+        list[str],
+        typer.Argument(metavar="SCAN...", help="A scan, or other EBSD patterns: files or globs."),
+    ],
+    output: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="OUT.json",
+            help="What to write: .json (the solution), .csv (a row a pattern), .ang, .ctf, "
+            ".h5 (orix) or .png (figure); may be repeated.",
+        ),
+    ],
+    pc: Centre = None,
+    voltage: Annotated[
+        float | None,
+        typer.Option(
+            metavar="KV",
+            min=1,
+            max=1000,
+            help="Acceleration voltage.",
+            show_default="that of the file, or 20",
+        ),
+    ] = None,
+    phase: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|FILE.cif",
+            help="A phase that is there, a built-in material or a CIF file; may be repeated.",
+            show_default="phases are found",
+        ),
+    ] = None,
+    candidates: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="CIF files of materials that the phases found may be."),
+    ] = None,
+    refine_centre: Annotated[
+        bool,
+        typer.Option("--refine-centre", help="Refine the pattern centre that is given or known."),
+    ] = False,
+    dataset: Dataset = None,
+    scheduler: Scheduler = None,
+    workers: WorkerCount = None,
+) -> None:
+    """Find phases, cells, pattern centre and orientations of EBSD patterns, with nothing given."""
+    stack = open_inputs(scan, dataset)
+    # these take seconds, which a bad file need not wait for
+    from napari_diffraction.cli.scans.index import check_outputs, index_to_files, read_candidates
+    from napari_diffraction.crystal.materials import load_structure
+
+    check_outputs(output)
+    phases = tuple(load_structure(name) for name in phase or ())
+    known, skipped = read_candidates(candidates)
+    with crew(scheduler, workers) as them:
+        said = index_to_files(
+            stack,
+            output,
+            pc=pc,
+            voltage=voltage,
+            phases=phases,
+            refine_centre=refine_centre,
+            candidates=known,
+            workers=them,
+        )
+    for line in said + skipped:
+        print(line)
