@@ -80,6 +80,24 @@ class Decisions:
             self.sayers = np.append(self.sayers, nobody)
             self.singly = np.append(self.singly, np.zeros(extra, bool))
 
+    def renumber(self, places: Indices) -> None:
+        """Give patterns other numbers.
+
+        Parameters
+        ----------
+        places : ndarray of int64, (n,)
+            The new number of each pattern; no two are alike.
+        """
+        old, names = self._columns(), np.flatnonzero(self.labels != NOBODY)
+        fresh = Decisions()
+        fresh.make_room(int(places.max(initial=-1)) + 1)
+        for column, values in zip(fresh._columns(), old, strict=True):
+            column[places[names]] = values[names]
+        (self.labels, self.reviewers, self.times, self.said, self.sayers, self.singly) = (
+            fresh._columns()
+        )
+        self._steps = [_Step(places[step.indices], step.before) for step in self._steps]
+
     def name(self, index: int) -> str | None:
         """Return the label somebody gave a pattern, or ``None``."""
         if 0 <= index < len(self.labels) and self.labels[index] != NOBODY:
@@ -148,6 +166,17 @@ class Decisions:
         for column, values in zip(self._columns(), last.before, strict=True):
             column[last.indices] = values
         return last.indices
+
+
+def renumbered(record: Mapping[str, Any], places: Indices) -> dict[str, Any]:
+    """Return a record as `Decisions` takes it with other numbers of the patterns."""
+    labels = record.get("labels")
+    if not isinstance(labels, dict):
+        return dict(record)
+    return {
+        **record,
+        "labels": {name: places[np.asarray(some, int)].tolist() for name, some in labels.items()},
+    }
 
 
 def _named(names: list[str], places: NDArray[np.int16]) -> NDArray[np.str_]:

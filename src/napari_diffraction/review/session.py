@@ -140,15 +140,61 @@ class ReviewSession:
         self.store.write_table(self._table)
         self._table_is_saved = True
 
-    def tell(self, sentence: str) -> None:
+    def grow(self, key: str, folder: Path, places: Indices | None = None) -> None:
+        """Go on as the session of the stack that its own has grown to.
+
+        Parameters
+        ----------
+        key
+            Fingerprint of the stack as it is now.
+        folder
+            Where its session is kept.
+        places : ndarray of int64, (n,)
+            The new number of each pattern; ``None``: the same.
+
+        Raises
+        ------
+        InputError
+            What is kept could not be moved.  Where numbers have changed, nothing more is saved, as
+            the saved decisions would be taken for those of other patterns.
+        """
+        self.key, store = key, self.store
+        if places is not None:
+            self.store = None
+            # a damaged journal may name patterns that are not there
+            beyond = np.arange(max(0, len(self._decisions.labels) - len(places)))
+            places = np.append(places, int(places.max(initial=-1)) + 1 + beyond)
+            self._decisions.renumber(places)
+            if len(self._table):
+                self._table = self._table.assign(index=places[self.index])
+            self._rebuild()
+        if store is None:
+            return
+        met = store.move(folder, places)
+        self.store = store
+        if met:
+            self._decisions = Decisions([*self.classes, UNREADABLE])
+            self.take_up()
+            self._rebuild()
+        if met or places is not None:
+            self.save()
+
+    def tell(self, sentence: str, **facts: Any) -> None:
         """Keep what was found out about the whole stack.
+
+        Parameters
+        ----------
+        sentence
+            For a person.
+        **facts
+            For programs; plain JSON values.
 
         Raises
         ------
         InputError
             It is kept, but could not be saved.
         """
-        self.about["told"] = sentence
+        self.about |= {"told": sentence, **facts}
         if self.store is not None and self._owns_table:
             self._describe()
 

@@ -26,7 +26,7 @@ import platformdirs
 
 from napari_diffraction.files import replacing, writing_error
 from napari_diffraction.patterns.stack import MOST_PATTERNS
-from napari_diffraction.review.decisions import Decisions
+from napari_diffraction.review.decisions import Decisions, Indices, renumbered
 
 _ABOUT, _TABLE, _JOURNAL = "about.json", "table.csv", "journal.jsonl"
 _TEXTS = ("source", "label")
@@ -173,6 +173,56 @@ class SessionStore:
         self._rename(_JOURNAL)
         self._forget_pending()
         self._journal_is_whole = False
+
+    def move(self, folder: Path, places: Indices | None = None) -> bool:
+        """Keep the review in another folder, with other numbers of the patterns in its journal.
+
+        Parameters
+        ----------
+        folder
+            Where it is kept from now on.  A review that is there already stays: its results are
+            set aside, and its decisions come before these.
+        places : ndarray of int64, (n,)
+            The new number of each pattern; ``None``: the same.
+
+        Returns
+        -------
+        bool
+            Whether a review was there already.
+        """
+        there = SessionStore(folder)
+        met = folder != self.folder and folder.exists()
+        if not met and places is None:
+            self._rename_folder(folder)
+            return False
+        theirs = there.journal() if met else []
+        ours = [*self.journal(), *map(json.loads, self._pending)]
+        if places is not None:
+            ours = [renumbered(record, places) for record in ours]
+        if met:
+            there.set_results_aside()
+        else:
+            self._rename_folder(folder)
+        self.folder = folder
+        lines = [json.dumps(record, separators=(",", ":")) for record in [*theirs, *ours]]
+        self._write_journal("".join(f"{line}\n" for line in lines))
+        return met
+
+    def _rename_folder(self, folder: Path) -> None:
+        try:
+            if folder != self.folder and self.folder.exists():
+                self.folder.rename(folder)
+        except OSError as error:
+            raise writing_error(folder, error) from error
+        self.folder = folder
+
+    def _write_journal(self, text: str) -> None:
+        if text:
+            self._make_folder()
+            with replacing(self.folder / _JOURNAL) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        self._forget_pending()
+        self._journal_is_whole = True
 
     def _rename(self, *names: str) -> None:
         """Give files that are there another name with the time in it."""
