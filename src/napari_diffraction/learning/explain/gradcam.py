@@ -8,16 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_diffraction.learning.networks.triton import without_triton
+from napari_diffraction.learning.explain.cam_library import cam_classes
 
-with without_triton():
-    import pytorch_grad_cam  # type: ignore[import-untyped]
-    from pytorch_grad_cam.utils.model_targets import (  # type: ignore[import-untyped]
-        ClassifierOutputTarget,
-    )
+_CAM = cam_classes()
+_Base: Any = _CAM["EigenCAM"]
 
 
-class _EigenCAM(pytorch_grad_cam.EigenCAM):  # type: ignore[misc]
+class _EigenCAM(_Base):  # type: ignore[misc]
     """Eigen-CAM of the activations as they are, as Muhammad and Yeasin (2020) define it.
 
     The library takes their mean off first, which leaves the sign of the map to chance.
@@ -42,9 +39,9 @@ class _EigenCAM(pytorch_grad_cam.EigenCAM):  # type: ignore[misc]
 
 
 _METHODS = {
-    "gradcam": pytorch_grad_cam.GradCAM,
-    "gradcam++": pytorch_grad_cam.GradCAMPlusPlus,
-    "hirescam": pytorch_grad_cam.HiResCAM,
+    "gradcam": _CAM["GradCAM"],
+    "gradcam++": _CAM["GradCAMPlusPlus"],
+    "hirescam": _CAM["HiResCAM"],
     "eigencam": _EigenCAM,
 }
 
@@ -101,7 +98,7 @@ class OneInput(nn.Module):
             # Gradients of the parameters are not wanted; those of the input lead to the layer.
             heat: NDArray[np.float32] = cam(
                 input_tensor=first.detach().float().clone().requires_grad_(),
-                targets=[ClassifierOutputTarget(column)],
+                targets=[_CAM["ClassifierOutputTarget"](column)],
             )[0]
             cells = cam.activations_and_grads.activations[0].shape[-1]
         return heat, int(cells)
