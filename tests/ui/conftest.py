@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import time
 from dataclasses import dataclass, field
@@ -96,12 +97,8 @@ def learning(monkeypatch):
     inference.classify, inference.BatchDone = fake.classify, _Batch
     for module in (registry, inference):
         monkeypatch.setitem(sys.modules, module.__name__, module)
-        monkeypatch.setattr(
-            sys.modules["napari_diffraction.learning"],
-            module.__name__.rpartition(".")[2],
-            module,
-            raising=False,
-        )
+        room, _, name = module.__name__.rpartition(".")
+        monkeypatch.setattr(importlib.import_module(room), name, module, raising=False)
     return fake
 
 

@@ -10,8 +10,10 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import LAUE, MULTIPLE, NO_HIT, UNREADABLE, ZONE
 from napari_diffraction.learning.classification.adaptation import (
     CHOICES,
+    Border,
     find_border,
     moved,
+    placed,
     suited,
     told,
 )
@@ -97,3 +99,14 @@ def test_no_hits_and_unreadable_patterns_stay() -> None:
 def test_an_unknown_wish_is_refused() -> None:
     with pytest.raises(InputError, match="use one of stack, all, sure, off"):
         find_border(stack_of(10, 0.0), CLASSES, "most")
+
+
+def test_a_border_that_is_taken_back_leaves_what_was_there() -> None:
+    p = stack_of(60, -2.0)
+    columns = {f"p_{name}": values for name, values in zip(CLASSES, p.T, strict=True)}
+    usual = placed(pd.DataFrame(columns), Border(1e-12))
+    after, border = suited(usual)
+    assert (after["label"] == ZONE).sum() > (usual["label"] == ZONE).sum()
+    back = placed(after, Border(-border.shift))
+    assert (back["label"] == usual["label"]).all()
+    np.testing.assert_allclose(back[list(columns)], usual[list(columns)], atol=1e-9)

@@ -126,12 +126,22 @@ def suited(table: pd.DataFrame, wanted: str = "stack") -> tuple[pd.DataFrame, Bo
     classes = tuple(name.removeprefix("p_") for name in columns)
     p = table[columns].to_numpy(float)
     border = find_border(p, classes, wanted)
+    return placed(table, border), border
+
+
+def placed(table: pd.DataFrame, border: Border) -> pd.DataFrame:
+    """Move the border of the zones in a table of some patterns to where it was found.
+
+    A border of the opposite shift takes it back, but for patterns that became no hits.
+    """
     if not border.shift:
-        return table, border
-    p = moved(p, classes, border)
+        return table
+    columns = [name for name in table.columns if name.startswith("p_")]
+    classes = tuple(name.removeprefix("p_") for name in columns)
+    p = moved(table[columns].to_numpy(float), classes, border)
     label, confidence = called(p, classes)
     odds = dict(zip(columns, p.T, strict=True))
-    return table.assign(label=label, confidence=confidence, **odds), border
+    return table.assign(label=label, confidence=confidence, **odds)
 
 
 def told(border: Border) -> str:
