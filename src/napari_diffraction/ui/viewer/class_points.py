@@ -75,16 +75,15 @@ class ClassPoints:
         on_row: Callable[[Points, int], None] | None = None,
     ) -> None:
         self._session, self._stack = session, stack
-        self._members = np.arange(len(stack)) if members is None else np.asarray(members)
-        self._place = np.full(int(self._members.max(initial=-1)) + 1, -1)
-        self._place[self._members] = np.arange(len(self._members))
+        self._number(np.arange(len(stack)) if members is None else np.asarray(members))
         self._on_select, self._on_row = on_select, on_row
         self._selecting = self._mending = False
         self._within: NDArray[np.bool_] | None = None
         n = len(self._members)
         frame = image.data.shape[-2:]
         size = max(1.0, 0.025 * min(frame))
-        self._positions = self._corners(image, 2 * size)
+        self._margin = 2 * size
+        self._positions = self._corners(image, self._margin)
         self.layer: Points = viewer.add_points(
             self._positions,
             features=self._empty_features(),
@@ -108,6 +107,56 @@ class ClassPoints:
         self.layer.events.data.connect(self._mend)
         self.layer.selected_data.events.items_changed.connect(self._on_selected)
         self.refresh()
+
+    def _number(self, members: NDArray[np.int64]) -> None:
+        self._members = members
+        self._place = np.full(int(members.max(initial=-1)) + 1, -1)
+        self._place[members] = np.arange(len(members))
+
+    def grow(
+        self, image: Image, stack: PatternStack, moved: NDArray[np.int64] | None = None
+    ) -> None:
+        """Take in patterns that came to the whole stack.
+
+        Parameters
+        ----------
+        image, stack
+            As they are now.
+        moved : ndarray of int, (n,)
+            The number now of each pattern that was there before; ``None``: the same.
+        """
+        before, self._stack = len(self._members), stack
+        if len(stack) == before and moved is None:
+            return
+        self._number(np.arange(len(stack)))
+        if self._within is not None:
+            within = np.zeros(len(stack), bool)
+            within[np.arange(before) if moved is None else moved] = self._within
+            self._within = within
+        self._positions = self._corners(image, self._margin)
+        if moved is None:
+            self._append(before)
+        else:
+            self._lay_out()
+
+    def _append(self, before: int) -> None:
+        """Add the points from a number on, which costs less than to lay out all of them."""
+        self._mending = True
+        try:
+            known = self.layer.features
+            self.layer.data = self._positions
+            self.layer.shown[before:] = False
+            fresh = self._empty_features()
+            features = pd.concat([known, fresh.iloc[before:]], ignore_index=True)
+            self.layer.features = features.assign(source=fresh["source"])
+        finally:
+            self._mending = False
+
+    def renumber(self, moved: NDArray[np.int64]) -> None:
+        """Give the patterns, some of a stack, the numbers that they have in the longer one."""
+        self._number(moved[self._members])
+        self.layer.features["index"] = self._members
+        self.layer.events.features()
 
     def _corners(self, image: Image, margin: float) -> NDArray[np.float64]:
         shape = image.data.shape[:-2]
@@ -220,8 +269,11 @@ class ClassPoints:
 
     def _mend(self, event: Any = None) -> None:
         """Put back points that were deleted or moved: a pattern keeps its result."""
-        if self._mending or np.array_equal(self.layer.data, self._positions):
-            return
+        if not self._mending and not np.array_equal(self.layer.data, self._positions):
+            self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Give the layer all points anew, with what the session says of them."""
         self._mending = True
         try:
             self.layer.selected_data = set()

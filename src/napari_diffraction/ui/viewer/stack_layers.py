@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import ref
 
 import numpy as np
@@ -92,6 +92,33 @@ class StackLayers:
             self.points = self._points_of(viewer, self.image, self.stack, self._session)
             self.points.filter(self._within)
             viewer.layers.selection.active = active
+
+    def grow(self, stack: PatternStack, moved: Indices | None = None) -> None:
+        """Show a longer stack in the same layer; the pattern on view stays on view.
+
+        Parameters
+        ----------
+        stack
+            All there is now.
+        moved : ndarray of int, (n,)
+            The number now of each pattern that was there before; ``None``: the same.
+        """
+        current = self.current()
+        self.stack = stack
+        self.image.metadata = {**self.image.metadata, "pattern_stack": stack}
+        self.image.data = stack.data
+        if self.points is not None and self.points.layer in self._layers:
+            self.points.grow(self.image, stack, moved)
+        if moved is not None:
+            for name, shown in self._classes.items():
+                shown.points.renumber(moved)
+                self._classes[name] = replace(shown, members=moved[shown.members])
+        on_view = self._shown()
+        if on_view is not None:
+            on_view.view.fit_sliders()
+        elif moved is not None and current is not None:
+            self._view.show(int(moved[current]))
+        self.select_current()
 
     def _points_of(
         self,

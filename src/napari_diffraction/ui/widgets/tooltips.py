@@ -30,6 +30,16 @@ CLASSIFY = {
     "run": "Sort all patterns of the stack. Results appear as they are found.",
     "continue": "Go on where the last run was cancelled.",
     "cancel": "Stop after the batch at work. What is sorted so far is kept.",
+    "follow": (
+        "For an experiment that still runs: sort what is there, look every second for what was "
+        "added, and sort that, until this is switched off. What is sorted is kept."
+    ),
+    "follow_not": (
+        "Only a folder, or a file that can hold many patterns, can be followed: open one of these."
+    ),
+    "newest": (
+        "Let the slider go to the newest pattern that was sorted. Off: it stays where you are."
+    ),
     "all": "Show the whole stack again.",
     "class": "Open the patterns of this class as a stack of their own, the most probable first.",
     "histogram": (
