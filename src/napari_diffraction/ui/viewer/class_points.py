@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_diffraction.learning.classes import UNREADABLE
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.review.session import ReviewSession
+from napari_diffraction.ui.viewer.quiet import set_data
 from napari_diffraction.ui.widgets.colours import rgba
 
 _TEXT_WIDTH = "<U48"
@@ -144,7 +145,7 @@ class ClassPoints:
         self._mending = True
         try:
             known = self.layer.features
-            self.layer.data = self._positions
+            set_data(self.layer, self._positions)
             self.layer.shown[before:] = False
             fresh = self._empty_features()
             features = pd.concat([known, fresh.iloc[before:]], ignore_index=True)
