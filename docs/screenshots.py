@@ -91,6 +91,32 @@ def take_review(viewer: object) -> None:
     take(viewer, "features_table")
 
 
+def take_live(viewer: object) -> None:
+    """Follow a folder into which a camera writes."""
+    import tifffile
+
+    (sample, *_) = viewer.open_sample(PLUGIN, "serial_experiment")
+    frames = sample.metadata["pattern_stack"].frames(range(240))
+    viewer.layers.clear()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "camera"
+        folder.mkdir()
+        for number, frame in enumerate(frames[:40]):
+            tifffile.imwrite(folder / f"{number}.tif", frame)
+        viewer.open(folder, plugin=PLUGIN)
+        _, classify = viewer.window.add_plugin_dock_widget(PLUGIN, "Classify patterns")
+        classify.follow.switch.click()
+        classify.follow.newest.click()
+        wait(lambda: classify.histogram.numbers.sum() == 40)
+        for number, frame in enumerate(frames[40:], 40):
+            tifffile.imwrite(folder / f"{number}.tif", frame)
+        wait(lambda: classify.histogram.numbers.sum() == len(frames))
+        viewer.reset_view()
+        take(viewer, "live")
+        classify.follow.switch.click()
+        wait(lambda: not classify.bar.running)
+
+
 def take_phase_map(viewer: object) -> None:
     """Map the sample scan, point by point, with the phases that are known to be in it."""
     (layer, *_) = viewer.open_sample(PLUGIN, "rutilated_quartz")
@@ -225,6 +251,7 @@ def take_training(viewer: object) -> None:
 PARTS = {
     "simulate": take_simulation,
     "review": take_review,
+    "live": take_live,
     "learn": take_lesson,
     "explain": take_explanation,
     "evaluate": take_evaluation,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,20 @@ from qtpy.QtCore import QLocale
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QSpinBox, QWidget
 
-from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.patterns.growing import may_grow
 from napari_diffraction.progress import Progress
 from napari_diffraction.review.provenance import file_hash
 from napari_diffraction.ui.classify.class_buttons import ClassButtons
+from napari_diffraction.ui.classify.follow import FollowBox
 from napari_diffraction.ui.classify.resume import ResumeQuestion
+from napari_diffraction.ui.classify.tasks import (
+    SHARES,
+    Bordered,
+    Earlier,
+    Grown,
+    classification,
+    following,
+)
 from napari_diffraction.ui.viewer.coordinator import Coordinator
 from napari_diffraction.ui.viewer.layers import LayerCombo
 from napari_diffraction.ui.widgets.histogram import ConfidenceHistogram
@@ -28,16 +36,6 @@ from napari_diffraction.ui.widgets.tooltips import CLASSIFY
 from napari_diffraction.ui.widgets.worker_bar import WorkBar
 
 _DEVICES = ("auto", "cpu", "cuda", "mps")
-#: Expected shares of the classes, to which the probabilities are corrected, and where the border
-#: between zones and other patterns lies.
-_ALIKE = "all classes alike"
-_SHARES = {
-    "suited to the stack": "stack",
-    "all zones, some doubtful": "all",
-    "sure zones only": "sure",
-    "usual: 3 % zones": "off",
-    _ALIKE: "off",
-}
 #: What is done to the patterns before, by what stands in the list.
 _PREPARED = {"as they are": None, "redrawn from their peaks": "redraw"}
 _REVIEW = ("napari-diffraction", "Review patterns")
@@ -57,6 +55,7 @@ class ClassifyWidget(Panel):
         self._coordinator = Coordinator.of(napari_viewer)
         self._rows: list[pd.DataFrame] = []
         self._told = ""
+        self._border: float | None = None
         self._run_settings: dict[str, Any] = {}
         self._flushed, self._cost = 0.0, 0.0
         self._build()
@@ -82,7 +81,7 @@ class ClassifyWidget(Panel):
         self.batch_size.setValue(preference("batch_size", 64))
         self.batch_size.setSuffix(" patterns")
         self.shares = named(QComboBox(), "Expected shares of the classes", CLASSIFY["shares"])
-        self.shares.addItems(_SHARES)
+        self.shares.addItems(SHARES)
         self.prepared = named(QComboBox(), "Patterns are", CLASSIFY["preprocess"])
         for text, name in _PREPARED.items():
             self.prepared.addItem(text, name)
@@ -98,14 +97,18 @@ class ClassifyWidget(Panel):
         fields.addRow("Threshold", self.threshold)
         self.question = ResumeQuestion(self._coordinator)
         self.run_button = button("Run", CLASSIFY["run"], self.run)
+        self.follow = FollowBox(self._coordinator)
+        self.follow.switched.connect(self._on_follow)
         self.bar = WorkBar("patterns", CLASSIFY["cancel"])
         self.bar.stepped.connect(self._on_steps)
         self.bar.returned.connect(self._flush)  # whoever else waits for the end has all results
         self.bar.finished.connect(self._on_finished)
+        self.follow.gone.connect(self.bar.cancel)
         self.note = sentence()
         self.content.addLayout(fields)
         self.content.addWidget(self.question)
         self.content.addWidget(self.run_button)
+        self.content.addWidget(self.follow)
         self.content.addWidget(self.bar)
         self.content.addWidget(self.note)
         self.content.addWidget(self._build_results())
@@ -173,18 +176,40 @@ class ClassifyWidget(Panel):
     def run(self) -> None:
         """Sort the patterns, or go on where the last run was cancelled."""
         stack, card = self._coordinator.stack, self.model.currentData()
-        self._run_layer = self._coordinator.layer
         if stack is None or card is None or self.bar.running:
             return
-        session, settings = self._coordinator.session, self._settings(card)
-        goes_on = session is not None and self._goes_on(card)
-        earlier = session.said if session is not None and goes_on else None
-        self._run_settings = settings
-        self._begun = goes_on
-        self._rows, self._flushed, self._cost, self._told = [], 0.0, 0.0, ""
-        name = str(card.path or card.name)
+        goes_on = self._goes_on(card)
+        earlier = self._earlier() if goes_on else None
+        name, settings = self._begin_run(card, goes_on)
         self.bar.start(lambda: classification(stack, name, settings, earlier), "Classification")
         self._refresh()
+
+    def _on_follow(self, wanted: bool) -> None:
+        """Sort what is there and what comes, or stop doing so."""
+        stack, card = self._coordinator.stack, self.model.currentData()
+        opening = None if stack is None else may_grow(stack)
+        if not wanted:
+            self.bar.cancel()
+        elif stack is not None and opening is not None and card is not None:
+            goes_on = self._alike(card)
+            # results in which the border was put nobody knows where are found anew
+            known = goes_on and "border" in self._coordinator.session.about
+            earlier = self._earlier() if known else None
+            name, settings = self._begin_run(card, goes_on)
+            self.follow.begin(self._run_layer)
+            self.bar.start(lambda: following(opening, stack, name, settings, earlier), "Following")
+        self._refresh()
+
+    def _begin_run(self, card: Any, goes_on: bool) -> tuple[str, dict[str, Any]]:
+        """Note what is run; return the model's name or file, and the settings."""
+        self._run_layer, self._run_settings = self._coordinator.layer, self._settings(card)
+        self._begun = goes_on
+        self._rows, self._flushed, self._cost, self._border = [], 0.0, 0.0, None
+        return str(card.path or card.name), self._run_settings
+
+    def _earlier(self) -> Earlier:
+        session = self._coordinator.session
+        return Earlier(session.said, float(session.about.get("border", 0.0)))
 
     def _settings(self, card: Any) -> dict[str, Any]:
         return {
@@ -198,7 +223,13 @@ class ClassifyWidget(Panel):
     def _goes_on(self, card: Any) -> bool:
         """Whether a run would add to unfinished results, also those of another day."""
         session, stack = self._coordinator.session, self._coordinator.stack
-        if session is None or stack is None or not 0 < len(session) < len(stack):
+        unfinished = session is not None and stack is not None and len(session) < len(stack)
+        return unfinished and self._alike(card)
+
+    def _alike(self, card: Any) -> bool:
+        """Whether there are results of the model and the settings that are chosen."""
+        session = self._coordinator.session
+        if session is None or not len(session):
             return False
         about, settings = session.about, self._settings(card)
         earlier = about.get("settings", {})
@@ -206,8 +237,17 @@ class ClassifyWidget(Panel):
         return same and about.get("model") == card.name and about.get("model_sha256") == self._hash
 
     def _on_steps(self, steps: list[Progress]) -> None:
-        self._rows += [step.rows for step in steps if hasattr(step, "rows") and len(step.rows)]
-        self._told = next((step.note for step in steps if getattr(step, "note", "")), self._told)
+        for step in steps:
+            if isinstance(step, Grown):
+                self._flush()  # before numbers change
+                self._begin_results()
+                self.follow.grow(step)
+            elif len(getattr(step, "rows", ())):
+                self._rows.append(step.rows)
+            if isinstance(step, Bordered):
+                self._told, self._border = step.note, step.shift
+            else:
+                self._told = getattr(step, "note", "") or self._told
         # Drawing the results never takes more than a tenth of the time.
         if time.monotonic() - self._flushed > max(0.3, 10 * self._cost):
             self._flush()
@@ -217,13 +257,28 @@ class ClassifyWidget(Panel):
         if not rows or self._run_layer not in self._coordinator.viewer.layers:
             return
         began = time.monotonic()
-        if not self._begun:
+        self._begin_results()
+        found = pd.concat(rows, ignore_index=True)
+        self._coordinator.add_rows(found, self._run_layer)
+        self._keep_told()
+        self._flushed = time.monotonic()
+        self._cost = self._flushed - began
+        self.follow.show(found)
+
+    def _begin_results(self) -> None:
+        """Begin with an empty table, unless the run goes on with what is there."""
+        if not self._begun and self._run_layer in self._coordinator.viewer.layers:
             self._begun = True
             card = self.model.currentData()
             self._coordinator.begin(tuple(card.classes), self._about(card), self._run_layer)
-        self._coordinator.add_rows(pd.concat(rows, ignore_index=True), self._run_layer)
-        self._flushed = time.monotonic()
-        self._cost = self._flushed - began
+
+    def _keep_told(self) -> None:
+        """Keep what was found out about the whole stack, once."""
+        told, self._told = self._told, ""
+        border, self._border = self._border, None
+        if told or border is not None:
+            facts = {} if border is None else {"border": border}
+            self._coordinator.tell(told, self._run_layer, **facts)
 
     def _about(self, card: Any) -> dict[str, Any]:
         settings = {**self._run_settings, "threshold": self._coordinator.threshold}
@@ -231,13 +286,15 @@ class ClassifyWidget(Panel):
             "model": card.name,
             "model_sha256": self._hash,
             "settings": settings,
+            "border": 0.0,
             "version": version("napari-diffraction"),
         }
 
     def _on_finished(self) -> None:
         self._flush()
-        if self._told:
-            self._coordinator.tell(self._told)
+        if self._run_layer in self._coordinator.viewer.layers:
+            self._keep_told()
+        self.follow.end()
         self._on_layer()
         self._refresh()
 
@@ -255,7 +312,9 @@ class ClassifyWidget(Panel):
         for part in choices:
             part.setEnabled(not running)
         self.run_button.setVisible(not running)
-        self.run_button.setEnabled(stack is not None and card is not None)
+        ready = stack is not None and card is not None
+        self.run_button.setEnabled(ready)
+        self.follow.refresh(stack, ready=ready and not running)
         goes_on = card is not None and self._goes_on(card)
         self.run_button.setText("Continue" if goes_on else "Run")
         self.run_button.setToolTip(CLASSIFY["continue" if goes_on else "run"])
@@ -289,48 +348,6 @@ class ClassifyWidget(Panel):
             self.filter_text.setText(f"Only confidence {low:.2f} to {high:.2f}")
         text = f"Review {counts.left:,} doubtful" if counts.left else "Review"
         self.review_button.setText(text)
-
-
-def classification(
-    stack: PatternStack, model: str, settings: dict[str, Any], earlier: pd.DataFrame | None = None
-) -> Generator[Progress, None, Any]:
-    """Load a model and classify; runs in another thread, where importing torch freezes nothing.
-
-    Parameters
-    ----------
-    stack
-        The patterns.
-    model
-        Name or file.
-    settings
-        What is chosen in the panel.
-    earlier
-        Rows of the patterns that are done already.
-    """
-    yield Progress(0, len(stack), "Loading the model")
-    from napari_diffraction.learning.classification.adaptation import suited, told
-    from napari_diffraction.learning.classification.inference import BatchDone, classify
-    from napari_diffraction.learning.models.registry import load_model
-    from napari_diffraction.simulation.spots.redraw import preprocessed
-
-    classifier = load_model(model)
-    stack = preprocessed(stack, settings.get("preprocess"))
-    alike = dict.fromkeys(classifier.card.classes, 1 / len(classifier.card.classes))
-    table = yield from classify(
-        stack,
-        classifier,
-        device=settings["device"],
-        batch_size=settings["batch_size"],
-        shares=alike if settings["shares"] == _ALIKE else None,
-        skip=frozenset() if earlier is None else frozenset(earlier["index"]),
-    )
-    # only all patterns together show where the border lies
-    whole = table if earlier is None else pd.concat([earlier, table], ignore_index=True)
-    yield Progress(len(stack), len(stack), "Looking where the border of the zones lies")
-    after, border = suited(whole, _SHARES.get(settings["shares"], "off"))
-    if border.shift:
-        yield BatchDone(len(stack), len(stack), told(border), after, told(border))
-    return after
 
 
 def threshold_box(coordinator: Coordinator) -> QDoubleSpinBox:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
-from napari_diffraction.ui.classify.widget import classification
+from napari_diffraction.ui.classify.tasks import classification
 
 if TYPE_CHECKING:
     from napari_diffraction.learning.model_card import ModelCard

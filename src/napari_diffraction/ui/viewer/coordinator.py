@@ -211,12 +211,46 @@ class Coordinator:
             raise InputError("Nothing is classified yet: run a classification first.")
         self._guard(work.session.extend, rows)
         work.layers.refresh(rows["index"].to_numpy(np.int64))
+        if work is self._at and work.range is not None:
+            work.layers.filter(self._within())
         self.results_changed.emit()
 
-    def tell(self, sentence: str) -> None:
+    def grow(
+        self, layer: Layer, stack: PatternStack, key: str, moved: NDArray[np.int64] | None = None
+    ) -> None:
+        """Show the longer stack that the input of a layer has grown to, with all that is known.
+
+        Parameters
+        ----------
+        layer
+            The layer with the patterns.
+        stack
+            All there is now.
+        key
+            Its fingerprint.
+        moved : ndarray of int64, (n,)
+            The number now of each pattern that was there before; ``None``: the same.
+
+        Raises
+        ------
+        InputError
+            The layer is not there any more.
+        """
+        work = self._work_of(layer)
+        work.stack = stack
+        if moved is not None:
+            work.queue_at = None if work.queue_at is None else int(moved[work.queue_at])
+            work.offered = moved[work.offered]
+        if work.session is not None:
+            self._guard(work.session.grow, key, SessionStore.of(key).folder, moved)
+        work.layers.grow(stack, moved)
+        self.stack_changed.emit()
+
+    def tell(self, sentence: str, layer: Layer | None = None, **facts: Any) -> None:
         """Keep what was found out about the whole stack with its results."""
-        if self.session is not None:
-            self._guard(self.session.tell, sentence)
+        session = self._work_of(layer).session
+        if session is not None:
+            self._guard(session.tell, sentence, **facts)
 
     def resume(self) -> None:
         """Take up the saved review of this stack."""
@@ -421,10 +455,10 @@ class Coordinator:
             raise InputError("The stack of patterns is not open any more: open it again.")
         return work
 
-    def _guard(self, action: Callable[..., Any], *arguments: Any) -> None:
+    def _guard(self, action: Callable[..., Any], *arguments: Any, **facts: Any) -> None:
         """Do something that is also saved; say once if it cannot be, and go on."""
         try:
-            action(*arguments)
+            action(*arguments, **facts)
         except InputError as error:
             if not self._save_failed:
                 show_error(f"{error} Results stay in this window until it can be written.")

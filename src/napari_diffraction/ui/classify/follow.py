@@ -1,0 +1,107 @@
+"""The switches for a stack that still grows, and what its growth does to the window."""
+
+from __future__ import annotations
+
+import pandas as pd
+from napari.layers import Image
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
+
+from napari_diffraction.patterns.growing import may_grow
+from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.ui.classify.tasks import Grown
+from napari_diffraction.ui.viewer.coordinator import Coordinator
+from napari_diffraction.ui.viewer.layers import follow
+from napari_diffraction.ui.widgets.panel import named
+from napari_diffraction.ui.widgets.tooltips import CLASSIFY
+
+
+class FollowBox(QWidget):
+    """Whether what is added to the input is sorted, too, and whether the newest is shown.
+
+    Parameters
+    ----------
+    coordinator
+        Whose layers grow.
+
+    Signals
+    -------
+    switched(bool)
+        A person wants a stack followed, or not any more.
+    gone()
+        The layer that is followed was removed.
+    """
+
+    switched = Signal(bool)
+    gone = Signal()
+
+    def __init__(self, coordinator: Coordinator, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._coordinator = coordinator
+        self._layer: Image | None = None
+        self.switch = named(
+            QCheckBox("Follow what is added"), "Follow what is added", CLASSIFY["follow"]
+        )
+        self.newest = named(QCheckBox("Show the newest"), "Show the newest", CLASSIFY["newest"])
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.switch)
+        row.addWidget(self.newest)
+        row.addStretch(1)
+        self.switch.clicked.connect(self.switched)
+        self.newest.clicked.connect(self._show_newest)
+        follow(self, coordinator.viewer.layers.events.removed, self._on_removed)
+
+    @property
+    def on(self) -> bool:
+        """Whether a stack is followed."""
+        return self._layer is not None
+
+    def begin(self, layer: Image) -> None:
+        """Note that a layer is followed from now on."""
+        self._layer = layer
+
+    def end(self) -> None:
+        """Note that nothing is followed any more."""
+        self._layer = None
+
+    def refresh(self, stack: PatternStack | None, *, ready: bool) -> None:
+        """Offer what can be done.
+
+        Parameters
+        ----------
+        stack
+            The patterns that are chosen.
+        ready
+            Whether a run could begin.
+        """
+        grows = stack is not None and may_grow(stack) is not None
+        self.switch.setEnabled(self.on or (ready and grows))
+        self.switch.setChecked(self.on)
+        self.switch.setToolTip(CLASSIFY["follow" if grows or self.on else "follow_not"])
+        self.newest.setEnabled(self.on)
+
+    def grow(self, grown: Grown) -> None:
+        """Let the layer and all that belongs to it grow."""
+        if self._layer in self._coordinator.viewer.layers and grown.stack is not None:
+            self._coordinator.grow(self._layer, grown.stack, grown.key, grown.moved)
+
+    def show(self, rows: pd.DataFrame) -> None:
+        """Show the newest of some patterns that were just sorted, if a person wants that."""
+        if self.on and self.newest.isChecked():
+            self._show(int(rows["index"].max()))
+
+    def _show_newest(self, wanted: bool) -> None:
+        session = self._coordinator.session
+        if wanted and self.on and session is not None and len(session):
+            self._show(int(session.index[-1]))  # those that came last stand at the end
+
+    def _show(self, index: int) -> None:
+        at_work = self._coordinator.layer is self._layer
+        # who looks at the patterns of one class, or at something else, is left alone
+        if at_work and self._layer.visible and self._coordinator.class_on_view is None:
+            self._coordinator.show(index)
+
+    def _on_removed(self, event: object) -> None:
+        if self._layer is not None and getattr(event, "value", None) is self._layer:
+            self.gone.emit()
