@@ -17,8 +17,8 @@ from napari_diffraction.learning.classes import (
     ZONE_CLASSES,
 )
 from napari_diffraction.learning.palette import CLASS_COLOURS, GREY
-from napari_diffraction.ui.viewer.coordinator import Coordinator, first_stack
-from napari_diffraction.ui.viewer.layers import stack_of
+from napari_diffraction.ui.viewer.coordinator import Coordinator
+from napari_diffraction.ui.viewer.layers import first_stack, stack_of
 from napari_diffraction.ui.widgets.colours import rgba
 
 N = 40

@@ -7,7 +7,6 @@ methods and listen to its signals; they never talk to one another.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -21,40 +20,14 @@ from psygnal import Signal
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import PatternStack
-from napari_diffraction.review.fingerprint import stack_key
 from napari_diffraction.review.session import ReviewSession
-from napari_diffraction.review.store import SavedReview, SessionStore, saved_review
-from napari_diffraction.ui.viewer.layers import StackView, bare_viewer, can_be_stack, stack_of
-from napari_diffraction.ui.viewer.stack_layers import StackLayers
+from napari_diffraction.review.store import SavedReview
+from napari_diffraction.ui.viewer.layers import bare_viewer, first_stack, was_opened
+from napari_diffraction.ui.viewer.stack_review import StackReview, show_alone
 from napari_diffraction.ui.viewer.vertex_arrays import guard
 from napari_diffraction.ui.widgets.preferences import preference
 
 _coordinators: WeakKeyDictionary[ViewerModel, Coordinator] = WeakKeyDictionary()
-
-
-@dataclass
-class _Work:
-    """What is known of one stack in this window.
-
-    Attributes
-    ----------
-    saved
-        A review on the disk of which nobody has said yet whether it is to be taken up.
-    range
-        Confidences that are looked at.
-    queue_at
-        The pattern that the queue showed last.
-    offered : ndarray of int, (n,)
-        Patterns that are asked about before all others, in their order.
-    """
-
-    stack: PatternStack
-    layers: StackLayers
-    session: ReviewSession | None = None
-    saved: SavedReview | None = None
-    range: tuple[float, float] | None = None
-    queue_at: int | None = None
-    offered: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 class Coordinator:
@@ -80,8 +53,8 @@ class Coordinator:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = ref(viewer)
         self.threshold = float(preference("threshold", 0.95))
-        self._works: dict[Layer, _Work] = {}
-        self._at: _Work | None = None
+        self._reviews: dict[Layer, StackReview] = {}
+        self._at: StackReview | None = None
         self._save_failed = False
         viewer.dims.events.current_step.connect(self._on_step)
         viewer.layers.events.inserted.connect(self._on_inserted)
@@ -135,7 +108,7 @@ class Coordinator:
         The active layer if it was opened as a stack, else the one at work, else the topmost.
         """
         active = self.viewer.layers.selection.active
-        if active is not None and _was_opened(active):
+        if active is not None and was_opened(active):
             return active
         return self.layer or first_stack(self.viewer)
 
@@ -155,11 +128,9 @@ class Coordinator:
         """
         if layer is self.layer:
             return
-        if layer is not None and layer not in self._works:
-            stack = stack_of(layer)
-            layers = StackLayers(self.viewer, layer, stack, self.row_changed.emit)
-            self._works[layer] = _Work(stack, layers, saved=saved_review(stack_key(stack)))
-        self._at = None if layer is None else self._works[layer]
+        if layer is not None and layer not in self._reviews:
+            self._reviews[layer] = StackReview.of(self.viewer, layer, self.row_changed.emit)
+        self._at = None if layer is None else self._reviews[layer]
         self._show_alone(layer)
         self.set_threshold(self.threshold)
         self.stack_changed.emit()
@@ -184,19 +155,13 @@ class Coordinator:
         InputError
             The layer is not there any more.
         """
-        work = self._work_of(layer)
-        key = stack_key(work.stack)
-        session = ReviewSession(
-            key=key,
-            folder=SessionStore.of(key).folder,
-            classes=classes,
-            about={"stack": work.stack.name, "sources": work.stack.sources[:1], **about},
-        )
+        review = self._review_of(layer)
+        session = review.new_session(classes, about)
         self._guard(session.save)
         session.take_up()
         # Whether earlier decisions count is still to be answered; until then they do.
-        saved = work.saved if work.saved is not None and work.saved.decisions else None
-        self._use(work, session, saved)
+        saved = review.saved if review.saved is not None and review.saved.decisions else None
+        self._use(review, session, saved)
 
     def add_rows(self, rows: pd.DataFrame, layer: Layer | None = None) -> None:
         """Add patterns that have just been classified.
@@ -206,13 +171,13 @@ class Coordinator:
         InputError
             The layer is not there any more.
         """
-        work = self._work_of(layer)
-        if work.session is None:
+        review = self._review_of(layer)
+        if review.session is None:
             raise InputError("Nothing is classified yet: run a classification first.")
-        self._guard(work.session.extend, rows)
-        work.layers.refresh(rows["index"].to_numpy(np.int64))
-        if work is self._at and work.range is not None:
-            work.layers.filter(self._within())
+        self._guard(review.session.extend, rows)
+        review.layers.refresh(rows["index"].to_numpy(np.int64))
+        if review.range is not None:
+            review.layers.filter(review.within())
         self.results_changed.emit()
 
     def grow(
@@ -236,50 +201,43 @@ class Coordinator:
         InputError
             The layer is not there any more.
         """
-        work = self._work_of(layer)
-        work.stack = stack
-        if moved is not None:
-            work.queue_at = None if work.queue_at is None else int(moved[work.queue_at])
-            work.offered = moved[work.offered]
-        if work.session is not None:
-            self._guard(work.session.grow, key, SessionStore.of(key).folder, moved)
-        work.layers.grow(stack, moved)
+        self._guard(self._review_of(layer).grow, stack, key, moved)
         self.stack_changed.emit()
 
     def tell(self, sentence: str, layer: Layer | None = None, **facts: Any) -> None:
         """Keep what was found out about the whole stack with its results."""
-        session = self._work_of(layer).session
+        session = self._review_of(layer).session
         if session is not None:
             self._guard(session.tell, sentence, **facts)
 
     def resume(self) -> None:
         """Take up the saved review of this stack."""
-        work = self._at
-        if work is None or work.saved is None:
+        review = self._at
+        if review is None or review.saved is None:
             return
-        if work.session is not None and len(work.session):
-            work.saved = None  # classified again meanwhile, and the decisions are in it
+        if review.session is not None and len(review.session):
+            review.saved = None  # classified again meanwhile, and the decisions are in it
             self.stack_changed.emit()
         else:
-            self._use(work, ReviewSession.restore(work.saved.key, work.saved.folder))
+            self._use(review, ReviewSession.restore(review.saved.key, review.saved.folder))
         self.next()
 
     def start_anew(self) -> None:
         """Leave the decisions saved for this stack aside; a saved classification is kept."""
-        work = self._at
-        if work is None or work.saved is None:
+        review = self._at
+        if review is None or review.saved is None:
             return
-        saved = work.saved
-        session = work.session or ReviewSession.restore(saved.key, saved.folder)
+        saved = review.saved
+        session = review.session or ReviewSession.restore(saved.key, saved.folder)
         self._guard(session.start_anew)
-        self._use(work, session)
+        self._use(review, session)
 
-    def _use(self, work: _Work, session: ReviewSession, saved: SavedReview | None = None) -> None:
+    def _use(
+        self, review: StackReview, session: ReviewSession, saved: SavedReview | None = None
+    ) -> None:
         session.threshold = self.threshold
-        work.session, work.saved, work.range, work.queue_at = session, saved, None, None
-        work.offered = np.empty(0, np.int64)
-        work.layers.use(session)
-        if work is self._at:
+        review.use(session, saved)
+        if review is self._at:
             # The labels stand in a corner, which a panel opened since may have pushed out of view.
             self.viewer.reset_view()
             self._on_step()
@@ -306,65 +264,48 @@ class Coordinator:
 
         After a look elsewhere this is the pattern from which one went away, if it still waits.
         """
-        work = self._at
-        if work is None or work.session is None:
+        review = self._at
+        if review is None:
             return None
-        if len(self.offered):
-            return self._next_offered(work)
-        at = work.queue_at
-        if at is None or at == self.current or work.session.reviewed(at):
-            found = work.session.next_doubtful(at, self._within())
-        else:
-            found = at
+        found = review.next(self.current)
         if found is not None:
             self.show(found)
-        work.queue_at = found
-        return found
-
-    def _next_offered(self, work: _Work) -> int:
-        """Show the next pattern that was put forward, beginning again at the end."""
-        waiting = self.offered
-        before = np.flatnonzero(work.offered == self.current)
-        behind = work.offered[before[0] + 1 :] if len(before) else waiting
-        behind = behind[np.isin(behind, waiting)]
-        found = int((behind if len(behind) else waiting)[0])
-        self.show(found)
         return found
 
     def decide(self, label: str) -> None:
         """Give the pattern on view a class and go on to the next."""
-        work, index = self._at, self.current
-        if work is None or work.session is None or index is None:
+        review, index = self._at, self.current
+        if review is None or review.session is None or index is None:
             return
-        self._guard(work.session.decide, index, label)
-        work.layers.refresh(np.array([index]), redraw=False)
-        if not work.layers.next_of_class():
+        self._guard(review.session.decide, index, label)
+        review.layers.refresh(np.array([index]), redraw=False)
+        if not review.layers.next_of_class():
             self.next()
         if index == self.current:
-            work.layers.redraw()
+            review.layers.redraw()
         self.results_changed.emit()
 
     def undo(self) -> None:
         """Take back the last decision and show its pattern."""
-        work = self._at
-        if work is None or work.session is None or work.session.last is None:
+        review = self._at
+        if review is None or review.session is None or review.session.last is None:
             return
-        indices = work.session.last
-        self._guard(work.session.undo)
-        work.layers.refresh(indices)
+        indices = review.session.last
+        self._guard(review.session.undo)
+        review.layers.refresh(indices)
         if len(indices) == 1:
             self.show(int(indices[0]))
         self.results_changed.emit()
 
     def accept(self) -> int:
         """Accept the model's class wherever it is sure; return the number of patterns."""
-        work = self._at
-        if work is None or work.session is None:
+        review = self._at
+        if review is None or review.session is None:
             return 0
-        number = work.session.counts().acceptable
-        self._guard(work.session.accept)
-        if number and work.session.last is not None:
-            work.layers.refresh(work.session.last)
+        number = review.session.counts().acceptable
+        self._guard(review.session.accept)
+        if number and review.session.last is not None:
+            review.layers.refresh(review.session.last)
         self.results_changed.emit()
         return number
 
@@ -387,9 +328,7 @@ class Coordinator:
         """Look only at patterns with a confidence in a range (upper end not included, save 1)."""
         if self._at is None:
             return
-        self._at.range, self._at.queue_at = between, None
-        self._at.offered = np.empty(0, np.int64)
-        self._at.layers.filter(self._within())
+        self._at.filter(between)
         self.results_changed.emit()
         if between is not None:
             self.next()
@@ -403,33 +342,15 @@ class Coordinator:
     @property
     def offered(self) -> NDArray[np.int64]:
         """The patterns that were put forward and wait for a decision."""
-        if self._at is None or self.session is None:
-            return np.empty(0, np.int64)
-        reviewed = self.session.reviewed
-        return self._at.offered[[not reviewed(i) for i in self._at.offered.tolist()]]
+        return np.empty(0, np.int64) if self._at is None else self._at.offered_and_waiting()
 
     def queue(self) -> tuple[int, int]:
         """Return how many patterns of the queue wait for a decision, and how many it has."""
-        if self.session is None or self._at is None:
-            return 0, 0
-        if len(self.offered):
-            return len(self.offered), len(self._at.offered)
-        counts, within = self.session.counts(), self._within()
-        if within is None:
-            return counts.left, counts.doubtful
-        return int((within & ~self.session.decided).sum()), int(within.sum())
-
-    def _within(self) -> NDArray[np.bool_] | None:
-        if self.session is None or self.range is None:
-            return None
-        low, high = self.range
-        confidence = self.session.confidence
-        return (confidence >= low) & ((confidence < high) | (high >= 1)) & self.session.readable
+        return (0, 0) if self._at is None else self._at.queue()
 
     def filtered(self) -> NDArray[np.int64] | None:
         """Return the numbers of the patterns that are looked at; ``None``: all."""
-        within = self._within()
-        return None if within is None or self.session is None else self.session.index[within]
+        return None if self._at is None else self._at.filtered()
 
     def open_class(self, label: str) -> Image | None:
         """Show the patterns of a class as a layer of their own, the most probable first."""
@@ -449,11 +370,11 @@ class Coordinator:
         return None if self._at is None else self._at.layers.class_on_view
 
     # -- inside ---------------------------------------------------------------------------------
-    def _work_of(self, layer: Layer | None) -> _Work:
-        work = self._at if layer is None else self._works.get(layer)
-        if work is None:
+    def _review_of(self, layer: Layer | None) -> StackReview:
+        review = self._at if layer is None else self._reviews.get(layer)
+        if review is None:
             raise InputError("The stack of patterns is not open any more: open it again.")
-        return work
+        return review
 
     def _guard(self, action: Callable[..., Any], *arguments: Any, **facts: Any) -> None:
         """Do something that is also saved; say once if it cannot be, and go on."""
@@ -473,31 +394,17 @@ class Coordinator:
 
     def _on_inserted(self, event: Any) -> None:
         """Show a stack that was just opened, and not another one or its classes with it."""
-        if self._at is not None and _was_opened(event.value):
+        if self._at is not None and was_opened(event.value):
             self._show_alone(event.value)
 
     def _show_alone(self, layer: Layer | None) -> None:
-        """Hide the other stacks: the class of a pattern of one would be read as that of another."""
-        if layer is None or not _was_opened(layer):
-            return
-        for other in self.viewer.layers:
-            if other is layer or not _was_opened(other) or not other.visible:
-                continue
-            work = self._works.get(other)
-            if work is None:
-                other.visible = False
-            else:
-                work.layers.hide()
-        if layer in self._works:
-            self._works[layer].layers.bring()
-        view = StackView(self.viewer, layer)
-        if view.index() is None:
-            view.show(0)
+        if layer is not None:
+            show_alone(self.viewer, layer, self._reviews)
 
     def _on_removed(self, event: Any) -> None:
-        gone = self._works.pop(event.value, None)
-        for work in self._works.values():
-            work.layers.removed(event.value)
+        gone = self._reviews.pop(event.value, None)
+        for review in self._reviews.values():
+            review.layers.removed(event.value)
         if gone is None:
             return
         at_work = gone is self._at
@@ -507,22 +414,3 @@ class Coordinator:
         if at_work:
             self.stack_changed.emit()
             self.results_changed.emit()
-
-
-def _was_opened(layer: Layer) -> bool:
-    """Whether a layer is a stack of its own, not chosen or drawn from another."""
-    return (
-        can_be_stack(layer)
-        and layer.ndim == 3
-        and "pattern_stack" in layer.metadata
-        and "chosen_from" not in layer.metadata
-    )
-
-
-def first_stack(viewer: ViewerModel) -> Image | None:
-    """Return the layer that a person most probably means: the active one, or the topmost stack."""
-    layers = [layer for layer in viewer.layers if can_be_stack(layer)]
-    active = viewer.layers.selection.active
-    if active in layers:
-        return active
-    return max(layers, key=lambda layer: (layer.ndim > 2, layers.index(layer)), default=None)

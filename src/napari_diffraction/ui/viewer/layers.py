@@ -73,6 +73,25 @@ def _wrap(layer: Image) -> PatternStack:
     )
 
 
+def was_opened(layer: Layer) -> bool:
+    """Return whether a layer is a stack of its own, not chosen or drawn from another."""
+    return (
+        can_be_stack(layer)
+        and layer.ndim == 3
+        and "pattern_stack" in layer.metadata
+        and "chosen_from" not in layer.metadata
+    )
+
+
+def first_stack(viewer: ViewerModel) -> Image | None:
+    """Return the layer that a person most probably means: the active one, or the topmost stack."""
+    layers = [layer for layer in viewer.layers if can_be_stack(layer)]
+    active = viewer.layers.selection.active
+    if active in layers:
+        return active
+    return max(layers, key=lambda layer: (layer.ndim > 2, layers.index(layer)), default=None)
+
+
 def can_be_scan(layer: Layer) -> bool:
     """Return whether a layer shows patterns in rows and columns."""
     return can_be_stack(layer) and bool(layer.ndim == 4)
