@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.labels.labelled import Indices, Reviewed, kfold, split
+from napari_diffraction.learning.labels.labelled import Reviewed
+from napari_diffraction.learning.labels.splits import Indices, kfold, split
 from napari_diffraction.learning.pictures.augmentation import augmented
 from napari_diffraction.learning.pictures.data import Pictures, load, prepare
 from napari_diffraction.learning.pictures.model import (

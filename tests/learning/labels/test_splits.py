@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_diffraction.learning.labels.splits import kfold, split
+
+
+@dataclass
+class Grouped:
+    labels: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    grouped_by: str = "unit cell"
+
+
+def crystals(n: int, each: int = 10) -> Grouped:
+    """Of each crystal, one pattern in five is a zone."""
+    labels = np.tile(["zone"] + ["laue"] * 4, n * each // 5)
+    return Grouped(labels, np.repeat([f"cell {i}" for i in range(n)], each))
+
+
+def test_no_group_is_on_both_sides_of_a_split() -> None:
+    data = crystals(20)
+    learned, judged, warning = split(data, 0.2, seed=3)
+    assert warning == ""
+    assert sorted([*learned, *judged]) == list(range(200))
+    assert not set(data.groups[learned]) & set(data.groups[judged])
+    assert len(judged) == 40
+    assert set(data.labels[judged]) == {"zone", "laue"}
+    np.testing.assert_array_equal(split(data, 0.2, seed=3)[1], judged)
+    assert set(split(data, 0.2, seed=4)[1].tolist()) != set(judged.tolist())
+
+
+def test_a_class_of_its_own_files_is_on_both_sides() -> None:
+    labels = np.repeat(["a", "b", "b", "a", "a", "b"], 7)
+    data = Grouped(labels, np.repeat([f"file {i}" for i in range(6)], 7), "file")
+    learned, judged, _ = split(data)
+    assert not set(data.groups[learned]) & set(data.groups[judged])
+    assert set(labels[learned]) == set(labels[judged]) == {"a", "b"}
+
+
+def test_where_no_group_can_be_held_back_it_is_said() -> None:
+    labels = np.repeat(["a", "b"], [50, 10])
+    data = Grouped(labels, labels, "file")
+    learned, judged, warning = split(data)
+    assert "all patterns of a come from one file" in warning
+    assert (labels[judged] == "b").sum() == 2
+    assert len(learned) + len(judged) == 60
+    _, warning = kfold(data, 3)
+    assert "too good" in warning
+    _, judged, warning = split(crystals(2))
+    assert len(judged) == 10
+    assert "50%" in warning
+
+
+def test_in_folds_each_pattern_is_judged_once() -> None:
+    data = crystals(9)
+    folds, warning = kfold(data, 3)
+    assert warning == ""
+    assert sorted(np.concatenate([judged for _, judged in folds])) == list(range(90))
+    for learned, judged in folds:
+        assert not set(data.groups[learned]) & set(data.groups[judged])
