@@ -8,8 +8,8 @@ import pytest
 
 from napari_diffraction.cli.app import run
 from napari_diffraction.learning.phases import training as phases_training
+from napari_diffraction.learning.runs.epochs import Epoch
 from napari_diffraction.learning.zones import training as zone_training
-from napari_diffraction.learning.zones.training import TrainProgress
 from napari_diffraction.progress import Progress
 
 
@@ -25,12 +25,12 @@ def fake_training(*, stops: bool) -> Any:
         recipe: Any, output: Path, resume: bool, workers: int | None, minutes: float | None
     ) -> Generator[Progress, None, Path]:
         yield Progress(10, 10, "Simulating")
-        yield TrainProgress(1, 4, "Epoch 1", 0.9)
-        yield TrainProgress(2, 4, "Validated", 0.8, 0.5)
+        yield Epoch(1, 4, "Epoch 1 of 2")
+        yield Epoch(2, 4, "Epoch 2 of 2", 1, loss=0.8, average_precision=0.5)
         if stops:
             raise KeyboardInterrupt
-        yield TrainProgress(3, 4, "Epoch 2", 0.7, 0.5)
-        yield TrainProgress(4, 4, "Validated", 0.6, 0.75)
+        yield Epoch(3, 4, "Epoch 2 of 2", 1, loss=0.8, average_precision=0.5)
+        yield Epoch(4, 4, "Epoch 2 of 2", 2, loss=0.6, average_precision=0.75)
         output.write_text(f"{recipe.name} {recipe.patterns} {resume} {workers} {minutes}")
         return output
 
@@ -47,8 +47,8 @@ def test_training_says_after_each_epoch_how_good_the_model_is(
     captured = capsys.readouterr()
     assert captured.err == ""
     assert captured.out.splitlines()[:2] == [
-        "After 50% of the training: loss 0.800, average precision 0.500",
-        "After 100% of the training: loss 0.600, average precision 0.750",
+        "After epoch 1: loss 0.800, average precision 0.500",
+        "After epoch 2: loss 0.600, average precision 0.750",
     ]
     assert output.read_text() == "small 10 True 3 1.5"
 

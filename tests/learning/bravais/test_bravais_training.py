@@ -20,6 +20,7 @@ from napari_diffraction.learning.bravais.recipe import BravaisRecipe
 from napari_diffraction.learning.bravais.training import moved_centre, train_bravais
 from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.learning.networks.band_view import measure
+from napari_diffraction.learning.runs.checkpoint import keep
 from napari_diffraction.progress import finish
 
 
@@ -104,10 +105,10 @@ def test_a_model_comes_out_and_a_stopped_training_goes_on_exactly(
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path, small: BravaisRecipe) -> None:
-    state = bravais_training._start(small)
-    bravais_training._keep(tmp_path / "checkpoint.pt", small, state)
-    with pytest.raises(InputError, match="another recipe"):
-        bravais_training._take_up(tmp_path / "checkpoint.pt", replace(small, seed=2), state)
-    (tmp_path / "checkpoint.pt").write_bytes(b"nothing")
-    with pytest.raises(InputError, match="damaged"):
-        bravais_training._take_up(tmp_path / "checkpoint.pt", small, state)
+    work = tmp_path / "x.safetensors.work"
+    work.mkdir()
+    keep(work / "checkpoint.pt", small.as_dict(), bravais_training._start(small))
+    for other, words in ((replace(small, seed=2), "another recipe"), (small, "damaged")):
+        with pytest.raises(InputError, match=words):
+            next(train_bravais(other, tmp_path / "x.safetensors", resume=True))
+        (work / "checkpoint.pt").write_bytes(b"nothing")

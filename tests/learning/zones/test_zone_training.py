@@ -14,11 +14,11 @@ from napari_diffraction.learning.classes import ZONE_CLASSES
 from napari_diffraction.learning.models.classifier import load_classifier
 from napari_diffraction.learning.networks.zone_network import FRACTIONS
 from napari_diffraction.learning.networks.zone_view import N_FEATURES, PICTURE, VECTORS
+from napari_diffraction.learning.runs.epochs import Epoch
 from napari_diffraction.learning.zones import training as zone_training
 from napari_diffraction.learning.zones.recipe import ZoneRecipe
 from napari_diffraction.learning.zones.shards import KINDS, ZoneData, load_shards, make_shard
 from napari_diffraction.learning.zones.training import (
-    TrainProgress,
     calibrate_network,
     fit,
     predict_logits,
@@ -78,11 +78,8 @@ def assert_same(a: torch.nn.Module, b: torch.nn.Module) -> None:
 
 def stop_after_epoch(work: Generator[Progress, None, Any], epochs: int) -> None:
     """Run until the checkpoint of an epoch is written, and stop in the next epoch."""
-    done = 0
     for step in work:
-        if step.message == "Validated":
-            done += 1
-        elif done == epochs:
+        if isinstance(step, Epoch) and step.epoch == epochs and step.done > 3 * epochs:
             work.close()
             return
 
@@ -93,20 +90,20 @@ def test_a_training_that_goes_on_ends_as_one_that_was_not_stopped(tmp_path: Path
     stop_after_epoch(fit(RECIPE, TRAINING, VALIDATION, checkpoint), 1)
     steps: list[Progress] = []
     resumed = finish(fit(RECIPE, TRAINING, VALIDATION, checkpoint), steps.append)
-    assert steps[0].done == 6  # of 2 x 3 batches
+    assert steps[0].done == 4  # of 2 x 3 batches
     assert_same(whole, resumed)
     assert list(tmp_path.iterdir()) == [checkpoint]
 
 
 def test_progress_tells_loss_and_score() -> None:
-    steps: list[TrainProgress] = []
+    steps: list[Epoch] = []
     finish(fit(RECIPE, TRAINING, VALIDATION), steps.append)
-    assert [(step.done, step.total, step.message) for step in steps] == [
-        (3, 6, "Epoch 1"), (3, 6, "Validated"), (6, 6, "Epoch 2"), (6, 6, "Validated"),
+    assert [(step.done, step.total, step.epoch) for step in steps] == [
+        (1, 6, 0), (2, 6, 0), (3, 6, 0), (3, 6, 1), (4, 6, 1), (5, 6, 1), (6, 6, 1), (6, 6, 2),
     ]  # fmt: skip
-    assert all(0 < step.loss < 10 for step in steps)
-    assert np.isnan(steps[0].score)
-    assert all(0 <= step.score <= 1 for step in steps[1:])
+    assert np.isnan([step.loss for step in steps[:3]]).all()
+    assert all(0 < step.loss < 10 for step in steps[3:])
+    assert all(0 <= step.average_precision <= 1 for step in steps[3:])
 
 
 def test_what_can_be_learned_is_learned() -> None:
@@ -186,9 +183,9 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
 
 def test_without_zones_to_validate_on_there_is_no_score() -> None:
     without = replace(VALIDATION, label=np.maximum(VALIDATION.label, 1))
-    steps: list[TrainProgress] = []
+    steps: list[Epoch] = []
     finish(fit(replace(RECIPE, epochs=1), TRAINING, without), steps.append)
-    assert np.isnan(steps[-1].score)
+    assert np.isnan(steps[-1].average_precision)
 
 
 def shards_of(folder: Path, seed: int, count: int, *rest: Any) -> Generator[Progress, None, Any]:

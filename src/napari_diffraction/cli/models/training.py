@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_diffraction.cli.terminal import Interrupted, with_bar
+from napari_diffraction.learning.runs.epochs import Epoch
 from napari_diffraction.progress import Progress, finish
 
 
@@ -81,28 +82,18 @@ class _Said:
         self.last = ""
         self.best = 0
         self._epoch: tuple[int, int] = (0, 0)
-        self._score = 0.0
 
     def tell(self, step: Progress) -> None:
         """Say how long it will take, how good the model is after each epoch, and any note."""
         from tqdm import tqdm
 
-        from napari_diffraction.learning.zones.training import TrainProgress
-
         if self.quick and not self.last:
             tqdm.write(f"{step.message}.")
         self.last = step.message
-        # The score is new once an epoch.
-        if isinstance(step, TrainProgress) and step.score == step.score != self._score:
-            self._score = step.score
-            share = f"{step.done / step.total:.0%} of the training"
-            tqdm.write(f"After {share}: loss {step.loss:.3f}, average precision {step.score:.3f}")
         self._tell_epoch(step)
 
     def _tell_epoch(self, step: Progress) -> None:
         from tqdm import tqdm
-
-        from napari_diffraction.learning.runs.epochs import Epoch
 
         if not isinstance(step, Epoch):
             return
@@ -111,8 +102,21 @@ class _Said:
         self.best = step.best_epoch
         if step.epoch and (step.fold, step.epoch) != self._epoch:
             self._epoch = (step.fold, step.epoch)
-            fold = f"fold {step.fold + 1}, " if step.fold else ""
-            tqdm.write(
-                f"After {fold}epoch {step.epoch}: loss {step.loss:.3f}, on patterns held back "
-                f"{step.validation_loss:.3f}, balanced accuracy {step.balanced_accuracy:.3f}"
-            )
+            figures = _figures(step)
+            if figures:
+                tqdm.write(f"After {_where(step)}: {figures}")
+
+
+def _where(step: Epoch) -> str:
+    return f"fold {step.fold + 1}, epoch {step.epoch}" if step.fold else f"epoch {step.epoch}"
+
+
+def _figures(step: Epoch) -> str:
+    """Say how good the network was at the end of an epoch, as far as it is known."""
+    figures = {
+        "loss": step.loss,
+        "on patterns held back": step.validation_loss,
+        "balanced accuracy": step.balanced_accuracy,
+        "average precision": step.average_precision,
+    }
+    return ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if value == value)

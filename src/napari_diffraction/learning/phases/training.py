@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import multiprocessing
 import os
@@ -15,16 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.bravais.loop import (
-    State,
-    begin,
-    learn,
-    predict,
-)
-from napari_diffraction.learning.bravais.shards import Arrays, as_batch, joined
+from napari_diffraction.learning.bravais.loop import BandLearner, backward, begin, predict
+from napari_diffraction.learning.bravais.shards import Arrays, joined
 from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.learning.models.calibration import calibrate
 from napari_diffraction.learning.models.classifier import Classifier, save_classifier
@@ -39,8 +34,10 @@ from napari_diffraction.learning.phases.data import (
     write_crystals,
 )
 from napari_diffraction.learning.phases.recipe import NONE_OF_THESE, PhasesRecipe
+from napari_diffraction.learning.runs.epochs import Epoch
+from napari_diffraction.learning.runs.loop import train
 from napari_diffraction.learning.runs.output_files import check_output
-from napari_diffraction.learning.runs.schedule import round_as_shipped, schedule
+from napari_diffraction.learning.runs.schedule import round_as_shipped
 from napari_diffraction.progress import Progress
 from napari_diffraction.simulation.classes import NO_PATTERN
 
@@ -48,8 +45,6 @@ __all__ = ["PhasesRecipe", "train_phases"]
 
 #: Batches that were seen before and are taken again after each new one.
 _AGAIN = 2
-#: Seconds between reports.
-_REPORT = 1.0
 #: Share of the training over which the noise grows to its full range.
 _WARM_UP = 0.1
 _CHECK_BATCH = 250
@@ -97,9 +92,9 @@ def train_phases(
         with tempfile.TemporaryDirectory() as folder, context.Pool(workers) as pool:
             crystals = Path(folder) / "crystals.npz"
             yield from _gather_crystals(recipe, pool, crystals)
-            state, options = _start(recipe)
-            yield from _fit(recipe, state, pool, str(crystals), 2 * workers)
-            return (yield from _finish(recipe, state, options, pool, str(crystals), output))
+            learner, options = _start(recipe)
+            yield from train(_Minutes(recipe, pool, str(crystals), 2 * workers), learner)
+            return (yield from _finish(recipe, learner, options, pool, str(crystals), output))
     finally:
         torch.set_num_threads(threads)
 
@@ -122,7 +117,7 @@ def _gather_crystals(
     write_crystals(recipe, tables, path)
 
 
-def _start(recipe: PhasesRecipe) -> tuple[State, dict[str, Any]]:
+def _start(recipe: PhasesRecipe) -> tuple[BandLearner, dict[str, Any]]:
     """Make the network, with its options for the card."""
     torch.manual_seed(recipe.seed)
     before = _model_before(recipe)
@@ -161,54 +156,52 @@ def _model_before(recipe: PhasesRecipe) -> Classifier | None:
     return before
 
 
-def _fit(
-    recipe: PhasesRecipe, state: State, pool: Any, crystals: str, ahead: int
-) -> Generator[Progress, None, None]:
-    """Train until the patterns or the minutes are used up."""
+class _Minutes:
+    """The training: one run over fresh patterns until they or the minutes are used up."""
 
-    def jobs() -> Iterator[tuple[Any, ...]]:
-        number = 0
-        while True:
-            hardness = min(1.0, 0.3 + 0.7 * _done(recipe, state) / _WARM_UP)
-            yield crystals, recipe, [recipe.seed, number], recipe.batch_size, hardness, False
-            number += 1
+    def __init__(self, recipe: PhasesRecipe, pool: Any, crystals: str, ahead: int) -> None:
+        self.recipe, self.pool, self.crystals, self.ahead = recipe, pool, crystals, ahead
 
-    state.network.train()
-    began = said = time.monotonic()
-    losses: list[Tensor] = []
-    rng = np.random.default_rng([recipe.seed, 7])
-    seen: list[Arrays] = []
-    for batch in _made(pool, jobs(), ahead):
-        done = _done(recipe, state)
-        if done >= 1:
-            return
-        for group in state.optimiser.param_groups:
-            group["lr"] = recipe.learning_rate * schedule(done)
-        # To simulate takes longer than to learn, and once is not enough to learn.
-        for number in rng.integers(len(seen), size=_AGAIN) if seen else ():
-            losses.append(learn(state, *as_batch(seen[int(number)])))
-        losses.append(learn(state, *as_batch(batch)))
-        seen.append(batch)
-        state.step += 1
-        state.patterns += len(batch["label"])
-        now = time.monotonic()
-        state.seconds = now - began
-        if now - said > _REPORT or state.step == 1:
-            loss = float(torch.stack(losses).mean())
-            if not math.isfinite(loss):
-                raise InputError(
-                    "The loss is no longer a number: lower learning_rate in the recipe (it is "
-                    f"{recipe.learning_rate:g})."
-                )
-            said, losses = now, []
-            total = recipe.patterns
-            yield Progress(round(_done(recipe, state) * total), total, f"Training, loss {loss:.2f}")
+    def is_over(self, learner: BandLearner) -> bool:
+        return learner.epoch > 0
 
+    def share(self, learner: BandLearner) -> float:
+        recipe = self.recipe
+        done = learner.patterns / recipe.patterns
+        return max(done, learner.seconds / 60 / recipe.minutes) if recipe.minutes else done
 
-def _done(recipe: PhasesRecipe, state: State) -> float:
-    """Share of the training that is done."""
-    done = state.patterns / recipe.patterns
-    return max(done, state.seconds / 60 / recipe.minutes) if recipe.minutes else done
+    def batches(self, learner: BandLearner) -> Iterator[Arrays]:
+        learner.network.train()
+        began = time.monotonic()
+        rng = np.random.default_rng([self.recipe.seed, 7])
+        seen: list[Arrays] = []
+        for batch in _made(self.pool, self._jobs(learner), self.ahead):
+            if self.share(learner) >= 1:
+                return
+            # To simulate takes longer than to learn, and once is not enough to learn.
+            for number in rng.integers(len(seen), size=_AGAIN) if seen else ():
+                yield seen[int(number)]
+            yield batch
+            seen.append(batch)
+            learner.patterns += len(batch["label"])
+            learner.seconds = time.monotonic() - began
+
+    def _jobs(self, learner: BandLearner) -> Iterator[tuple[Any, ...]]:
+        recipe = self.recipe
+        for number in itertools.count():
+            hardness = min(1.0, 0.3 + 0.7 * self.share(learner) / _WARM_UP)
+            yield self.crystals, recipe, [recipe.seed, number], recipe.batch_size, hardness, False
+
+    def backward(self, learner: BandLearner, batch: Arrays) -> float:
+        return backward(learner, batch)
+
+    def judge(self, learner: BandLearner) -> None:
+        """Judge nothing: fresh patterns are judged once, in the end."""
+
+    def progress(self, learner: BandLearner) -> Epoch:
+        total, loss = self.recipe.patterns, learner.loss
+        done = min(total, round(self.share(learner) * total))
+        return Epoch(done, total, f"Training, loss {loss:.2f}", loss=loss)
 
 
 def _made(pool: Any, jobs: Iterable[tuple[Any, ...]], ahead: int) -> Iterator[Arrays]:
@@ -223,18 +216,18 @@ def _made(pool: Any, jobs: Iterable[tuple[Any, ...]], ahead: int) -> Iterator[Ar
 
 
 def _judge(
-    recipe: PhasesRecipe, state: State, pool: Any, crystals: str, first: int
+    recipe: PhasesRecipe, learner: BandLearner, pool: Any, crystals: str, first: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Logits and true classes of fresh patterns."""
     count = max(1, recipe.checks // _CHECK_BATCH)
     size = min(recipe.checks, _CHECK_BATCH)
     jobs = [(crystals, recipe, [recipe.seed, first + i], size, 1.0, True) for i in range(count)]
-    return predict(state.smooth, joined(list(_made(pool, jobs, 4))))
+    return predict(learner.result, joined(list(_made(pool, jobs, 4))))
 
 
 def _finish(
     recipe: PhasesRecipe,
-    state: State,
+    learner: BandLearner,
     options: dict[str, Any],
     pool: Any,
     crystals: str,
@@ -242,11 +235,11 @@ def _finish(
 ) -> Generator[Progress, None, Path]:
     """Calibrate, find the accuracy, and save."""
     yield Progress(recipe.patterns, recipe.patterns, "Checking with fresh patterns")
-    round_as_shipped(state.smooth)
-    logits, label = _judge(recipe, state, pool, crystals, _CALIBRATION)
+    round_as_shipped(learner.result)
+    logits, label = _judge(recipe, learner, pool, crystals, _CALIBRATION)
     scale, bias = calibrate(logits, label)
     shares = np.bincount(label, minlength=len(recipe.classes)) / len(label)
-    logits, label = _judge(recipe, state, pool, crystals, _TEST)
+    logits, label = _judge(recipe, learner, pool, crystals, _TEST)
     figures = _figures(recipe, (scale * logits + bias).argmax(axis=1), label)
     card = ModelCard(
         name=recipe.name,
@@ -258,12 +251,12 @@ def _finish(
         scale=scale,
         bias=tuple(float(b) for b in bias),
         shares=dict(zip(recipe.classes, shares.tolist(), strict=True)),
-        recipe=dataclasses.replace(recipe, patterns=state.patterns).as_dict()
-        | {"seconds": round(state.seconds)},
+        recipe=dataclasses.replace(recipe, patterns=learner.patterns).as_dict()
+        | {"seconds": round(learner.seconds)},
         preprocessing=PREPROCESSING,
         figures=figures,
     )
-    save_classifier(state.smooth, card, output)
+    save_classifier(learner.result, card, output)
     yield Progress(recipe.patterns, recipe.patterns, _verdict(figures))
     return output
 

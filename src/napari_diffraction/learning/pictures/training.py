@@ -10,7 +10,7 @@ import copy
 import math
 import shutil
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -34,15 +34,14 @@ from napari_diffraction.learning.pictures.model import (
     write_model,
 )
 from napari_diffraction.learning.pictures.recipe import PicturesRecipe
-from napari_diffraction.learning.pictures.state import State, keep, make_optimiser, take_up
+from napari_diffraction.learning.pictures.state import PictureLearner, make_optimiser
+from napari_diffraction.learning.runs.checkpoint import take_up
 from napari_diffraction.learning.runs.distributed import Ranks, joined
 from napari_diffraction.learning.runs.epochs import Epoch
+from napari_diffraction.learning.runs.loop import train
 from napari_diffraction.learning.runs.output_files import work_folder
-from napari_diffraction.learning.runs.schedule import round_as_shipped, schedule
+from napari_diffraction.learning.runs.schedule import round_as_shipped
 from napari_diffraction.progress import Progress
-
-#: Seconds between two checkpoints within a long epoch.
-_KEEP = 300.0
 
 
 def train_pictures(
@@ -90,83 +89,80 @@ def train_pictures(
         else:
             ranks.wait()
             pictures = load(recipe, work)
-        yield from _Training(recipe, pictures, output, checkpoint, ranks).run()
+        task = _Pictures(recipe, pictures, output, ranks)
+        yield from task.run(checkpoint)
         ranks.wait()
         if ranks.is_first:
             shutil.rmtree(work, ignore_errors=True)
     return output
 
 
-class _Training:
-    """One training from its first to its last step."""
+class _Pictures:
+    """The training: epochs over the pictures, for each fold anew."""
 
     def __init__(
-        self,
-        recipe: PicturesRecipe,
-        pictures: Pictures,
-        output: Path,
-        checkpoint: Path,
-        ranks: Ranks,
+        self, recipe: PicturesRecipe, pictures: Pictures, output: Path, ranks: Ranks
     ) -> None:
-        self.recipe, self.pictures, self.output = recipe, pictures, output
-        self.checkpoint, self.ranks = checkpoint, ranks
+        self.recipe, self.pictures, self.output, self.ranks = recipe, pictures, output, ranks
         self.codes = torch.from_numpy(pictures.codes)
         self.folds, warning = _folds(recipe, pictures)
         self.learned, self.judged = self.folds[0]
         self.chunk = math.ceil(recipe.batch_size / ranks.count)
         self.note = " ".join([*pictures.notes, warning])
-        self.state = self._begin()
         self.model: Any = None
         self._together_for: tuple[int, bool] | None = None
         self.halves = is_quicker_in_halves(recipe.precision, ranks.device)
-        self.began = self.kept = time.monotonic()
+        self.began = time.monotonic()
 
     # -- begin and end ------------------------------------------------------------------------
-    def _begin(self) -> State:
+    def _begin(self, checkpoint: Path) -> PictureLearner:
         """Make network and optimiser, at the place of the checkpoint where there is one."""
-        recipe = self.recipe
-        torch.manual_seed(recipe.seed)
-        resumed = self.checkpoint.exists()
-        network, note = first_network(recipe, self.pictures.classes, fetch=not resumed)
-        self._say(note)
-        state = State(network.to(self.ranks.device), make_optimiser(network, recipe))
+        resumed = checkpoint.exists()
+        learner = self._learner(0, fetch=not resumed)
         if resumed:
-            take_up(self.checkpoint, recipe, state)
-            self.learned, self.judged = self.folds[min(state.fold, len(self.folds) - 1)]
-        return state
+            take_up(checkpoint, self.recipe.identity(), learner)
+            self.learned, self.judged = self.folds[min(learner.fold, len(self.folds) - 1)]
+        return learner
 
-    def _next_fold(self) -> None:
-        """Begin anew with the next part of the patterns to judge by."""
-        fold, best, best_epoch, history = (
-            self.state.fold + 1,
-            self.state.best,
-            self.state.best_epoch,
-            self.state.history,
-        )
-        torch.manual_seed(self.recipe.seed + fold)
-        network, _ = first_network(self.recipe, self.pictures.classes)
+    def _learner(self, fold: int, fetch: bool = True) -> PictureLearner:
+        recipe = self.recipe
+        torch.manual_seed(recipe.seed + fold)
+        network, note = first_network(recipe, self.pictures.classes, fetch)
+        if not fold:
+            self._say(note)
         network.to(self.ranks.device)
-        self.state = State(network, make_optimiser(network, self.recipe), fold, best=best)
-        self.state.best_epoch, self.state.history = best_epoch, history
-        self.learned, self.judged = self.folds[fold]
+        optimiser = make_optimiser(network, recipe)
+        return PictureLearner(network, optimiser, recipe.learning_rate, fold=fold)
 
-    def run(self) -> Generator[Epoch, None, None]:
+    def _next_fold(self, before: PictureLearner) -> PictureLearner:
+        """Begin anew with the next part of the patterns to judge by."""
+        learner = self._learner(before.fold + 1)
+        for name in ("best", "best_epoch", "history"):
+            setattr(learner, name, getattr(before, name))
+        self.learned, self.judged = self.folds[learner.fold]
+        return learner
+
+    def run(self, checkpoint: Path) -> Generator[Epoch, None, None]:
         """Train until the last epoch, or until nothing gets better."""
-        yield from self._told()
+        kept = checkpoint if self.ranks.is_first else None
+        learner = self._begin(checkpoint)
+        yield from self._told(learner)
         while True:
-            while not self._is_over():
-                yield from self._epoch()
-            if self.state.fold + 1 >= len(self.folds) or self._is_late():
+            yield from train(self, learner, kept, self.recipe.identity())
+            if learner.fold + 1 >= len(self.folds) or self._is_late():
                 break
-            self._next_fold()
+            learner = self._next_fold(learner)
         if len(self.folds) > 1 and self.ranks.is_first:
-            write_mean(self.pictures, self.state.history, self.output)
+            write_mean(self.pictures, learner.history, self.output)
 
-    def _told(self) -> Generator[Epoch, None, None]:
+    def _told(self, learner: PictureLearner) -> Generator[Epoch, None, None]:
         """Say what is to be said, and the figures of the epochs before the checkpoint."""
-        yield self._progress(0, self._new())
-        for number in range(1, len(self.state.history) + 1):
-            yield self._progress(number)
+        yield self._progress(learner, 0)
+        for number in range(1, len(learner.history) + 1):
+            yield self._progress(learner, number)
+
+    def progress(self, learner: PictureLearner) -> Epoch:
+        return self._progress(learner, len(learner.history))
 
     def _say(self, note: str) -> None:
         self.note = f"{self.note} {note}"
@@ -176,9 +172,9 @@ class _Training:
         note, self.note = self.note.strip(), ""
         return note
 
-    def _progress(self, number: int, note: str = "") -> Epoch:
+    def _progress(self, state: PictureLearner, number: int) -> Epoch:
         """Progress with the figures of the epoch of that number in the history."""
-        state, recipe = self.state, self.recipe
+        recipe, note = self.recipe, self._new()
         done = (state.fold * recipe.epochs + state.epoch) * self.steps + state.step
         total = len(self.folds) * recipe.epochs * self.steps
         message = f"Epoch {min(state.epoch + 1, recipe.epochs)} of {recipe.epochs}"
@@ -199,10 +195,10 @@ class _Training:
         late = torch.tensor(float(minutes > 0 and time.monotonic() - self.began > 60 * minutes))
         return bool(self.ranks.summed(late) > 0)
 
-    def _is_over(self) -> bool:
-        state, recipe = self.state, self.recipe
-        patient = not recipe.patience or state.waited < recipe.patience
-        return state.epoch >= recipe.epochs or not patient or self._is_late()
+    def is_over(self, learner: PictureLearner) -> bool:
+        recipe = self.recipe
+        patient = not recipe.patience or learner.waited < recipe.patience
+        return learner.epoch >= recipe.epochs or not patient or self._is_late()
 
     # -- learn --------------------------------------------------------------------------------
     @property
@@ -210,14 +206,17 @@ class _Training:
         """Steps of an epoch."""
         return max(1, len(self.learned) // self.recipe.batch_size)
 
-    def _seed(self, step: int) -> int:
-        """Seed of whatever is random in a step, or before the first one."""
-        state, recipe = self.state, self.recipe
-        return (recipe.seed * 1009 + state.fold * 101 + state.epoch) * 1_000_003 + step + 1
+    def share(self, learner: PictureLearner) -> float:
+        return (learner.epoch + learner.step / self.steps) / self.recipe.epochs
 
-    def _order(self) -> Indices:
+    def _seed(self, learner: PictureLearner, step: int) -> int:
+        """Seed of whatever is random in a step, or before the first one."""
+        number = self.recipe.seed * 1009 + learner.fold * 101 + learner.epoch
+        return number * 1_000_003 + step + 1
+
+    def _order(self, learner: PictureLearner) -> Indices:
         """Patterns in the order in which an epoch learns from them."""
-        generator = torch.Generator().manual_seed(self._seed(-1))
+        generator = torch.Generator().manual_seed(self._seed(learner, -1))
         codes = self.codes[torch.from_numpy(self.learned)]
         if self.recipe.balanced:
             weight = 1 / torch.bincount(codes, minlength=len(self.pictures.classes)).double()
@@ -226,55 +225,31 @@ class _Training:
             drawn = torch.randperm(len(codes), generator=generator)
         return np.asarray(self.learned[drawn.numpy()])
 
-    def _epoch(self) -> Generator[Epoch, None, None]:
-        """Learn from as many patterns as there are, judge, and keep what is worth it."""
-        state, batch = self.state, self.recipe.batch_size
-        order = self._order()
-        last_layer_only = state.epoch < self.recipe.frozen
-        let_learn(state.network, last_layer_only)
-        if self._together_for != (state.fold, last_layer_only):
-            self.model = self.ranks.together(state.network)  # which weights learn is settled there
-            self._together_for = (state.fold, last_layer_only)
-        while state.step < self.steps:
-            loss = self._learn(order[state.step * batch : (state.step + 1) * batch])
-            state.running += loss
-            state.step += 1
-            yield self._progress(len(state.history), self._new())
-            if time.monotonic() - self.kept > _KEEP:
-                self._keep()
+    def batches(self, learner: PictureLearner) -> Iterator[Indices]:
+        size, order = self.recipe.batch_size, self._order(learner)
+        last_layer_only = learner.epoch < self.recipe.frozen
+        let_learn(learner.network, last_layer_only)
+        if self._together_for != (learner.fold, last_layer_only):
+            self.model = self.ranks.together(learner.network)  # settles which weights learn
+            self._together_for = (learner.fold, last_layer_only)
+        for step in range(learner.step, self.steps):
+            yield order[step * size : (step + 1) * size]
             if self._is_late():
-                break
-        self._judge(state.running / state.step)
-        state.next_epoch()
-        self._keep()
-        yield self._progress(len(state.history))
+                return
 
-    def _learn(self, some: Indices) -> float:
-        """Make one step on a batch and return its loss, the mean over all processes."""
-        state = self.state
-        torch.manual_seed(self._seed(state.step))
-        mine = self.ranks.mine(some)
-        seen = self._seen(mine)
-        seen = augmented(seen, self.recipe.augmentation)
+    def backward(self, learner: PictureLearner, batch: Indices) -> float:
+        """Find the gradients of a batch; return its loss, the mean over all processes."""
+        torch.manual_seed(self._seed(learner, learner.step))
+        mine = self.ranks.mine(batch)
+        seen = augmented(self._seen(mine), self.recipe.augmentation)
         label = self.codes[torch.from_numpy(mine)].to(self.ranks.device)
-        done = state.epoch + state.step / self.steps
-        for group in state.optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate * schedule(done / self.recipe.epochs)
-        loss = self._backward(seen, label)
-        loss = float(self.ranks.summed(torch.tensor(loss))) / self.ranks.count
-        if not math.isfinite(loss):
-            raise InputError(
-                f"The loss is no longer a number in epoch {state.epoch + 1}: lower learning_rate "
-                f"in the recipe (it is {self.recipe.learning_rate:g}), or set precision to float32."
-            )
-        nn.utils.clip_grad_norm_(state.network.parameters(), 5.0)
-        state.optimiser.step()
-        return loss
+        loss = self._pieces(learner, seen, label)
+        return float(self.ranks.summed(torch.tensor(loss))) / self.ranks.count
 
-    def _backward(self, seen: Tensor, label: Tensor) -> float:
+    def _pieces(self, learner: PictureLearner, seen: Tensor, label: Tensor) -> float:
         """Find the gradients of a batch, in as many pieces as the memory asks for."""
         while True:
-            self.state.optimiser.zero_grad(set_to_none=True)
+            learner.optimiser.zero_grad(set_to_none=True)
             try:
                 return sum(
                     self._piece(seen[i : i + self.chunk], label[i : i + self.chunk], len(seen), i)
@@ -310,14 +285,14 @@ class _Training:
         return pictures[:, None].to(self.ranks.device)
 
     # -- judge and keep -----------------------------------------------------------------------
-    def _judge(self, loss: float) -> None:
+    def judge(self, learner: PictureLearner) -> None:
         """Judge the patterns held back, and keep the model if it is the best so far."""
-        state, recipe = self.state, self.recipe
+        state, recipe = learner, self.recipe
         shipped = copy.deepcopy(state.network).eval()
         round_as_shipped(shipped)
         logits, label = self._logits(shipped), self.pictures.codes[self.judged]
         found = figures_of(logits, label)
-        state.history.append([state.fold, loss, *found])
+        state.history.append([state.fold, learner.loss, *found])
         better = found[0] < state.fold_best - recipe.min_delta
         state.waited = 0 if better else state.waited + 1
         state.fold_best = min(state.fold_best, found[0])
@@ -343,11 +318,6 @@ class _Training:
                 found = network(self._seen(self.judged[some]).float())["class"]
                 out[torch.from_numpy(some)] = found.double().cpu()
         return np.asarray(self.ranks.summed(out).cpu().numpy())
-
-    def _keep(self) -> None:
-        self.kept = time.monotonic()
-        if self.ranks.is_first:
-            keep(self.checkpoint, self.recipe, self.state)
 
 
 def _folds(recipe: PicturesRecipe, pictures: Pictures) -> tuple[list[tuple[Indices, Indices]], str]:

@@ -11,7 +11,7 @@ _NAN = float("nan")
 
 @dataclass(frozen=True)
 class Epoch(Progress):
-    """A step of the training, with the figures of the last epoch that is finished.
+    """A step of a training, with the figures of the last epoch that is finished; NaN: not known.
 
     Attributes
     ----------
@@ -27,6 +27,8 @@ class Epoch(Progress):
         The epoch whose model is kept; 0 before the first.
     note
         A sentence for a person, where there is something new to say.
+    average_precision
+        Of the zones among the patterns to judge by, where zones are learned.
     """
 
     epoch: int = 0
@@ -36,3 +38,4 @@ class Epoch(Progress):
     balanced_accuracy: float = _NAN
     best_epoch: int = 0
     note: str = ""
+    average_precision: float = _NAN

@@ -3,15 +3,64 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 
 
-def schedule(done: float) -> float:
-    """Share of the greatest learning rate: a short warm-up, then a cosine to almost nothing."""
+def warm_cosine(done: float) -> dict[str, Any]:
+    """Settings of an optimiser: a short warm-up, then a cosine to almost nothing.
+
+    Parameters
+    ----------
+    done
+        Share of the training that is done.
+
+    Returns
+    -------
+    dict
+        ``lr``, a share of the greatest learning rate.
+    """
     if done < 0.02:
-        return 0.05 + 0.95 * done / 0.02
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (done - 0.02) / 0.98))
+        return {"lr": 0.05 + 0.95 * done / 0.02}
+    return {"lr": 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (done - 0.02) / 0.98))}
+
+
+def one_cycle(steps: int, rise: float = 0.2) -> Callable[[float], dict[str, Any]]:
+    """Make the schedule of Smith (2018), as torch's ``OneCycleLR`` has it, with Adam's first beta.
+
+    Parameters
+    ----------
+    steps
+        Of the whole training.
+    rise
+        Share of them over which the learning rate rises.
+
+    Returns
+    -------
+    callable
+        Like `warm_cosine`, with ``betas``.
+    """
+    first, least = 1 / 25, 1 / 25 / 1e4
+    slow, fast = 0.95, 0.85
+    top = rise * (steps + 1) - 1
+
+    def settings(done: float) -> dict[str, Any]:
+        step = done * steps
+        if 0 < top >= step:
+            return {
+                "lr": _cosine(first, 1, step / top),
+                "betas": (_cosine(slow, fast, step / top), 0.999),
+            }
+        part = (step - top) / (steps - top)
+        return {"lr": _cosine(1, least, part), "betas": (_cosine(fast, slow, part), 0.999)}
+
+    return settings
+
+
+def _cosine(start: float, end: float, part: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * part))
 
 
 def round_as_shipped(network: nn.Module) -> None:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Generator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.files import replacing
 from napari_diffraction.learning.classes import LAUE, ZONE, ZONE_CLASSES
 from napari_diffraction.learning.metrics import average_precision, precision_recall_curve
 from napari_diffraction.learning.model_card import ModelCard
@@ -24,7 +22,12 @@ from napari_diffraction.learning.models.calibration import calibrate_given
 from napari_diffraction.learning.models.classifier import Classifier, save_classifier
 from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.learning.networks.zone_network import FRACTIONS, ZoneNetwork, given
+from napari_diffraction.learning.runs.checkpoint import take_up
+from napari_diffraction.learning.runs.epochs import Epoch
+from napari_diffraction.learning.runs.learner import Learner
+from napari_diffraction.learning.runs.loop import descend, train
 from napari_diffraction.learning.runs.output_files import check_output, work_folder
+from napari_diffraction.learning.runs.schedule import one_cycle
 from napari_diffraction.learning.zones.recipe import ZoneRecipe
 from napari_diffraction.learning.zones.shards import KINDS, ZoneData, load_shards, make_shards
 from napari_diffraction.progress import Progress
@@ -37,22 +40,6 @@ _SINGLE = [ZONE_CLASSES.index(name) for name in (ZONE, LAUE)]
 _BROKEN = [KINDS.index(name) for name in ("jitter", "shift")]
 #: Patterns that are judged at once where nothing is learned.
 _EVALUATED = 1024
-
-
-@dataclass(frozen=True)
-class TrainProgress(Progress):
-    """A step of training; `loss` and `score` are the latest, where known.
-
-    Attributes
-    ----------
-    loss
-        Mean training loss of the epoch.
-    score
-        Average precision of the zones on the validation patterns; NaN where these hold none.
-    """
-
-    loss: float = float("nan")
-    score: float = float("nan")
 
 
 def train_zones(
@@ -134,67 +121,79 @@ def fit(
     checkpoint: Path | None = None,
     start: Classifier | None = None,
 ) -> Generator[Progress, None, ZoneNetwork]:
-    """Train the network on the graphics card, where there is one; progress once every 50 batches.
+    """Train the network on the graphics card, where there is one.
 
     Classes are weighted inversely to their size; every pattern is turned and mirrored at random.  A
     checkpoint is written after each epoch and taken up where it is there.
     """
-    device = _device()
+    task = _Patterns(recipe, training, validation)
     torch.manual_seed(recipe.seed)
     network = ZoneNetwork(training.features.shape[1], len(ZONE_CLASSES), recipe.width, True)
     if start is not None:
         _start_from(network, start)
-    network.to(device)
+    network.to(task.device)
     network.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-    steps = max(1, len(training) // recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.learning_rate, total_steps=steps * recipe.epochs + 1, pct_start=0.2
-    )
-    first = 0
+    schedule = one_cycle(task.steps * recipe.epochs)
+    learner = Learner(network, optimiser, recipe.learning_rate, schedule=schedule)
     if checkpoint is not None and checkpoint.exists():
-        first = _take_up(checkpoint, recipe, network, optimiser, schedule, device)
-    counts = np.bincount(training.label, minlength=len(ZONE_CLASSES))
-    weight = torch.tensor(
-        len(training) / np.maximum(counts, 1) / len(counts), dtype=torch.float32, device=device
-    )
-    columns = _columns(training, device)
-    total = steps * recipe.epochs
-    score = float("nan")
-    for epoch in range(first, recipe.epochs):
-        torch.manual_seed(recipe.seed * 1000 + epoch)
-        order = torch.randperm(len(training))
-        network.train()
-        running = torch.zeros((), device=device)
-        for step in range(steps):
-            some = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-            some = some.sort().values.to(columns["label"].device)
-            batch = {k: v[some].to(device, non_blocking=True) for k, v in columns.items()}
-            loss = _loss(network, batch, weight)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-            optimiser.step()
-            schedule.step()
-            running += loss.detach()
-            if (step + 1) % 50 == 0 or step + 1 == steps:
-                mean = float(running) / (step + 1)
-                if not np.isfinite(mean):
-                    raise InputError(
-                        f"The loss is no longer a number in epoch {epoch + 1}: lower learning_rate "
-                        f"in the recipe (it is {recipe.learning_rate:g})."
-                    )
-                yield TrainProgress(
-                    epoch * steps + step + 1, total, f"Epoch {epoch + 1}", mean, score
-                )
-        score = _score(network, validation)
-        yield TrainProgress((epoch + 1) * steps, total, "Validated", mean, score)
-        if checkpoint is not None:
-            _keep(checkpoint, recipe, network, optimiser, schedule, epoch + 1)
+        take_up(checkpoint, recipe.as_dict(), learner)
+    yield from train(task, learner, checkpoint, recipe.as_dict())
     network.cpu()
     return network
+
+
+class _Patterns:
+    """The training: epochs over all simulated patterns."""
+
+    def __init__(self, recipe: ZoneRecipe, training: ZoneData, validation: ZoneData) -> None:
+        self.recipe, self.validation = recipe, validation
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.steps = max(1, len(training) // recipe.batch_size)
+        counts = np.bincount(training.label, minlength=len(ZONE_CLASSES))
+        weight = len(training) / np.maximum(counts, 1) / len(counts)
+        self._weight = torch.tensor(weight, dtype=torch.float32, device=self.device)
+        self._columns = _columns(training, self.device)
+        self._loss = self._score = float("nan")
+
+    def is_over(self, learner: Learner) -> bool:
+        return learner.epoch >= self.recipe.epochs
+
+    def share(self, learner: Learner) -> float:
+        return (learner.epoch + learner.step / self.steps) / self.recipe.epochs
+
+    def batches(self, learner: Learner) -> Iterator[dict[str, Tensor]]:
+        size, columns = self.recipe.batch_size, self._columns
+        torch.manual_seed(self.recipe.seed * 1000 + learner.epoch)
+        order = torch.randperm(len(columns["label"]))
+        if learner.step and learner.random is not None:  # within an epoch, from a checkpoint
+            torch.set_rng_state(learner.random)
+        learner.network.train()
+        for step in range(learner.step, self.steps):
+            some = order[step * size : (step + 1) * size]
+            some = some.sort().values.to(columns["label"].device)
+            yield {k: v[some].to(self.device, non_blocking=True) for k, v in columns.items()}
+
+    def backward(self, learner: Learner, batch: dict[str, Tensor]) -> float:
+        loss = _loss(learner.network, batch, self._weight)
+        descend(learner, loss)
+        return float(loss.detach())
+
+    def judge(self, learner: Learner) -> None:
+        self._loss = learner.loss
+        self._score = _score(learner.network, self.validation)
+
+    def progress(self, learner: Learner) -> Epoch:
+        done = learner.epoch * self.steps + learner.step
+        total = self.steps * self.recipe.epochs
+        message = f"Epoch {min(learner.epoch + 1, self.recipe.epochs)} of {self.recipe.epochs}"
+        return Epoch(
+            *(done, total, message, learner.epoch),
+            loss=self._loss,
+            average_precision=self._score,
+        )
 
 
 def _start_from(network: ZoneNetwork, start: Classifier) -> None:
@@ -208,10 +207,6 @@ def _start_from(network: ZoneNetwork, start: Classifier) -> None:
             "its recipe, or leave start out."
         )
     network.load_state_dict({name: weights[name] for name in kept}, strict=False)
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _columns(data: ZoneData, device: torch.device) -> dict[str, Tensor]:
@@ -265,7 +260,7 @@ def _turned(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     return picture, vectors
 
 
-def _loss(network: ZoneNetwork, batch: dict[str, Tensor], weight: Tensor) -> Tensor:
+def _loss(network: nn.Module, batch: dict[str, Tensor], weight: Tensor) -> Tensor:
     """Sum of the losses of the three opinions and of the ordinal target."""
     picture, vectors = _turned(batch)
     with torch.autocast(picture.device.type, torch.bfloat16):
@@ -297,7 +292,7 @@ def calibrate_network(network: ZoneNetwork, data: ZoneData) -> None:
     network.bias.copy_(torch.from_numpy(bias))
 
 
-def _score(network: ZoneNetwork, data: ZoneData) -> float:
+def _score(network: nn.Module, data: ZoneData) -> float:
     """Average precision of the zones; NaN where there are none."""
     column = ZONE_CLASSES.index(ZONE)
     if not np.any(data.label == column):
@@ -307,7 +302,7 @@ def _score(network: ZoneNetwork, data: ZoneData) -> float:
 
 
 def predict_logits(
-    network: ZoneNetwork, data: ZoneData, batch_size: int = _EVALUATED
+    network: nn.Module, data: ZoneData, batch_size: int = _EVALUATED
 ) -> dict[str, NDArray[np.float32]]:
     """Return the logits of all heads, each (n, n_outputs), of the network as it is saved.
 
@@ -327,39 +322,3 @@ def predict_logits(
             for name, values in out.items():
                 parts.setdefault(name, []).append(values.cpu().numpy())
     return {name: np.concatenate(values) for name, values in parts.items()}
-
-
-def _keep(
-    path: Path, recipe: ZoneRecipe, network: Any, optimiser: Any, schedule: Any, epoch: int
-) -> None:
-    state = {
-        "recipe": recipe.as_dict(),
-        "network": network.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "schedule": schedule.state_dict(),
-        "epoch": epoch,
-    }
-    with replacing(path) as partial:
-        torch.save(state, partial)
-
-
-def _take_up(
-    path: Path,
-    recipe: ZoneRecipe,
-    network: Any,
-    optimiser: Any,
-    schedule: Any,
-    device: torch.device,
-) -> int:
-    try:
-        kept = torch.load(path, weights_only=True, map_location=device)
-        if kept["recipe"] == recipe.as_dict():
-            network.load_state_dict(kept["network"])
-            optimiser.load_state_dict(kept["optimiser"])
-            schedule.load_state_dict(kept["schedule"])
-            return int(kept["epoch"])
-    except Exception as error:
-        raise InputError(f"{path} is damaged: train without --resume.") from error
-    raise InputError(
-        f"{path} was made by another recipe: train without --resume, or with another output."
-    )
