@@ -1,8 +1,12 @@
 """Sphinx settings; `make docs` builds the pages, and a warning is an error."""
 
 import re
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).parent))
 
 project = "napari-diffraction"
 author = "The napari-diffraction developers"
@@ -15,9 +19,11 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = [
     "_build",
+    "examples",
     "accuracy_tables.md",
     "accuracy_bravais_tables.md",
     "accuracy_indexing_tables.md",
@@ -51,6 +57,20 @@ apidoc_modules = [
         "module_first": True,
     }
 ]
+# The examples are run every time, since it is the program that changes and not they.
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": "FileNameSortKey",
+    "image_scrapers": ("figures_without_window", "matplotlib"),
+    "run_stale_examples": True,
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "write_computation_times": False,
+    "min_reported_time": 3600,
+    "show_signature": False,
+}
 
 
 def _keep_bars(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:

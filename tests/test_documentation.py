@@ -56,3 +56,12 @@ def test_the_recipes_of_the_documentation_can_be_read(tmp_path: Path) -> None:
     assert {key: value for key, value in zones.items() if key not in said} == {
         key: value for key, value in ZoneRecipe().as_dict().items() if key not in said
     }
+
+
+def test_the_examples_are_short_and_the_gallery_is_linked() -> None:
+    # They are run by `make docs`, which takes all scripts of the folder.
+    scripts = sorted((ROOT / "docs" / "examples").glob("*.py"))
+    assert [path.name[0] for path in scripts] == list("123456")
+    assert [path.name for path in scripts if len(path.read_text().splitlines()) > 60] == []
+    assert "\ngallery/index\n" in (ROOT / "docs" / "index.md").read_text()
+    assert "(docs/examples)" in (ROOT / "README.md").read_text()
