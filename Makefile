@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types manifest pytest docs format screenshots bench peers lock clean
+.PHONY: help demo test lint types manifest pytest docs coverage format screenshots bench peers lock clean
 
 help: ## show these lines
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -35,6 +35,9 @@ docs: $(VENV)/.installed-dev ## build the documentation into docs/_build; warnin
 pytest: $(VENV)/.installed-dev ## the tests; a GUI test that cannot run counts as failed
 	NAPARI_DIFFRACTION_NEED_GUI=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
+coverage: $(VENV)/.installed-dev ## the tests, and which lines of the program they run
+	NAPARI_DIFFRACTION_NEED_GUI=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(TESTS)
+
 format: $(VENV)/.installed-dev ## tidy up the sources
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -55,7 +58,7 @@ lock: $(VENV)/.installed-dev ## choose the newest versions anew
 	mv requirements.lock.new requirements.lock
 
 clean: ## remove the environment and whatever was built
-	rm -rf $(VENV) build dist docs/_build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build dist docs/_build docs/gallery .mypy_cache .ruff_cache .pytest_cache
 
 # --- the environment: made once, and again when what is asked for changes -------------------------
 
