@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from napari_diffraction.indexing.candidates import rank_candidates
 from napari_diffraction.indexing.known import IndexSettings, Known, settings_told
+from napari_diffraction.indexing.matching import KnownGrains, Points
 from napari_diffraction.indexing.phases.crystals import Crystal
-from napari_diffraction.indexing.points import KnownGrains, Points
 from napari_diffraction.indexing.solution import (
     NOT_INDEXED,
     IndexedMap,

@@ -18,12 +18,13 @@ from napari_diffraction.indexing.known import (
     centres_of,
     what_is_known,
 )
+from napari_diffraction.indexing.matching import Points, known_grains
 from napari_diffraction.indexing.phases.crystals import Crystal, crystal_found, crystal_given
 from napari_diffraction.indexing.phases.grain_bands import GrainBands, grain_bands
 from napari_diffraction.indexing.phases.scales import PhasesFound
 from napari_diffraction.indexing.phases.search import FEW, find_phases
 from napari_diffraction.indexing.phases.shown import families_of
-from napari_diffraction.indexing.points import Points, PointsProgress, index_points, known_grains
+from napari_diffraction.indexing.points import PointsProgress, index_points
 from napari_diffraction.indexing.solution import IndexedMap
 from napari_diffraction.indexing.steps import FinishedSteps
 from napari_diffraction.patterns.kikuchi.grains.averages import find_grains

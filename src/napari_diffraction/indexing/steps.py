@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from napari_diffraction.indexing.known import IndexSettings, settings_told
 
 if TYPE_CHECKING:
+    from napari_diffraction.indexing.matching import Points
     from napari_diffraction.indexing.phases.grain_bands import GrainBands
     from napari_diffraction.indexing.phases.scales import PhasesFound
-    from napari_diffraction.indexing.points import Points
     from napari_diffraction.patterns.kikuchi.grains.averages import Grains
     from napari_diffraction.patterns.kikuchi.preparation import Preparation
 

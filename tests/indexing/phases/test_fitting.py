@@ -10,10 +10,10 @@ import pytest
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.materials import MATERIALS
 from napari_diffraction.indexing.bands.visible import VisibleLattice
+from napari_diffraction.indexing.matching import known_grains
 from napari_diffraction.indexing.phases.crystals import crystal_found, crystal_given
 from napari_diffraction.indexing.phases.fitting import fitted
 from napari_diffraction.indexing.phases.grain_bands import GrainBands
-from napari_diffraction.indexing.points import known_grains
 from napari_diffraction.patterns.geometry import electron_wavelength
 from napari_diffraction.patterns.kikuchi.bands.lines import Lines
 

@@ -9,8 +9,8 @@ import pytest
 
 from napari_diffraction.crystal.materials import MATERIALS
 from napari_diffraction.crystal.symmetry import disorientation
+from napari_diffraction.indexing.matching import KnownGrains, Points, index_bands
 from napari_diffraction.indexing.phases.crystals import Crystal, crystal_given
-from napari_diffraction.indexing.points import KnownGrains, Points, index_bands
 from napari_diffraction.patterns.kikuchi.bands.lines import Lines
 
 COUNT, BANDS = 60, 20
