@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_diffraction.learning.classes import NATURAL_SHARES
-from napari_diffraction.learning.networks import band_view, picture_networks, picture_view
-from napari_diffraction.learning.networks import zone_view as views
+from napari_diffraction.learning.networks import (
+    band_view,
+    picture_networks,
+    picture_view,
+    zone_view,
+)
 from napari_diffraction.learning.networks.band_network import BandNetwork
 from napari_diffraction.learning.networks.pattern_centre import Judge, with_centre
 from napari_diffraction.learning.networks.zone_network import ZoneNetwork
@@ -71,11 +75,11 @@ class Kind:
 
 
 def _zone_misfit(card: ModelCard) -> str:
-    if card.options["n_features"] == views.N_FEATURES:
+    if card.options["n_features"] == zone_view.N_FEATURES:
         return ""
     return (
         f"which measured {card.options['n_features']} features of a net instead of "
-        f"{views.N_FEATURES}"
+        f"{zone_view.N_FEATURES}"
     )
 
 
@@ -97,11 +101,11 @@ def _never(stack: PatternStack) -> Callable[[NDArray[Any]], Any]:
 NETWORKS = {
     "zones": Kind(
         ZoneNetwork,
-        lambda _: views.view,
-        views.tensors,
+        lambda _: zone_view.view,
+        zone_view.tensors,
         "joint",
         NATURAL_SHARES,
-        views.is_ready,
+        zone_view.is_ready,
         _zone_misfit,
     ),
     "bands": Kind(

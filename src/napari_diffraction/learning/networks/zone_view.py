@@ -15,7 +15,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.indexing.spot_net import fit as netfit
+from napari_diffraction.indexing.spot_net.fit import FEATURES, NetFit, fit_net
 from napari_diffraction.patterns.spots.peaks import Peaks, find_peaks
 
 FloatArray = NDArray[np.float64]
@@ -27,7 +27,7 @@ PICTURE = 128
 VECTORS = 64
 #: Features besides those of the net.
 EXTRA = ("noise", "noise_free", "spot_size", "beam_size", "reach", "strong_spots", "aspect")
-N_FEATURES = len(netfit.FEATURES) + len(EXTRA)
+N_FEATURES = len(FEATURES) + len(EXTRA)
 #: Steps of the table of grey values per unit of noise.
 _FINE = 16
 #: From -1 to 300 times the noise, the faint drawn out; what is below 0 are shadows.
@@ -47,7 +47,7 @@ class View:
     vectors : ndarray of uint8, (64, 64)
         Difference vectors of the spots, the null vector in the middle.
     features : ndarray of float32, (n_features,)
-        `netfit.FEATURES` and `EXTRA`.
+        `napari_diffraction.indexing.spot_net.fit.FEATURES` and `EXTRA`.
     window
         What the picture shows: x and y of its middle, and its step, in pixels of the frame.
     """
@@ -76,10 +76,10 @@ def tensors(seen: Sequence[View]) -> tuple[torch.Tensor, ...]:
 def view(frame: NDArray[Any]) -> View:
     """Look at a frame, (h, w), of any real dtype."""
     peaks = find_peaks(frame)
-    return view_peaks(peaks, netfit.fit_net(peaks))
+    return view_peaks(peaks, fit_net(peaks))
 
 
-def view_peaks(peaks: Peaks, fit: netfit.NetFit) -> View:
+def view_peaks(peaks: Peaks, fit: NetFit) -> View:
     """Look at a frame whose spots are known already."""
     bins = peaks.flat.binning
     h, w = peaks.smooth.shape

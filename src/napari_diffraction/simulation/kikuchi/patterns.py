@@ -75,7 +75,7 @@ class KikuchiConditions:
         return self.pc_x, self.pc_y, self.pc_z
 
     def profile(self) -> NDArray[np.float32]:
-        """Return the numbers named in `kikuchi_bands.PROFILE`."""
+        """Return the numbers named in `napari_diffraction.simulation.kikuchi.bands.PROFILE`."""
         values = [getattr(self, name) for name in PROFILE[1:]]
         return np.array([wavelength(self.voltage), *values], dtype=np.float32)
 
