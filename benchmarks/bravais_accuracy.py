@@ -153,7 +153,7 @@ def dynamical(judge: Judge, n: int) -> dict[str, Any]:
     """Patterns of Bloch-wave master patterns, with the noise of the random structures."""
     from dynamical_patterns import load_master, project
 
-    folder = Path(os.environ.get("NAPARI_DIFFRACTION_MASTERS", "runs/dynamical/masters"))
+    folder = Path(os.environ.get("NAPARI_DIFFRACTION_MASTERS", "masters"))
     files = sorted(folder.glob("*.npz"))
     if not files:
         print(f"no master patterns in {folder}: make them with dynamical_patterns.py masters")

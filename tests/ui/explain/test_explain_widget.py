@@ -252,7 +252,7 @@ import numpy as np
 viewer = napari.Viewer(show=True)
 viewer.add_image(np.random.default_rng(0).random((64, 64)))
 viewer.screenshot(flash=False)
-from napari_diffraction.learning import gradcam
+from napari_diffraction.learning.explain import gradcam
 import torch
 layer = torch.nn.Conv2d(1, 2, 3)
 torch.optim.AdamW(layer.parameters()).step()
