@@ -65,3 +65,18 @@ def test_the_examples_are_short_and_the_gallery_is_linked() -> None:
     assert [path.name for path in scripts if len(path.read_text().splitlines()) > 60] == []
     assert "\ngallery/index\n" in (ROOT / "docs" / "index.md").read_text()
     assert "(docs/examples)" in (ROOT / "README.md").read_text()
+
+
+def test_the_functions_that_the_page_on_the_house_names_are_there_and_used() -> None:
+    page = (ROOT / "docs" / "how_it_is_built.md").read_text()
+    source = ROOT / "src" / "napari_diffraction"
+    everything = "".join(path.read_text() for path in source.rglob("*.py"))
+    steps = re.findall(r"^\| `([\w/]+\.py)` \| ((?:`\w+`(?:, )?)+) \|", page, re.M)
+    assert len(steps) > 30
+    for file, names in steps:
+        for name in re.findall(r"\w+", names):
+            assert re.search(rf"^ *def {name}\(", (source / file).read_text(), re.M), (file, name)
+            assert len(re.findall(rf"\b{name}\b", everything)) > 1, (file, name)
+    for place in re.findall(r"`(\w+/[\w/]*(?:\.py)?)`", page):
+        beside = source / "patterns" / "readers" / place
+        assert any(at.exists() for at in (source / place, beside, ROOT / place)), place
