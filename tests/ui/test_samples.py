@@ -9,6 +9,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from npe2 import PluginManager
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QProgressDialog, QPushButton
 
@@ -79,6 +80,7 @@ def test_a_sample_opens_where_nothing_can_be_kept(cache, made):
 
 
 def test_napari_opens_the_hybrids_with_their_truth(cache):
+    PluginManager.instance().discover()  # a window would have done so
     viewer = ViewerModel()
     image, truth = viewer.open_sample("napari-diffraction", "hybrids")
     labels = image.metadata["labels"]
