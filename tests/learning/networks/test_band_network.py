@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from napari_diffraction.learning.networks.band_network import BandNetwork
+from napari_diffraction.learning.networks.band_network import BandNetwork, _angles
 
 Inputs = tuple[torch.Tensor, ...]
 
@@ -81,3 +81,9 @@ def test_a_pattern_without_any_band_gets_an_answer(network: BandNetwork) -> None
     with torch.inference_mode():
         out = network(0 * normal, 0 * strength, 0 * profile, 0 * area, torch.zeros(3).long())
     assert torch.isfinite(out["lattice"]).all()
+
+
+def test_no_angle_is_described_by_numbers_that_slow_the_processor() -> None:
+    normal, *_ = some(n=40)
+    told = _angles(normal).abs()
+    assert not ((told > 0) & (told < torch.finfo(torch.float32).tiny)).any()

@@ -11,6 +11,7 @@ from napari_diffraction.patterns.kikuchi.band_finder import (
     PROFILE_BINS,
     PROFILE_SPAN,
     find_bands,
+    find_lines,
 )
 
 SIDE = 64
@@ -91,3 +92,22 @@ def test_an_even_picture_has_no_bands() -> None:
     found = find_bands(np.zeros((1, SIDE, SIDE), np.float32), WHOLE, CENTRE, 6)
     assert found.count[0] == 0
     assert not found.normal.any()
+
+
+def test_lines_that_were_found_once_serve_any_centre() -> None:
+    pictures = np.random.default_rng(4).normal(size=(70, SIDE, SIDE)).astype(np.float32)
+    lines = find_lines(pictures, WHOLE)
+    for pc in (CENTRE, np.array([[0.45, 0.2, 0.8]], np.float32)):
+        whole, parts = find_bands(pictures, WHOLE, pc, 6), lines.bands(pc, 6)
+        some = lines[3::20].bands(pc, 6)
+        for name in ("normal", "strength", "profile", "area", "count"):
+            np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
+            np.testing.assert_array_equal(getattr(whole, name)[3::20], getattr(some, name))
+
+
+def test_no_pictures_have_no_bands() -> None:
+    assert find_bands(np.zeros((0, SIDE, SIDE), np.float32), WHOLE, CENTRE, 6).normal.shape == (
+        0,
+        6,
+        3,
+    )

@@ -13,6 +13,8 @@ N_LAUE = 11
 #: Bells and cosines by which an angle is described.
 _BELLS, _COSINES = 16, 8
 _EDGE = _BELLS + _COSINES
+#: Square of the distance from a bell, in steps, from which on all is equally far.
+_FAR = 60
 _HIDDEN = -1e4
 
 
@@ -162,4 +164,6 @@ def _angles(normal: Tensor) -> Tensor:
     angle = torch.acos(cosine)[..., None]
     at = torch.linspace(0, math.pi / 2, _BELLS, device=normal.device)
     order = 2 * torch.arange(1, _COSINES + 1, device=normal.device)
-    return torch.cat([torch.exp(-(((angle - at) / at[1]) ** 2)), torch.cos(order * angle)], dim=-1)
+    # not below 1e-26: with numbers too small to be normal, processors multiply many times slower
+    bells = torch.exp(-((angle - at) / at[1]).square().clamp(max=_FAR))
+    return torch.cat([bells, torch.cos(order * angle)], dim=-1)

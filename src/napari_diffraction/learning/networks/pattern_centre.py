@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,7 +17,7 @@ from scipy.special import logsumexp
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.networks import band_view
-from napari_diffraction.patterns.kikuchi.band_finder import find_bands
+from napari_diffraction.patterns.kikuchi.band_finder import Lines, find_lines
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.simulation.classes import NO_PATTERN
 
@@ -29,6 +30,8 @@ Centre = tuple[float, float, float]
 _SAMPLE = 48
 #: Patterns of a scan are of few grains: more than this many tell nothing new.
 _INDEPENDENT = 16
+#: Patterns that a centre is tried on at once.
+_PART = 12
 #: First grid: from the top and the distance; x is near the middle of any camera.
 _DOWN = [0.1 + 0.05 * step for step in range(12)]
 _DISTANCES = [0.6 * 1.1**step for step in range(-5, 9)]
@@ -106,15 +109,14 @@ def find_centre(
     pictures = band_view.flat(
         torch.stack([one[0] for one in seen]), torch.stack([one[1] for one in seen])
     )
-
-    def best(centres: Iterable[Centre]) -> Centre:
-        return max(centres, key=lambda centre: _merit(classifier, pictures, stack, centre))
-
-    found = best((float(_USUAL[0]), y, z) for y, z in product(_DOWN, _DISTANCES))
+    search = _Search(classifier, find_lines(*pictures), stack.frame_shape)
+    found = search.best([(float(_USUAL[0]), y, z) for y, z in product(_DOWN, _DISTANCES)])
     for right, down, away in _STEPS:
-        found = best(
-            (found[0] + i * right, found[1] + j * down, found[2] * math.exp(k * away))
-            for i, j, k in product((-1, 0, 1), repeat=3)
+        found = search.best(
+            [
+                (found[0] + i * right, found[1] + j * down, found[2] * math.exp(k * away))
+                for i, j, k in product((-1, 0, 1), repeat=3)
+            ]
         )
     return found
 
@@ -132,24 +134,65 @@ def _sample(stack: PatternStack) -> Iterator[NDArray[np.generic]]:
             continue
 
 
-def _merit(
-    classifier: Judge,
-    pictures: tuple[NDArray[np.float32], NDArray[np.float32]],
-    stack: PatternStack,
-    centre: Centre,
-) -> float:
-    """Logarithm of how sure the classifier is, and of how usual the centre is."""
-    card = classifier.card
-    square = np.array([band_view.centre_in_square(centre, stack.frame_shape)], np.float32)
-    with torch.inference_mode():
-        inputs = band_view.as_inputs(find_bands(*pictures, square, band_view.BANDS))
-        out = classifier.network(*(one.to(classifier.device) for one in inputs))
-    logits = card.scale * out[classifier.kind.head].float().cpu().numpy() + np.array(card.bias)
-    # No centre makes a pattern more of a pattern: only what kind it is counts.
-    logits = logits[:, [name != NO_PATTERN for name in card.classes]]
-    told = logits - logsumexp(logits, axis=1, keepdims=True)
-    costs = _OCCAM * np.array([_free_ratios(name) for name in card.classes if name != NO_PATTERN])
-    sure = logsumexp(told - costs, axis=1)
-    off = (np.array([centre[0], centre[1], math.log(centre[2])]) - _USUAL) / _SPREAD
-    evidence = sure.mean() * min(len(sure), _INDEPENDENT)
-    return float(evidence - 0.5 * (off**2).sum())
+class _Search:
+    """Finds which of several centres has the greatest merit.
+
+    The merit is the logarithm of how sure the classifier is, and of how usual the centre is.
+    A centre whose merit could not be the greatest, were the classifier as sure as can be of the
+    patterns that it was not tried on yet, is not tried on these.
+
+    Parameters
+    ----------
+    classifier
+        Judges bands.
+    lines
+        Of the patterns.
+    shape
+        Height and width of a frame.
+    """
+
+    def __init__(self, classifier: Judge, lines: Lines, shape: tuple[int, int]) -> None:
+        self._classifier, self._shape, self._count = classifier, shape, len(lines.count)
+        # no centre makes a pattern more of a pattern: only what kind it is counts
+        self._kinds = [name != NO_PATTERN for name in classifier.card.classes]
+        free = [_free_ratios(name) for name in classifier.card.classes if name != NO_PATTERN]
+        self._costs = _OCCAM * np.array(free)
+        parts = -(-self._count // _PART)
+        # every part with patterns from all over the stack
+        self._parts = [lines[number::parts] for number in range(parts)]
+        self._told: dict[tuple[Centre, int], float] = {}
+
+    def best(self, centres: list[Centre]) -> Centre:
+        """Return the centre of greatest merit, the first of equals."""
+        sure = -float(self._costs.min()) * self._count
+        queue = [
+            (-self._merit(centre, sure), place, 0, sure) for place, centre in enumerate(centres)
+        ]
+        heapq.heapify(queue)
+        while True:
+            _, place, tried, sure = heapq.heappop(queue)
+            if tried == len(self._parts):
+                return centres[place]
+            part = self._parts[tried]
+            sure += self._sure(centres[place], tried) + float(self._costs.min()) * len(part.count)
+            heapq.heappush(queue, (-self._merit(centres[place], sure), place, tried + 1, sure))
+
+    def _merit(self, centre: Centre, sure: float) -> float:
+        """Merit of a centre by the sum over the patterns of how sure the classifier is."""
+        off = (np.array([centre[0], centre[1], math.log(centre[2])]) - _USUAL) / _SPREAD
+        evidence = sure / self._count * min(self._count, _INDEPENDENT)
+        return float(evidence - 0.5 * (off**2).sum())
+
+    def _sure(self, centre: Centre, number: int) -> float:
+        """Sum of the logarithms of how sure the classifier is, over a part of the patterns."""
+        if (centre, number) not in self._told:
+            card, judge = self._classifier.card, self._classifier
+            square = np.array([band_view.centre_in_square(centre, self._shape)], np.float32)
+            with torch.inference_mode():
+                inputs = band_view.as_inputs(self._parts[number].bands(square, band_view.BANDS))
+                out = judge.network(*(one.to(judge.device) for one in inputs))
+            logits = card.scale * out[judge.kind.head].float().cpu().numpy() + np.array(card.bias)
+            logits = logits[:, self._kinds]
+            told = logits - logsumexp(logits, axis=1, keepdims=True)
+            self._told[centre, number] = float(logsumexp(told - self._costs, axis=1).sum())
+        return self._told[centre, number]

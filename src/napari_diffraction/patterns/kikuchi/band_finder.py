@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ _SAME = 0.9986
 _INSIDE, _OUTSIDE = np.float32(12), np.float32(20)
 _WEAKEST = 0.5
 _MOST = 3000
+#: Pictures whose lines are kept at once.
+_BLOCK = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,35 +81,81 @@ def find_bands(
     most
         Greatest number of bands in a picture.
     """
-    n = len(pictures)
-    found = Bands(
-        np.zeros((n, most, 3), np.float32),
-        np.zeros((n, most), np.float32),
-        np.zeros((n, most, PROFILE_BINS), np.float32),
-        np.zeros((n, most, PROFILE_BINS), np.float32),
-        np.zeros(n, np.int64),
-    )
-    values: list[Any] = [np.ascontiguousarray(v, np.float32) for v in (pictures, weights, pc)]
-    _find(
-        *values,
-        _SLOPES,
-        *(found.normal, found.strength, found.profile, found.area, found.count),
-    )
-    return found
+    blocks = [
+        find_lines(pictures[at : at + _BLOCK], _part(weights, at)).bands(_part(pc, at), most)
+        for at in range(0, len(pictures), _BLOCK)
+    ] or [find_lines(pictures, weights).bands(pc, most)]
+    if len(blocks) == 1:
+        return blocks[0]
+    names = [field.name for field in fields(Bands)]
+    return Bands(*(np.concatenate([getattr(one, name) for one in blocks]) for name in names))
+
+
+def _part(values: NDArray[np.float32], at: int) -> NDArray[np.float32]:
+    """Return what belongs to a block of pictures; one is for all."""
+    return values[at : at + _BLOCK] if len(values) > 1 else values
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """Lines of bands in ``n`` pictures, whatever the pattern centre.
+
+    Attributes
+    ----------
+    pictures, weights : ndarray of float32
+        See `find_bands`.
+    line : ndarray of float64, (n, m, 4)
+        Of each: a, b and c of ``a column + b row = c`` in pixels, and its contrast over noise; the
+        most distinct first.
+    count : ndarray of int64, (n,)
+        How many there are.
+    """
+
+    pictures: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    line: NDArray[np.float64]
+    count: NDArray[np.int64]
+
+    def bands(self, pc: NDArray[np.float32], most: int = 20) -> Bands:
+        """Place the lines' planes in space, each once, and measure their profiles.
+
+        Parameters
+        ----------
+        pc, most
+            See `find_bands`.
+        """
+        n = len(self.pictures)
+        found = Bands(
+            np.zeros((n, most, 3), np.float32),
+            np.zeros((n, most), np.float32),
+            np.zeros((n, most, PROFILE_BINS), np.float32),
+            np.zeros((n, most, PROFILE_BINS), np.float32),
+            np.zeros(n, np.int64),
+        )
+        _measure(
+            *(self.pictures, self.weights, np.ascontiguousarray(pc, np.float32)),
+            *(self.line, self.count),
+            *(found.normal, found.strength, found.profile, found.area, found.count),
+        )
+        return found
+
+    def __getitem__(self, which: slice) -> Lines:
+        """Return the lines of some of the pictures."""
+        weights = self.weights[which] if len(self.weights) > 1 else self.weights
+        return Lines(self.pictures[which], weights, self.line[which], self.count[which])
+
+
+def find_lines(pictures: NDArray[np.float32], weights: NDArray[np.float32]) -> Lines:
+    """First part of `find_bands`, which the pattern centre has no part in."""
+    pictures = np.ascontiguousarray(pictures, np.float32)
+    weights = np.ascontiguousarray(weights, np.float32)
+    line, count = np.zeros((len(pictures), _MOST, 4)), np.zeros(len(pictures), np.int64)
+    _find(pictures, weights, _SLOPES, line, count)
+    return Lines(pictures, weights, line, count)
 
 
 @njit(fastmath=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _find(
-    pictures: Any,
-    weights: Any,
-    pc: Any,
-    slopes: Any,
-    normal: Any,
-    strength: Any,
-    profile: Any,
-    area: Any,
-    count: Any,
-) -> None:
+def _find(pictures: Any, weights: Any, slopes: Any, line: Any, count: Any) -> None:
     n, side = pictures.shape[0], pictures.shape[1]
     families = 2 * len(slopes)
     width = side + side // 2
@@ -116,16 +164,35 @@ def _find(
     contrast = np.zeros((families, width), np.float32)
     maxima = np.zeros((_MOST, 3), np.float32)
     padded = np.zeros((side, 3 * side), np.float32)
-    far = np.zeros((side, side), np.float32)
     for i in range(n):
         weight = weights[i if len(weights) > 1 else 0]
-        centre = pc[i if len(pc) > 1 else 0]
         if i == 0 or len(weights) > 1:
             _radon(weight, weight, slopes, padded, lit)
         _radon(pictures[i], weight, slopes, padded, sums)
         _filter(sums, lit, contrast)
-        found = _maxima(contrast, len(slopes), maxima)
-        count[i] = _planes(*(maxima, found, contrast, slopes, side, centre, normal[i], strength[i]))
+        count[i] = _maxima(contrast, len(slopes), maxima)
+        _lines(maxima, count[i], contrast, slopes, side, line[i])
+
+
+@njit(fastmath=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _measure(
+    pictures: Any,
+    weights: Any,
+    pc: Any,
+    line: Any,
+    lines: Any,
+    normal: Any,
+    strength: Any,
+    profile: Any,
+    area: Any,
+    count: Any,
+) -> None:
+    n, side = pictures.shape[0], pictures.shape[1]
+    far = np.zeros((side, side), np.float32)
+    for i in range(n):
+        weight = weights[i if len(weights) > 1 else 0]
+        centre = pc[i if len(pc) > 1 else 0]
+        count[i] = _planes(line[i, : lines[i]], side, centre, normal[i], strength[i])
         if i == 0 or len(pc) > 1:
             _distances(centre, far)
         _profiles(pictures[i], weight, centre, far, normal[i], count[i], profile[i], area[i])
@@ -230,29 +297,28 @@ def _vertex(left: float, middle: float, right: float) -> float:
 
 
 @njit(fastmath=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _planes(
-    maxima: Any,
-    found: int,
-    contrast: Any,
-    slopes: Any,
-    side: int,
-    pc: Any,
-    normal: Any,
-    strength: Any,
-) -> int:
-    """Normals of the planes of the highest maxima, each band once."""
+def _lines(maxima: Any, found: int, contrast: Any, slopes: Any, side: int, line: Any) -> None:
+    """Lines ``a column + b row = c`` of the maxima, between the steps; the highest first."""
     middle = (side - 1) / 2
-    kept = 0
-    for place in order_down(maxima[:found, 0]):
+    for rank, place in enumerate(order_down(maxima[:found, 0])):
         value, k, t = maxima[place, 0], int(maxima[place, 1]), int(maxima[place, 2])
         number = k % len(slopes)
         across = t + _vertex(contrast[k, t - 1], value, contrast[k, t + 1]) - side // 4
         turn = _vertex(contrast[k - 1, t], value, contrast[k + 1, t])
         slope = slopes[number] + turn * (slopes[number + 1] - slopes[number - 1]) / 2
-        # a column + b row = c in pixels, then in the plane at unit distance from the sample
         a, b, c = 1.0, -slope, across - slope * middle
         if k >= len(slopes):
             a, b = b, a
+        line[rank, 0], line[rank, 1], line[rank, 2], line[rank, 3] = a, b, c, value
+
+
+@njit(fastmath=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _planes(line: Any, side: int, pc: Any, normal: Any, strength: Any) -> int:
+    """Normals of the planes of the highest maxima, each band once."""
+    kept = 0
+    for rank in range(len(line)):
+        a, b, c, value = line[rank]
+        # in the plane at unit distance from the sample
         x, y = a * pc[2] * side, -b * pc[2] * side
         z = a * (pc[0] * side - 0.5) + b * (pc[1] * side - 0.5) - c
         length = math.sqrt(x * x + y * y + z * z)
@@ -329,4 +395,4 @@ def _profiles(
 
 def is_ready() -> bool:
     """Whether the compiled functions are loaded; `find_bands` may have to compile them first."""
-    return bool(_find.signatures)
+    return bool(_find.signatures and _measure.signatures)
