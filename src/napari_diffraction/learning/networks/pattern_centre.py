@@ -16,7 +16,7 @@ from scipy.special import logsumexp
 
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.networks import band_view
+from napari_diffraction.learning.networks import band_view, found_centres
 from napari_diffraction.patterns.kikuchi.band_finder import Lines, find_lines
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.simulation.classes import NO_PATTERN
@@ -78,7 +78,7 @@ def with_centre(stack: PatternStack, classifier: Judge) -> PatternStack:
     The centre is searched on a grid, then around the best one, such that the classifier is most
     sure of the patterns' classes, of those that leave the cell little freedom above all, which only
     the right angles between the bands allow; where it can tell little, the centre stays near that
-    of usual cameras.  One centre serves the whole stack.
+    of usual cameras.  One centre serves the whole stack; it is kept in the user's cache.
 
     Parameters
     ----------
@@ -92,7 +92,14 @@ def with_centre(stack: PatternStack, classifier: Judge) -> PatternStack:
     frames = list(_sample(stack))
     if not frames:
         return stack
-    centre = find_centre(stack, frames, classifier)
+    seen = frames if stack.background is None else [*frames, stack.background]
+    key = found_centres.key_of(
+        stack.data.shape, seen, classifier.card, classifier.network.state_dict()
+    )
+    centre = found_centres.recalled(key)
+    if centre is None:
+        centre = find_centre(stack, frames, classifier)
+        found_centres.keep(key, centre)
     note = (
         "The pattern centre is not in the file: ({:.3f}, {:.3f}, {:.3f}) in Bruker's convention "
         "was found, with which the bands fit a lattice best."
