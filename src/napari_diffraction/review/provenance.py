@@ -6,11 +6,12 @@ import hashlib
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_diffraction.files import replacing
-from napari_diffraction.review.session import ReviewSession
-from napari_diffraction.review.store import now
+
+if TYPE_CHECKING:
+    from napari_diffraction.review.session import ReviewSession
 
 
 def provenance(session: ReviewSession) -> dict[str, Any]:
@@ -19,6 +20,8 @@ def provenance(session: ReviewSession) -> dict[str, Any]:
     ``disagreements`` counts the decisions against what each model had said, ``lessons`` names the
     models that have learned from the labels.
     """
+    from napari_diffraction.review.store import now  # with pandas, which a hash need not wait for
+
     table = session.table()
     people = sorted(set(table["reviewer"]) - {""}) if len(table) else []
     facts = {
