@@ -254,8 +254,15 @@ viewer.add_image(np.random.default_rng(0).random((64, 64)))
 viewer.screenshot(flash=False)
 from napari_diffraction.learning.explain import gradcam
 import torch
-layer = torch.nn.Conv2d(1, 2, 3)
-torch.optim.AdamW(layer.parameters()).step()
+class Network(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.explain_layer = torch.nn.Conv2d(1, 2, 3)
+    def forward(self, picture):
+        return {"class": self.explain_layer(picture).mean(dim=(2, 3))}
+for method in gradcam._METHODS:
+    heat, cells = gradcam.OneInput(Network(), "class").class_map((torch.rand(1, 1, 9, 9),), 0, method)
+    assert cells == 7
 viewer.screenshot(flash=False)
 assert "triton" not in sys.modules
 viewer.close()
