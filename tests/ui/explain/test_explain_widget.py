@@ -261,7 +261,8 @@ class Network(torch.nn.Module):
     def forward(self, picture):
         return {"class": self.explain_layer(picture).mean(dim=(2, 3))}
 for method in gradcam._METHODS:
-    heat, cells = gradcam.OneInput(Network(), "class").class_map((torch.rand(1, 1, 9, 9),), 0, method)
+    network = gradcam.OneInput(Network(), "class")
+    heat, cells = network.class_map((torch.rand(1, 1, 9, 9),), 0, method)
     assert cells == 7
 viewer.screenshot(flash=False)
 assert "triton" not in sys.modules
