@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.files import replacing
-from napari_diffraction.learning.networks import zone_view
+from napari_diffraction.learning.networks.zone_view import N_FEATURES, view
 from napari_diffraction.progress import Progress
 
 SHARD = 2000
@@ -77,7 +77,7 @@ def make_shard(job: tuple[str, int, int, float, bool]) -> int:
     columns: dict[str, list[Any]] = {name: [] for name in ZoneData.__dataclass_fields__}
     for _ in range(count):
         example = next(source)
-        seen = zone_view.view(example.image)
+        seen = view(example.image)
         for name in ("picture", "vectors", "features"):
             columns[name].append(getattr(seen, name))
         for name in ("label", "fraction", "n_spots", "clean", "signal", "cell"):
@@ -126,7 +126,7 @@ def make_shards(
     size = min(SHARD, count)
     n = -(-count // size)
     paths = [
-        folder / f"{name}-{seed}-{clean:g}-{zone_view.N_FEATURES}-{size}-{k:04d}.npz" for k in range(n)
+        folder / f"{name}-{seed}-{clean:g}-{N_FEATURES}-{size}-{k:04d}.npz" for k in range(n)
     ]
     first = seed * 100_000 + (50_000 if natural else 0)
     jobs = [(str(path), first + k, size, clean, natural) for k, path in enumerate(paths)]
