@@ -29,7 +29,7 @@ from napari_diffraction.ui.indexed.pictures import (
     quality_picture,
 )
 from napari_diffraction.ui.indexed.tasks import about
-from napari_diffraction.ui.viewer.quiet import set_data
+from napari_diffraction.ui.viewer.quiet import choice_kept, set_data
 
 if TYPE_CHECKING:
     from napari_diffraction.indexing.solution import IndexedMap
@@ -108,11 +108,10 @@ class IndexedLayers:
         if viewer is None or not self._pending:
             return
         key = self._pending.pop(0)
-        active = viewer.layers.selection.active
-        self._layers[key] = self._add(viewer, key)
-        if self.complete:
-            self._navigation.raise_marker()
-        viewer.layers.selection.active = active
+        with choice_kept(viewer):
+            self._layers[key] = self._add(viewer, key)
+            if self.complete:
+                self._navigation.raise_marker()
 
     def _add(self, viewer: ViewerModel, key: str) -> Layer:
         picture = self._picture(key)

@@ -15,6 +15,7 @@ from napari_diffraction.analysis.maps.compare import Comparison
 from napari_diffraction.analysis.maps.phase_map import NOT_INDEXED, PhaseMap
 from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR, class_colour, class_title
 from napari_diffraction.ui.viewer.difference_layer import DifferenceLayer
+from napari_diffraction.ui.viewer.quiet import choice_kept
 from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
 
 #: Value of points that are not classified yet; they are transparent.
@@ -43,12 +44,11 @@ class PhaseMapLayers:
         self._viewer = ref(viewer)
         self._navigation = navigation
         self._about = {"map_of": phase_map.name, **phase_map.about}
-        active = viewer.layers.selection.active
-        self.confidence = self._add_confidence(viewer, phase_map)
-        self.labels = self._add_labels(viewer, phase_map, title)
-        self._difference = DifferenceLayer(viewer, navigation, phase_map.name)
-        navigation.raise_marker()
-        viewer.layers.selection.active = active
+        with choice_kept(viewer):
+            self.confidence = self._add_confidence(viewer, phase_map)
+            self.labels = self._add_labels(viewer, phase_map, title)
+            self._difference = DifferenceLayer(viewer, navigation, phase_map.name)
+            navigation.raise_marker()
 
     @property
     def there(self) -> bool:

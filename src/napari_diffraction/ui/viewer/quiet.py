@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from napari.components import ViewerModel
 from napari.layers import Labels, Layer
 
 
@@ -23,6 +26,29 @@ def set_data(layer: Layer, data: Any) -> None:
     """
     with layer.events.data.blocker():
         layer.data = data
+
+
+@contextmanager
+def choice_kept(viewer: ViewerModel) -> Iterator[None]:
+    """Let layers come without being chosen.
+
+    napari chooses every layer that comes, which exchanges its controls and keys; to choose the one
+    before again exchanges them once more.
+
+    Parameters
+    ----------
+    viewer
+        Where the layers come.
+    """
+    layers = viewer.layers
+    active, usual = layers.selection.active, layers._activate_on_insert
+    layers._activate_on_insert = False
+    try:
+        yield
+    finally:
+        layers._activate_on_insert = usual
+        if layers.selection.active is not active:
+            layers.selection.active = active
 
 
 def prepare_labels() -> None:

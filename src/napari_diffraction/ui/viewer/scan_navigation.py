@@ -20,7 +20,7 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.viewer.layers import StackView, bare_viewer, stack_of
 from napari_diffraction.ui.viewer.quality_map import scan_pictures
-from napari_diffraction.ui.viewer.quiet import set_data
+from napari_diffraction.ui.viewer.quiet import choice_kept, set_data
 from napari_diffraction.ui.viewer.vertex_arrays import guard
 
 #: Seconds between two updates of the map.
@@ -87,8 +87,9 @@ class ScanNavigation:
         self._at: tuple[int, int] | None = None
         self._stopped = False
         self.scale, self.translate = self._place()
-        self.image = self._add_image(viewer)
-        self.marker = self._add_marker(viewer)
+        with choice_kept(viewer):
+            self.image = self._add_image(viewer)
+            self.marker = self._add_marker(viewer)
         viewer.layers.selection.active = layer
         viewer.dims.events.current_step.connect(self._on_step)
         viewer.mouse_drag_callbacks.append(self._on_press)

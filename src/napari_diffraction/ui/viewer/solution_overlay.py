@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_diffraction.indexing.overlay import SolutionDrawing, solution_drawing
 from napari_diffraction.learning.palette import OKABE_ITO
-from napari_diffraction.ui.viewer.quiet import set_data
+from napari_diffraction.ui.viewer.quiet import choice_kept, set_data
 from napari_diffraction.ui.viewer.strokes import index_strokes, index_text, ring
 
 if TYPE_CHECKING:
@@ -153,22 +153,20 @@ class SolutionOverlay:
     def _add(self, viewer: ViewerModel, patterns: Image) -> Vectors:
         colours = np.full(_MARK.stop, _ORANGE, object)
         colours[_ZONES], colours[_MARK] = _BLUE, _YELLOW
-        active = viewer.layers.selection.active
-        # of shapes, napari makes a mesh for each, which takes several times as long
-        added = viewer.add_vectors(
-            self._strokes.copy(),
-            ndim=2,
-            opacity=0.9,
-            edge_width=_LINE * self._side,
-            edge_color=colours.tolist(),
-            vector_style="line",
-            name=f"{self._name} - bands of the solution",
-            scale=patterns.scale[-2:],
-            translate=patterns.translate[-2:],
-            metadata={"map_of": self._name, "napari_diffraction": {"overlay": True}},
-        )
-        viewer.layers.selection.active = active
-        return added
+        with choice_kept(viewer):
+            # of shapes, napari makes a mesh for each, which takes several times as long
+            return viewer.add_vectors(
+                self._strokes.copy(),
+                ndim=2,
+                opacity=0.9,
+                edge_width=_LINE * self._side,
+                edge_color=colours.tolist(),
+                vector_style="line",
+                name=f"{self._name} - bands of the solution",
+                scale=patterns.scale[-2:],
+                translate=patterns.translate[-2:],
+                metadata={"map_of": self._name, "napari_diffraction": {"overlay": True}},
+            )
 
 
 def _vectors(ends: FloatArray) -> FloatArray:
