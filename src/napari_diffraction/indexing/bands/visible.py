@@ -40,7 +40,10 @@ _RATIOS = np.array(sorted({a / b for a in (1, 2, 3, 4) for b in (1, 2, 3, 4)}))
 _STEPS = 8
 #: Log evidence by which a lattice must be better than a coarser one, and the evidence for all of
 #: its bands that doubles this: what the model of a profile lacks grows with the bands.
-_SPEAKS, _DOUBLED = 120.0, 2000.0
+SPEAKS, _DOUBLED = 120.0, 2000.0
+#: The same where every picture is of one pattern, whose noise hides the inner structure of bands
+#: that the model lacks.
+SPEAKS_ALONE = 80.0
 #: Finer lattices that are so nearly as good as the best one are told apart by widths.
 _NEARLY = 0.8
 #: Log evidence that half as many vectors are worth.
@@ -69,7 +72,9 @@ class VisibleLattice:
     margin: float
 
 
-def visible_lattice(families: BandFamilies, start: VisibleLattice | None = None) -> VisibleLattice:
+def visible_lattice(
+    families: BandFamilies, start: VisibleLattice | None = None, speaks: float = SPEAKS
+) -> VisibleLattice:
     """Find the lattice that explains directions, widths and profiles best.
 
     Parameters
@@ -79,6 +84,8 @@ def visible_lattice(families: BandFamilies, start: VisibleLattice | None = None)
     start
         Where to begin: the lattice that has the basis of the families, and its scale.  Without it,
         the lattice of the families and that which the widths of bands propose.
+    speaks
+        Log evidence by which a lattice must be better than a coarser one.
     """
     rows = Rows(families)
     if start is None:
@@ -88,7 +95,7 @@ def visible_lattice(families: BandFamilies, start: VisibleLattice | None = None)
         begin = [(families.basis, start.scale / unit)]
     found: dict[bytes, tuple[float, FloatArray, float, float]] = {}
     for lattice, scale in begin:
-        lattice, scale, margin = _settled(lattice, scale, families, rows)
+        lattice, scale, margin = _settled(lattice, scale, families, rows, speaks)
         merit = rows.evidence(lattice, scale)[0] + _SIMPLER * np.log2(
             abs(np.linalg.det(lattice)) * scale**3
         )
@@ -100,7 +107,7 @@ def visible_lattice(families: BandFamilies, start: VisibleLattice | None = None)
 
 
 def _settled(
-    lattice: FloatArray, scale: float, families: BandFamilies, rows: Rows
+    lattice: FloatArray, scale: float, families: BandFamilies, rows: Rows, speaks: float
 ) -> tuple[FloatArray, float, float]:
     """Go to finer and coarser lattices until none is better; also how much better the last is."""
     visited: set[bytes] = set()
@@ -109,7 +116,7 @@ def _settled(
         visited.add(lattice_key(families.basis, lattice))
         scale = _merit(lattice, families, scale)[1]
         evidence, strength = rows.evidence(lattice, scale)
-        least = _SPEAKS * (1 + evidence / _DOUBLED)
+        least = speaks * (1 + evidence / _DOUBLED)
         coarser, finer = steps_of(lattice)
         coarser.append(2 * lattice)
         lost = [rows.telling(one, lattice, scale, strength) for one in coarser]

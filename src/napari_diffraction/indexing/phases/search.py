@@ -20,7 +20,13 @@ from napari_diffraction.indexing.bands.directions import directions
 from napari_diffraction.indexing.bands.four_bands import lattice_shape
 from napari_diffraction.indexing.bands.metric import reciprocal_basis
 from napari_diffraction.indexing.bands.orientation import orient
-from napari_diffraction.indexing.bands.visible import VisibleLattice, as_it_is, visible_lattice
+from napari_diffraction.indexing.bands.visible import (
+    SPEAKS,
+    SPEAKS_ALONE,
+    VisibleLattice,
+    as_it_is,
+    visible_lattice,
+)
 from napari_diffraction.indexing.phases.crystals import Crystal
 from napari_diffraction.indexing.phases.fitting import Fitted, fitted
 from napari_diffraction.indexing.phases.grain_bands import GrainBands
@@ -163,7 +169,8 @@ def _seen_lattice(
     served = int((fit.phase == 0).sum())
     families = families_of(bands, fit)
     good = as_it_is(families)
-    seen = visible_lattice(families)
+    speaks = SPEAKS_ALONE if np.median(bands.size) == 1 else SPEAKS
+    seen = visible_lattice(families, speaks=speaks)
     # bands of the lattice found lie better, and tell more
     for _ in range(_AGAIN):
         better = _checked(bands, seen.basis, pc, free_centre, _WORSE * served)
@@ -173,7 +180,7 @@ def _seen_lattice(
             seen = good
             continue
         good = seen
-        again = visible_lattice(families_of(bands, better), seen)
+        again = visible_lattice(families_of(bands, better), seen, speaks)
         if np.allclose(lattice_shape(again.basis), lattice_shape(seen.basis), rtol=0.03):
             return again
         seen = again
