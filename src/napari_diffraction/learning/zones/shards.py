@@ -125,9 +125,7 @@ def make_shards(
     name = "natural" if natural else "train"
     size = min(SHARD, count)
     n = -(-count // size)
-    paths = [
-        folder / f"{name}-{seed}-{clean:g}-{N_FEATURES}-{size}-{k:04d}.npz" for k in range(n)
-    ]
+    paths = [folder / f"{name}-{seed}-{clean:g}-{N_FEATURES}-{size}-{k:04d}.npz" for k in range(n)]
     first = seed * 100_000 + (50_000 if natural else 0)
     jobs = [(str(path), first + k, size, clean, natural) for k, path in enumerate(paths)]
     yield Progress(0, n * size, "Simulating patterns")
