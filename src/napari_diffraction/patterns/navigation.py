@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.at_once import at_once
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 
@@ -74,7 +75,7 @@ def navigation_map(
         if time.monotonic() - began > patience:
             break
         thin = 2 if min(stack.frame_shape) >= _ENOUGH_PIXELS else 1
-        block = stack.data[rows, columns].compute(scheduler="synchronous")[..., ::thin, ::thin]
+        block = at_once(stack.data[rows, columns])[..., ::thin, ::thin]
         picture[rows, columns] = np.nan_to_num(block.mean((2, 3), dtype=np.float32))
         done += block.shape[0] * block.shape[1]
         yield MapProgress(done, len(stack), "Reading the scan", picture)

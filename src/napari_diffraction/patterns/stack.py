@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.at_once import at_once
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -205,7 +206,7 @@ class PatternStack:
         if self.read is not None:
             return self.read(index)
         where = np.unravel_index(index, self.data.shape[:-2])
-        return np.asarray(self.data[where].compute(scheduler="synchronous"))
+        return at_once(self.data[where])
 
     def frames(self, indices: Sequence[int]) -> list[NDArray[Any] | None]:
         """Read several patterns, which takes less time than one by one.
@@ -227,7 +228,7 @@ class PatternStack:
         flat = self.data.reshape(-1, *self.frame_shape)
         first, last = indices[0], indices[-1] + 1
         part = flat[first:last] if last - first == len(indices) else flat[list(indices)]
-        return list(np.asarray(part.compute(scheduler="synchronous")))
+        return list(at_once(part))
 
     def _read_runs(
         self, read: Callable[[int], NDArray[Any]], indices: Sequence[int]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_diffraction.patterns.at_once import at_once
 from napari_diffraction.patterns.stack import PatternStack
 
 Frames = NDArray[Any]
@@ -90,7 +91,7 @@ def read_block(stack: PatternStack, part: slice) -> tuple[Frames, Readable]:
     whole_rows = stack.is_scan and stack.read is None
     if whole_rows and part.start % stack.data.shape[1] == part.stop % stack.data.shape[1] == 0:
         rows = slice(part.start // stack.data.shape[1], part.stop // stack.data.shape[1])
-        frames = np.asarray(stack.data[rows].compute(scheduler="synchronous"))
+        frames = at_once(stack.data[rows])
         return frames.reshape(-1, *stack.frame_shape), np.ones(part.stop - part.start, bool)
     return _stacked(stack, stack.frames(range(part.start, part.stop)))
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.at_once import at_once
 from napari_diffraction.patterns.readers.ebsd.scan import ScanHeader, as_scan
 from napari_diffraction.patterns.readers.memory import MappedPatterns, open_all
 from napari_diffraction.patterns.readers.source import Source, native, size_text
@@ -205,7 +206,7 @@ class _Ebsp:
         return _reopened, (self._path,)
 
     def __call__(self, start: int, stop: int) -> NDArray[Any]:
-        return np.asarray(self._data[start:stop].compute(scheduler="synchronous"))
+        return at_once(self._data[start:stop])
 
 
 def _reopened(path: str) -> _Ebsp:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.at_once import at_once
 from napari_diffraction.patterns.geometry import per_angstrom, plausible_wavelength
 from napari_diffraction.patterns.readers.datasets import Candidate, choose, stack_shape
 from napari_diffraction.patterns.readers.source import (
@@ -153,7 +154,7 @@ class _Patterns:
         else:
             where = (np.unravel_index(index, lead) for index in range(start, stop))
             parts = da.stack([data[tuple(map(int, position))] for position in where])
-        frames: NDArray[Any] = np.asarray(parts.compute(scheduler="synchronous"))
+        frames = at_once(parts)
         return to_grey(frames) if self._colours else frames
 
 
