@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn import metrics as theirs
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning import metrics
@@ -197,3 +198,25 @@ def test_binned_curve_by_hand() -> None:
     assert curve["mean"].tolist() == pytest.approx([0.2, 0.6, np.nan, 1.0], nan_ok=True)
     assert curve["std"].tolist() == pytest.approx([0, 0.2, np.nan, 0], nan_ok=True)
     assert isinstance(curve, pd.DataFrame)
+
+
+@given(st.integers(0, 10**6))
+def test_figures_are_those_of_scikit_learn(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    names = np.array(["a", "b", "c"])
+    truth, said = names[rng.integers(3, size=60)], names[rng.integers(3, size=60)]
+    truth[:3] = names
+    counts = metrics.confusion_matrix(truth, said, names.tolist())
+    np.testing.assert_array_equal(counts, theirs.confusion_matrix(truth, said, labels=names))
+    mine = metrics.per_class(counts).to_numpy()
+    other = theirs.precision_recall_fscore_support(truth, said, labels=names, zero_division=np.nan)
+    np.testing.assert_allclose(mine[:, :2], np.transpose(other)[:, :2])
+    assert metrics.balanced_accuracy(truth, said) == pytest.approx(
+        theirs.balanced_accuracy_score(truth, said)
+    )
+    # Few values, so that some probabilities are equal.
+    score, weight = rng.integers(9, size=60) / 9, rng.random(60)
+    curve = metrics.precision_recall_curve(truth == "a", score, weight)
+    assert metrics.average_precision(curve) == pytest.approx(
+        theirs.average_precision_score(truth == "a", score, sample_weight=weight)
+    )

@@ -1,4 +1,8 @@
-"""Figures that say how good a classification is; plain functions of labels and probabilities."""
+"""Figures that say how good a classification is; plain functions of labels and probabilities.
+
+Those that scikit-learn has as well are compared with it by a test: importing it takes longer than
+all that is done here.
+"""
 
 from __future__ import annotations
 
