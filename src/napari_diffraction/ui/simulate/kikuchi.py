@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import psutil
 from napari.components import ViewerModel
 from napari.layers import Image
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
@@ -40,17 +39,16 @@ from napari_diffraction.simulation.kikuchi.patterns import (
 from napari_diffraction.ui.simulate.form import form_layout, section
 from napari_diffraction.ui.simulate.kikuchi_form import CLEAN, KikuchiForm, StructureBox
 from napari_diffraction.ui.simulate.kikuchi_layers import AXES, BANDS, KIKUCHI, Overlay, add_kikuchi
-from napari_diffraction.ui.simulate.preview import Newest, PreviewLayer, in_turn
+from napari_diffraction.ui.simulate.preview import Newest, Previewed, PreviewLayer, in_turn
 from napari_diffraction.ui.viewer.layers import StackView, follow
 from napari_diffraction.ui.widgets.fields import WholeBox, leave_the_wheel
 from napari_diffraction.ui.widgets.panel import button, named, sentence
 from napari_diffraction.ui.widgets.worker_bar import WorkBar
 
-_log = logging.getLogger(__name__)
 _numbers = itertools.count(1)
 
 
-class KikuchiTab(QWidget):
+class KikuchiTab(QWidget, Previewed):
     """Simulate Kikuchi patterns.
 
     Parameters
@@ -64,7 +62,6 @@ class KikuchiTab(QWidget):
     def __init__(self, viewer: ViewerModel, preview_layer: PreviewLayer) -> None:
         super().__init__()
         self._viewer, self.preview_layer = viewer, preview_layer
-        self._shown_error = ""
         self.crystal, self.settings = StructureBox(), KikuchiForm()
         self.overlay = Overlay(viewer)
         self.preview = Newest(self)
@@ -209,28 +206,6 @@ class KikuchiTab(QWidget):
         assert layer is not None
         layer.contrast_limits = (0, 255)
         self._draw_overlay()
-
-    def _on_live(self, on: bool) -> None:
-        if on:
-            self.update_preview()
-        else:
-            self.preview_layer.hide()
-
-    def _on_failure(self, error: Exception) -> None:
-        if isinstance(error, InputError):
-            self._show_error(str(error))
-        else:
-            _log.error("The preview failed", exc_info=error)
-            self._show_error(f"The preview failed ({type(error).__name__}: {error}).")
-
-    def _show_error(self, text: str) -> None:
-        """Say what is wrong beside the form, and once as a notification."""
-        if text and text != self._shown_error:
-            show_error(text)
-        self._shown_error = text
-        self.error.setText(f"⚠ {text}")
-        self.error.setVisible(bool(text))
-        self.run_button.setEnabled(not text and not self.work.running)
 
     def _draw_camera(self) -> None:
         row = realistic_rows(1, np.random.default_rng())[0]

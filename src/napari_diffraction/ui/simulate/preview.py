@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
@@ -10,14 +11,19 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
+from napari.utils.notifications import show_error
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QLabel, QPushButton
 
+from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.display import contrast_limits
 from napari_diffraction.progress import Progress
+from napari_diffraction.ui.widgets.worker_bar import WorkBar
 
 LAYER_NAME = "Simulation preview"
 _POLL_MS = 5
+_log = logging.getLogger(__name__)
 
 # numba's simplest threading layer, the only one on some systems, ends the process when two threads
 # run parallel code at once.
@@ -143,3 +149,49 @@ class PreviewLayer:
         """Let the layers below be seen."""
         if self.layer is not None and self.layer in self._viewer.layers:
             self.layer.visible = False
+
+
+class Previewed:
+    """What the forms with a live preview share: its switch, and what is wrong with the form.
+
+    Attributes
+    ----------
+    preview_layer
+        The preview.
+    error
+        Says what is wrong.
+    run_button, work
+        The button that simulates a stack, and the work that it starts.
+    """
+
+    preview_layer: PreviewLayer
+    error: QLabel
+    run_button: QPushButton
+    work: WorkBar
+    _shown_error = ""
+
+    def update_preview(self) -> None:
+        """Simulate the preview anew."""
+        raise NotImplementedError
+
+    def _on_live(self, on: bool) -> None:
+        if on:
+            self.update_preview()
+        else:
+            self.preview_layer.hide()
+
+    def _on_failure(self, error: Exception) -> None:
+        if isinstance(error, InputError):
+            self._show_error(str(error))
+        else:
+            _log.error("The preview failed", exc_info=error)
+            self._show_error(f"The preview failed ({type(error).__name__}: {error}).")
+
+    def _show_error(self, text: str) -> None:
+        """Say what is wrong beside the form, and once as a notification."""
+        if text and text != self._shown_error:
+            show_error(text)
+        self._shown_error = text
+        self.error.setText(f"⚠ {text}")
+        self.error.setVisible(bool(text))
+        self.run_button.setEnabled(not text and not self.work.running)

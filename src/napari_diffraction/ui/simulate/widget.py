@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Generator
 from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import psutil
-from napari.utils.notifications import show_error
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
@@ -40,7 +38,7 @@ from napari_diffraction.ui.simulate.crystal import CrystalForm, Plan
 from napari_diffraction.ui.simulate.form import SettingsForm, form_layout, section
 from napari_diffraction.ui.simulate.kikuchi import KikuchiTab
 from napari_diffraction.ui.simulate.layers import add_simulated, describe
-from napari_diffraction.ui.simulate.preview import Newest, PreviewLayer, in_turn
+from napari_diffraction.ui.simulate.preview import Newest, Previewed, PreviewLayer, in_turn
 from napari_diffraction.ui.simulate.result import ResultBox
 from napari_diffraction.ui.viewer.layers import bare_viewer
 from napari_diffraction.ui.viewer.vertex_arrays import guard
@@ -49,7 +47,6 @@ from napari_diffraction.ui.widgets.fields import WholeBox, leave_the_wheel
 from napari_diffraction.ui.widgets.panel import button, sentence
 from napari_diffraction.ui.widgets.worker_bar import WorkBar
 
-_log = logging.getLogger(__name__)
 #: Tells one simulated stack from another in the list of layers.
 _numbers = itertools.count(1)
 #: Room that napari's style leaves beside a scroll bar, in pixels.
@@ -57,7 +54,7 @@ _BAR_MARGIN = 4
 _GETTING_READY = "Getting ready (half a minute the first time after an installation)"
 
 
-class SimulateWidget(QWidget):
+class SimulateWidget(QWidget, Previewed):
     """Simulate spot patterns, and on another tab Kikuchi patterns.
 
     Parameters
@@ -70,7 +67,6 @@ class SimulateWidget(QWidget):
         super().__init__()
         self._viewer = bare_viewer(napari_viewer)
         guard(self._viewer)
-        self._shown_error = ""
         self._warm = False
         self.crystal = CrystalForm()
         self.settings = SettingsForm()
@@ -267,28 +263,6 @@ class SimulateWidget(QWidget):
         self._tell(simulated.labels.iloc[0].to_dict(), "Preview")
         if not self._warm and not self.preview.busy:
             self.preview.ask(_warm_up)
-
-    def _on_live(self, on: bool) -> None:
-        if on:
-            self.update_preview()
-        else:
-            self.preview_layer.hide()
-
-    def _on_failure(self, error: Exception) -> None:
-        if isinstance(error, InputError):
-            self._show_error(str(error))
-        else:
-            _log.error("The preview failed", exc_info=error)
-            self._show_error(f"The preview failed ({type(error).__name__}: {error}).")
-
-    def _show_error(self, text: str) -> None:
-        """Say what is wrong beside the form, and once as a notification."""
-        if text and text != self._shown_error:
-            show_error(text)
-        self._shown_error = text
-        self.error.setText(f"⚠ {text}")
-        self.error.setVisible(bool(text))
-        self.run_button.setEnabled(not text and not self.work.running)
 
     def _draw_camera(self) -> None:
         rng = np.random.default_rng()
