@@ -100,6 +100,7 @@ def test_a_training_goes_on_within_an_epoch_as_if_it_had_not_stopped(
     take_up(path, {"seed": 1}, resumed)
     assert (resumed.epoch, resumed.step) == (1, 2)  # the third step was told before it was kept
     finish(train(Line(), resumed))
+    assert resumed.epoch_loss == whole.epoch_loss
     for mine, theirs in ((whole.network, resumed.network), (whole.smooth, resumed.smooth)):
         assert mine is not None
         assert theirs is not None

@@ -48,23 +48,29 @@ def begin(network: nn.Module, learning_rate: float, weight_decay: float) -> Band
     return learner
 
 
-def backward(learner: BandLearner, data: Arrays) -> float:
-    """Find the gradients of a batch; return the loss of the class alone.
+class BandTask:
+    """What tasks share whose batches are the bands of patterns."""
 
-    Parameters
-    ----------
-    learner
-        The training.
-    data
-        As `napari_diffraction.learning.bravais.shards.simulate` gives it.
-    """
-    inputs, label, laue = as_batch(data)
-    with torch.autocast(label.device.type, torch.bfloat16):
-        out = learner.network(*inputs)
-    first = functional.cross_entropy(out["lattice"].float(), label, label_smoothing=0.02)
-    loss = first + _LAUE * functional.cross_entropy(out["laue"].float(), laue, ignore_index=-1)
-    descend(learner, loss)
-    return float(first.detach())
+    def backward(self, learner: BandLearner, batch: Arrays) -> float:
+        """Find the gradients of a batch; return the loss of the class alone.
+
+        Parameters
+        ----------
+        learner
+            The training.
+        batch
+            As `napari_diffraction.learning.bravais.shards.simulate` gives it.
+        """
+        inputs, label, laue = as_batch(batch)
+        with torch.autocast(label.device.type, torch.bfloat16):
+            out = learner.network(*inputs)
+        first = functional.cross_entropy(out["lattice"].float(), label, label_smoothing=0.02)
+        loss = first + _LAUE * functional.cross_entropy(out["laue"].float(), laue, ignore_index=-1)
+        descend(learner, loss)
+        return float(first.detach())
+
+    def judge(self, learner: BandLearner) -> None:
+        """Judge nothing: fresh patterns are judged once, in the end."""
 
 
 @torch.inference_mode()

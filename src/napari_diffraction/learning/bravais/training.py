@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import multiprocessing
 import shutil
 import time
@@ -16,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_diffraction.learning.bravais.data import BRAVAIS_CLASSES
-from napari_diffraction.learning.bravais.loop import BandLearner, backward, begin, predict
+from napari_diffraction.learning.bravais.loop import BandLearner, BandTask, begin, predict
 from napari_diffraction.learning.bravais.recipe import BravaisRecipe
 from napari_diffraction.learning.bravais.shards import (
     SHARD,
@@ -40,7 +39,7 @@ from napari_diffraction.learning.networks.band_network import BandNetwork
 from napari_diffraction.learning.networks.band_view import PREPROCESSING
 from napari_diffraction.learning.runs.checkpoint import take_up
 from napari_diffraction.learning.runs.epochs import Epoch
-from napari_diffraction.learning.runs.loop import train
+from napari_diffraction.learning.runs.loop import Epochs, train
 from napari_diffraction.learning.runs.output_files import work_folder
 from napari_diffraction.learning.runs.schedule import round_as_shipped
 from napari_diffraction.progress import Progress
@@ -128,21 +127,14 @@ def _shard(work: Path, number: int) -> Path:
     return work / f"bands-{number:05d}.npz"
 
 
-class _Rounds:
+class _Rounds(BandTask, Epochs[BandLearner]):
     """The training: rounds, each on new patterns and on some that were seen before."""
 
     def __init__(self, recipe: BravaisRecipe, work: Path) -> None:
-        self.recipe, self.work = recipe, work
+        self.recipe, self.work, self.epochs = recipe, work, recipe.rounds
         # Steps that a round has, though the first ones have fewer old patterns to repeat.
         self.steps = (recipe.fresh + recipe.again) * SHARD // recipe.batch_size
         self.waits = False
-        self.loss = math.nan
-
-    def is_over(self, learner: BandLearner) -> bool:
-        return learner.epoch >= self.recipe.rounds
-
-    def share(self, learner: BandLearner) -> float:
-        return (learner.epoch + learner.step / self.steps) / self.recipe.rounds
 
     def batches(self, learner: BandLearner) -> Iterator[Arrays | None]:
         recipe, number, first_step = self.recipe, learner.epoch, learner.step
@@ -165,15 +157,9 @@ class _Rounds:
             learner.seconds = before + time.monotonic() - began
             yield _batch(data, take, error)
 
-    def backward(self, learner: BandLearner, batch: Arrays) -> float:
-        return backward(learner, batch)
-
-    def judge(self, learner: BandLearner) -> None:
-        self.loss = learner.loss
-
     def progress(self, learner: BandLearner) -> Epoch:
         doing = "Simulating patterns" if self.waits else "Training"
-        return Epoch(learner.epoch, self.recipe.rounds, doing, learner.epoch, loss=self.loss)
+        return Epoch(learner.epoch, self.epochs, doing, learner.epoch, loss=learner.epoch_loss)
 
 
 def _endless(count: int, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:

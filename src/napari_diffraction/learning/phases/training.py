@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.bravais.loop import BandLearner, backward, begin, predict
+from napari_diffraction.learning.bravais.loop import BandLearner, BandTask, begin, predict
 from napari_diffraction.learning.bravais.shards import Arrays, joined
 from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.learning.models.calibration import calibrate
@@ -156,7 +156,7 @@ def _model_before(recipe: PhasesRecipe) -> Classifier | None:
     return before
 
 
-class _Minutes:
+class _Minutes(BandTask):
     """The training: one run over fresh patterns until they or the minutes are used up."""
 
     def __init__(self, recipe: PhasesRecipe, pool: Any, crystals: str, ahead: int) -> None:
@@ -191,12 +191,6 @@ class _Minutes:
         for number in itertools.count():
             hardness = min(1.0, 0.3 + 0.7 * self.share(learner) / _WARM_UP)
             yield self.crystals, recipe, [recipe.seed, number], recipe.batch_size, hardness, False
-
-    def backward(self, learner: BandLearner, batch: Arrays) -> float:
-        return backward(learner, batch)
-
-    def judge(self, learner: BandLearner) -> None:
-        """Judge nothing: fresh patterns are judged once, in the end."""
 
     def progress(self, learner: BandLearner) -> Epoch:
         total, loss = self.recipe.patterns, learner.loss

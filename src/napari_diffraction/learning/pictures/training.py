@@ -38,7 +38,7 @@ from napari_diffraction.learning.pictures.state import PictureLearner, make_opti
 from napari_diffraction.learning.runs.checkpoint import take_up
 from napari_diffraction.learning.runs.distributed import Ranks, joined
 from napari_diffraction.learning.runs.epochs import Epoch
-from napari_diffraction.learning.runs.loop import train
+from napari_diffraction.learning.runs.loop import Epochs, train
 from napari_diffraction.learning.runs.output_files import work_folder
 from napari_diffraction.learning.runs.schedule import round_as_shipped
 from napari_diffraction.progress import Progress
@@ -97,16 +97,17 @@ def train_pictures(
     return output
 
 
-class _Pictures:
+class _Pictures(Epochs[PictureLearner]):
     """The training: epochs over the pictures, for each fold anew."""
 
     def __init__(
         self, recipe: PicturesRecipe, pictures: Pictures, output: Path, ranks: Ranks
     ) -> None:
         self.recipe, self.pictures, self.output, self.ranks = recipe, pictures, output, ranks
+        self.epochs = recipe.epochs
         self.codes = torch.from_numpy(pictures.codes)
         self.folds, warning = _folds(recipe, pictures)
-        self.learned, self.judged = self.folds[0]
+        self._take_fold(0)
         self.chunk = math.ceil(recipe.batch_size / ranks.count)
         self.note = " ".join([*pictures.notes, warning])
         self.model: Any = None
@@ -121,7 +122,7 @@ class _Pictures:
         learner = self._learner(0, fetch=not resumed)
         if resumed:
             take_up(checkpoint, self.recipe.identity(), learner)
-            self.learned, self.judged = self.folds[min(learner.fold, len(self.folds) - 1)]
+            self._take_fold(min(learner.fold, len(self.folds) - 1))
         return learner
 
     def _learner(self, fold: int, fetch: bool = True) -> PictureLearner:
@@ -139,8 +140,13 @@ class _Pictures:
         learner = self._learner(before.fold + 1)
         for name in ("best", "best_epoch", "history"):
             setattr(learner, name, getattr(before, name))
-        self.learned, self.judged = self.folds[learner.fold]
+        self._take_fold(learner.fold)
         return learner
+
+    def _take_fold(self, fold: int) -> None:
+        """Learn from the patterns of a fold, and judge by the others."""
+        self.learned, self.judged = self.folds[fold]
+        self.steps = max(1, len(self.learned) // self.recipe.batch_size)
 
     def run(self, checkpoint: Path) -> Generator[Epoch, None, None]:
         """Train until the last epoch, or until nothing gets better."""
@@ -196,19 +202,11 @@ class _Pictures:
         return bool(self.ranks.summed(late) > 0)
 
     def is_over(self, learner: PictureLearner) -> bool:
-        recipe = self.recipe
-        patient = not recipe.patience or learner.waited < recipe.patience
-        return learner.epoch >= recipe.epochs or not patient or self._is_late()
+        patience = self.recipe.patience
+        patient = not patience or learner.waited < patience
+        return super().is_over(learner) or not patient or self._is_late()
 
     # -- learn --------------------------------------------------------------------------------
-    @property
-    def steps(self) -> int:
-        """Steps of an epoch."""
-        return max(1, len(self.learned) // self.recipe.batch_size)
-
-    def share(self, learner: PictureLearner) -> float:
-        return (learner.epoch + learner.step / self.steps) / self.recipe.epochs
-
     def _seed(self, learner: PictureLearner, step: int) -> int:
         """Seed of whatever is random in a step, or before the first one."""
         number = self.recipe.seed * 1009 + learner.fold * 101 + learner.epoch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -37,6 +38,8 @@ class Learner:
         Epochs that are finished, and steps of the present one.
     running
         Sum of the loss over these steps.
+    epoch_loss
+        Mean loss of the epoch that was finished last.
     averages
         Steps that the averaged weights have followed.
     random
@@ -52,11 +55,12 @@ class Learner:
     epoch: int = 0
     step: int = 0
     running: float = 0.0
+    epoch_loss: float = math.nan
     averages: int = 0
     random: torch.Tensor | None = None
 
     #: What a checkpoint holds besides network and optimiser; more in trainings that keep more.
-    KEPT: ClassVar[tuple[str, ...]] = ("epoch", "step", "running", "averages")
+    KEPT: ClassVar[tuple[str, ...]] = (*("epoch", "step", "running", "epoch_loss", "averages"),)
 
     @property
     def loss(self) -> float:
@@ -70,6 +74,7 @@ class Learner:
 
     def next_epoch(self) -> None:
         """Go on to the next epoch."""
+        self.epoch_loss = self.loss
         self.epoch, self.step, self.running = self.epoch + 1, 0, 0.0
 
     def averaged(self) -> None:

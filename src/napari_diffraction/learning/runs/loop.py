@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -46,6 +46,27 @@ class Task(Protocol[L_contra]):
 
     def progress(self, learner: L_contra) -> Epoch:
         """What is told of where the training stands."""
+
+
+class Epochs(Generic[L]):
+    """What tasks share that have a number of epochs, each of as many steps.
+
+    Attributes
+    ----------
+    epochs, steps
+        How many epochs, and steps of each.
+    """
+
+    epochs: int
+    steps: int
+
+    def is_over(self, learner: L) -> bool:
+        """Whether there is no further epoch."""
+        return learner.epoch >= self.epochs
+
+    def share(self, learner: L) -> float:
+        """Share of the whole training that is done."""
+        return (learner.epoch + learner.step / self.steps) / self.epochs
 
 
 def train(
@@ -98,9 +119,9 @@ def learn(task: Task[L], learner: L, batch: Any) -> None:
         The loss is not a number any more.
     """
     settings = learner.schedule(task.share(learner))
-    rate = settings["lr"]
+    settings["lr"] *= learner.rate
     for group in learner.optimiser.param_groups:
-        group.update(settings | {"lr": learner.rate * rate})
+        group.update(settings)
     loss = task.backward(learner, batch)
     if not math.isfinite(loss):
         raise InputError(

@@ -25,9 +25,9 @@ from napari_diffraction.learning.networks.zone_network import FRACTIONS, ZoneNet
 from napari_diffraction.learning.runs.checkpoint import take_up
 from napari_diffraction.learning.runs.epochs import Epoch
 from napari_diffraction.learning.runs.learner import Learner
-from napari_diffraction.learning.runs.loop import descend, train
+from napari_diffraction.learning.runs.loop import Epochs, descend, train
 from napari_diffraction.learning.runs.output_files import check_output, work_folder
-from napari_diffraction.learning.runs.schedule import one_cycle
+from napari_diffraction.learning.runs.schedule import one_cycle, round_as_shipped
 from napari_diffraction.learning.zones.recipe import ZoneRecipe
 from napari_diffraction.learning.zones.shards import KINDS, ZoneData, load_shards, make_shards
 from napari_diffraction.progress import Progress
@@ -145,24 +145,18 @@ def fit(
     return network
 
 
-class _Patterns:
+class _Patterns(Epochs[Learner]):
     """The training: epochs over all simulated patterns."""
 
     def __init__(self, recipe: ZoneRecipe, training: ZoneData, validation: ZoneData) -> None:
-        self.recipe, self.validation = recipe, validation
+        self.recipe, self.validation, self.epochs = recipe, validation, recipe.epochs
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.steps = max(1, len(training) // recipe.batch_size)
         counts = np.bincount(training.label, minlength=len(ZONE_CLASSES))
         weight = len(training) / np.maximum(counts, 1) / len(counts)
         self._weight = torch.tensor(weight, dtype=torch.float32, device=self.device)
         self._columns = _columns(training, self.device)
-        self._loss = self._score = float("nan")
-
-    def is_over(self, learner: Learner) -> bool:
-        return learner.epoch >= self.recipe.epochs
-
-    def share(self, learner: Learner) -> float:
-        return (learner.epoch + learner.step / self.steps) / self.recipe.epochs
+        self._score = float("nan")
 
     def batches(self, learner: Learner) -> Iterator[dict[str, Tensor]]:
         size, columns = self.recipe.batch_size, self._columns
@@ -182,16 +176,15 @@ class _Patterns:
         return float(loss.detach())
 
     def judge(self, learner: Learner) -> None:
-        self._loss = learner.loss
         self._score = _score(learner.network, self.validation)
 
     def progress(self, learner: Learner) -> Epoch:
         done = learner.epoch * self.steps + learner.step
-        total = self.steps * self.recipe.epochs
-        message = f"Epoch {min(learner.epoch + 1, self.recipe.epochs)} of {self.recipe.epochs}"
+        total = self.steps * self.epochs
+        message = f"Epoch {min(learner.epoch + 1, self.epochs)} of {self.epochs}"
         return Epoch(
             *(done, total, message, learner.epoch),
-            loss=self._loss,
+            loss=learner.epoch_loss,
             average_precision=self._score,
         )
 
@@ -310,9 +303,7 @@ def predict_logits(
     """
     device = next(network.parameters()).device
     shipped = copy.deepcopy(network).eval()
-    for values in shipped.state_dict().values():
-        if values.is_floating_point():
-            values.copy_(values.half())
+    round_as_shipped(shipped)
     parts: dict[str, list[NDArray[np.float32]]] = {}
     with torch.inference_mode():
         for i in range(0, len(data), batch_size):
