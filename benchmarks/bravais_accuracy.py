@@ -29,9 +29,10 @@ from napari_diffraction.crystal.random_structures.structures import random_struc
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.bravais.data import PatternMaker, draw
 from napari_diffraction.learning.bravais.structure_pool import LATTICES, pool_of
-from napari_diffraction.learning.classification.inference import choose_device, classify
+from napari_diffraction.learning.classification.inference import classify
 from napari_diffraction.learning.metrics import confusion_matrix
 from napari_diffraction.learning.models.classifier import Classifier, save_classifier
+from napari_diffraction.learning.models.device import choose_device
 from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.learning.networks.bravais_view import SIDE
 from napari_diffraction.learning.networks.pattern_centre import known_centre

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from PIL import Image
 
 from napari_diffraction.cli.app import run
+from napari_diffraction.cli.models.heat_picture import explanation_picture
 from napari_diffraction.learning.classes import ZONE_CLASSES
+from napari_diffraction.learning.explain.heatmaps import Explanation
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.samples import serial_experiment
 
@@ -75,3 +78,32 @@ def test_only_pictures_are_written(capsys: pytest.CaptureFixture[str], spots: Pa
     status = run(["explain", str(spots), "--index", "0", "--output", "heat.csv"])
     assert status == 2
     assert ".png" in capsys.readouterr().err
+
+
+def test_the_picture_keeps_the_shape_of_the_pattern_and_the_colours_of_the_map() -> None:
+    ramp = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (512, 1))
+    frame = np.zeros((512, 256))
+    frame[:, 128:] = 1
+    made = Explanation(ramp, "a", "b", {"a": 0.25, "b": 0.75})
+    picture = np.asarray(explanation_picture(frame, made, "Grad-CAM", 40 * "a long name ")) / 255
+    black = (picture[:, 10:300] == 0).all(axis=(1, 2))  # the left half of the pattern
+    assert black.sum() == pytest.approx(2 * 634, abs=2)
+    row = picture[np.flatnonzero(black)[600]]
+    # from the left to the right of the second pattern: over black, then over white
+    seen = row[654 : 654 + 634]
+    at = (np.arange(634) + 0.5) / 634
+    under = np.repeat((at > 0.5)[:, None], 3, axis=1)
+    wanted = 0.45 * under + 0.55 * colormaps["inferno"](at)[:, :3]
+    assert np.abs(seen - wanted)[np.abs(at - 0.5) > 0.01].max() < 0.03
+
+
+def test_no_number_and_small_whole_numbers_are_drawn() -> None:
+    frame = np.full((20, 20), 100, np.uint8)
+    frame[5:9, 5:9] = 255
+    made = Explanation(np.zeros((20, 20), np.float32), "a", "a", {"a": 1.0})
+    picture = np.asarray(explanation_picture(frame, made, "Grad-CAM", "x"))
+    assert (picture[48 + 200, 6 + 200] == 255).all()
+    assert (picture[48 + 600, 6 + 600] == 0).all()
+    holed = np.where(frame == 255, np.nan, frame.astype(np.float32) + np.eye(20))
+    picture = np.asarray(explanation_picture(holed, made, "Grad-CAM", "x"))
+    assert (picture[48 + 200, 6 + 220] == 255).all()

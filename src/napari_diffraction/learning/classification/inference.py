@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import called
 from napari_diffraction.learning.models.classifier import Classifier
+from napari_diffraction.learning.models.device import choose_device
+from napari_diffraction.learning.networks.one_thread import one_thread
 from napari_diffraction.patterns.elsewhere import StackElsewhere
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress, in_order
@@ -44,28 +46,6 @@ class BatchDone(Progress):
 
     rows: pd.DataFrame = field(default_factory=pd.DataFrame)
     note: str = ""
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """Find the device: the best one for ``auto``, else the one named.
-
-    Raises
-    ------
-    InputError
-        The device is not there.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, ImportError) as error:
-        raise InputError(
-            f"The device '{name}' is not there: use 'cpu', or 'auto' for the best one present."
-        ) from error
-    return device
 
 
 def classify(
@@ -175,14 +155,12 @@ def _judge_elsewhere(
 def _pool() -> Iterator[ThreadPoolExecutor]:
     """A thread per core, whose waiting work is dropped when the caller stops early."""
     # The cores are busy with the frames to come: more threads for the network only fight them.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(_CORES, "view", torch.set_num_threads, (1,))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        torch.set_num_threads(threads)
+    with one_thread():
+        pool = ThreadPoolExecutor(_CORES, "view", torch.set_num_threads, (1,))
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 class _Judge:

@@ -167,8 +167,8 @@ class Explainer:
     """
 
     def __init__(self, classifier: Classifier, stack: PatternStack, device: str = "auto") -> None:
-        from napari_diffraction.learning.classification.inference import choose_device
         from napari_diffraction.learning.explain.gradcam import OneInput
+        from napari_diffraction.learning.models.device import choose_device
 
         card = classifier.card
         if card.network not in WAYS:
@@ -207,6 +207,8 @@ class Explainer:
         InputError
             There is no such class or method.
         """
+        from napari_diffraction.learning.networks.one_thread import one_thread
+
         classes = self.card.classes
         method = self.way.method if method is None else method
         if method not in METHODS:
@@ -217,14 +219,16 @@ class Explainer:
             )
         seen = self._look(frame)
         kind = self._classifier.kind
-        p = self._classifier.probabilities([seen], kind.shares)[0]
+        with one_thread():
+            p = self._classifier.probabilities([seen], kind.shares)[0]
         predicted = classes[int(p.argmax())]
         wanted = predicted if label is None else label
         inputs = kind.tensors([seen])
         if self.way.drawn is not None:
             inputs = (self.way.drawn(seen), *inputs)
         inputs = tuple(values.to(self._classifier.device) for values in inputs)
-        heat = self._map(inputs, classes.index(wanted), method)
+        with one_thread():
+            heat = self._map(inputs, classes.index(wanted), method)
         heat = sampled(heat, *self.way.places(seen, (frame.shape[0], frame.shape[1])))
         top = float(heat.max())
         return Explanation(

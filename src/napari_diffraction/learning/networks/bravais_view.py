@@ -174,9 +174,9 @@ def looker(stack: PatternStack) -> Callable[[NDArray[Any]], tuple[Tensor, Tensor
         Takes a frame (h, w); returns it, binned and with the static background divided out, and
         where the screen is lit.
     """
-    from napari_diffraction.patterns.kikuchi.mask import static_background
+    from napari_diffraction.learning.networks.found_backgrounds import background_of_stack
 
-    background = static_background(stack)
+    background = background_of_stack(stack)
     lit = background.mask.astype(np.float32)
     gain: NDArray[Any] = np.ones_like(background.mean)
     if background.usable:

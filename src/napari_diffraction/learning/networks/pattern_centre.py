@@ -17,6 +17,7 @@ from scipy.special import logsumexp
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.networks import band_view, found_centres
+from napari_diffraction.learning.networks.one_thread import one_thread
 from napari_diffraction.patterns.kikuchi.band_finder import Lines, find_lines
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.simulation.classes import NO_PATTERN
@@ -98,7 +99,8 @@ def with_centre(stack: PatternStack, classifier: Judge) -> PatternStack:
     )
     centre = found_centres.recalled(key)
     if centre is None:
-        centre = find_centre(stack, frames, classifier)
+        with one_thread():
+            centre = find_centre(stack, frames, classifier)
         found_centres.keep(key, centre)
     note = (
         "The pattern centre is not in the file: ({:.3f}, {:.3f}, {:.3f}) in Bruker's convention "
