@@ -80,6 +80,24 @@ def test_files_of_a_folder_can_be_read(experiment: tuple[Path, Path], tmp_path: 
     assert lengths == pytest.approx(cells[0]["cell"][:3], rel=2e-3)
 
 
+def test_a_folder_with_results_of_another_stack_is_left_as_it_is(
+    experiment: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack, table = experiment
+    folder = tmp_path / "cells"
+    options = ["--zones", str(table), "--patterns", "0", "--output", str(folder)]
+    assert run(["unit-cell", str(stack), *options]) == 0
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    capsys.readouterr()
+    bare = ["--zones", str(table), "--output", str(folder)]
+    assert run(["unit-cell", str(stack.with_name("bare.npy")), *bare]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{folder} holds results of another stack" in line
+    assert "cells.json" in line
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert run(["unit-cell", str(stack), *options]) == 0  # those of the same stack are replaced
+
+
 def test_orientations_as_a_table_and_for_crystfel(
     experiment: tuple[Path, Path], tmp_path: Path
 ) -> None:

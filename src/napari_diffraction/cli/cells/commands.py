@@ -92,7 +92,7 @@ def unit_cell(
         write_result,
     )
 
-    check_outputs(output)
+    check_outputs(output, stack)
     chosen = None if zones is None else read_zones(zones, stack)
     with crew(scheduler, workers) as them:
         solved = solve_stack(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_diffraction.cli.cells.folder import CLASSES, check_folder
 from napari_diffraction.cli.cells.unit_cell import Solved, read_zones, solve_stack
 from napari_diffraction.cli.terminal import Interrupted, claim_output, with_bar
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing, writing_error
-from napari_diffraction.review.fingerprint import stack_key
-from napari_diffraction.review.provenance import beside
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from napari_diffraction.patterns.stack import PatternStack
     from napari_diffraction.workers import Workers
 
-#: Table of the classes that the model finds.
-_CLASSES = "classes.csv"
 #: What the pictures show, and their files.
 _PICTURES = {
     "Zones with the net that the first cell has there (blue) or their own (orange)": "zones.png",
@@ -120,31 +116,12 @@ def _take(folder: Path, stack: PatternStack) -> None:
     except OSError as error:
         raise writing_error(folder, error) from error
     claim_output(folder)
-    if _is_of_another(folder, stack):
-        raise InputError(
-            f"{folder} holds results of another stack, or of this one before it was changed: "
-            "choose another folder, or delete this one."
-        )
-
-
-def _is_of_another(folder: Path, stack: PatternStack) -> bool:
-    """Whether the results in a folder, if there are any, are those of another stack."""
-    # where the classes came from a table of somebody's, only the name of the stack is known
-    for path, key, own in (
-        (beside(folder / _CLASSES), "stack", stack_key(stack)),
-        (folder / "cells.json", "source", stack.name),
-    ):
-        try:
-            earlier = json.loads(path.read_text(encoding="utf-8"))[key]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        return bool(earlier != own)
-    return False
+    check_folder(folder, stack)
 
 
 def _what_is_kept(folder: Path, wanted: Wanted, said: str) -> str:
     """Say after Ctrl-C what is kept and how to go on; ``said``: what the sorting says of it."""
-    classes = folder / _CLASSES
+    classes = folder / CLASSES
     if wanted.zones is None and "--resume" in said:
         return said
     if wanted.zones is None and classes.exists():
@@ -217,7 +194,7 @@ def _classes(
         zones = read_zones(wanted.zones, stack)
         table = pd.read_csv(wanted.zones)
     else:
-        path = folder / _CLASSES
+        path = folder / CLASSES
         table = classify_to_csv(
             stack,
             load_model("zones"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_diffraction.cli.cells.folder import check_folder
 from napari_diffraction.cli.terminal import claim_output, output_file, with_bar
 from napari_diffraction.errors import InputError
 
@@ -40,13 +41,14 @@ class Solved:
     tables: dict[int, pd.DataFrame]
 
 
-def check_outputs(outputs: Sequence[Path]) -> None:
-    """Check, before anything is read, that the files can be written.
+def check_outputs(outputs: Sequence[Path], stack: PatternStack) -> None:
+    """Check, before anything is computed, that the files can be written.
 
     Raises
     ------
     InputError
-        A name ends in something else, or its folder is missing.
+        A name ends in something else, its folder is missing, or a folder for all files holds
+        results of another stack.
     """
     from napari_diffraction.analysis.cells.export import WRITERS
 
@@ -55,6 +57,7 @@ def check_outputs(outputs: Sequence[Path]) -> None:
             output_file(output, tuple(WRITERS))
         else:
             claim_output(output)
+            check_folder(output, stack)
 
 
 def read_zones(path: Path, stack: PatternStack) -> list[int]:
