@@ -7,7 +7,13 @@ from matplotlib.colors import to_rgb
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
-from napari_diffraction.learning.palette import GREY, LATTICE_COLOURS, class_colour, class_title
+from napari_diffraction.learning.palette import (
+    GREY,
+    LATTICE_COLOURS,
+    NOT_INDEXED_COLOUR,
+    class_colour,
+    class_title,
+)
 
 # Machado, Oliveira and Fernandes (2009), full severity, on linear RGB.
 SIGHT = {
@@ -56,6 +62,17 @@ def test_phases_of_a_list_have_colours_of_their_own():
     assert len({class_colour(name, names) for name in names}) == 10
     assert class_colour("NoPattern", ("NoPattern",)) == GREY == class_colour("unheard of")
     assert colorsys.rgb_to_hls(*to_rgb(GREY))[2] == 0
+
+
+def test_greys_can_be_told_from_each_other_and_the_lightest_from_phases():
+    names = tuple(f"phase {i}" for i in range(10))
+    classes = (*names, "NoneOfThese", "NoPattern")
+    greys = [class_colour("NoneOfThese", classes), class_colour("NoPattern", classes)]
+    greys.append(NOT_INDEXED_COLOUR)
+    for matrix in SIGHT.values():
+        lab = seen([*greys, *(class_colour(name, names) for name in names)], matrix)
+        assert min(float(deltaE_ciede2000(lab[0], one)) for one in lab[1:]) > 10
+        assert float(deltaE_ciede2000(lab[1], lab[2])) > 10
 
 
 def test_lattices_are_named_in_words():

@@ -9,6 +9,8 @@ from napari_diffraction.learning.classes import LAUE, MULTIPLE, NO_HIT, UNREADAB
 #: added to them.  They can be told apart with any kind of colour vision.
 OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#F0E442")
 GREY = "#999999"
+#: A pattern, but of no class that is known: lighter than what shows no crystal at all.
+LIGHT_GREY = "#D0D0D0"
 #: Points of a phase map of which nothing certain is known.
 NOT_INDEXED_COLOUR = "#595959"
 
@@ -33,7 +35,7 @@ LATTICE_COLOURS = {
 }
 
 #: Colours of classes without one of their own; the last three are Tol's.
-_IN_TURN = (*OKABE_ITO, "#882255", "#332288", "#DDDDDD")
+_IN_TURN = (*OKABE_ITO, "#882255", "#332288", "#661100")
 
 #: Zones, which are looked for, are the most striking; a frame without a crystal is grey.
 CLASS_COLOURS = {
@@ -43,7 +45,7 @@ CLASS_COLOURS = {
     MULTIPLE: "#CC79A7",
     UNREADABLE: "#D55E00",
     "NoPattern": GREY,
-    "NoneOfThese": GREY,
+    "NoneOfThese": LIGHT_GREY,
     **LATTICE_COLOURS,
 }
 

@@ -82,7 +82,7 @@ def test_every_class_has_its_own_colour():
     colours = [colour for colour in CLASS_COLOURS.values() if colour != GREY]
     assert len(set(colours)) == len(colours)
     grey = {name for name, colour in CLASS_COLOURS.items() if colour == GREY}
-    assert grey == {NO_HIT, "NoPattern", "NoneOfThese"}  # never in one picture
+    assert grey == {NO_HIT, "NoPattern"}  # never in one picture
 
 
 def test_points_of_patterns_not_classified_yet_are_hidden(viewer, make_stack, table):
