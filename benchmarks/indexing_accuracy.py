@@ -31,6 +31,7 @@ from napari_diffraction.crystal.reduction import matches
 from napari_diffraction.crystal.symmetry import disorientation
 from napari_diffraction.indexing.scan import IndexSettings, index_scan
 from napari_diffraction.indexing.solution import IndexedMap, IndexedPhase
+from napari_diffraction.learning.classification.opinion import NetworkOpinion
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish
@@ -40,6 +41,8 @@ NICKEL = "ebsd/ni_superalloy_64x80x120x120.h5"
 NICKEL_PC = (0.5088, 0.3409, 0.6276)  # PyEBSDIndex 0.3.10, told fcc Ni
 OTHERS = ("fe3c_1040px.tif", "gan_1344px.png", "si_480px/si_in.h5", "si_480px/si_out5mm.h5")
 COUNT, SIZE, SEED = 20, 120, 1
+#: The network's second opinion on lattices; not asked for where BANDS_ONLY is set.
+OPINION = None if os.environ.get("BANDS_ONLY") else NetworkOpinion()
 #: Sides (relative) and angles (degrees) within which a cell is that of the crystal.
 LENGTHS, ANGLES = 0.02, 1.5
 SCANS = (
@@ -59,7 +62,7 @@ SCANS = (
 def solve(stack: PatternStack, pc: tuple[float, ...] | None = None) -> tuple[IndexedMap, float]:
     """Index patterns; return the solution and the seconds that it took."""
     began = time.monotonic()
-    settings = IndexSettings(pc=None if pc is None else (pc[0], pc[1], pc[2]))
+    settings = IndexSettings(pc=None if pc is None else (pc[0], pc[1], pc[2]), opinion=OPINION)
     return finish(index_scan(stack, settings)), time.monotonic() - began
 
 

@@ -13,6 +13,7 @@ from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 
 if TYPE_CHECKING:
     from napari_diffraction.crystal.structure import Structure
+    from napari_diffraction.indexing.phases.opinion import Opinion
 
 FloatArray = NDArray[np.float64]
 
@@ -38,6 +39,9 @@ class IndexSettings:
         Whether a centre that is known is refined.
     candidates
         Structures that the phases found may be, besides the built-in materials.
+    opinion
+        A second opinion on lattices that bands hardly tell apart; see
+        `napari_diffraction.learning.classification.opinion.NetworkOpinion`.
     """
 
     pc: tuple[float, float, float] | None = None
@@ -45,6 +49,7 @@ class IndexSettings:
     phases: tuple[Structure, ...] = ()
     refine_centre: bool = False
     candidates: Mapping[str, Structure] | None = None
+    opinion: Opinion | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,4 +136,5 @@ def settings_told(settings: IndexSettings) -> dict[str, Any]:
         "phases": [structure.name for structure in settings.phases],
         "refine_centre": settings.refine_centre,
         "candidates": sorted(settings.candidates or ()),
+        "opinion": None if settings.opinion is None else settings.opinion.name,
     }

@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import spglib
 from numpy.typing import NDArray
 
 from napari_diffraction.crystal.bravais import lattice_choices
+from napari_diffraction.crystal.structure import pearson
 from napari_diffraction.indexing.bands.metric import DirectMetric
 
 FloatArray = NDArray[np.float64]
@@ -15,6 +17,8 @@ IntArray = NDArray[np.int64]
 
 #: Uncertainty of a metric by which its symmetry is judged here.
 _ROUGH = 0.006
+#: How far atoms may lie from where a symmetry takes them, for a lattice of volume 1.
+_NEARLY = 0.03
 #: Ratios are made whole by this.
 WHOLE = 12
 
@@ -35,6 +39,14 @@ def steps_of(lattice: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:
     coarser = [one.T.astype(float) for one in _sublattices() if _keeps(one.T, turns)]
     finer = [inverse for one in _sublattices() if _keeps(inverse := np.linalg.inv(one), turns)]
     return [lattice @ one for one in coarser], [lattice @ one for one in finer]
+
+
+def letters_of(lattice: FloatArray) -> str:
+    """Pearson letters of a lattice, columns: reciprocal vectors, whose metric is roughly known."""
+    direct = np.linalg.inv(lattice)
+    direct = direct / np.cbrt(abs(np.linalg.det(direct)))
+    found = spglib.get_symmetry_dataset((direct, np.zeros((1, 3)), [1]), symprec=_NEARLY)
+    return "aP" if found is None else pearson(found.number)
 
 
 def _keeps(change: FloatArray | IntArray, turns: IntArray) -> bool:

@@ -8,6 +8,7 @@ then decide step by step whether a finer lattice is seen, or no more than a coar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from napari_diffraction.indexing.bands.rows import Rows
 from napari_diffraction.indexing.bands.sublattices import (
     WHOLE,
     lattice_key,
+    letters_of,
     neighbours,
     normal_form,
     steps_of,
@@ -48,6 +50,8 @@ SPEAKS_ALONE = 80.0
 _NEARLY = 0.8
 #: Log evidence that half as many vectors are worth.
 _SIMPLER = 30.0
+#: What a unit of a second opinion counts, in parts of the evidence asked for, and at most.
+_PULL, _MOST_PULL = 0.3, 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,10 @@ class VisibleLattice:
 
 
 def visible_lattice(
-    families: BandFamilies, start: VisibleLattice | None = None, speaks: float = SPEAKS
+    families: BandFamilies,
+    start: VisibleLattice | None = None,
+    speaks: float = SPEAKS,
+    said: Mapping[str, float] | None = None,
 ) -> VisibleLattice:
     """Find the lattice that explains directions, widths and profiles best.
 
@@ -86,6 +93,9 @@ def visible_lattice(
         the lattice of the families and that which the widths of bands propose.
     speaks
         Log evidence by which a lattice must be better than a coarser one.
+    said
+        A second opinion: logarithms of the probabilities of the Bravais lattices, by Pearson
+        letters.
     """
     rows = Rows(families)
     if start is None:
@@ -95,7 +105,7 @@ def visible_lattice(
         begin = [(families.basis, start.scale / unit)]
     found: dict[bytes, tuple[float, FloatArray, float, float]] = {}
     for lattice, scale in begin:
-        lattice, scale, margin = _settled(lattice, scale, families, rows, speaks)
+        lattice, scale, margin = _settled(lattice, scale, families, rows, speaks, said)
         merit = rows.evidence(lattice, scale)[0] + _SIMPLER * np.log2(
             abs(np.linalg.det(lattice)) * scale**3
         )
@@ -107,7 +117,12 @@ def visible_lattice(
 
 
 def _settled(
-    lattice: FloatArray, scale: float, families: BandFamilies, rows: Rows, speaks: float
+    lattice: FloatArray,
+    scale: float,
+    families: BandFamilies,
+    rows: Rows,
+    speaks: float,
+    said: Mapping[str, float] | None,
 ) -> tuple[FloatArray, float, float]:
     """Go to finer and coarser lattices until none is better; also how much better the last is."""
     visited: set[bytes] = set()
@@ -119,8 +134,14 @@ def _settled(
         least = speaks * (1 + evidence / _DOUBLED)
         coarser, finer = steps_of(lattice)
         coarser.append(2 * lattice)
-        lost = [rows.telling(one, lattice, scale, strength) for one in coarser]
-        won = [rows.telling(lattice, one, scale, strength) for one in finer]
+        lost = [
+            rows.telling(one, lattice, scale, strength) - least * _pull(said, lattice, one)
+            for one in coarser
+        ]
+        won = [
+            rows.telling(lattice, one, scale, strength) + least * _pull(said, lattice, one)
+            for one in finer
+        ]
         weakest, strongest = min(lost), max(won, default=-np.inf)
         margin = min(weakest - least, least - strongest)
         if margin >= 0:
@@ -137,6 +158,14 @@ def _settled(
         if known:
             break
     return lattice, scale, margin
+
+
+def _pull(said: Mapping[str, float] | None, lattice: FloatArray, other: FloatArray) -> float:
+    """How much a second opinion draws from one lattice to another, in parts of what is asked."""
+    if said is None:
+        return 0.0
+    pull = _PULL * (said[letters_of(other)] - said[letters_of(lattice)])
+    return float(np.clip(pull, -_MOST_PULL, _MOST_PULL))
 
 
 def as_it_is(families: BandFamilies) -> VisibleLattice:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,11 @@ from napari_diffraction.indexing.bands.centre import (
     lattice_at,
 )
 from napari_diffraction.indexing.bands.directions import directions
-from napari_diffraction.indexing.bands.four_bands import lattice_shape
+from napari_diffraction.indexing.bands.families import BandFamilies
+from napari_diffraction.indexing.bands.four_bands import lattice_shape, reduced
 from napari_diffraction.indexing.bands.metric import reciprocal_basis
 from napari_diffraction.indexing.bands.orientation import orient
+from napari_diffraction.indexing.bands.sublattices import letters_of, neighbours
 from napari_diffraction.indexing.bands.visible import (
     SPEAKS,
     SPEAKS_ALONE,
@@ -30,6 +33,7 @@ from napari_diffraction.indexing.bands.visible import (
 from napari_diffraction.indexing.phases.crystals import Crystal
 from napari_diffraction.indexing.phases.fitting import Fitted, fitted
 from napari_diffraction.indexing.phases.grain_bands import GrainBands
+from napari_diffraction.indexing.phases.opinion import Opinion, opinion_of
 from napari_diffraction.indexing.phases.scales import PhasesFound, parted
 from napari_diffraction.indexing.phases.shown import LOOKED_AT, families_of
 from napari_diffraction.progress import Progress
@@ -48,6 +52,8 @@ _SERVED = 8.0
 _AGAIN = 3
 #: A lattice that serves fewer than this share of the grains is wrong.
 _WORSE = 0.7
+#: A second opinion contradicts a lattice that is less probable by more than this (logarithm).
+_CONTRADICTS = 2.0
 #: Lattices that differ by less than this (relative, degrees, and in scale) are one.
 _ALIKE, _ALIKE_ANGLES, _ALIKE_SCALE = 0.03, 2.0, 0.06
 
@@ -58,6 +64,7 @@ def find_phases(
     *,
     refine_centre: bool = False,
     given: Sequence[Crystal] = (),
+    opinion: Opinion | None = None,
 ) -> Generator[Progress, None, PhasesFound | None]:
     """Find the pattern centre and the lattices of grains with nothing given.
 
@@ -71,6 +78,8 @@ def find_phases(
         Whether a known centre is refined.
     given
         Phases that are there; no others are looked for.
+    opinion
+        A second opinion on which of several lattices that bands hardly tell apart it is.
 
     Yields
     ------
@@ -109,7 +118,9 @@ def find_phases(
         if not _convincing(gain - before[rest], alone=len(bands) == 1):
             break
         chosen = np.argsort(-gain, kind="stable")[: min(LOOKED_AT, int((gain > 0).sum()))]
-        lattice = _seen_lattice(best.basis, some.part(chosen), centre, free)
+        those = some.part(chosen)
+        said = None if opinion is None else opinion_of(opinion, those, centre)
+        lattice = _seen_lattice(best.basis, those, centre, free, said)
         if any(_same(lattice, other) for other in seen):
             spent[rest[(gain > 0) | (_gain(lattice.basis, some, centre) > 0)]] = True
         else:
@@ -162,40 +173,103 @@ def _convincing(gain: FloatArray, alone: bool) -> bool:
 
 
 def _seen_lattice(
-    basis: FloatArray, bands: GrainBands, pc: FloatArray, free_centre: bool
+    basis: FloatArray,
+    bands: GrainBands,
+    pc: FloatArray,
+    free_centre: bool,
+    said: Mapping[str, float] | None,
 ) -> VisibleLattice:
     """The lattice that the bands show, by their directions and their widths."""
+    look = _Look(bands, pc, free_centre, said)
     fit = fitted(bands, [basis], pc)
-    served = int((fit.phase == 0).sum())
-    families = families_of(bands, fit)
-    good = as_it_is(families)
-    speaks = SPEAKS_ALONE if np.median(bands.size) == 1 else SPEAKS
-    seen = visible_lattice(families, speaks=speaks)
-    # bands of the lattice found lie better, and tell more
-    for _ in range(_AGAIN):
-        better = _checked(bands, seen.basis, pc, free_centre, _WORSE * served)
-        if better is None:
-            if good is seen:
-                break
-            seen = good
-            continue
-        good = seen
-        again = visible_lattice(families_of(bands, better), seen, speaks)
-        if np.allclose(lattice_shape(again.basis), lattice_shape(seen.basis), rtol=0.03):
-            return again
-        seen = again
-    return good
+    least = _WORSE * int((fit.phase == 0).sum())
+    seen = look.settled(fit, least)
+    if said is None:
+        return seen
+    letters = max(said, key=lambda one: said[one])
+    if said[letters] - said[letters_of(seen.basis)] > _CONTRADICTS:
+        return look.of_letters(seen, letters, least) or seen
+    return seen
 
 
-def _checked(
-    bands: GrainBands, basis: FloatArray, pc: FloatArray, free_centre: bool, least: float
-) -> Fitted | None:
-    """The fit of a lattice, if it serves enough of the grains.
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """A look at the pictures of grains for the lattice that they show.
 
-    By how much is no measure: of a fine lattice the strong bands are but some of the directions.
+    Attributes
+    ----------
+    bands
+        Of the grains.
+    pc : ndarray of float64, (3,)
+        Pattern centre.
+    free_centre
+        Whether it may be moved.
+    said
+        A second opinion on the lattice.
     """
-    for free in (free_centre, False):
-        fit = fitted(bands, [basis], pc, free_centre=free)
-        if (fit.phase == 0).sum() >= least:
-            return fit
-    return None
+
+    bands: GrainBands
+    pc: FloatArray
+    free_centre: bool
+    said: Mapping[str, float] | None
+
+    def settled(self, fit: Fitted, least: float) -> VisibleLattice:
+        """Look at the bands of a lattice, and again with what was seen, until it stays."""
+        families = families_of(self.bands, fit)
+        good = as_it_is(families)
+        seen = self._visible(families)
+        # bands of the lattice found lie better, and tell more
+        for _ in range(_AGAIN):
+            better = self._checked(seen.basis, least)
+            if better is None:
+                if good is seen:
+                    break
+                seen = good
+                continue
+            good = seen
+            again = self._visible(families_of(self.bands, better), seen)
+            if np.allclose(lattice_shape(again.basis), lattice_shape(seen.basis), rtol=0.03):
+                return again
+            seen = again
+        return good
+
+    def of_letters(self, seen: VisibleLattice, letters: str, least: float) -> VisibleLattice | None:
+        """Find a lattice of a certain kind near the one seen, if the bands show it as well.
+
+        It may have less symmetry, by which bands were taken together that it keeps apart.
+        """
+        tried: list[FloatArray] = []
+        for basis in neighbours(seen.basis):
+            shape = lattice_shape(reduced(basis))
+            if any(np.allclose(shape, other, rtol=0.03) for other in tried):
+                continue
+            tried.append(shape)
+            if letters_of(basis) != letters:
+                continue
+            unit = np.cbrt(abs(np.linalg.det(basis)))
+            fit = self._checked(reduced(basis) / unit, least)
+            if fit is None:
+                continue
+            start = replace(seen, basis=fit.bases[0], scale=seen.scale * unit)
+            found = self._visible(families_of(self.bands, fit), start)
+            if letters_of(found.basis) == letters:
+                return found
+        return None
+
+    def _visible(
+        self, families: BandFamilies, start: VisibleLattice | None = None
+    ) -> VisibleLattice:
+        single = bool(np.median(self.bands.size) == 1)
+        return visible_lattice(families, start, SPEAKS_ALONE if single else SPEAKS, self.said)
+
+    def _checked(self, basis: FloatArray, least: float) -> Fitted | None:
+        """The fit of a lattice, if it serves enough of the grains.
+
+        By how much is no measure: of a fine lattice the strong bands are but some of the
+        directions.
+        """
+        for free in (self.free_centre, False):
+            fit = fitted(self.bands, [basis], self.pc, free_centre=free)
+            if (fit.phase == 0).sum() >= least:
+                return fit
+        return None
