@@ -27,9 +27,10 @@ _KNOWN_BY = 32
 
 
 def background_of_stack(stack: PatternStack) -> StaticBackground:
-    """Return the static background of a stack, searched once for the same patterns.
+    """Return the static background of a stack, searched once for the same files.
 
-    Patterns count themselves, not the names and times of their files.
+    A stack is known again by names, sizes and times of its files and by some of its patterns; of
+    one that comes from no file nothing is kept.
 
     Parameters
     ----------
@@ -43,7 +44,10 @@ def background_of_stack(stack: PatternStack) -> StaticBackground:
     """
     if len(stack) <= _KNOWN_BY:  # is found as quickly
         return static_background(stack)
-    path = _folder() / f"{_key_of(stack)}.npz"
+    stamps = _stamps(stack)
+    if not stamps:
+        return static_background(stack)
+    path = _folder() / f"{_key_of(stack, stamps)}.npz"
     kept = _recalled(path, stack.frame_shape)
     if kept is None:
         kept = static_background(stack)
@@ -51,8 +55,17 @@ def background_of_stack(stack: PatternStack) -> StaticBackground:
     return kept
 
 
-def _key_of(stack: PatternStack) -> str:
-    digest = hashlib.sha256(json.dumps(stack.data.shape).encode())
+def _stamps(stack: PatternStack) -> list[tuple[str, int, int]]:
+    """Name, size and time of every file of a stack; nothing where one cannot be asked."""
+    try:
+        files = [(str(path), path.stat()) for path in map(Path, sorted(set(stack.sources)))]
+    except OSError:
+        return []
+    return [(name, known.st_size, known.st_mtime_ns) for name, known in files]
+
+
+def _key_of(stack: PatternStack, stamps: list[tuple[str, int, int]]) -> str:
+    digest = hashlib.sha256(json.dumps([stack.data.shape, stack.dataset, stamps]).encode())
     for frame in _some(stack):
         digest.update(f"{frame.shape} {frame.dtype.str}".encode())
         digest.update(frame.tobytes())
