@@ -1,7 +1,8 @@
 """Writes an HDF5 file as a detector does; each line on standard input is one thing to do.
 
-``FILE add N`` makes N more patterns, ``FILE room N`` makes room for N that are not recorded,
-``FILE fill`` records them, ``close`` ends.  Each is answered by a line when it can be read.
+``add N`` makes N more patterns, ``room N`` makes room for N that are not recorded, ``fill`` records
+them, ``close`` ends.  Each is answered by a line when it can be read.  Called with the name of an
+.npy file, too, it takes its patterns from there; of a scan these are whole rows.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ def pattern(number: int) -> np.ndarray:
     return frame
 
 
-def main(path: Path) -> None:
+def main(path: Path, frames: Path | None = None) -> None:
+    ready = None if frames is None else np.load(frames)
+    shape, dtype = ((16, 16), "u2") if ready is None else (ready.shape[1:], ready.dtype)
     with h5py.File(path, "w", libver="latest") as file:
         # several patterns in a chunk: those that are not recorded yet read as zeros
         data = file.create_dataset(
-            "entry/data/data", (0, 16, 16), "u2", maxshape=(None, 16, 16), chunks=(4, 16, 16)
+            "entry/data/data", (0, *shape), dtype, maxshape=(None, *shape), chunks=(4, *shape)
         )
         file.swmr_mode = True
         print("open", flush=True)
@@ -37,7 +40,7 @@ def main(path: Path) -> None:
                 data.resize(len(data) + int(number[0]), axis=0)
             if action != "room":
                 for index in range(recorded, len(data)):
-                    data[index] = pattern(index)
+                    data[index] = pattern(index) if ready is None else ready[index]
                 recorded = len(data)
             data.flush()
             print("done", flush=True)
@@ -45,4 +48,4 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

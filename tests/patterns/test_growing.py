@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.growing import Growing
+from napari_diffraction.patterns.growing import Growing, Seen, recorded, unchanged
 from napari_diffraction.patterns.readers import AmbiguousDatasetError
 
 
@@ -150,3 +150,71 @@ def test_what_could_not_be_read_is_tried_again_when_the_file_has_changed(tmp_pat
     np.save(path, numbered(4))
     os.utime(path, ns=(1, 1))
     assert growing.look().again
+
+
+def seen(path: Path, growing: Growing, frames: np.ndarray) -> Seen:
+    """Look twice at a file with these patterns."""
+    np.save(path, frames)
+    growing.look()
+    return growing.look()
+
+
+def test_of_a_scan_the_rows_that_are_filled_are_recorded(tmp_path: Path) -> None:
+    path = tmp_path / "scan.npy"
+    whole = numbered(12 * 3).reshape(12, 3, 16, 16)
+
+    def filled(patterns: int) -> np.ndarray:
+        room = whole.copy()
+        room.reshape(-1, 16, 16)[patterns:] = 0
+        return room
+
+    np.save(path, filled(0))
+    growing = Growing(str(path))
+    last = Seen()
+    shapes = []
+    for patterns in (0, 2, 3, 7, 8, 22, 36):
+        new = recorded(seen(path, growing, filled(patterns)), last)
+        if new.stack is not None:
+            last = new
+            assert new.ready == len(new.stack)
+            assert new.stack.frame(len(new.stack) - 1).any()
+        shapes.append(None if new.stack is None else new.stack.data.shape[:2])
+    assert shapes == [None, None, (1, 3), (2, 3), None, (7, 3), (12, 3)]
+
+
+def test_a_row_that_is_recorded_backwards_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "scan.npy"
+    frames = numbered(12).reshape(4, 3, 16, 16)
+    frames[2:] = 0
+    frames[1, 0] = 0
+    np.save(path, frames)
+    part = recorded(seen(path, Growing(str(path)), frames), Seen()).stack
+    assert part is not None
+    assert part.data.shape[:2] == (1, 3)
+
+
+def test_a_blank_pattern_does_not_hold_up_the_rows_below(tmp_path: Path) -> None:
+    path = tmp_path / "scan.npy"
+    frames = numbered(24).reshape(8, 3, 16, 16)
+    frames[2, 2] = 0
+    np.save(path, frames)
+    part = recorded(seen(path, Growing(str(path)), frames), Seen()).stack
+    assert part is not None
+    assert part.data.shape[:2] == (8, 3)
+
+
+def test_patterns_are_the_same_up_to_the_first_that_is_another(tmp_path: Path) -> None:
+    for name in "bcd":
+        picture(tmp_path / f"{name}.png", ord(name))
+    growing = Growing(str(tmp_path))
+    growing.look()
+    before = growing.look()
+    picture(tmp_path / "c.png", 3)
+    os.utime(tmp_path / "c.png", ns=(1, 1))
+    growing.look()
+    assert unchanged(before, growing.look()) == 1
+    picture(tmp_path / "a.png", 1)
+    growing.look()
+    assert unchanged(before, growing.look()) == 0
+    assert unchanged(before, before) == 3
+    assert unchanged(Seen(), before) == 0

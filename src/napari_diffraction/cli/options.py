@@ -11,6 +11,7 @@ import typer
 from napari_diffraction.errors import InputError
 
 if TYPE_CHECKING:
+    from napari_diffraction.patterns.growing import Growing
     from napari_diffraction.patterns.readers import Look
     from napari_diffraction.patterns.stack import PatternStack
     from napari_diffraction.workers import Workers
@@ -45,6 +46,58 @@ WorkerCount = Annotated[
         "--workers", min=1, help="Processes of this machine, of one thread each, that do the work."
     ),
 ]
+Follow = Annotated[
+    bool,
+    typer.Option("--follow", help="Go on with what is added while it runs, until Ctrl-C."),
+]
+Idle = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        min=0,
+        help="With --follow: the input is finished when nothing was added for so long.",
+        show_default="never",
+    ),
+]
+
+
+def to_follow(
+    inputs: str | Sequence[str],
+    dataset: str | None,
+    idle: float | None,
+    *,
+    follow: bool,
+    elsewhere: bool,
+) -> Growing | None:
+    """Return INPUT as one that grows, having looked at it once: a bad one is refused at once.
+
+    Parameters
+    ----------
+    inputs, dataset
+        As of `napari_diffraction.patterns.growing.Growing`.
+    idle
+        What ``--idle`` says.
+    follow
+        Whether ``--follow`` is given; if not, ``None`` is returned.
+    elsewhere
+        Whether other processes are to do the work.
+
+    Raises
+    ------
+    InputError
+        The options do not go together, or there is no such INPUT.
+    """
+    if not follow:
+        if idle is not None:
+            raise InputError("--idle goes with --follow only: add it, or leave --idle out.")
+        return None
+    if elsewhere:
+        raise InputError("--follow goes without --scheduler and --workers: leave them out.")
+    from napari_diffraction.patterns.growing import Growing
+
+    growing = Growing(inputs, dataset)
+    growing.look()
+    return growing
 
 
 def look_at_inputs(inputs: Sequence[str], dataset: str | None = None) -> Look:

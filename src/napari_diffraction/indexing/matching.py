@@ -54,6 +54,17 @@ class KnownGrains:
     kin: NDArray[np.int64]
     shape: tuple[int, ...] = ()
 
+    def followed_by(self, later: KnownGrains, shape: tuple[int, ...]) -> KnownGrains:
+        """Return these grains with those of the patterns behind them, all of one ``shape``."""
+        label = np.where(later.label >= 0, later.label + len(self.phase), -1)
+        return KnownGrains(
+            np.concatenate([self.label, label.astype(np.int32)]),
+            np.concatenate([self.phase, later.phase]),
+            np.concatenate([self.rotation, later.rotation]),
+            self.kin,
+            shape,
+        )
+
     def phase_of(self, label: NDArray[np.int32]) -> NDArray[np.int64]:
         """Phases of the grains of some patterns; -1: unknown."""
         return np.where(label >= 0, self.phase[np.maximum(label, 0)], -1)
@@ -114,6 +125,11 @@ class Points:
     def part(self, which: slice) -> Points:
         """Return some of the patterns."""
         return Points(*(getattr(self, one.name)[which].copy() for one in fields(self)))
+
+    def followed_by(self, later: Points) -> Points:
+        """Return these patterns with others behind them."""
+        pairs = ((getattr(self, one.name), getattr(later, one.name)) for one in fields(self))
+        return Points(*(np.concatenate(pair) for pair in pairs))
 
     def put(self, which: slice, some: Points) -> None:
         """Write the solution of some patterns down at their places."""

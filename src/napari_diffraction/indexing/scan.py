@@ -93,24 +93,70 @@ def index_scan(
         No pattern can be read, or a phase given has no reflections.
     """
     settings = settings or IndexSettings()
-    given = tuple(crystal_given(structure) for structure in settings.phases)
-    known = what_is_known(stack, settings)
     steps = FinishedSteps() if steps is None else steps
+    assembly = yield from assembled(stack, settings, steps)
+    points = yield from matched(stack, assembly, steps, workers)
+    return assembly.solution(points)
+
+
+def gathered(
+    stack: PatternStack, settings: IndexSettings, steps: FinishedSteps
+) -> Generator[IndexProgress, None, GrainBands]:
+    """Do the first stage, the grains and their bands, as far as it is not done.
+
+    Parameters
+    ----------
+    stack, settings
+        As of `index_scan`.
+    steps
+        What is done; filled further.
+    """
     steps.take_up(settings)
     preparation = steps.preparation = steps.preparation or prepare(stack)
     if steps.grains is None:
-        steps.grains = yield from _staged(find_grains(stack, preparation), 0)
-    grains = steps.grains
-    bands = steps.bands = steps.bands or grain_bands(stack, grains, preparation)
+        steps.grains = yield from staged(find_grains(stack, preparation), 0)
+    bands = steps.bands = steps.bands or grain_bands(stack, steps.grains, preparation)
+    return bands
+
+
+def assembled(
+    stack: PatternStack, settings: IndexSettings, steps: FinishedSteps
+) -> Generator[IndexProgress, None, Assembly]:
+    """Do the first two stages, up to centre and phases, as far as they are not done.
+
+    Parameters
+    ----------
+    stack, settings
+        As of `index_scan`.
+    steps
+        What is done; filled further.
+
+    Returns
+    -------
+    Assembly
+        All that is known but the points.
+    """
+    given = tuple(crystal_given(structure) for structure in settings.phases)
+    known = what_is_known(stack, settings)
+    bands = yield from gathered(stack, settings, steps)
+    assert steps.preparation is not None
+    assert steps.grains is not None
     if not steps.solved:
-        steps.found = yield from _staged(
-            find_phases(bands, known.pc, refine_centre=settings.refine_centre, given=given), 1
+        steps.found = yield from staged(
+            find_phases(
+                bands,
+                known.pc,
+                refine_centre=settings.refine_centre,
+                given=given,
+                opinion=settings.opinion,
+            ),
+            1,
         )
         steps.solved = True
     found = steps.found
     shape = stack.data.shape[:-2]
     crystals: tuple[Crystal, ...] = ()
-    notes = list(preparation.notes)
+    notes = list(steps.preparation.notes)
     centre, pc_su, gradient = known.pc, np.zeros(3), np.zeros((2, 3))
     if found is None:
         notes.append(_why_none(bands, known))
@@ -122,14 +168,34 @@ def index_scan(
     middle = np.array(USUAL) if centre is None else centre
     told = None if found is None else (found.kin, found.fit.phase)
     of_grains = middle + bands.offset @ gradient
-    at = known_grains(bands, grains.label, crystals, of_grains, told, shape)
-    assembly = Assembly(stack, settings, known, crystals, at, middle, pc_su, gradient, tuple(notes))
-    centres = centres_of(middle, gradient, shape)
-    steps.points = steps.points or Points.empty(len(stack))
-    points = yield from _last_stage(
-        index_points(stack, preparation, crystals, centres, at, steps.points, workers), assembly
+    at = known_grains(bands, steps.grains.label, crystals, of_grains, told, shape)
+    return Assembly(stack, settings, known, crystals, at, middle, pc_su, gradient, tuple(notes))
+
+
+def matched(
+    stack: PatternStack,
+    assembly: Assembly,
+    steps: FinishedSteps,
+    workers: Workers | None = None,
+) -> Generator[IndexProgress, None, Points]:
+    """Do the last stage: match every pattern that is not done.
+
+    Parameters
+    ----------
+    stack, workers
+        As of `index_scan`.
+    assembly
+        Of the same stack.
+    steps
+        What is done; filled further.
+    """
+    assert steps.preparation is not None
+    centres = centres_of(assembly.centre, assembly.gradient, stack.data.shape[:-2])
+    points = steps.points = steps.points or Points.empty(len(stack))
+    work = index_points(
+        stack, steps.preparation, assembly.crystals, centres, assembly.grains, points, workers
     )
-    return assembly.solution(points)
+    return (yield from _last_stage(work, assembly))
 
 
 def _last_stage(
@@ -145,7 +211,7 @@ def _last_stage(
         yield IndexProgress(step.done, step.total, step.message, 2, so_far)
 
 
-def _staged(work: Generator[Progress, None, T], stage: int) -> Generator[IndexProgress, None, T]:
+def staged(work: Generator[Progress, None, T], stage: int) -> Generator[IndexProgress, None, T]:
     """Pass the progress of a stage on."""
     while True:
         try:
@@ -169,6 +235,7 @@ def _described(bands: GrainBands, found: PhasesFound, known: Known) -> tuple[Cry
             families_of(bands, fit, number),
             scale_known=known.voltage_from != "assumed",
             grains=grains[number],
+            said=found.said[number],
         )
         for number, seen in enumerate(found.seen)
     )

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.part import part_of
 from napari_diffraction.patterns.readers import AmbiguousDatasetError, Opening, open_stack
 from napari_diffraction.patterns.readers.files import find_inputs
 from napari_diffraction.patterns.readers.formats import by_name, is_folder_input
@@ -103,6 +105,66 @@ def places_in(grown: PatternStack, stack: PatternStack) -> NDArray[np.int64]:
 def _names(stack: PatternStack) -> list[tuple[str, int]]:
     files = {source: os.path.abspath(source) for source in set(stack.sources)}
     return [(files.get(stack.source(i), ""), stack.event(i)) for i in range(len(stack))]
+
+
+def unchanged(before: Seen, now: Seen) -> int:
+    """Count the patterns, from the first, that are the same ones in two looks."""
+    pairs = zip(_marked(before), _marked(now), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _marked(seen: Seen) -> Iterator[tuple[str, int, str, tuple[int, int]]]:
+    """File, number in it, mark of the file, and size of each pattern."""
+    stack = seen.stack
+    if stack is None:
+        return
+    for index in range(len(stack)):
+        source = stack.source(index)
+        yield source, stack.event(index), seen.marks.get(source, ""), stack.frame_shape
+
+
+def recorded(seen: Seen, before: Seen) -> Seen:
+    """Return a look at those patterns alone, from the first, that are recorded.
+
+    Of a scan these are whole rows.  Room that was made for a scan is filled from the top: a row is
+    recorded when both of its ends, or those of a row below, can be read.
+
+    Parameters
+    ----------
+    seen
+        A look.
+    before
+        What this returned of the look before.
+
+    Returns
+    -------
+    Seen
+        Its ``stack`` is ``None`` where there is none, or nothing new.
+    """
+    stack = seen.stack
+    if stack is None:
+        return seen
+    columns = int(stack.data.shape[1]) if stack.is_scan else 1
+    known = min(unchanged(before, seen), seen.ready) // columns
+    rows = seen.ready // columns
+
+    def there(row: int) -> bool:
+        ends = sorted({row * columns, (row + 1) * columns - 1})
+        return all(frame is not None for frame in stack.frames(ends))
+
+    low, high = known, rows
+    for probe in reversed([*takewhile(rows.__gt__, (known + 2**n - 1 for n in range(64)))]):
+        if there(probe):
+            low = probe + 1
+            break
+        high = probe
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if there(middle) else (low, middle)
+    count = low * columns
+    if not count or (before.stack is not None and count == known * columns == len(before.stack)):
+        return replace(seen, stack=None, ready=0)
+    return replace(seen, stack=part_of(stack, 0, count), ready=count)
 
 
 class Growing:

@@ -342,7 +342,7 @@ def test_the_command_says_what_it_is_asked_for(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("napari_diffraction.cli.sorting.following.EVERY", 0.0)
+    monkeypatch.setattr("napari_diffraction.cli.watching.EVERY", 0.0)
     folder, output = tmp_path / "run", tmp_path / "out.csv"
     folder.mkdir()
     picture(folder / "a1.png", 1)

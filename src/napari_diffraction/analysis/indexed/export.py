@@ -89,11 +89,16 @@ def check_export(path: Path, shape: tuple[int, ...]) -> None:
             f"{path.name} is no kind of file that an indexed scan can be written to: let its name "
             f"end in {', '.join(WRITERS)}."
         )
-    if suffix in _MAPS and len(shape) != 2:
+    if not can_export(path, shape):
         raise InputError(
             f"{path.name} would show a map, but the patterns are a list and no scan: write a .json "
             "or a .csv file."
         )
+
+
+def can_export(path: Path, shape: tuple[int, ...]) -> bool:
+    """Return whether patterns lie as such a file shows them; parameters as of `check_export`."""
+    return path.suffix.lower() not in _MAPS or len(shape) == 2
 
 
 def _write_json(indexed: IndexedMap, path: Path) -> None:

@@ -12,11 +12,15 @@ from napari_diffraction.cli.options import (
     Centre,
     Dataset,
     Device,
+    Follow,
+    Idle,
     Model,
     Scheduler,
     WorkerCount,
     crew,
+    look_at_inputs,
     open_inputs,
+    to_follow,
 )
 
 
@@ -45,12 +49,36 @@ def phase_map(
     ] = None,
     device: Device = "auto",
     batch_size: BatchSize = 64,
+    follow: Follow = False,
+    idle: Idle = None,
     pc: Centre = None,
     dataset: Dataset = None,
     scheduler: Scheduler = None,
     workers: WorkerCount = None,
 ) -> None:
     """Map the phases of a scan; without a phase list, each point gets its Bravais lattice."""
+    elsewhere = scheduler is not None or workers is not None
+    growing = to_follow(scan, dataset, idle, follow=follow, elsewhere=elsewhere)
+    if growing is not None:
+        from napari_diffraction.cli.scans.following import follow_map
+        from napari_diffraction.cli.scans.phase_map import check_files
+        from napari_diffraction.learning.models.registry import load_model
+
+        said = follow_map(
+            growing,
+            output,
+            other=check_files(output, compare),
+            classifier=load_model(model),
+            threshold=threshold,
+            pc=pc,
+            device=device,
+            batch_size=batch_size,
+            regions=regions,
+            idle=idle,
+        )
+        for line in said:
+            print(line)
+        return
     stack = open_inputs([scan], dataset, pc)
     # these take seconds, which a bad file need not wait for
     from napari_diffraction.cli.scans.phase_map import check_first, map_scan, write_and_compare
@@ -106,12 +134,16 @@ def index(
         bool,
         typer.Option("--refine-centre", help="Refine the pattern centre that is given or known."),
     ] = False,
+    follow: Follow = False,
+    idle: Idle = None,
     dataset: Dataset = None,
     scheduler: Scheduler = None,
     workers: WorkerCount = None,
 ) -> None:
     """Find phases, cells, pattern centre and orientations of EBSD patterns, with nothing given."""
-    stack = open_inputs(scan, dataset)
+    elsewhere = scheduler is not None or workers is not None
+    growing = to_follow(scan, dataset, idle, follow=follow, elsewhere=elsewhere)
+    to_open = scan if growing else look_at_inputs(scan, dataset)
     # these take seconds, which a bad file need not wait for
     from napari_diffraction.cli.scans.index import check_outputs, index_to_files, read_candidates
     from napari_diffraction.crystal.materials import load_structure
@@ -119,16 +151,23 @@ def index(
     check_outputs(output)
     phases = tuple(load_structure(name) for name in phase or ())
     known, skipped = read_candidates(candidates)
-    with crew(scheduler, workers) as them:
-        said = index_to_files(
-            stack,
-            output,
-            pc=pc,
-            voltage=voltage,
-            phases=phases,
-            refine_centre=refine_centre,
-            candidates=known,
-            workers=them,
-        )
+    if growing is not None:
+        from napari_diffraction.cli.scans.following import follow_index
+        from napari_diffraction.indexing.known import IndexSettings
+
+        settings = IndexSettings(pc, voltage, phases, refine_centre, known)
+        said = follow_index(growing, output, settings, idle=idle)
+    else:
+        with crew(scheduler, workers) as them:
+            said = index_to_files(
+                open_inputs(to_open),
+                output,
+                pc=pc,
+                voltage=voltage,
+                phases=phases,
+                refine_centre=refine_centre,
+                candidates=known,
+                workers=them,
+            )
     for line in said + skipped:
         print(line)

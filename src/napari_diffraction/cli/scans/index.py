@@ -10,6 +10,7 @@ from napari_diffraction.cli.terminal import output_file, with_bar
 
 if TYPE_CHECKING:
     from napari_diffraction.crystal.structure import Structure
+    from napari_diffraction.indexing.solution import IndexedMap
     from napari_diffraction.patterns.stack import PatternStack
     from napari_diffraction.workers import Workers
 
@@ -81,8 +82,7 @@ def index_to_files(
         A file shows a map but the patterns are no scan; no camera has such a centre; or a file
         cannot be written.
     """
-    from napari_diffraction.analysis.indexed.export import check_export, export_indexed
-    from napari_diffraction.analysis.indexed.words import summary
+    from napari_diffraction.analysis.indexed.export import check_export
     from napari_diffraction.indexing.scan import IndexSettings, index_scan
 
     for output in outputs:
@@ -96,8 +96,21 @@ def index_to_files(
         refine_centre=refine_centre,
         candidates=candidates,
     )
-    indexed = with_bar(index_scan(stack, settings, workers=workers))
+    return written(with_bar(index_scan(stack, settings, workers=workers)), outputs)
+
+
+def written(indexed: IndexedMap, outputs: Sequence[Path]) -> list[str]:
+    """Write a solution, and say what was written and found.
+
+    Raises
+    ------
+    InputError
+        A file cannot be written.
+    """
+    from napari_diffraction.analysis.indexed.export import export_indexed
+    from napari_diffraction.analysis.indexed.words import summary
+
     size = " x ".join(str(length) for length in indexed.shape)
     what = "points" if indexed.is_scan else "patterns"
-    written = [f"{export_indexed(indexed, output)}: {size} {what}." for output in outputs]
-    return written + summary(indexed)
+    files = [f"{export_indexed(indexed, output)}: {size} {what}." for output in outputs]
+    return files + summary(indexed)

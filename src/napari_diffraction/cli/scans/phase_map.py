@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from napari_diffraction.cli.terminal import output_file, with_bar
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from napari_diffraction.analysis.maps.phase_map import PhaseMap
     from napari_diffraction.learning.models.registry import Classifier
     from napari_diffraction.patterns.maps.vendor_map import VendorMap
@@ -44,9 +46,41 @@ def map_scan(
     InputError
         The patterns are a list, not a scan.
     """
+    from napari_diffraction.learning.classification.inference import classify
+
+    table = with_bar(
+        classify(stack, classifier, device=device, batch_size=batch_size, workers=workers)
+    )
+    settings = {"device": device, "batch_size": batch_size}
+    return map_of(table, stack, classifier, settings, regions=regions)
+
+
+def map_of(
+    table: pd.DataFrame,
+    stack: PatternStack,
+    classifier: Classifier,
+    settings: dict[str, Any],
+    *,
+    regions: bool = False,
+) -> PhaseMap:
+    """Make the map of a classified scan, of which some patterns may be missing.
+
+    Parameters
+    ----------
+    table
+        Its classification.
+    stack, classifier, regions
+        As of `map_scan`.
+    settings
+        How it was classified, for the files that are written.
+
+    Raises
+    ------
+    InputError
+        The patterns are a list, not a scan.
+    """
     from napari_diffraction.analysis.maps.phase_map import PhaseMap
     from napari_diffraction.analysis.maps.regions import vote_by_regions
-    from napari_diffraction.learning.classification.inference import classify
     from napari_diffraction.review.provenance import file_hash
 
     card = classifier.card
@@ -54,11 +88,8 @@ def map_scan(
         "software": f"napari-diffraction {version('napari-diffraction')}",
         "model": card.name,
         "model_sha256": file_hash(Path(card.path) if card.path else None),
-        "settings": {"device": device, "batch_size": batch_size},
+        "settings": settings,
     }
-    table = with_bar(
-        classify(stack, classifier, device=device, batch_size=batch_size, workers=workers)
-    )
     made = PhaseMap.from_classification(table, stack, card, about)
     return with_bar(vote_by_regions(made, stack)) if regions else made
 
@@ -118,17 +149,42 @@ def check_first(
         The patterns are no scan; a file cannot be written; or the other map cannot be read or is
         of another size.
     """
-    from napari_diffraction.analysis.maps.compare import check_size
-    from napari_diffraction.analysis.maps.export import WRITERS
     from napari_diffraction.analysis.maps.phase_map import check_scan
 
     check_scan(stack)
+    read = check_files(outputs, other)
+    check_other(stack, read)
+    return read
+
+
+def check_files(outputs: Sequence[Path], other: str | None) -> VendorMap | None:
+    """Check that the files can be written; read the other map.
+
+    Raises
+    ------
+    InputError
+        A file cannot be written, or the other map cannot be read.
+    """
+    from napari_diffraction.analysis.maps.export import WRITERS
+
     for output in outputs:
         output_file(output, tuple(WRITERS))
     if other is None:
         return None
     from napari_diffraction.patterns.maps.files import read_map
 
-    read = read_map(other)
-    check_size(stack.name, stack.data.shape[:2], read)
-    return read
+    return read_map(other)
+
+
+def check_other(stack: PatternStack, other: VendorMap | None) -> None:
+    """Check that the other map is of the size of a scan.
+
+    Raises
+    ------
+    InputError
+        It is not.
+    """
+    if other is not None:
+        from napari_diffraction.analysis.maps.compare import check_size
+
+        check_size(stack.name, stack.data.shape[:2], other)

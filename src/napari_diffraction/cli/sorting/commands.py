@@ -12,6 +12,8 @@ from napari_diffraction.cli.options import (
     Centre,
     Dataset,
     Device,
+    Follow,
+    Idle,
     Inputs,
     Model,
     Scheduler,
@@ -19,9 +21,9 @@ from napari_diffraction.cli.options import (
     crew,
     look_at_inputs,
     open_inputs,
+    to_follow,
 )
 from napari_diffraction.cli.terminal import output_file
-from napari_diffraction.errors import InputError
 
 
 def classify(
@@ -58,19 +60,8 @@ def classify(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from what an interrupted run kept.")
     ] = False,
-    follow: Annotated[
-        bool,
-        typer.Option("--follow", help="Go on with what is added to INPUT, until Ctrl-C."),
-    ] = False,
-    idle: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            min=0,
-            help="With --follow: INPUT is finished when nothing was added for so long.",
-            show_default="never",
-        ),
-    ] = None,
+    follow: Follow = False,
+    idle: Idle = None,
     pc: Centre = None,
     dataset: Dataset = None,
     scheduler: Scheduler = None,
@@ -85,18 +76,10 @@ def classify(
     from functools import partial
 
     output_file(output, (".csv",))
-    if idle is not None and not follow:
-        raise InputError("--idle goes with --follow only: add it, or leave --idle out.")
-    if follow and (scheduler or workers):
-        raise InputError("--follow goes without --scheduler and --workers: leave them out.")
     # before torch is imported, which takes seconds
-    if follow:
-        from napari_diffraction.patterns.growing import Growing
-
-        growing = Growing(inputs, dataset)
-        growing.look()
-    else:
-        seen = look_at_inputs(inputs, dataset)
+    elsewhere = scheduler is not None or workers is not None
+    growing = to_follow(inputs, dataset, idle, follow=follow, elsewhere=elsewhere)
+    to_open = inputs if growing else look_at_inputs(inputs, dataset)
 
     from napari_diffraction.cli.shares import expected_shares, usual_shares
     from napari_diffraction.cli.sorting.classification import checked_border, classify_to_csv
@@ -106,12 +89,12 @@ def classify(
     shares = expected_shares(share or [], usual_shares(classifier))
     start = time.perf_counter()
     with crew(scheduler, workers) as them:
-        if follow:
+        if growing is not None:
             from napari_diffraction.cli.sorting.following import follow_to_csv
 
             classify_all = partial(follow_to_csv, growing, pc=pc, idle=idle)
         else:
-            classify_all = partial(classify_to_csv, open_inputs(seen, pc=pc), workers=them)
+            classify_all = partial(classify_to_csv, open_inputs(to_open, pc=pc), workers=them)
         table = classify_all(
             classifier,
             output,

@@ -18,11 +18,12 @@ from napari_diffraction.cli.sorting.classification import (
 )
 from napari_diffraction.cli.sorting.partial_table import PartialTable, write_table
 from napari_diffraction.cli.terminal import Interrupted, checked_output, with_bar
+from napari_diffraction.cli.watching import ANEW, watch, whole
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import UNREADABLE
 from napari_diffraction.learning.classification.adaptation import suited
 from napari_diffraction.learning.classification.following import Known, classify_new
-from napari_diffraction.patterns.growing import EVERY, Growing, Seen
+from napari_diffraction.patterns.growing import Growing, Seen
 from napari_diffraction.review.provenance import write_beside
 
 if TYPE_CHECKING:
@@ -149,40 +150,27 @@ class _Job:
 
     def follow(self, idle: float | None, wait: Callable[[float], None]) -> None:
         """Judge what is there and what comes, until it was quiet for the seconds given."""
-        quiet, problem = 0.0, ""
-        while True:
-            seen = self.growing.look()
-            if seen.problem and seen.problem != problem:
-                self.say(f"Waiting: {seen.problem}")
-            problem = seen.problem
-            if self._judge(seen, self.known):
-                self.parts += 1
-                self._show(self._written())
-                quiet = 0.0
-            elif seen.moving:
-                quiet = 0.0
-            elif idle is not None and quiet >= idle:
-                return
-            wait(EVERY)
-            quiet += EVERY
+        watch(self.growing, self._take, idle, wait, self.say)
+
+    def _take(self, seen: Seen) -> bool:
+        if not self._judge(seen, self.known):
+            return False
+        self.parts += 1
+        self._show(self._written())
+        return True
 
     def end(self) -> pd.DataFrame:
         """Judge what was not whole, too, and write the table of a plain run."""
-        try:
-            seen = self.growing.whole()
-            assert seen.stack is not None
-            whole = seen.stack
-        except InputError as error:
-            if not len(self.partial):
-                raise
-            self.say(f"The input cannot be opened any more: {error}")
+        seen = whole(self.growing, self.say, needed=not len(self.partial))
+        if seen is None:
             table, _ = self._table()
             self._write(table)
             return table
+        assert seen.stack is not None
         known = self.known
         if self.classifier.kind.complete is not None and self._judged_in_parts(seen):
             # what is found out about all patterns together is only known now
-            self.say("All patterns are judged anew by what they have in common.")
+            self.say(ANEW)
             known = Known()
         self._judge(seen, known)
         self.known = known
@@ -190,7 +178,7 @@ class _Job:
         stack = self.last.stack
         assert stack is not None
         about = {"preprocess": self.preprocess, "border": self.border}
-        about = identity(self._centred(whole), self.classifier, self.shares) | about
+        about = identity(self._centred(seen.stack), self.classifier, self.shares) | about
         table = write_finished(
             self.output, put, stack, self.classifier, about, self.settings, self.say
         )

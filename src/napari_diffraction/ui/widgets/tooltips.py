@@ -85,7 +85,8 @@ LEARN = {
 
 PHASE_MAP = {
     "scan": (
-        "The scan to map: patterns in rows and columns. Open a file if it is not in the list."
+        "The scan to map: patterns in rows and columns. Open a file if it is not in the list. One "
+        "that is still recorded is followed on the command line: napari-diffraction index --follow."
     ),
     "model": (
         "What names the phases: indexing, with nothing given or with your own phases; or a "
