@@ -81,8 +81,8 @@ def detector(tmp_path: Path, frames: Path) -> Iterator[tuple[Path, Callable[[str
     answers.close()
 
 
-def settings() -> dict[str, Any]:
-    return {"pc": PC, "voltage": 20.0, "phases": (load_structure("Ni"),)}
+def settings() -> IndexSettings:
+    return IndexSettings(pc=PC, voltage=20.0, phases=(load_structure("Ni"),))
 
 
 def waiting(steps: list[Step]) -> Callable[[float], None]:
@@ -100,8 +100,10 @@ def following(
     path: Path, outputs: list[Path], steps: list[Step], idle: float = 3.0
 ) -> tuple[list[str], list[str]]:
     said: list[str] = []
-    growing, known = Growing(str(path)), IndexSettings(**settings())
-    lines = follow_index(growing, outputs, known, idle=idle, wait=waiting(steps), say=said.append)
+    growing = Growing(str(path))
+    lines = follow_index(
+        growing, outputs, settings(), idle=idle, wait=waiting(steps), say=said.append
+    )
     return lines, said
 
 
@@ -121,7 +123,7 @@ def solution(path: Path) -> dict[str, Any]:
 
 def plain(path: Path, tmp_path: Path) -> tuple[list[str], Path, Path]:
     outputs = [tmp_path / "plain.csv", tmp_path / "plain.json"]
-    lines = index_to_files(open_stack(str(path)), outputs, **settings())
+    lines = index_to_files(open_stack(str(path)), outputs, settings())
     return lines, *outputs
 
 

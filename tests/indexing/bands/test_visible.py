@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.crystal.orientation import random_orientations
 from napari_diffraction.indexing.bands.directions import half_of_space
 from napari_diffraction.indexing.bands.families import band_families, bragg_angle
 from napari_diffraction.indexing.bands.four_bands import lattice_shape, reduced
 from napari_diffraction.indexing.bands.metric import reciprocal_basis
 from napari_diffraction.indexing.bands.rows import Rows
+from napari_diffraction.indexing.bands.sublattices import letters_of
 from napari_diffraction.indexing.bands.visible import visible_lattice
 
 SHAPE = (90, 90)
@@ -24,8 +26,11 @@ SCALE = 1.2
 _HKL = half_of_space(3)
 
 
-def painted(basis: np.ndarray, rotation: np.ndarray, seed: int) -> np.ndarray:
-    """Pictures with bright bands, as wide as they should be, of the shortest vectors."""
+def painted(basis: np.ndarray, rotation: np.ndarray, seed: int, ordered: float = 1.0) -> np.ndarray:
+    """Pictures with bright bands, as wide as they should be, of the shortest vectors.
+
+    Those whose indices are not all odd or all even are only ``ordered`` times as high.
+    """
     rng = np.random.default_rng(seed)
     h, w = SHAPE
     y, x = np.mgrid[:h, :w] + 0.5
@@ -34,12 +39,13 @@ def painted(basis: np.ndarray, rotation: np.ndarray, seed: int) -> np.ndarray:
     vectors = _HKL @ basis.T
     length = np.linalg.norm(vectors, axis=1)
     order = np.argsort(length, kind="stable")[:40]
+    mixed = np.ptp(_HKL % 2, axis=1) > 0
     pictures = []
     for turn in rotation:
         picture = 0.5 * rng.normal(size=SHAPE)
-        for vector, size in zip(vectors[order], length[order], strict=True):
+        for vector, size, part in zip(vectors[order], length[order], mixed[order], strict=True):
             off = np.degrees(np.abs(np.arcsin(rays @ (turn @ (vector / size)))))
-            height = 1 / (1 + (size / length.min() / 1.5) ** 3)
+            height = (ordered if part else 1.0) / (1 + (size / length.min() / 1.5) ** 3)
             picture += height / (1 + np.exp((off - SCALE * size) / 0.15))
         pictures.append((picture - picture.mean()) / picture.std())
     return np.array(pictures, np.float32)
@@ -126,3 +132,25 @@ def test_the_first_order_along_a_direction_is_that_of_the_lattice(make_grains: C
     aside = (families.hkl == [0, 1, 0]).all(axis=1)
     assert order[along] == pytest.approx(families.length[along] / 2)
     assert order[aside] == pytest.approx(families.length[aside])
+
+
+@pytest.mark.parametrize(
+    ("ordered", "letters", "found"),
+    [
+        (0.0, "cP", "cF"),  # there is nothing but the opinion
+        (0.15, None, "cF"),  # there is too little to speak for itself ...
+        (0.15, "cF", "cF"),
+        (0.15, "cP", "cP"),  # ... but not against an opinion
+        (1.0, "cF", "cP"),  # clear bands are not talked away
+    ],
+)
+def test_a_second_opinion_counts_where_bands_tell_little(
+    ordered: float, letters: str | None, found: str
+) -> None:
+    cell = UnitCell(4.0, 4.0, 4.0)
+    rotation = random_orientations(10, np.random.default_rng(6))
+    pictures = painted(reciprocal_basis(cell, "cP"), rotation, 6, ordered)
+    families = band_families(pictures, LIT, PC, rotation, reciprocal_basis(cell, "cF"))
+    said = dict.fromkeys(BRAVAIS_LATTICES, -4.0)
+    heard = None if letters is None else said | {letters: -0.1}
+    assert letters_of(visible_lattice(families, said=heard).basis) == found

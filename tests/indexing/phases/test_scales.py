@@ -53,4 +53,4 @@ def test_a_lattice_that_no_grain_has_stays_as_it_is(make_grains: Callable) -> No
     bands = GrainBands(
         none, picture[None][none], picture, lines, np.zeros((0, 14)), none, np.zeros((0, 2))
     )
-    assert parted(bands, fit, (lattice,)).seen == (lattice,)
+    assert parted(bands, fit, (lattice,), (None,)).seen == (lattice,)

@@ -134,6 +134,14 @@ def index(
         bool,
         typer.Option("--refine-centre", help="Refine the pattern centre that is given or known."),
     ] = False,
+    bands_only: Annotated[
+        bool,
+        typer.Option(
+            "--bands-only",
+            help="Do not ask the network for a second opinion on lattices that bands hardly tell "
+            "apart.",
+        ),
+    ] = False,
     follow: Follow = False,
     idle: Idle = None,
     dataset: Dataset = None,
@@ -147,27 +155,20 @@ def index(
     # these take seconds, which a bad file need not wait for
     from napari_diffraction.cli.scans.index import check_outputs, index_to_files, read_candidates
     from napari_diffraction.crystal.materials import load_structure
+    from napari_diffraction.indexing.known import IndexSettings
+    from napari_diffraction.learning.classification.opinion import NetworkOpinion
 
     check_outputs(output)
     phases = tuple(load_structure(name) for name in phase or ())
     known, skipped = read_candidates(candidates)
+    opinion = None if bands_only or phases else NetworkOpinion()
+    settings = IndexSettings(pc, voltage, phases, refine_centre, known, opinion)
     if growing is not None:
         from napari_diffraction.cli.scans.following import follow_index
-        from napari_diffraction.indexing.known import IndexSettings
 
-        settings = IndexSettings(pc, voltage, phases, refine_centre, known)
         said = follow_index(growing, output, settings, idle=idle)
     else:
         with crew(scheduler, workers) as them:
-            said = index_to_files(
-                open_inputs(to_open),
-                output,
-                pc=pc,
-                voltage=voltage,
-                phases=phases,
-                refine_centre=refine_centre,
-                candidates=known,
-                workers=them,
-            )
+            said = index_to_files(open_inputs(to_open), output, settings, them)
     for line in said + skipped:
         print(line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from napari_diffraction.cli.terminal import output_file, with_bar
 
 if TYPE_CHECKING:
     from napari_diffraction.crystal.structure import Structure
+    from napari_diffraction.indexing.known import IndexSettings
     from napari_diffraction.indexing.solution import IndexedMap
     from napari_diffraction.patterns.stack import PatternStack
     from napari_diffraction.workers import Workers
@@ -42,12 +43,7 @@ def read_candidates(folder: Path | None) -> tuple[dict[str, Structure] | None, l
 def index_to_files(
     stack: PatternStack,
     outputs: Sequence[Path],
-    *,
-    pc: tuple[float, float, float] | None = None,
-    voltage: float | None = None,
-    phases: tuple[Structure, ...] = (),
-    refine_centre: bool = False,
-    candidates: Mapping[str, Structure] | None = None,
+    settings: IndexSettings,
     workers: Workers | None = None,
 ) -> list[str]:
     """Index patterns and write the solution.
@@ -58,16 +54,8 @@ def index_to_files(
         EBSD patterns.
     outputs
         Files to write; see `napari_diffraction.analysis.indexed.export.export_indexed`.
-    pc
-        Pattern centre in Bruker's convention; that of the file, or found, where it is ``None``.
-    voltage
-        Acceleration voltage in kV; that of the file, or the usual one, where it is ``None``.
-    phases
-        Phases that are there; found where there are none.
-    refine_centre
-        Whether a centre that is known is refined.
-    candidates
-        Structures that the phases found may be, besides the built-in materials.
+    settings
+        What is known.
     workers
         Other processes that index the single patterns.
 
@@ -83,19 +71,12 @@ def index_to_files(
         cannot be written.
     """
     from napari_diffraction.analysis.indexed.export import check_export
-    from napari_diffraction.indexing.scan import IndexSettings, index_scan
+    from napari_diffraction.indexing.scan import index_scan
 
     for output in outputs:
         check_export(output, stack.data.shape[:-2])
-    if pc is not None:
-        stack.with_centre(pc)  # says what is wrong with a centre
-    settings = IndexSettings(
-        pc=pc,
-        voltage=voltage,
-        phases=phases,
-        refine_centre=refine_centre,
-        candidates=candidates,
-    )
+    if settings.pc is not None:
+        stack.with_centre(settings.pc)  # says what is wrong with a centre
     return written(with_bar(index_scan(stack, settings, workers=workers)), outputs)
 
 

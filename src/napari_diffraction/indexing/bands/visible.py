@@ -51,7 +51,7 @@ _NEARLY = 0.8
 #: Log evidence that half as many vectors are worth.
 _SIMPLER = 30.0
 #: What a unit of a second opinion counts, in parts of the evidence asked for, and at most.
-_PULL, _MOST_PULL = 0.3, 0.95
+_PULL, _MOST_PULL = 0.45, 0.95
 
 
 @dataclass(frozen=True, eq=False)

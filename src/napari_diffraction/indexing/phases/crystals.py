@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,7 @@ def crystal_found(
     *,
     scale_known: bool = True,
     grains: int = _FEW,
+    said: Mapping[str, float] | None = None,
 ) -> Crystal:
     """Describe a lattice that was found.
 
@@ -93,6 +95,8 @@ def crystal_found(
         Whether the voltage is known, and with it the lengths.
     grains
         In how many it was seen.
+    said
+        A second opinion: logarithms of the probabilities of lattices, by Pearson letters.
     """
     if grains < _FEW:
         covariance = covariance + _BENT**2 * np.eye(6)
@@ -100,6 +104,8 @@ def crystal_found(
     # |g| = 2 sin(theta) / lambda of a reciprocal vector of length 1
     per_unit = 2 * np.sin(np.radians(seen.scale)) / electron_wavelength(voltage)
     choices = lattice_choices(metric.metric / per_unit**2, metric.covariance / per_unit**4)
+    if said is not None:
+        choices = _weighed(choices, said)
     best = choices[0]
     cell, lengths_su = best.cell, np.array(best.cell_su)
     lengths_su[:3] = np.hypot(lengths_su[:3], cell.lengths * seen.scale_su)
@@ -119,7 +125,9 @@ def crystal_found(
         tuple(lengths_su.tolist()),
         reduced_cell(cell, best.pearson),
         scale_known=scale_known,
-        doubt=_few(grains) + _doubt(choices),
+        doubt="; ".join(
+            one for one in (_few(grains), _doubt(choices), _contradicted(best.pearson, said)) if one
+        ),
     )
     if families is not None:
         phase = replace(phase, reflectors=_reflectors(families, to_conventional, seen.scale))
@@ -232,7 +240,7 @@ def _few(grains: int) -> str:
     if grains >= _FEW:
         return ""
     seen = "one orientation" if grains == 1 else f"{grains} orientations"
-    return f"seen in {seen} only, which many lattices can be bent to fit: take it for a guess; "
+    return f"seen in {seen} only, which many lattices can be bent to fit: take it for a guess"
 
 
 def _doubt(choices: list[LatticeChoice]) -> str:
@@ -251,6 +259,32 @@ def _doubt(choices: list[LatticeChoice]) -> str:
     ]
     system = BRAVAIS_LATTICES[best].system
     return f"{system} within its uncertainty; not excluded: {', '.join(told[:3])}"
+
+
+def _weighed(choices: list[LatticeChoice], said: Mapping[str, float]) -> list[LatticeChoice]:
+    """Multiply what the metric tells by a second opinion, which counts as one more observation."""
+    weights = np.array([one.probability * np.exp(said[one.pearson]) for one in choices])
+    weights /= weights.sum()
+    weighed = [
+        replace(one, probability=float(weight))
+        for one, weight in zip(choices, weights, strict=True)
+    ]
+    return sorted(weighed, key=lambda one: -one.probability)
+
+
+def _contradicted(letters: str, said: Mapping[str, float] | None) -> str:
+    """Say what a second opinion is that is not the same."""
+    if said is None:
+        return ""
+    first = max(said, key=lambda one: said[one])
+    if first == letters:
+        return ""
+    share = {one: np.exp(value - said[first]) for one, value in said.items()}
+    total = sum(share.values())
+    return (
+        f"the network says {first} ({share[first] / total:.2f}, {letters} "
+        f"{share[letters] / total:.2f})"
+    )
 
 
 def _shape(choice: LatticeChoice) -> str:

@@ -21,6 +21,9 @@ FloatArray = NDArray[np.float64]
 
 #: Odds of 1 in so many are the longest that an opinion on a picture counts with.
 _FLOOR = 1e-6
+#: An opinion takes all lattices to be equally frequent.  Face-centred cubic materials are about
+#: twice as many as primitive cubic ones, whose bands differ little.
+_FREQUENT = {"cF": np.log(2.0)}
 
 
 class Opinion(Protocol):
@@ -70,4 +73,7 @@ def opinion_of(opinion: Opinion, bands: GrainBands, pc: FloatArray) -> dict[str,
     judged = opinion(bands.pictures[:LOOKED_AT], bands.weight, pc)
     judged = judged / np.maximum(judged.sum(axis=1, keepdims=True), _FLOOR)
     mean = np.log(judged + _FLOOR).mean(axis=0)
-    return dict(zip(BRAVAIS_LATTICES, mean.tolist(), strict=True))
+    return {
+        letters: float(value + _FREQUENT.get(letters, 0.0))
+        for letters, value in zip(BRAVAIS_LATTICES, mean, strict=True)
+    }

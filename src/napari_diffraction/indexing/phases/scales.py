@@ -7,6 +7,7 @@ tell its scale to some percent, so that grains of two phases have two scales.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,14 +45,23 @@ class PhasesFound:
         What the widths of bands tell of each lattice.
     kin : ndarray of int64, (p,)
         Number of the first lattice that has the same directions as each.
+    said
+        A second opinion on each, logarithms of probabilities by Pearson letters; ``None``: not
+        asked for.
     """
 
     fit: Fitted
     seen: tuple[VisibleLattice, ...]
     kin: NDArray[np.int64]
+    said: tuple[Mapping[str, float] | None, ...]
 
 
-def parted(bands: GrainBands, fit: Fitted, seen: tuple[VisibleLattice, ...]) -> PhasesFound:
+def parted(
+    bands: GrainBands,
+    fit: Fitted,
+    seen: tuple[VisibleLattice, ...],
+    said: tuple[Mapping[str, float] | None, ...],
+) -> PhasesFound:
     """Part phases whose grains have two scales.
 
     Parameters
@@ -60,8 +70,8 @@ def parted(bands: GrainBands, fit: Fitted, seen: tuple[VisibleLattice, ...]) -> 
         Of the grains.
     fit
         Which lattice each grain has.
-    seen
-        What the widths of bands tell of each lattice.
+    seen, said
+        What the widths of bands tell of each lattice, and a second opinion on it.
     """
     kin = list(range(len(seen)))
     for number in range(len(seen)):
@@ -89,7 +99,7 @@ def parted(bands: GrainBands, fit: Fitted, seen: tuple[VisibleLattice, ...]) -> 
         first, second = (_of_scale(seen[number], all_of[some]) for some in (~other, other))
         seen = (*seen[:number], first, *seen[number + 1 :], second)
         kin.append(number)
-    return PhasesFound(fit, seen, np.array(kin, np.int64))
+    return PhasesFound(fit, seen, np.array(kin, np.int64), tuple(said[one] for one in kin))
 
 
 def two_scales(likelihoods: FloatArray) -> tuple[int, int] | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.crystal.reduction import cells_alike
 from napari_diffraction.crystal.structure import cell_of
 from napari_diffraction.indexing.bands.centre import (
@@ -106,8 +107,9 @@ def find_phases(
         if not _convincing(_gain(best.basis, bands, best.pc), alone=True):
             return None
         fit = fitted(bands, known, best.pc, free_centre=free, drift=free, free_lattices=False)
-        return PhasesFound(fit, (), np.arange(len(known)))
+        return PhasesFound(fit, (), np.arange(len(known)), ())
     seen: list[VisibleLattice] = []
+    heard: list[Mapping[str, float] | None] = []
     left, spent = np.ones(len(bands), bool), np.zeros(len(bands), bool)
     centre, before = best.pc, np.zeros(len(bands))
     while len(seen) < _PHASES:
@@ -125,6 +127,7 @@ def find_phases(
             spent[rest[(gain > 0) | (_gain(lattice.basis, some, centre) > 0)]] = True
         else:
             seen.append(lattice)
+            heard.append(said)
             # the grains of all phases so far tell the centre better than those of the first
             fit = fitted(bands, [one.basis for one in seen], centre, free_centre=free)
             centre, before = fit.pc, fit.gain
@@ -137,7 +140,7 @@ def find_phases(
     if not seen:
         return None
     fit = fitted(bands, [one.basis for one in seen], centre, free_centre=free, drift=free)
-    return parted(bands, fit, tuple(seen))
+    return parted(bands, fit, tuple(seen), tuple(heard))
 
 
 def _same(one: VisibleLattice, other: VisibleLattice) -> bool:
@@ -186,8 +189,10 @@ def _seen_lattice(
     seen = look.settled(fit, least)
     if said is None:
         return seen
-    letters = max(said, key=lambda one: said[one])
-    if said[letters] - said[letters_of(seen.basis)] > _CONTRADICTS:
+    own, letters = letters_of(seen.basis), max(said, key=lambda one: said[one])
+    # lattices of its own symmetry were weighed on the way
+    other = BRAVAIS_LATTICES[letters].system != BRAVAIS_LATTICES[own].system
+    if other and said[letters] - said[own] > _CONTRADICTS:
         return look.of_letters(seen, letters, least) or seen
     return seen
 

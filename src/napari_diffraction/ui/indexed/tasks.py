@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_diffraction.crystal.materials import load_structure
 from napari_diffraction.indexing.solution import NOT_INDEXED
+from napari_diffraction.learning.classification.opinion import NetworkOpinion
 from napari_diffraction.progress import Progress
 from napari_diffraction.ui.indexed.pictures import Pictured, pictured
 from napari_diffraction.ui.viewer.quiet import prepare_labels
@@ -89,7 +90,7 @@ FIND = IndexingWay(
     "find the phases",
     "Find the phases (nothing given)",
     "Finds the phases, their lattices and cells, the pattern centre and every orientation from "
-    "the bands alone. No network, no phase list.",
+    "the bands. No phase list. Where bands hardly tell lattices apart, a network is asked.",
 )
 GIVEN = IndexingWay(
     "my phases by indexing",
@@ -137,6 +138,7 @@ def indexing(
         phases=tuple(load_structure(name) for name in wishes.phases),
         refine_centre=wishes.refine_centre,
         candidates=wishes.candidates,
+        opinion=None if wishes.phases else NetworkOpinion(),
     )
     work = scan.index_scan(stack, settings, steps)
     pace = _Pace()

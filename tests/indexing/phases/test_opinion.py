@@ -1,0 +1,80 @@
+"""What a network says of grains, and how it is put together with what bands tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
+from napari_diffraction.indexing.bands.visible import VisibleLattice
+from napari_diffraction.indexing.phases.crystals import crystal_found
+from napari_diffraction.indexing.phases.grain_bands import GrainBands
+from napari_diffraction.indexing.phases.opinion import opinion_of
+from napari_diffraction.learning.classification.opinion import NetworkOpinion
+
+LETTERS = tuple(BRAVAIS_LATTICES)
+PC = np.array([0.5, 0.4, 0.6])
+
+
+class Judge:
+    """Gives every second picture a certain answer."""
+
+    name = "judge"
+
+    def __call__(self, pictures: np.ndarray, weight: np.ndarray, pc: np.ndarray) -> np.ndarray:
+        out = np.full((len(pictures), len(LETTERS)), 0.01)
+        out[::2, LETTERS.index("tP")] = 0.4  # not told what the rest is: no pattern, perhaps
+        out[1::2, LETTERS.index("tI")] = 0.2
+        return out
+
+
+def test_an_opinion_is_the_mean_of_the_logarithms_over_grains(make_grains: Callable) -> None:
+    made = make_grains("tI", 4)
+    pictures, size = np.zeros((4, 6, 6), np.float32), np.ones(4, np.int64)
+    bands = GrainBands(
+        size, pictures, pictures[0], made.lines, made.weights, size, np.zeros((4, 2))
+    )
+    said = opinion_of(Judge(), bands, PC)
+    first, second = 0.4 / 0.53, 0.2 / 0.33
+    other = 0.5 * np.log(0.01 / 0.53) + 0.5 * np.log(0.01 / 0.33)
+    assert said["tP"] == pytest.approx(0.5 * np.log(first) + 0.5 * np.log(0.01 / 0.33), abs=1e-3)
+    assert said["tI"] == pytest.approx(0.5 * np.log(second) + 0.5 * np.log(0.01 / 0.53), abs=1e-3)
+    assert said["oP"] == pytest.approx(other, abs=1e-3)
+    assert said["cF"] > said["cP"]  # more materials are
+
+
+def test_a_metric_that_leaves_a_choice_is_decided_by_the_opinion(make_grains: Callable) -> None:
+    basis = make_grains("cF", 1).basis
+    seen = VisibleLattice(basis, 1.0, 0.01, 0.0)
+    even = dict.fromkeys(LETTERS, -3.0)
+
+    def found(said: dict[str, float] | None) -> tuple[str, str, float]:
+        crystal = crystal_found("phase 1", basis, 0.02**2 * np.eye(6), seen, 20.0, said=said)
+        phase = crystal.phase
+        return phase.lattice, phase.doubt, sum(phase.lattice_probabilities.values())
+
+    alone, doubt, total = found(None)
+    assert alone == "cF"
+    assert "network" not in doubt
+    assert total == pytest.approx(1)
+    lattice, _, total = found(even | {"tI": -0.1, "cF": -9.0})
+    assert lattice == "tI"
+    assert total == pytest.approx(1)
+    # a lattice that the metric excludes is named and not taken
+    lattice, doubt, _ = found(even | {"hP": -0.1})
+    assert lattice == "cF"
+    assert "the network says hP (0.5" in doubt
+
+
+def test_the_network_judges_pictures_at_any_size() -> None:
+    rng = np.random.default_rng(0)
+    pictures = rng.normal(size=(3, 60, 80)).astype(np.float32)
+    lit = np.ones((60, 80), np.float32)
+    opinion = NetworkOpinion()
+    judged = opinion(pictures, lit, PC)
+    assert judged.shape == (3, 14)
+    assert (judged >= 0).all()
+    assert (judged.sum(axis=1) < 0.5).all()  # most of the rest is that there is no pattern
+    assert opinion.name == "bravais"
