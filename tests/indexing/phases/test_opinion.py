@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import dask.array as da
 import numpy as np
 import pytest
 
@@ -12,7 +15,11 @@ from napari_diffraction.indexing.bands.visible import VisibleLattice
 from napari_diffraction.indexing.phases.crystals import crystal_found
 from napari_diffraction.indexing.phases.grain_bands import GrainBands
 from napari_diffraction.indexing.phases.opinion import opinion_of
+from napari_diffraction.indexing.scan import IndexSettings, index_scan
 from napari_diffraction.learning.classification.opinion import NetworkOpinion
+from napari_diffraction.patterns.readers import open_stack
+from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
+from napari_diffraction.progress import finish
 
 LETTERS = tuple(BRAVAIS_LATTICES)
 PC = np.array([0.5, 0.4, 0.6])
@@ -30,13 +37,31 @@ class Judge:
         return out
 
 
+class Certain:
+    """Takes everything for face-centred cubic."""
+
+    name = "certain"
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, pictures: np.ndarray, weight: np.ndarray, pc: np.ndarray) -> np.ndarray:
+        self.asked = True
+        return np.tile(np.eye(len(LETTERS))[LETTERS.index("cF")], (len(pictures), 1))
+
+
+def bands_of(made: Any, some: slice = slice(None)) -> GrainBands:
+    """Grains whose bands are known, without pictures."""
+    count = len(made.weights[some])
+    pictures, size = np.zeros((count, 6, 6), np.float32), np.ones(count, np.int64)
+    return GrainBands(
+        size, pictures, pictures[0], made.lines[some], made.weights[some], size,
+        np.zeros((count, 2)),
+    )  # fmt: skip
+
+
 def test_an_opinion_is_the_mean_of_the_logarithms_over_grains(make_grains: Callable) -> None:
-    made = make_grains("tI", 4)
-    pictures, size = np.zeros((4, 6, 6), np.float32), np.ones(4, np.int64)
-    bands = GrainBands(
-        size, pictures, pictures[0], made.lines, made.weights, size, np.zeros((4, 2))
-    )
-    said = opinion_of(Judge(), bands, PC)
+    said = opinion_of(Judge(), bands_of(make_grains("tI", 4)), PC)
     first, second = 0.4 / 0.53, 0.2 / 0.33
     other = 0.5 * np.log(0.01 / 0.53) + 0.5 * np.log(0.01 / 0.33)
     assert said["tP"] == pytest.approx(0.5 * np.log(first) + 0.5 * np.log(0.01 / 0.33), abs=1e-3)
@@ -78,3 +103,27 @@ def test_the_network_judges_pictures_at_any_size() -> None:
     assert (judged >= 0).all()
     assert (judged.sum(axis=1) < 0.5).all()  # most of the rest is that there is no pattern
     assert opinion.name == "bravais"
+
+
+def test_nine_poor_patterns_of_nickel_are_indexed_with_the_opinion() -> None:
+    """Measured, 60 x 60 px, of two grains: kikuchipy's own, with the pattern centre in the file."""
+    kikuchipy = pytest.importorskip("kikuchipy")
+    path = Path(kikuchipy.__file__).parent / "data/kikuchipy_h5ebsd/patterns.h5"
+    stack = open_stack(str(path), "Scan 1/EBSD/Data/patterns")
+    assert not finish(index_scan(stack)).phases
+    indexed = finish(index_scan(stack, IndexSettings(opinion=NetworkOpinion())))
+    (phase,) = indexed.phases
+    assert phase.lattice == "cF"
+    assert phase.cell.a == pytest.approx(3.52, rel=0.05)
+    assert phase.patterns >= 7
+    assert phase.misfit_deg < 1
+
+
+def test_an_opinion_makes_no_phase_of_noise() -> None:
+    frames = np.random.default_rng(0).normal(size=(9, 60, 60)).astype(np.float32)
+    stack = PatternStack(
+        da.from_array(frames), "noise", geometry=KikuchiGeometry(pc=(0.5, 0.4, 0.6))
+    )
+    certain = Certain()
+    assert not finish(index_scan(stack, IndexSettings(opinion=certain))).phases
+    assert certain.asked

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.crystal.reduction import cells_alike
 from napari_diffraction.crystal.structure import cell_of
@@ -53,6 +54,9 @@ _SERVED = 8.0
 _AGAIN = 3
 #: A lattice that serves fewer than this share of the grains is wrong.
 _WORSE = 0.7
+#: A second opinion for a cubic lattice: that there is a pattern at all, and the share of the cubic
+#: lattices; the gain that bands then need.
+_A_PATTERN, _CUBIC, _CUBIC_GAIN = 0.9, 0.6, 12.0
 #: A second opinion contradicts a lattice that is less probable by more than this (logarithm).
 _CONTRADICTS = 2.0
 #: Lattices that differ by less than this (relative, degrees, and in scale) are one.
@@ -118,7 +122,10 @@ def find_phases(
         some = bands.part(rest)
         gain = _gain(best.basis, some, centre)
         if not _convincing(gain - before[rest], alone=len(bands) == 1):
-            break
+            cubic = None if seen or pc is None else _cubic_as_said(opinion, bands, centre)
+            if cubic is None:
+                break
+            best, gain = replace(best, basis=cubic), _gain(cubic, bands, centre)
         chosen = np.argsort(-gain, kind="stable")[: min(LOOKED_AT, int((gain > 0).sum()))]
         those = some.part(chosen)
         said = None if opinion is None else opinion_of(opinion, those, centre)
@@ -173,6 +180,26 @@ def _convincing(gain: FloatArray, alone: bool) -> bool:
         return bool(gain.sum() > _GAIN)
     others = np.sort(gain)[:-1]
     return bool((others > 0).sum() >= min(_GRAINS, len(others)) and others.sum() > _GAIN)
+
+
+def _cubic_as_said(opinion: Opinion | None, bands: GrainBands, pc: FloatArray) -> FloatArray | None:
+    """A cubic lattice for poor grains, if a second opinion and their bands agree on it.
+
+    The lattice of one of several poor grains is bent by its false bands and fits no other.  Cubic
+    lattices have nothing that could be bent, so that the bands of every grain count.
+    """
+    if opinion is None:
+        return None
+    judged = opinion(bands.pictures[:LOOKED_AT], bands.weight, pc)
+    said = opinion_of(opinion, bands, pc)
+    cubic = [name for name, one in BRAVAIS_LATTICES.items() if one.system == "cubic"]
+    share = sum(np.exp(said[name]) for name in cubic) / sum(np.exp(list(said.values())))
+    if np.median(judged.sum(axis=1)) < _A_PATTERN or share < _CUBIC:
+        return None
+    bases = [reciprocal_basis(UnitCell(1, 1, 1), name) for name in cubic]
+    gains = [float(_gain(basis, bands, pc).sum()) for basis in bases]
+    best = int(np.argmax(gains))
+    return bases[best] if gains[best] > _CUBIC_GAIN else None
 
 
 def _seen_lattice(
