@@ -16,7 +16,7 @@ from napari_diffraction.indexing.phases.crystals import crystal_found
 from napari_diffraction.indexing.phases.grain_bands import GrainBands
 from napari_diffraction.indexing.phases.opinion import opinion_of
 from napari_diffraction.indexing.scan import IndexSettings, index_scan
-from napari_diffraction.learning.classification.opinion import NetworkOpinion
+from napari_diffraction.learning.classification.opinion import NetworkOpinion, OpinionElsewhere
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import finish
@@ -102,7 +102,9 @@ def test_the_network_judges_pictures_at_any_size() -> None:
     assert judged.shape == (3, 14)
     assert (judged >= 0).all()
     assert (judged.sum(axis=1) < 0.5).all()  # most of the rest is that there is no pattern
-    assert opinion.name == "bravais"
+    elsewhere = OpinionElsewhere()
+    np.testing.assert_allclose(elsewhere(pictures, lit, PC), judged, atol=1e-5)
+    assert opinion.name == elsewhere.name == "bravais"
 
 
 def test_nine_poor_patterns_of_nickel_are_indexed_with_the_opinion() -> None:

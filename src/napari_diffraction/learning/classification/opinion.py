@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
+from napari_diffraction.learning.runs.background_process import in_own_process
+from napari_diffraction.progress import Progress, finish
 
 if TYPE_CHECKING:
     from napari_diffraction.learning.models.classifier import Classifier
@@ -55,3 +58,44 @@ class NetworkOpinion:
         seen = [(torch.from_numpy(np.asarray(one, np.float32)), lit, centre) for one in pictures]
         columns = [model.card.classes.index(letters) for letters in BRAVAIS_LATTICES]
         return np.asarray(model.probabilities(seen)[:, columns], np.float64)
+
+
+@dataclass
+class OpinionElsewhere:
+    """The same from a process of its own, as loading a network halts a window.
+
+    Attributes
+    ----------
+    name
+        As of `NetworkOpinion`.
+    """
+
+    name: str = ASKED
+
+    def __call__(
+        self,
+        pictures: NDArray[np.float32],
+        weight: NDArray[np.float32],
+        pc: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Give the probabilities of the Bravais lattices, (n, 14).
+
+        Raises
+        ------
+        InputError
+            As of `NetworkOpinion`, or the process has ended without a word.
+        """
+        judged: NDArray[np.float64] = finish(
+            in_own_process(_judged, self.name, pictures, weight, pc)
+        )
+        return judged
+
+
+def _judged(
+    name: str,
+    pictures: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    pc: NDArray[np.float64],
+) -> Generator[Progress, None, NDArray[np.float64]]:
+    yield Progress(0, 1, "Asking the network")
+    return NetworkOpinion(name)(pictures, weight, pc)
