@@ -128,7 +128,10 @@ def find_phases(
             best, gain = replace(best, basis=cubic), _gain(cubic, bands, centre)
         chosen = np.argsort(-gain, kind="stable")[: min(LOOKED_AT, int((gain > 0).sum()))]
         those = some.part(chosen)
-        said = None if opinion is None else opinion_of(opinion, those, centre)
+        said = None
+        if opinion is not None:
+            yield Progress(len(seen), _PHASES, "Asking the network for a second opinion")
+            said = opinion_of(opinion, those, centre)
         lattice = _seen_lattice(best.basis, those, centre, free, said)
         if any(_same(lattice, other) for other in seen):
             spent[rest[(gain > 0) | (_gain(lattice.basis, some, centre) > 0)]] = True
