@@ -8,7 +8,6 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,28 +16,21 @@ import pytest
 from napari_diffraction.cli.app import run
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.orientation import random_orientations
+from napari_diffraction.indexing.known import IndexSettings
 from napari_diffraction.indexing.solution import Candidate, IndexedMap, IndexedPhase
+from napari_diffraction.learning.classification.opinion import NetworkOpinion
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
-
-
-@dataclass(frozen=True)
-class Settings:
-    pc: tuple[float, float, float] | None = None
-    voltage: float | None = None
-    phases: tuple[Any, ...] = ()
-    refine_centre: bool = False
-    candidates: Any = None
 
 
 @dataclass
 class FakeIndexing:
     """Calls every pattern but the last nickel."""
 
-    settings: list[Settings] = field(default_factory=list)
+    settings: list[IndexSettings] = field(default_factory=list)
 
     def index_scan(
-        self, stack: PatternStack, settings: Settings, workers: object = None
+        self, stack: PatternStack, settings: IndexSettings, workers: object = None
     ) -> Generator[Progress, None, IndexedMap]:
         self.settings.append(settings)
         n = len(stack)
@@ -75,7 +67,6 @@ def indexing(monkeypatch: pytest.MonkeyPatch) -> FakeIndexing:
     fake = FakeIndexing()
     module = ModuleType("scan")
     module.index_scan = fake.index_scan
-    module.IndexSettings = Settings
     monkeypatch.setitem(sys.modules, "napari_diffraction.indexing.scan", module)
     return fake
 
@@ -96,7 +87,9 @@ def test_with_nothing_given_all_files_are_written(
     outputs = [str(tmp_path / f"out{end}") for end in (".json", ".csv", ".ang", ".ctf", ".h5")]
     words = [word for output in outputs for word in ("--output", output)]
     assert run(["index", scan, *words]) == 0
-    assert indexing.settings == [Settings()]
+    assert [vars(one) for one in indexing.settings] == [
+        vars(IndexSettings(opinion=NetworkOpinion()))
+    ]
     read = json.loads(Path(outputs[0]).read_text())
     assert read["phases"][0]["lattice"] == "cF"
     assert read["pattern_centre_from"] == "found"
