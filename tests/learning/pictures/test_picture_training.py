@@ -83,15 +83,14 @@ def trained(patterns: Path) -> tuple[Path, list[Progress]]:
     return output, said
 
 
-def test_a_model_comes_out_that_classifies(
-    patterns: Path, trained: tuple[Path, list[Progress]]
-) -> None:
+def test_a_model_comes_out_that_classifies(patterns: Path, tmp_path: Path) -> None:
     from napari_diffraction.learning.classification.inference import classify
     from napari_diffraction.learning.models.leakage import find_known, training_hashes
     from napari_diffraction.learning.models.registry import load_model
     from napari_diffraction.patterns.readers import open_stack
 
-    path, _said = trained
+    # after 4 epochs it depends on the processor's order of sums how much it knows
+    path = finish(train_pictures(recipe_of(patterns, epochs=8), tmp_path / "longer.safetensors"))
     model = load_model(str(path))
     assert model.card.classes == ("across", "upright")
     assert model.card.figures["patterns learned from"] + model.card.figures["patterns judged"] == 48
@@ -99,7 +98,7 @@ def test_a_model_comes_out_that_classifies(
     new = open_stack(write_patterns(path.with_name("new.h5"), seed=5))
     table = finish(classify(new, model))
     right = table["label"] == np.repeat(["upright", "across"] * 3, 8)
-    assert right.mean() > 0.65  # of two classes: by chance 0.5 +- 0.07
+    assert right.mean() > 0.75
     assert len(training_hashes(path)) == 48
     assert len(finish(find_known(open_stack(patterns), training_hashes(path)))) == 48
     assert len(finish(find_known(new, training_hashes(path)))) == 0
