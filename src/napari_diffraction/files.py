@@ -31,6 +31,16 @@ _ADVICE = {
 _PAGE, _MEMORY = 4096, 1 << 26
 
 
+def cache_folder() -> Path:
+    """Return the folder for what is kept in the user's cache, and was made by this very version."""
+    # few commands keep anything
+    from importlib.metadata import version
+
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("napari-diffraction"), version("napari-diffraction"))
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Write to a temporary name in the same folder, and rename it when all went well.

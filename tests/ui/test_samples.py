@@ -30,7 +30,7 @@ FILES = Path(__file__).parents[2] / "sample_data"
 def cache(tmp_path, monkeypatch):
     """Keep samples in a folder of this test."""
     folder = tmp_path / "cache"
-    monkeypatch.setattr(samples.platformdirs, "user_cache_dir", lambda *_: str(folder))
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_: str(folder))
     return folder
 
 

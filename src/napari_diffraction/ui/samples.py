@@ -6,19 +6,18 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import platformdirs
 from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import QEventLoop, Qt, QThread, QTimer
 from qtpy.QtWidgets import QApplication, QMainWindow, QProgressDialog
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.files import cache_folder
 from napari_diffraction.learning.palette import class_colour
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import PatternStack
@@ -81,8 +80,7 @@ def _truth_map(scan: simulated_scan.SimulatedScan, title: str) -> LayerTuple:
 
 def _sample(title: str, simulate: Callable[[], Work]) -> list[LayerTuple]:
     name = f"{title.lower().replace(' ', '_')}.h5"
-    path = Path(platformdirs.user_cache_dir("napari-diffraction"), version("napari-diffraction"))
-    path = path / "samples" / name
+    path = cache_folder() / "samples" / name
     with suppress(InputError):  # not made yet, or damaged
         return _kept(path, title)
     simulated = _with_bar(lambda: in_turn(_make(simulate, path)), title)

@@ -7,16 +7,14 @@ import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.files import replacing
+from napari_diffraction.files import cache_folder, replacing
 from napari_diffraction.patterns.kikuchi.mask import StaticBackground, static_background
 from napari_diffraction.patterns.stack import PatternStack
 
@@ -112,5 +110,4 @@ def _keep(path: Path, found: StaticBackground) -> None:
 
 def _folder() -> Path:
     # another version may search otherwise
-    folder = platformdirs.user_cache_dir("napari-diffraction")
-    return Path(folder, version("napari-diffraction"), "backgrounds")
+    return cache_folder() / "backgrounds"

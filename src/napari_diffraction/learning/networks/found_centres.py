@@ -7,15 +7,13 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import platformdirs
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.files import replacing
+from napari_diffraction.files import cache_folder, replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,5 +89,4 @@ def _kept() -> dict[str, Any]:
 
 def _path() -> Path:
     # another version may search otherwise
-    folder = platformdirs.user_cache_dir("napari-diffraction")
-    return Path(folder, version("napari-diffraction"), "pattern_centres.json")
+    return cache_folder() / "pattern_centres.json"
