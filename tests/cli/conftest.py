@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -142,3 +144,43 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     table["label"] = ["2DZone"] * len(zones) + ["3DLaueIntersections"] * 10
     table.to_csv(folder / "run.csv", index=False)
     return folder / "run.h5", folder / "run.csv"
+
+
+_WRITER = Path(__file__).parents[1] / "helpers" / "swmr_writer.py"
+
+
+@contextmanager
+def _detector(
+    path: Path, *frames: Path
+) -> Iterator[tuple[Path, Callable[[str], Callable[[], object]]]]:
+    process = subprocess.Popen(
+        [sys.executable, str(_WRITER), str(path), *map(str, frames)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    answers, orders = process.stdout, process.stdin
+
+    def order(text: str) -> Callable[[], object]:
+        def step() -> None:
+            orders.write(text + "\n")
+            orders.flush()
+            assert answers.readline()
+
+        return step
+
+    assert answers.readline() == "open\n"
+    yield path, order
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    orders.close()
+    answers.close()
+
+
+@pytest.fixture
+def detector_of() -> Callable[..., Any]:
+    """Make another process that writes an HDF5 file, step by step; see `helpers/swmr_writer.py`."""
+    return _detector

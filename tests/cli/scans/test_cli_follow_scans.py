@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,6 @@ from napari_diffraction.progress import finish
 from napari_diffraction.simulation.kikuchi.effects import KikuchiEffects
 from napari_diffraction.simulation.kikuchi.patterns import KikuchiConditions, simulate_kikuchi
 
-WRITER = Path(__file__).parents[2] / "helpers" / "swmr_writer.py"
 PC = (0.52, 0.28, 0.55)
 ROWS, COLUMNS, PIXELS = 8, 8, 64
 Step = Callable[[], object]
@@ -51,34 +48,12 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def detector(tmp_path: Path, frames: Path) -> Iterator[tuple[Path, Callable[[str], Step]]]:
+def detector(
+    tmp_path: Path, frames: Path, detector_of: Callable[..., Any]
+) -> Iterator[tuple[Path, Callable[[str], Step]]]:
     """Another process that writes these patterns to an HDF5 file, some rows at a time."""
-    path = tmp_path / "live.h5"
-    process = subprocess.Popen(
-        [sys.executable, str(WRITER), str(path), str(frames)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    answers, orders = process.stdout, process.stdin
-
-    def order(text: str) -> Step:
-        def step() -> None:
-            orders.write(text + "\n")
-            orders.flush()
-            assert answers.readline()
-
-        return step
-
-    assert answers.readline() == "open\n"
-    yield path, order
-    if process.poll() is None:
-        process.kill()
-    process.wait()
-    orders.close()
-    answers.close()
+    with detector_of(tmp_path / "live.h5", frames) as made:
+        yield made
 
 
 def settings() -> IndexSettings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -23,7 +22,6 @@ from napari_diffraction.learning.classes import ZONE_CLASSES, called
 from napari_diffraction.patterns.growing import Growing
 from napari_diffraction.patterns.readers import open_stack
 
-WRITER = Path(__file__).parents[2] / "helpers" / "swmr_writer.py"
 Step = Callable[[], object]
 
 
@@ -197,34 +195,12 @@ def test_an_empty_folder_is_waited_for_and_refused_when_nothing_ever_came(
 
 
 @pytest.fixture
-def detector(tmp_path: Path) -> Iterator[tuple[Path, Callable[[str], Step]]]:
+def detector(
+    tmp_path: Path, detector_of: Callable[..., Any]
+) -> Iterator[tuple[Path, Callable[[str], Step]]]:
     """Another process that writes an HDF5 file, step by step."""
-    path = tmp_path / "live.h5"
-    process = subprocess.Popen(
-        [sys.executable, str(WRITER), str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    answers, orders = process.stdout, process.stdin
-
-    def order(text: str) -> Step:
-        def step() -> None:
-            orders.write(text + "\n")
-            orders.flush()
-            assert answers.readline()
-
-        return step
-
-    assert answers.readline() == "open\n"
-    yield path, order
-    if process.poll() is None:
-        process.kill()
-    process.wait()
-    orders.close()
-    answers.close()
+    with detector_of(tmp_path / "live.h5") as made:
+        yield made
 
 
 def test_an_hdf5_file_is_sorted_while_another_process_writes_it(
