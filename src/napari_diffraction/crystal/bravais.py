@@ -12,12 +12,11 @@ from functools import lru_cache
 from itertools import product
 
 import numpy as np
-import spglib
 from numpy.typing import NDArray
 
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
-from napari_diffraction.crystal.structure import pearson
+from napari_diffraction.crystal.structure import find_symmetry, pearson
 
 FloatArray = NDArray[np.float64]
 
@@ -284,7 +283,9 @@ def _conventional(
     # the tolerance is a length, so that the volume must always be the same
     unit = np.cbrt(np.linalg.det(metric))
     lower = np.linalg.cholesky(_generic(operations, metric / unit)).T  # columns: primitive vectors
-    dataset = spglib.get_symmetry_dataset((lower.T, [[0.0, 0.0, 0.0]], [1]), symprec=1e-4)
+    dataset = find_symmetry(
+        np.asarray(lower.T, np.float64), np.zeros((1, 3)), np.ones(1, np.int64), 1e-4
+    )
     if dataset is None:
         return "aP", np.eye(3, dtype=np.int64)
     letters = pearson(int(dataset.number))

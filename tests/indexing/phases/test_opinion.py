@@ -14,9 +14,9 @@ from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.indexing.bands.visible import VisibleLattice
 from napari_diffraction.indexing.phases.crystals import crystal_found
 from napari_diffraction.indexing.phases.grain_bands import GrainBands
-from napari_diffraction.indexing.phases.opinion import opinion_of
+from napari_diffraction.indexing.phases.opinion import judged, together
 from napari_diffraction.indexing.scan import IndexSettings, index_scan
-from napari_diffraction.learning.classification.opinion import NetworkOpinion, OpinionElsewhere
+from napari_diffraction.learning.classification.opinion import NetworkOpinion
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import finish
@@ -61,7 +61,7 @@ def bands_of(made: Any, some: slice = slice(None)) -> GrainBands:
 
 
 def test_an_opinion_is_the_mean_of_the_logarithms_over_grains(make_grains: Callable) -> None:
-    said = opinion_of(Judge(), bands_of(make_grains("tI", 4)), PC)
+    said = together(judged(Judge(), bands_of(make_grains("tI", 4)), PC))
     first, second = 0.4 / 0.53, 0.2 / 0.33
     other = 0.5 * np.log(0.01 / 0.53) + 0.5 * np.log(0.01 / 0.33)
     assert said["tP"] == pytest.approx(0.5 * np.log(first) + 0.5 * np.log(0.01 / 0.33), abs=1e-3)
@@ -102,7 +102,7 @@ def test_the_network_judges_pictures_at_any_size() -> None:
     assert judged.shape == (3, 14)
     assert (judged >= 0).all()
     assert (judged.sum(axis=1) < 0.5).all()  # most of the rest is that there is no pattern
-    elsewhere = OpinionElsewhere()
+    elsewhere = NetworkOpinion(elsewhere=True)
     np.testing.assert_allclose(elsewhere(pictures, lit, PC), judged, atol=1e-5)
     assert opinion.name == elsewhere.name == "bravais"
 

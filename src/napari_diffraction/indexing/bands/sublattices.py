@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import spglib
 from numpy.typing import NDArray
 
 from napari_diffraction.crystal.bravais import lattice_choices
-from napari_diffraction.crystal.structure import pearson
+from napari_diffraction.crystal.structure import find_symmetry, pearson
 from napari_diffraction.indexing.bands.metric import DirectMetric
 
 FloatArray = NDArray[np.float64]
@@ -45,7 +44,7 @@ def letters_of(lattice: FloatArray) -> str:
     """Pearson letters of a lattice, columns: reciprocal vectors, whose metric is roughly known."""
     direct = np.linalg.inv(lattice)
     direct = direct / np.cbrt(abs(np.linalg.det(direct)))
-    found = spglib.get_symmetry_dataset((direct, np.zeros((1, 3)), [1]), symprec=_NEARLY)
+    found = find_symmetry(direct, np.zeros((1, 3)), np.ones(1, np.int64), _NEARLY)
     return "aP" if found is None else pearson(found.number)
 
 

@@ -134,12 +134,13 @@ def _settled(
         least = speaks * (1 + evidence / _DOUBLED)
         coarser, finer = steps_of(lattice)
         coarser.append(2 * lattice)
+        own = 0.0 if said is None else said[letters_of(lattice)]
         lost = [
-            rows.telling(one, lattice, scale, strength) - least * _pull(said, lattice, one)
+            rows.telling(one, lattice, scale, strength) - least * _pull(said, own, one)
             for one in coarser
         ]
         won = [
-            rows.telling(lattice, one, scale, strength) + least * _pull(said, lattice, one)
+            rows.telling(lattice, one, scale, strength) + least * _pull(said, own, one)
             for one in finer
         ]
         weakest, strongest = min(lost), max(won, default=-np.inf)
@@ -160,11 +161,14 @@ def _settled(
     return lattice, scale, margin
 
 
-def _pull(said: Mapping[str, float] | None, lattice: FloatArray, other: FloatArray) -> float:
-    """How much a second opinion draws from one lattice to another, in parts of what is asked."""
+def _pull(said: Mapping[str, float] | None, own: float, other: FloatArray) -> float:
+    """How much a second opinion draws to another lattice, in parts of what is asked.
+
+    ``own`` is the opinion on the lattice at hand.
+    """
     if said is None:
         return 0.0
-    pull = _PULL * (said[letters_of(other)] - said[letters_of(lattice)])
+    pull = _PULL * (said[letters_of(other)] - own)
     return float(np.clip(pull, -_MOST_PULL, _MOST_PULL))
 
 

@@ -53,8 +53,8 @@ class Opinion(Protocol):
         """
 
 
-def opinion_of(opinion: Opinion, bands: GrainBands, pc: FloatArray) -> dict[str, float]:
-    """Ask for an opinion on grains of one lattice, the first ones.
+def judged(opinion: Opinion, bands: GrainBands, pc: FloatArray) -> FloatArray:
+    """Ask for an opinion on grains, the first ones, (n, 14).
 
     Parameters
     ----------
@@ -64,15 +64,25 @@ def opinion_of(opinion: Opinion, bands: GrainBands, pc: FloatArray) -> dict[str,
         Of the grains, those with the clearest bands first.
     pc : ndarray of float64, (3,)
         Pattern centre.
+    """
+    return opinion(bands.pictures[:LOOKED_AT], bands.weight, pc)
+
+
+def together(each: FloatArray) -> dict[str, float]:
+    """Put opinions on grains of one lattice together.
+
+    Parameters
+    ----------
+    each : ndarray of float64, (n, 14)
+        Probabilities.
 
     Returns
     -------
     dict
         By Pearson letters: logarithms of probabilities, the mean over the grains.
     """
-    judged = opinion(bands.pictures[:LOOKED_AT], bands.weight, pc)
-    judged = judged / np.maximum(judged.sum(axis=1, keepdims=True), _FLOOR)
-    mean = np.log(judged + _FLOOR).mean(axis=0)
+    each = each / np.maximum(each.sum(axis=1, keepdims=True), _FLOOR)
+    mean = np.log(each + _FLOOR).mean(axis=0)
     return {
         letters: float(value + _FREQUENT.get(letters, 0.0))
         for letters, value in zip(BRAVAIS_LATTICES, mean, strict=True)

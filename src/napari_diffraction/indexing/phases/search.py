@@ -35,7 +35,7 @@ from napari_diffraction.indexing.bands.visible import (
 from napari_diffraction.indexing.phases.crystals import Crystal
 from napari_diffraction.indexing.phases.fitting import Fitted, fitted
 from napari_diffraction.indexing.phases.grain_bands import GrainBands
-from napari_diffraction.indexing.phases.opinion import Opinion, opinion_of
+from napari_diffraction.indexing.phases.opinion import Opinion, judged, together
 from napari_diffraction.indexing.phases.scales import PhasesFound, parted
 from napari_diffraction.indexing.phases.shown import LOOKED_AT, families_of
 from napari_diffraction.progress import Progress
@@ -131,7 +131,7 @@ def find_phases(
         said = None
         if opinion is not None:
             yield Progress(len(seen), _PHASES, "Asking the network for a second opinion")
-            said = opinion_of(opinion, those, centre)
+            said = together(judged(opinion, those, centre))
         lattice = _seen_lattice(best.basis, those, centre, free, said)
         if any(_same(lattice, other) for other in seen):
             spent[rest[(gain > 0) | (_gain(lattice.basis, some, centre) > 0)]] = True
@@ -193,11 +193,11 @@ def _cubic_as_said(opinion: Opinion | None, bands: GrainBands, pc: FloatArray) -
     """
     if opinion is None:
         return None
-    judged = opinion(bands.pictures[:LOOKED_AT], bands.weight, pc)
-    said = opinion_of(opinion, bands, pc)
+    each = judged(opinion, bands, pc)
+    said = together(each)
     cubic = [name for name, one in BRAVAIS_LATTICES.items() if one.system == "cubic"]
     share = sum(np.exp(said[name]) for name in cubic) / sum(np.exp(list(said.values())))
-    if np.median(judged.sum(axis=1)) < _A_PATTERN or share < _CUBIC:
+    if np.median(each.sum(axis=1)) < _A_PATTERN or share < _CUBIC:
         return None
     bases = [reciprocal_basis(UnitCell(1, 1, 1), name) for name in cubic]
     gains = [float(_gain(basis, bands, pc).sum()) for basis in bases]

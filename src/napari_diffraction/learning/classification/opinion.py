@@ -28,9 +28,12 @@ class NetworkOpinion:
     ----------
     name
         Name or file of a model that tells Bravais lattices by their bands.
+    elsewhere
+        Whether it is asked in a process of its own, as loading a network halts a window.
     """
 
     name: str = ASKED
+    elsewhere: bool = False
     _model: Classifier | None = None
 
     def __call__(
@@ -44,8 +47,14 @@ class NetworkOpinion:
         Raises
         ------
         InputError
-            There is no such model, or its file is damaged.
+            There is no such model, its file is damaged, or the other process has ended without a
+            word.
         """
+        if self.elsewhere:
+            given: NDArray[np.float64] = finish(
+                in_own_process(_judged, self.name, pictures, weight, pc)
+            )
+            return given
         import torch
 
         from napari_diffraction.learning.models.registry import load_model
@@ -58,37 +67,6 @@ class NetworkOpinion:
         seen = [(torch.from_numpy(np.asarray(one, np.float32)), lit, centre) for one in pictures]
         columns = [model.card.classes.index(letters) for letters in BRAVAIS_LATTICES]
         return np.asarray(model.probabilities(seen)[:, columns], np.float64)
-
-
-@dataclass
-class OpinionElsewhere:
-    """The same from a process of its own, as loading a network halts a window.
-
-    Attributes
-    ----------
-    name
-        As of `NetworkOpinion`.
-    """
-
-    name: str = ASKED
-
-    def __call__(
-        self,
-        pictures: NDArray[np.float32],
-        weight: NDArray[np.float32],
-        pc: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        """Give the probabilities of the Bravais lattices, (n, 14).
-
-        Raises
-        ------
-        InputError
-            As of `NetworkOpinion`, or the process has ended without a word.
-        """
-        judged: NDArray[np.float64] = finish(
-            in_own_process(_judged, self.name, pictures, weight, pc)
-        )
-        return judged
 
 
 def _judged(

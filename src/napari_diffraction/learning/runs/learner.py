@@ -60,7 +60,7 @@ class Learner:
     random: torch.Tensor | None = None
 
     #: What a checkpoint holds besides network and optimiser; more in trainings that keep more.
-    KEPT: ClassVar[tuple[str, ...]] = (*("epoch", "step", "running", "epoch_loss", "averages"),)
+    KEPT: ClassVar[tuple[str, ...]] = ("epoch", "step", "running", "epoch_loss", "averages")
 
     @property
     def loss(self) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_diffraction.crystal.materials import load_structure
 from napari_diffraction.indexing.solution import NOT_INDEXED
-from napari_diffraction.learning.classification.opinion import OpinionElsewhere
+from napari_diffraction.learning.classification.opinion import NetworkOpinion
 from napari_diffraction.progress import Progress
 from napari_diffraction.ui.indexed.pictures import Pictured, pictured
 from napari_diffraction.ui.viewer.quiet import prepare_labels
@@ -138,7 +138,7 @@ def indexing(
         phases=tuple(load_structure(name) for name in wishes.phases),
         refine_centre=wishes.refine_centre,
         candidates=wishes.candidates,
-        opinion=None if wishes.phases else OpinionElsewhere(),
+        opinion=None if wishes.phases else NetworkOpinion(elsewhere=True),
     )
     work = scan.index_scan(stack, settings, steps)
     pace = _Pace()
