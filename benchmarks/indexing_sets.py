@@ -112,9 +112,7 @@ def structure_of(name: str) -> Structure:
     if name == EMSOFT_NICKEL:
         cell, sites = UnitCell(3.524, 3.524, 3.524), [("Ni", 0, 0, 0, 1.0, 0.35)]
         return expand(cell, 225, sites, name, "EMsoft, from kikuchipy")
-    crystal = CRYSTALS[name]
-    sites = [(*site, 1.0, crystal.b_iso) for site in crystal.sites]
-    return expand(UnitCell(*crystal.cell), crystal.space_group, sites, name, crystal.source)
+    return CRYSTALS[name].structure(name)
 
 
 def load_known(folder: str | Path, names: Sequence[str] | None = None) -> list[Known]:

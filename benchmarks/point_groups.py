@@ -23,7 +23,7 @@ from scipy.special import log_softmax
 from napari_diffraction.crystal.materials import load_structure, material, paper_materials
 from napari_diffraction.crystal.random_structures.structures import random_structure
 from napari_diffraction.crystal.structure import LAUE_GROUPS, laue_group
-from napari_diffraction.learning.bravais.data import draw
+from napari_diffraction.learning.bravais.data import PatternMaker, draw
 from napari_diffraction.learning.bravais.shards import Arrays, as_batch, patterns_of
 from napari_diffraction.learning.bravais.structure_pool import LATTICES, pool_of
 from napari_diffraction.learning.models.registry import load_model
@@ -74,8 +74,7 @@ def ask(recipe: PhasesRecipe, model: Any, names: tuple[str, ...], count: int) ->
         for _ in range(count // _BATCH):
             drawn = narrow(draw(_BATCH, rng, empty=0.0), recipe, rng)
             arrays = patterns_of(
-                pool,
-                int(rng.integers(2**62)),
+                PatternMaker(pool, int(rng.integers(2**62))),
                 drawn,
                 torch.full((_BATCH,), number),
                 told_centre(drawn, recipe),
@@ -111,7 +110,7 @@ def laue(count: int) -> dict[str, Any]:
         for i in range(0, len(structures) * VOTES, _BATCH):
             which = torch.arange(i, min(i + _BATCH, len(structures) * VOTES)) // VOTES
             drawn = draw(len(which), rng, empty=0.0)
-            arrays = patterns_of(pool, int(rng.integers(2**62)), drawn, which)
+            arrays = patterns_of(PatternMaker(pool, int(rng.integers(2**62))), drawn, which)
             said.append(log_softmax(logits(network, arrays, "laue"), axis=1))
         p = np.concatenate(said).reshape(len(structures), VOTES, -1)
         called = p.argmax(axis=2)

@@ -13,15 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.learning.bravais import masters
 from napari_diffraction.learning.bravais import shards as band_shards
 from napari_diffraction.learning.bravais import structure_pool
 from napari_diffraction.learning.bravais import training as bravais_training
+from napari_diffraction.learning.bravais.data import PatternMaker, draw
 from napari_diffraction.learning.bravais.recipe import BravaisRecipe
 from napari_diffraction.learning.bravais.training import moved_centre, train_bravais
 from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.learning.networks.band_view import measure
 from napari_diffraction.learning.runs.checkpoint import keep
 from napari_diffraction.progress import finish
+from napari_diffraction.simulation.kikuchi.torch_bands import random_rotations
 
 
 @settings(max_examples=30, deadline=None)
@@ -58,6 +61,16 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("structures")
     structure_pool.make_chunk((str(folder / "some.npz"), 5))
     return folder / "some.npz"
+
+
+@pytest.fixture
+def quick_masters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two coarse master patterns a file, and small shards of them."""
+    monkeypatch.setattr(masters, "SHARD", 128)
+    monkeypatch.setattr(masters, "OF_A_FILE", ("cF", "cI"))
+    monkeypatch.setattr(bravais_training, "OF_A_FILE", ("cF", "cI"))
+    for name, value in {"_HALF_WIDTH": 12, "_BEAMS": 12, "_SPACING": 1.0}.items():
+        monkeypatch.setattr(masters, name, value)
 
 
 class _Here:
@@ -102,6 +115,58 @@ def test_a_model_comes_out_and_a_stopped_training_goes_on_exactly(
         assert not work.exists()
     for name, values in weights[0].items():
         torch.testing.assert_close(values, weights[1][name], atol=2e-3, rtol=2e-2)
+
+
+@pytest.mark.usefixtures("quick_masters")
+def test_many_beam_patterns_look_like_two_beam_patterns_of_the_same_crystals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"_HALF_WIDTH": 32, "_BEAMS": 30, "_SPACING": 0.7, "_PURE": 1.0}.items():
+        monkeypatch.setattr(masters, name, value)
+    path = masters.make_masters((str(tmp_path / "masters.npz"), 2))
+    many, drawn = masters.ManyBeamMaker((path,), 1), draw(12, np.random.default_rng(0), 0.0)
+    which, part = torch.arange(12) % 2, many.pool.take(torch.arange(12) % 2)
+    geometry = [part["normal"], part["g"], part["u"]]
+    geometry += [random_rotations(12, many.generator, torch.device("cpu"))]
+    geometry += [torch.from_numpy(a) for a in (drawn.pc, drawn.profile, drawn.beam)]
+    frames = many._clean(which, *geometry).flatten(1)
+    two = PatternMaker(many.pool, 1)._clean(which, *geometry).flatten(1)
+    alike = [np.corrcoef(a, b)[0, 1] for a, b in zip(frames, two, strict=True)]
+    other = [np.corrcoef(a, b)[0, 1] for a, b in zip(frames, two.roll(2, 0), strict=True)]
+    assert min(alike) > 0.2 > np.median(other)
+    assert (np.array(alike) > other).all()
+
+
+@pytest.mark.usefixtures("quick_masters")
+def test_a_shard_holds_as_many_patterns_of_each_lattice(tmp_path: Path) -> None:
+    path = masters.make_masters((str(tmp_path / "masters.npz"), 3))
+    shard = masters.make_many_beam_shard((str(tmp_path / "bands.npz"), (path,), 1, 0))
+    counts = np.bincount(band_shards.read_shards([shard])["label"])
+    cubic = counts[[structure_pool.LATTICES.index(name) for name in ("cF", "cI")]]
+    assert cubic.sum() + counts[len(structure_pool.LATTICES)] == 128
+    assert cubic.min() > 40
+
+
+@pytest.mark.usefixtures("quick_masters")
+def test_a_training_goes_on_with_many_beams_and_can_be_stopped_there(
+    tmp_path: Path, drawn: Path, small: BravaisRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = SimpleNamespace(get_context=lambda _: SimpleNamespace(Pool=_Here.of))
+    monkeypatch.setattr(bravais_training, "multiprocessing", here)
+    recipe = replace(small, rounds=1, masters=2, many_beam=1, refined=2, mixed=1)
+    output = tmp_path / "both.safetensors"
+    work = Path(f"{output}.work")
+    work.mkdir()
+    for name in ("structures-1000000-00000", "validation-80000100"):
+        (work / f"{name}.npz").hardlink_to(drawn)
+    training = train_bravais(recipe, output)
+    while not (work / "refining.pt").exists():
+        next(training)
+    training.close()
+    model = load_model(str(finish(train_bravais(recipe, output, resume=True))))
+    # one round of the first part and two of the second, each of two shards
+    assert model.card.recipe["patterns"] == 3 * 2 * 128
+    assert not work.exists()
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path, small: BravaisRecipe) -> None:

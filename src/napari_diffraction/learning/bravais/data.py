@@ -175,15 +175,18 @@ class PatternMaker:
         rotation = random_rotations(n, self.generator, device)
         number = torch.arange(part["u"].shape[1], device=device)
         u = torch.where(number[None, :] < count[:, None], part["u"], torch.zeros_like(part["u"]))
-        clean = self._bands(
-            part["normal"], part["g"], u, rotation, pc, profile, beam, (SIDE, SIDE), PIXEL
-        )
+        clean = self._clean(which, part["normal"], part["g"], u, rotation, pc, profile, beam)
         clean[empty] = self._clutter(int(empty.sum()))
         frames, lit = degrade(clean, effects, self.generator)
         lit = torch.where(unknown[:, None, None], torch.ones_like(lit), lit)
         label = torch.where(empty, len(LATTICES), part["label"])
         laue = torch.where(empty, -1, part["laue"])
         return frames, lit, label, laue
+
+    def _clean(self, which: Tensor, *geometry: Tensor) -> Tensor:
+        """Patterns before a perfect camera, of the structures of these numbers."""
+        clean: Tensor = self._bands(*geometry, (SIDE, SIDE), PIXEL)
+        return clean
 
     def _clutter(self, n: int) -> Tensor:
         """Frames without a pattern: nothing, or smooth shapes of several sizes."""

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_diffraction.learning.bravais.shards import Arrays, as_batch
+from napari_diffraction.learning.models.device import halves_are_quick
 from napari_diffraction.learning.runs.learner import Learner
 from napari_diffraction.learning.runs.loop import descend
 
@@ -62,7 +63,8 @@ class BandTask:
             As `napari_diffraction.learning.bravais.shards.simulate` gives it.
         """
         inputs, label, laue = as_batch(batch)
-        with torch.autocast(label.device.type, torch.bfloat16):
+        halves = halves_are_quick(label.device)
+        with torch.autocast(label.device.type, torch.bfloat16, enabled=halves):
             out = learner.network(*inputs)
         first = functional.cross_entropy(out["lattice"].float(), label, label_smoothing=0.02)
         loss = first + _LAUE * functional.cross_entropy(out["laue"].float(), laue, ignore_index=-1)

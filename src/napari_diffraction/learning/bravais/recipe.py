@@ -25,6 +25,14 @@ class BravaisRecipe:
         taken again.
     batch_size, learning_rate, weight_decay
         Of AdamW, with a warm-up and a cosine.
+    masters
+        Random structures of which many-beam master patterns are computed, which needs ebsdsim; 0
+        leaves the second part of the training out.
+    many_beam
+        Shards of patterns that are projected from them.
+    refined, mixed, refining_rate
+        Rounds of the second part, shards of each kind in a round, many-beam and two-beam ones, and
+        its learning rate.
     width, depth, heads
         Of `napari_diffraction.learning.networks.band_network.BandNetwork`.
     """
@@ -40,6 +48,11 @@ class BravaisRecipe:
     batch_size: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
+    masters: int = 0
+    many_beam: int = 8
+    refined: int = 16
+    mixed: int = 4
+    refining_rate: float = 5e-4
     width: int = 96
     depth: int = 3
     heads: int = 6

@@ -23,8 +23,8 @@ from napari_diffraction.learning.networks.band_view import BANDS, as_inputs, mea
 
 #: Patterns in a shard.
 SHARD = 16_384
-#: Patterns that are made at a time, of one chunk of structures.
-_BLOCK = 64
+#: Patterns that are made at a time.
+BLOCK = 64
 #: Names of what a shard holds: the network's inputs, the truth, and the pattern centre.
 INPUTS = ("normal", "strength", "profile", "area", "count")
 _PARTS = (*INPUTS, "label", "laue", "pc")
@@ -61,12 +61,11 @@ def simulate(
         Inputs of the network by name, ``label``, ``laue`` and ``pc``.
     """
     seed = int(rng.integers(2**62))
-    return patterns_of(pool, seed, draw(count, rng, hardness), which)
+    return patterns_of(PatternMaker(pool, seed), draw(count, rng, hardness), which)
 
 
 def patterns_of(
-    pool: StructurePool,
-    seed: int,
+    maker: PatternMaker,
     drawn: Draw,
     which: Tensor | None = None,
     told: NDArray[np.float32] | None = None,
@@ -75,10 +74,8 @@ def patterns_of(
 
     Parameters
     ----------
-    pool
-        The structures, on a processor.
-    seed
-        Of orientations and noise.
+    maker
+        Of the structures, on a processor.
     drawn
         Geometry, diffraction and camera of ``n`` patterns.
     which : Tensor of int64, (n,), optional
@@ -91,7 +88,7 @@ def patterns_of(
     dict
         As `simulate`.
     """
-    frames, lit, label, laue = PatternMaker(pool, seed).frames(drawn, which)
+    frames, lit, label, laue = maker.frames(drawn, which)
     pc = drawn.pc if told is None else told
     values = [value.numpy() for value in as_inputs(measure(frames, lit, pc))]
     arrays = dict(zip(INPUTS, values, strict=True))
@@ -118,11 +115,10 @@ def make_shard(job: tuple[str, tuple[str, ...], int, int]) -> str:
             _POOLS[chunk].add(arrays)
     rng = np.random.default_rng([seed, number])
     parts = [
-        simulate(_POOLS[chunks[int(rng.integers(len(chunks)))]], rng, _BLOCK)
-        for _ in range(SHARD // _BLOCK)
+        simulate(_POOLS[chunks[int(rng.integers(len(chunks)))]], rng, BLOCK)
+        for _ in range(SHARD // BLOCK)
     ]
-    with replacing(Path(path)) as partial:
-        save_arrays(partial, _compact(joined(parts)))
+    write_shard(path, parts)
     return path
 
 
@@ -148,9 +144,12 @@ def joined(parts: Sequence[Arrays]) -> Arrays:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _compact(arrays: Arrays) -> Arrays:
+def write_shard(path: str, parts: Sequence[Arrays]) -> None:
+    """Write sets of patterns as one file, profiles and areas in half precision."""
+    arrays = joined(parts)
     half = {name: arrays[name].astype(np.float16) for name in ("profile", "area")}
-    return arrays | half
+    with replacing(Path(path)) as partial:
+        save_arrays(partial, arrays | half)
 
 
 def alone() -> None:

@@ -16,6 +16,11 @@ from numpy.typing import NDArray
 
 from napari_diffraction.learning.bravais.data import BRAVAIS_CLASSES
 from napari_diffraction.learning.bravais.loop import BandLearner, BandTask, begin, predict
+from napari_diffraction.learning.bravais.masters import (
+    OF_A_FILE,
+    make_many_beam_shard,
+    make_masters,
+)
 from napari_diffraction.learning.bravais.recipe import BravaisRecipe
 from napari_diffraction.learning.bravais.shards import (
     SHARD,
@@ -57,9 +62,10 @@ def train_bravais(
     """Draw structures, simulate, train, calibrate and save a Bravais classifier.
 
     Processes beside the training draw structures and simulate patterns, of which the bands are kept
-    in shards; every round of the training takes the new ones and some older ones.  All this and a
-    checkpoint after each round stay in ``OUTPUT.work`` until the end; with ``resume`` a stopped
-    training goes on from there.
+    in shards; every round of the training takes the new ones and some older ones.  A second part,
+    where the recipe names masters, goes on with many-beam patterns among the two-beam ones.  All
+    this and a checkpoint after each round stay in ``OUTPUT.work`` until the end; with ``resume`` a
+    stopped training goes on from there.
 
     Parameters
     ----------
@@ -75,7 +81,8 @@ def train_bravais(
     Raises
     ------
     InputError
-        The output cannot be written, the checkpoint is of another recipe, or the loss diverges.
+        The output cannot be written, the checkpoint is of another recipe, the loss diverges, or
+        masters are asked for and ebsdsim is not installed.
     """
     work = work_folder(output)
     learner = _start(recipe)
@@ -83,9 +90,19 @@ def train_bravais(
     if resume and checkpoint.exists():
         take_up(checkpoint, recipe.as_dict(), learner)
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        masters = yield from _compute_masters(recipe, work, pool)
         chunks = yield from _draw_structures(recipe, work, pool)
-        pool.imap(make_shard, _shard_jobs(recipe, work, chunks))
+        shards = _shard_jobs(recipe, work, chunks)
+        over = learner.epoch >= recipe.rounds
+        pool.imap(make_shard, shards[: recipe.many_beam] if over else shards)
+        pool.imap(make_many_beam_shard, _many_beam_jobs(recipe, work, masters))
         yield from train(_Rounds(recipe, work), learner, checkpoint, recipe.as_dict())
+        if recipe.masters:
+            learner = _refining(recipe, learner)
+            checkpoint = work / "refining.pt"
+            if resume and checkpoint.exists():
+                take_up(checkpoint, recipe.as_dict(), learner)
+            yield from train(_Refining(recipe, work), learner, checkpoint, recipe.as_dict())
     yield from _finish(recipe, learner, work, output)
     shutil.rmtree(work, ignore_errors=True)
     return output
@@ -95,6 +112,16 @@ def _start(recipe: BravaisRecipe) -> BandLearner:
     torch.manual_seed(recipe.seed)
     network = BandNetwork(len(BRAVAIS_CLASSES), **_options(recipe))
     return begin(network, recipe.learning_rate, recipe.weight_decay)
+
+
+def _refining(recipe: BravaisRecipe, learned: BandLearner) -> BandLearner:
+    """Begin the second part of a training with what the first has learned."""
+    network = learned.result
+    network.requires_grad_(True)
+    round_as_shipped(network)
+    learner = begin(network, recipe.refining_rate, recipe.weight_decay)
+    learner.patterns, learner.seconds = learned.patterns, learned.seconds
+    return learner
 
 
 def _options(recipe: BravaisRecipe) -> dict[str, int]:
@@ -113,6 +140,30 @@ def _draw_structures(
     return tuple(path for path, _ in jobs)
 
 
+def _compute_masters(
+    recipe: BravaisRecipe, work: Path, pool: Any
+) -> Generator[Progress, None, tuple[str, ...]]:
+    """Compute the many-beam master patterns, in files that are there already or are made now."""
+    count = -(-recipe.masters // len(OF_A_FILE))
+    seed = recipe.seed * 1_000_000
+    jobs = [(str(work / f"masters-{seed}-{k:05d}.npz"), seed + k) for k in range(count)]
+    for done, _ in enumerate(pool.imap(make_masters, jobs), 1):
+        yield Progress(done, count, "Computing many-beam master patterns")
+    return tuple(path for path, _ in jobs)
+
+
+def _many_beam_jobs(
+    recipe: BravaisRecipe, work: Path, masters: tuple[str, ...]
+) -> list[tuple[str, tuple[str, ...], int, int]]:
+    """All shards of many-beam patterns; none where there are no masters."""
+    count = recipe.many_beam if masters else 0
+    return [(str(_many_beam(work, k)), masters, 7 * recipe.seed, k) for k in range(count)]
+
+
+def _many_beam(work: Path, number: int) -> Path:
+    return work / f"many-beam-{number:05d}.npz"
+
+
 def _shard_jobs(
     recipe: BravaisRecipe, work: Path, chunks: tuple[str, ...]
 ) -> list[tuple[str, tuple[str, ...], int, int]]:
@@ -127,25 +178,38 @@ def _shard(work: Path, number: int) -> Path:
     return work / f"bands-{number:05d}.npz"
 
 
-class _Rounds(BandTask, Epochs[BandLearner]):
-    """The training: rounds, each on new patterns and on some that were seen before."""
+class _Sharded(BandTask, Epochs[BandLearner]):
+    """A training in rounds, each on some shards; what it waits for is simulated beside it.
 
-    def __init__(self, recipe: BravaisRecipe, work: Path) -> None:
-        self.recipe, self.work, self.epochs = recipe, work, recipe.rounds
-        # Steps that a round has, though the first ones have fewer old patterns to repeat.
-        self.steps = (recipe.fresh + recipe.again) * SHARD // recipe.batch_size
+    Parameters
+    ----------
+    recipe, work
+        What is trained, and where the shards are.
+    rounds, shards
+        Number of rounds, and of shards that a round has.
+    """
+
+    doing = "Training"
+
+    def __init__(self, recipe: BravaisRecipe, work: Path, rounds: int, shards: int) -> None:
+        self.recipe, self.work, self.epochs = recipe, work, rounds
+        self.steps = shards * SHARD // recipe.batch_size
         self.waits = False
+
+    def shards(self, number: int, rng: np.random.Generator) -> tuple[list[Path], list[Path]]:
+        """Shards that a round takes, and those that must be there before it starts."""
+        raise NotImplementedError
 
     def batches(self, learner: BandLearner) -> Iterator[Arrays | None]:
+        """Batches of a round, every pattern once before any comes again."""
         recipe, number, first_step = self.recipe, learner.epoch, learner.step
-        first, end = number * recipe.fresh, (number + 1) * recipe.fresh
+        rng = np.random.default_rng([recipe.seed, number, 5])
+        paths, needed = self.shards(number, rng)
         self.waits = True
-        while not all(_shard(self.work, k).exists() for k in range(end)):
+        while not all(path.exists() for path in needed):
             yield None
         self.waits = False
-        rng = np.random.default_rng([recipe.seed, number, 5])
-        old = rng.permutation(first)[: recipe.again]
-        data = read_shards([_shard(self.work, int(k)) for k in (*range(first, end), *old)])
+        data = read_shards(paths)
         learner.network.train()
         began, before = time.monotonic(), learner.seconds
         order = _endless(len(data["label"]), recipe.batch_size, rng)
@@ -158,8 +222,41 @@ class _Rounds(BandTask, Epochs[BandLearner]):
             yield _batch(data, take, error)
 
     def progress(self, learner: BandLearner) -> Epoch:
-        doing = "Simulating patterns" if self.waits else "Training"
+        """Tell what is being done."""
+        doing = "Simulating patterns" if self.waits else self.doing
         return Epoch(learner.epoch, self.epochs, doing, learner.epoch, loss=learner.epoch_loss)
+
+
+class _Rounds(_Sharded):
+    """The first part: every round on new two-beam patterns and on some that were seen before.
+
+    The first rounds have fewer old patterns to repeat, and as many steps.
+    """
+
+    def __init__(self, recipe: BravaisRecipe, work: Path) -> None:
+        super().__init__(recipe, work, recipe.rounds, recipe.fresh + recipe.again)
+
+    def shards(self, number: int, rng: np.random.Generator) -> tuple[list[Path], list[Path]]:
+        first, end = number * self.recipe.fresh, (number + 1) * self.recipe.fresh
+        old = rng.permutation(first)[: self.recipe.again]
+        paths = [_shard(self.work, int(k)) for k in (*range(first, end), *old)]
+        return paths, [_shard(self.work, k) for k in range(end)]
+
+
+class _Refining(_Sharded):
+    """The second part: every round on some many-beam and as many two-beam shards."""
+
+    doing = "Training with many beams"
+
+    def __init__(self, recipe: BravaisRecipe, work: Path) -> None:
+        super().__init__(recipe, work, recipe.refined, 2 * recipe.mixed)
+
+    def shards(self, number: int, rng: np.random.Generator) -> tuple[list[Path], list[Path]]:
+        paths = []
+        for kind in (_many_beam, _shard):
+            chosen = rng.permutation(self.recipe.many_beam)[: self.recipe.mixed]
+            paths += [kind(self.work, int(k)) for k in chosen]
+        return paths, paths
 
 
 def _endless(count: int, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:

@@ -66,11 +66,15 @@ class Classifier:
         """
         import torch
 
+        from napari_diffraction.learning.models.device import halves_are_quick
+
         head = self.kind.head
         try:
             with torch.inference_mode():
                 inputs = [one.to(self.device) for one in self.kind.tensors(seen)]
-                with _quickest(self.device or torch.device("cpu")):
+                device = self.device or torch.device("cpu")
+                halves = device.type == "cpu" and halves_are_quick(device)
+                with torch.autocast("cpu", torch.bfloat16, enabled=halves):
                     out = self.network(*inputs)
                     if self.card.preprocessing.get("mirror"):
                         mirrored = self.network(*(x.flip(-1) for x in inputs))
@@ -106,15 +110,6 @@ class Classifier:
             card.shares,
             shares,
         )
-
-
-def _quickest(device: torch.device) -> Any:
-    """Compute in bfloat16 on processors that multiply in it, which is twice as fast."""
-    import torch
-
-    can: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch
-    halves = device.type == "cpu" and bool(can.get("avx512_bf16") or can.get("amx_bf16"))
-    return torch.autocast("cpu", torch.bfloat16, enabled=halves)
 
 
 def save_classifier(

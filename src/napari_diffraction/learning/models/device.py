@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from napari_diffraction.errors import InputError
@@ -27,3 +29,14 @@ def choose_device(name: str = "auto") -> torch.device:
             f"The device '{name}' is not there: use 'cpu', or 'auto' for the best one present."
         ) from error
     return device
+
+
+def halves_are_quick(device: torch.device) -> bool:
+    """Whether a device multiplies numbers of 16 bits (bfloat16) quicker than those of 32.
+
+    Graphics cards do, and processors with instructions for it, twice as fast; others take some
+    eight times as long.
+    """
+    can: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch
+    on_processor = bool(can.get("avx512_bf16") or can.get("amx_bf16"))
+    return device.type == "cuda" or (device.type == "cpu" and on_processor)

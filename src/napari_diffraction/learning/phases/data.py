@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.crystal.materials import MATERIALS
 from napari_diffraction.files import replacing
-from napari_diffraction.learning.bravais.data import Draw, draw
+from napari_diffraction.learning.bravais.data import Draw, PatternMaker, draw
 from napari_diffraction.learning.bravais.shards import Arrays, alone, patterns_of
 from napari_diffraction.learning.bravais.structure_pool import (
     StructurePool,
@@ -213,7 +213,7 @@ def make_batch(job: tuple[str, PhasesRecipe, list[int], int, float, bool]) -> Ar
     drawn = narrow(draw(size, rng, hardness, empty), recipe, rng)
     noise = int(rng.integers(2**62))
     told = told_centre(drawn, recipe)
-    arrays = patterns_of(pool, noise, drawn, torch.from_numpy(which), told)
+    arrays = patterns_of(PatternMaker(pool, noise), drawn, torch.from_numpy(which), told)
     arrays["label"] = np.where(drawn.empty, len(recipe.classes) - 1, arrays["label"])
     return arrays
 

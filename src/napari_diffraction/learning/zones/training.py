@@ -20,6 +20,7 @@ from napari_diffraction.learning.metrics import average_precision, precision_rec
 from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.learning.models.calibration import calibrate_given
 from napari_diffraction.learning.models.classifier import Classifier, save_classifier
+from napari_diffraction.learning.models.device import halves_are_quick
 from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.learning.networks.zone_network import FRACTIONS, ZoneNetwork, given
 from napari_diffraction.learning.runs.checkpoint import take_up
@@ -256,7 +257,8 @@ def _turned(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
 def _loss(network: nn.Module, batch: dict[str, Tensor], weight: Tensor) -> Tensor:
     """Sum of the losses of the three opinions and of the ordinal target."""
     picture, vectors = _turned(batch)
-    with torch.autocast(picture.device.type, torch.bfloat16):
+    halves = halves_are_quick(picture.device)
+    with torch.autocast(picture.device.type, torch.bfloat16, enabled=halves):
         out = network(picture, vectors, batch["features"])
     loss = torch.zeros((), device=picture.device)
     for name, share in _HEADS.items():

@@ -202,8 +202,8 @@ def degrade(
     x = (2 * (torch.arange(w, device=device) + 0.5) / w - 1)[None, None, :]
     y = (2 * (torch.arange(h, device=device) + 0.5) / h - 1)[None, :, None]
     lit = _lit(of, x, y)
-    signal = _standardised(clean, lit)
-    other = signal.roll(1, 0) if other is None else _standardised(other, lit)
+    signal = standardised(clean, lit)
+    other = signal.roll(1, 0) if other is None else standardised(other, lit)
     share = of["overlap"]
     signal = (1 - share) * signal + share * other
     signal = signal - of["ghost"] * other.roll(1, 0)
@@ -246,7 +246,7 @@ def _lit(of: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
     return inside.float()
 
 
-def _standardised(picture: Tensor, lit: Tensor) -> Tensor:
+def standardised(picture: Tensor, lit: Tensor) -> Tensor:
     """Zero mean and unit deviation over the lit screen; empty patterns stay empty."""
     area = lit.sum(dim=(1, 2), keepdim=True).clamp_min(1)
     mean = (picture * lit).sum(dim=(1, 2), keepdim=True) / area

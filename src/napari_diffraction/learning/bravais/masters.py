@@ -1,0 +1,169 @@
+"""Many-beam master patterns of random structures, to train a Bravais classifier on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import gemmi
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
+from napari_diffraction.crystal.structure import Structure, primitive_basis
+from napari_diffraction.files import replacing
+from napari_diffraction.learning.bravais.data import PatternMaker, draw
+from napari_diffraction.learning.bravais.shards import (
+    BLOCK,
+    SHARD,
+    alone,
+    patterns_of,
+    write_shard,
+)
+from napari_diffraction.learning.bravais.structure_pool import (
+    StructurePool,
+    save_arrays,
+    structure_arrays,
+)
+from napari_diffraction.learning.networks.bravais_view import SIDE
+from napari_diffraction.simulation.kikuchi.master import MasterPattern
+from napari_diffraction.simulation.kikuchi.torch_bands import standardised, wavelength
+
+#: Lattices of the structures of a file; cubic ones, whose masters are quick and whose lattices
+#: differ least, come more than once.
+OF_A_FILE = (*BRAVAIS_LATTICES, "cP", "cI", "cF", "cF")
+#: Largest primitive cell in A^3, and share of the structures without a centre of symmetry that are
+#: kept: both take long, and patterns hardly show that the centre is missing.
+_MAX_VOLUME, _UNCENTRED = 260.0, 0.25
+#: Of the masters: pixels from the pole to the equator, strong beams, smallest spacing in A, keV.
+_HALF_WIDTH, _BEAMS, _SPACING = 56, 36, 0.6
+_VOLTAGES = (10, 15, 20, 20, 20, 25, 30)
+#: A pixel collects over its area, in so many steps each way.
+_OVERSAMPLE = 2
+#: Share of patterns that are many-beam patterns alone, and the largest share of the two-beam
+#: pattern of the same crystal that is mixed into the others.
+_PURE, _MIXED = 0.5, 0.6
+
+
+def make_masters(job: tuple[str, int]) -> str:
+    """Draw random structures, compute their master patterns and write them, unless they are there.
+
+    Parameters
+    ----------
+    job
+        Name of the file, and a seed.
+
+    Raises
+    ------
+    InputError
+        ebsdsim is not installed.
+    """
+    from napari_diffraction.simulation.kikuchi.many_beam import many_beam_master
+
+    path, seed = job
+    if os.path.exists(path):
+        return path
+    rng = np.random.default_rng([seed, 13])
+    structures = [_drawn(lattice, rng) for lattice in OF_A_FILE]
+    voltages = rng.choice(_VOLTAGES, len(structures)).astype(float)
+    with threadpool_limits(1):  # the matrices are small, and there is a process for every core
+        masters = [
+            many_beam_master(structure, voltage, _HALF_WIDTH, _BEAMS, _SPACING).hemispheres
+            for structure, voltage in zip(structures, voltages, strict=True)
+        ]
+    arrays = structure_arrays(structures)
+    arrays |= {"hemispheres": np.stack(masters), "voltage": voltages}
+    with replacing(Path(path)) as partial:
+        save_arrays(partial, arrays)
+    return path
+
+
+def _drawn(lattice: str, rng: np.random.Generator) -> Structure:
+    from napari_diffraction.crystal.random_structures.structures import random_structure
+
+    while True:
+        structure = random_structure(lattice, rng)
+        number = structure.space_group
+        volume = structure.cell.volume * abs(np.linalg.det(primitive_basis(number)))
+        centred = gemmi.find_spacegroup_by_number(number).operations().is_centrosymmetric()
+        if volume < _MAX_VOLUME and (centred or rng.random() < _UNCENTRED):
+            return structure
+
+
+class ManyBeamMaker(PatternMaker):
+    """Makes batches of many-beam patterns of the structures of `make_masters`.
+
+    Parameters
+    ----------
+    files
+        What `make_masters` wrote.
+    seed
+        Of orientations, choice of structures and noise.
+    """
+
+    def __init__(self, files: tuple[str, ...], seed: int) -> None:
+        every: list[dict[str, NDArray[Any]]] = []
+        for path in files:
+            with np.load(path, allow_pickle=False) as file:
+                every.append(dict(file))
+        arrays = {name: np.concatenate([part[name] for part in every]) for name in every[0]}
+        voltages, hemispheres = arrays.pop("voltage"), arrays.pop("hemispheres")
+        pool = StructurePool(torch.device("cpu"), len(voltages))
+        pool.add(arrays)
+        super().__init__(pool, seed)
+        self.label = arrays["label"]
+        self._wavelength = wavelength(torch.from_numpy(voltages)).float()
+        self._masters = [MasterPattern(halves) for halves in hemispheres]
+
+    def _clean(self, which: Tensor, *geometry: Tensor) -> Tensor:
+        normal, g, u, rotation, pc, profile, beam = geometry
+        profile = profile.clone()
+        profile[:, 0] = self._wavelength[which]
+        two = super()._clean(which, normal, g, u, rotation, pc, profile, beam)
+        n, side, fine = len(which), SIDE, SIDE * _OVERSAMPLE
+        many = torch.empty(n, side, side)
+        for number in set(which.tolist()):
+            mine = which == number
+            frames = self._masters[number].project(
+                rotation[mine].numpy(), pc[mine].numpy(), (fine, fine)
+            )
+            parts = torch.from_numpy(frames).reshape(-1, side, _OVERSAMPLE, side, _OVERSAMPLE)
+            many[mine] = parts.mean(dim=(2, 4))
+        everywhere = torch.ones_like(two)
+        share = _MIXED * torch.rand(n, 1, 1, generator=self.generator)
+        share[torch.rand(n, 1, 1, generator=self.generator) < _PURE] = 0
+        return (1 - share) * standardised(many, everywhere) + share * standardised(two, everywhere)
+
+
+_MAKERS: dict[tuple[str, ...], ManyBeamMaker] = {}
+
+
+def make_many_beam_shard(job: tuple[str, tuple[str, ...], int, int]) -> str:
+    """Make a shard of many-beam patterns, as many of each lattice, unless its file is there.
+
+    Parameters
+    ----------
+    job
+        Name of the file, names of all files of `make_masters`, seed and number of the shard.
+    """
+    path, files, seed, number = job
+    if os.path.exists(path):
+        return path
+    alone()
+    if files not in _MAKERS:
+        _MAKERS[files] = ManyBeamMaker(files, 0)
+    maker = _MAKERS[files]
+    rng = np.random.default_rng([seed, number, 19])
+    maker.generator.manual_seed(int(rng.integers(2**62)))
+    weights = 1 / np.bincount(maker.label)[maker.label]
+    weights /= weights.sum()
+    parts = []
+    for _ in range(SHARD // BLOCK):
+        which = torch.from_numpy(rng.choice(len(weights), BLOCK, p=weights))
+        parts.append(patterns_of(maker, draw(BLOCK, rng), which))
+    write_shard(path, parts)
+    return path

@@ -1,0 +1,74 @@
+"""Many-beam master patterns beside two-beam ones of the same crystals."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.crystal.structure import Structure, expand
+from napari_diffraction.errors import InputError
+from napari_diffraction.simulation.kikuchi.many_beam import many_beam_master
+from napari_diffraction.simulation.kikuchi.master import MasterPattern, master_pattern
+
+_HALF_WIDTH = 24
+
+DIAMOND = UnitCell(3.567, 3.567, 3.567)
+CRYSTALS = {
+    "Al": expand(UnitCell(4.05, 4.05, 4.05), 225, [("Al", 0, 0, 0)], "Al"),
+    "Fe": expand(UnitCell(2.87, 2.87, 2.87), 229, [("Fe", 0, 0, 0)], "Fe"),
+    # without a centre of symmetry: structure factors are complex numbers
+    "WC": expand(
+        UnitCell(2.906, 2.906, 2.837, 90, 90, 120),
+        187,
+        [("W", 0, 0, 0), ("C", 1 / 3, 2 / 3, 0.5)],
+        "WC",
+    ),
+    "ZnO": expand(
+        UnitCell(3.25, 3.25, 5.207, 90, 90, 120),
+        186,
+        [("Zn", 1 / 3, 2 / 3, 0), ("O", 1 / 3, 2 / 3, 0.382)],
+        "ZnO",
+    ),
+}
+
+
+def _many(structure: Structure) -> MasterPattern:
+    return many_beam_master(structure, 20.0, _HALF_WIDTH, 30, 0.7)
+
+
+def _likeness(one: MasterPattern, other: MasterPattern) -> float:
+    return float(np.corrcoef(one.hemispheres.ravel(), other.hemispheres.ravel())[0, 1])
+
+
+@pytest.mark.parametrize("name", CRYSTALS)
+def test_bands_lie_where_two_beam_bands_lie_and_are_bright(name: str) -> None:
+    many = _many(CRYSTALS[name])
+    two = master_pattern(CRYSTALS[name], half_width=_HALF_WIDTH)
+    assert many.hemispheres.shape == two.hemispheres.shape
+    # With the wrong sign of the sources' phases ZnO comes out at 0.01.
+    assert _likeness(many, two) > 0.5
+
+
+def test_both_origins_of_diamond_give_one_pattern() -> None:
+    first = expand(DIAMOND, 227, [("C", 0, 0, 0)], "C")
+    second = expand(DIAMOND, 227, [("C", 1 / 8, 1 / 8, 1 / 8)], "C", setting="F d -3 m:2")
+    np.testing.assert_allclose(
+        _many(first).hemispheres, _many(second).hemispheres, rtol=1e-3, atol=1e-4
+    )
+
+
+def test_atoms_without_the_symmetry_of_the_group_are_refused() -> None:
+    broken = replace(CRYSTALS["Al"], positions=CRYSTALS["Al"].positions + [0.0, 0.0, 0.1])
+    broken.positions[0] = [0.3, 0.1, 0.2]
+    with pytest.raises(InputError, match="Al: its atoms do not have the symmetry of space group"):
+        _many(broken)
+
+
+def test_without_ebsdsim_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ebsdsim.energy.surrogate", None)
+    with pytest.raises(InputError, match=r"install napari-diffraction with \[many-beam\]"):
+        _many(CRYSTALS["Fe"])
