@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.bravais import masters
+from napari_diffraction.learning.bravais import masters, structure_pool
 from napari_diffraction.learning.bravais import shards as band_shards
-from napari_diffraction.learning.bravais import structure_pool
 from napari_diffraction.learning.bravais import training as bravais_training
 from napari_diffraction.learning.bravais.data import PatternMaker, draw
 from napari_diffraction.learning.bravais.recipe import BravaisRecipe

@@ -62,8 +62,9 @@ def test_both_origins_of_diamond_give_one_pattern() -> None:
 
 
 def test_atoms_without_the_symmetry_of_the_group_are_refused() -> None:
-    broken = replace(CRYSTALS["Al"], positions=CRYSTALS["Al"].positions + [0.0, 0.0, 0.1])
-    broken.positions[0] = [0.3, 0.1, 0.2]
+    positions = CRYSTALS["Al"].positions.copy()
+    positions[0] = [0.3, 0.1, 0.2]
+    broken = replace(CRYSTALS["Al"], positions=positions)
     with pytest.raises(InputError, match="Al: its atoms do not have the symmetry of space group"):
         _many(broken)
 
