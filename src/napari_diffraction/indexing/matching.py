@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.indexing.bands.centre import above_chance, band_error, band_weights
-from napari_diffraction.indexing.bands.orientation import OTHER, Matches, follow, orient
+from napari_diffraction.indexing.bands.orientation import Matches, follow, orient
+from napari_diffraction.indexing.bands.orientation_kernels import OTHER
 from napari_diffraction.indexing.phases.crystals import Crystal
 from napari_diffraction.indexing.phases.grain_bands import GrainBands
 from napari_diffraction.patterns.kikuchi.bands.lines import Lines

@@ -14,7 +14,8 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.indexing.spot_net.search import bend, best_net, index, set_origin
+from napari_diffraction.indexing.spot_net.net import bend, index, set_origin
+from napari_diffraction.indexing.spot_net.search import best_net
 from napari_diffraction.patterns.spots.peaks import Peaks
 
 #: Names of the features, in the order of `NetFit.features`.

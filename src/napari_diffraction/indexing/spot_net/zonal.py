@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_diffraction.indexing.spot_net.laue_zones import in_zone
+from napari_diffraction.indexing.spot_net.net import bend, index
 from napari_diffraction.indexing.spot_net.search import (
-    bend,
     best_net,
-    index,
     net_through,
     off_beam,
     plausible,

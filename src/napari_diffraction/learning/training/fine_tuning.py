@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
-import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +30,7 @@ from napari_diffraction.learning.models.calibration import calibrate_scale
 from napari_diffraction.learning.models.classifier import Classifier, save_classifier
 from napari_diffraction.learning.models.leakage import content_hash, training_hashes
 from napari_diffraction.learning.models.registry import load_model
+from napari_diffraction.learning.training.adam import minimise
 from napari_diffraction.learning.training.last_layers import Tail, tail_of
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
@@ -330,27 +330,7 @@ class _Pupil:
             moved = [(now - then).square().sum() for now, then in pairs]
             return wrong + _HOLD * torch.stack(moved).sum()
 
-        _descend(loss, learning, steps, rate)
-
-
-def _descend(
-    loss: Callable[[], Tensor], weights: Sequence[Tensor], steps: int, rate: float
-) -> None:
-    """Minimise a loss by Adam (Kingma and Ba 2015), the rate falling to 0 as a cosine.
-
-    Torch's own optimisers import its compiler, which takes longer than the whole lesson and cannot
-    be loaded beside a window.
-    """
-    mean = [torch.zeros_like(one) for one in weights]
-    square = [torch.zeros_like(one) for one in weights]
-    for step in range(1, steps + 1):
-        slopes = torch.autograd.grad(loss(), weights)
-        now = rate * (1 + math.cos(math.pi * (step - 1) / steps)) / 2 / (1 - 0.9**step)
-        with torch.no_grad():
-            for one, slope, m, s in zip(weights, slopes, mean, square, strict=True):
-                m.lerp_(slope, 0.1)
-                s.lerp_(slope.square(), 0.001)
-                one.addcdiv_(m, (s / (1 - 0.999**step)).sqrt_().add_(1e-8), value=-now)
+        minimise(loss, learning, steps, rate)
 
 
 def _even_bias(card: ModelCard) -> NDArray[np.float64]:

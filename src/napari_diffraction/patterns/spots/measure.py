@@ -19,6 +19,7 @@ from napari_diffraction.patterns.spots.background import (
     radial_background,
     without_bad_pixels,
 )
+from napari_diffraction.patterns.spots.direct_beam import direct_beam
 from napari_diffraction.patterns.spots.flatten import (
     block_size,
     block_statistics,
@@ -27,14 +28,9 @@ from napari_diffraction.patterns.spots.flatten import (
     normalise,
     smooth_blocks,
 )
-from napari_diffraction.patterns.spots.peaks import (
-    MOST,
-    direct_beam,
-    maxima,
-    noise_top,
-    smoothed,
-)
+from napari_diffraction.patterns.spots.peaks import MOST, maxima
 from napari_diffraction.patterns.spots.shapes import best_widths, halved, measure, to_centroids
+from napari_diffraction.patterns.spots.smoothing import noise_top, smoothed
 
 #: Least height of a spot over the noise of a pixel.
 THRESHOLD = 2.5

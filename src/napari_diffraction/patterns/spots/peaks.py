@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_diffraction.patterns.spots.direct_beam import direct_beam
 from napari_diffraction.patterns.spots.flatten import FlatFrame, flatten
+from napari_diffraction.patterns.spots.smoothing import noise_top, smoothed
 
 #: A spot must stand this far out of the noise of the smoothed frame.
 THRESHOLD = 5.0
@@ -110,106 +112,6 @@ def find_peaks(frame: NDArray[Any], threshold: float = THRESHOLD) -> Peaks:
     )
 
 
-def smoothed(signal: NDArray[np.float32], width: float) -> NDArray[np.float32]:
-    """Smooth by a Gaussian, take off the surroundings and divide by the noise that is left."""
-    reach = max(1, int(np.ceil(2.5 * width)))
-    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2).astype(np.float32)
-    # Brightest pixels are cut before smoothing, lest the direct beam drown its neighbours.
-    out = _convolve(np.minimum(signal, np.float32(4000)), taps / taps.sum())
-    # Rings and the slope of the halo are wider than spots: what surrounds a place is taken off.
-    _take_off_surroundings(out, signal, int(np.ceil(2.5 * width)) + 1)
-    sample = out.ravel()[:: max(1, out.size // 8192) | 1]
-    middle = _median(sample)
-    noise = 1.4826 * float(_median(np.abs(sample - middle)))
-    # White noise of deviation 1 keeps 1 / (2 sqrt(pi) width) of it.
-    out -= middle
-    out *= np.float32(1 / max(noise, 0.5 / (np.sqrt(np.pi) * width)))
-    return np.asarray(out)
-
-
-def _median(values: NDArray[np.float32]) -> np.float32:
-    """Upper median; sorting floats is faster than `numpy.median`."""
-    return np.float32(np.sort(values)[len(values) // 2])
-
-
-@nb.njit(cache=True, nogil=True, error_model="numpy")
-def _take_off_surroundings(out, signal, reach):  # type: ignore[no-untyped-def]
-    """Subtract the clipped signal, averaged twice over squares of ``2 reach + 1`` pixels.
-
-    Beyond the edge the outermost pixels go on.
-    """
-    h, w = signal.shape
-    share = np.float32(1.0 / (2 * reach + 1))
-    across = np.empty((h, w), dtype=np.float32)
-    line = np.empty(w, dtype=np.float32)
-    for i in range(h):
-        for j in range(w):
-            line[j] = min(max(signal[i, j], np.float32(-6)), np.float32(8))
-        _running_mean(line, reach, share, across[i])
-        _running_mean(across[i], reach, share, line)
-        across[i] = line
-    down = np.empty((h, w), dtype=np.float32)
-    _running_mean_down(across, reach, share, down)
-    _running_mean_down(down, reach, share, across)
-    for i in range(h):
-        for j in range(w):
-            out[i, j] -= across[i, j]
-
-
-@nb.njit(cache=True, nogil=True, error_model="numpy")
-def _running_mean(line, reach, share, out):  # type: ignore[no-untyped-def]
-    last = len(line) - 1
-    total = np.float32(0)
-    for k in range(-reach, reach + 1):
-        total += line[min(max(k, 0), last)]
-    for j in range(last + 1):
-        out[j] = total * share
-        total += line[min(j + reach + 1, last)] - line[max(j - reach, 0)]
-
-
-@nb.njit(cache=True, nogil=True, error_model="numpy")
-def _running_mean_down(image, reach, share, out):  # type: ignore[no-untyped-def]
-    h, w = image.shape
-    total = np.zeros(w, dtype=np.float32)
-    for k in range(-reach, reach + 1):
-        row = image[min(max(k, 0), h - 1)]
-        for j in range(w):
-            total[j] += row[j]
-    for i in range(h):
-        line, new, old = out[i], image[min(i + reach + 1, h - 1)], image[max(i - reach, 0)]
-        for j in range(w):
-            line[j] = total[j] * share
-            total[j] += new[j] - old[j]
-
-
-@nb.njit(cache=True, nogil=True)
-def noise_top(smooth):  # type: ignore[no-untyped-def]
-    """Height that hardly any maximum of the noise reaches, from the heights of all maxima.
-
-    Sparse counts have a longer tail than normal noise; where there is no noise it is 0.
-    """
-    heights = np.zeros(200, dtype=np.int64)
-    for i in range(1, smooth.shape[0] - 1, 2):  # every other row tells enough
-        for j in range(1, smooth.shape[1] - 1):
-            v = smooth[i, j]
-            if v <= 0.2 or smooth[i, j - 1] >= v or smooth[i, j + 1] > v:
-                continue
-            if smooth[i - 1, j] >= v or smooth[i + 1, j] > v:
-                continue
-            heights[min(int(v * 5), 199)] += 1
-    total, below = heights.sum(), 0
-    middle, upper = -1.0, -1.0
-    for k in range(200):
-        below += heights[k]
-        if middle < 0 and below >= 0.5 * total:
-            middle = (k + 0.5) / 5
-        if upper < 0 and below >= 0.84 * total:
-            upper = (k + 0.5) / 5
-    # Maxima of noise lie at 1 to 2 deviations; higher ones are those of a clean pattern, and many
-    # spots among few maxima of noise must not lift the threshold beyond reason.
-    return min(middle + 4 * (upper - middle), 10.0) if total > 50 and middle < 4 else 0.0
-
-
 @nb.njit(cache=True, nogil=True)
 def first_width(signal, level):  # type: ignore[no-untyped-def]
     """Guess the width of the spots from the length of bright runs along the rows.
@@ -233,30 +135,6 @@ def first_width(signal, level):  # type: ignore[no-untyped-def]
         if 3 * below >= total:
             return min(max(0.45 * k, 0.8), 8.0)
     return 0.8
-
-
-@nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
-def _convolve(image, taps):  # type: ignore[no-untyped-def]
-    """Convolve with a separable kernel; the frame goes on beyond its edge as 0."""
-    h, w = image.shape
-    reach = len(taps) // 2
-    across = np.zeros((h, w), dtype=np.float32)
-    out = np.zeros((h, w), dtype=np.float32)
-    padded = np.zeros(w + 2 * reach, dtype=np.float32)
-    for i in range(h):
-        padded[reach : reach + w] = image[i]
-        line = across[i]
-        for k in range(2 * reach + 1):
-            t, moved = taps[k], padded[k : k + w]
-            for j in range(w):
-                line[j] += t * moved[j]
-    for i in range(h):
-        line = out[i]
-        for k in range(max(-reach, -i), min(reach, h - 1 - i) + 1):
-            t, moved = taps[k + reach], across[i + k]
-            for j in range(w):
-                line[j] += t * moved[j]
-    return out
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
@@ -367,57 +245,3 @@ def _size(signal, x, y, reach):  # type: ignore[no-untyped-def]
             if (a - y) ** 2 + (b - x) ** 2 <= reach * reach and signal[a, b] > half:
                 area += 1.0
     return np.sqrt(area / np.pi) / 1.1774
-
-
-def direct_beam(signal: NDArray[np.float32], width: float) -> tuple[float, float, float]:
-    """Position and radius of the direct beam: the greatest blob near the middle of the frame."""
-    h, w = signal.shape
-    step = max(1, min(h, w) // 64)
-    coarse = _bin_clipped(signal, step)
-    scale = max(1.0, min(coarse.shape) / 40)
-    reach = int(np.ceil(2.5 * scale))
-    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / scale) ** 2).astype(np.float32)
-    blob = _convolve(coarse, taps / taps.sum())
-    yy, xx = np.ogrid[: blob.shape[0], : blob.shape[1]]
-    r2 = ((yy + 0.5) / blob.shape[0] - 0.5) ** 2 + ((xx + 0.5) / blob.shape[1] - 0.5) ** 2
-    weighted = np.maximum(blob, 0) * np.exp(-0.5 * r2 / 0.08**2)
-    if not weighted.max() > 0:
-        return (w - 1) / 2, (h - 1) / 2, 1.5 * width
-    i, j = np.unravel_index(int(weighted.argmax()), blob.shape)
-    x, y, radius = _beam_extent(
-        signal, j * step + step / 2, i * step + step / 2, 2.0 * step * scale
-    )
-    return x, y, max(radius, 1.5 * width)
-
-
-@nb.njit(cache=True, nogil=True, error_model="numpy")
-def _bin_clipped(signal, step):  # type: ignore[no-untyped-def]
-    out = np.zeros((signal.shape[0] // step, signal.shape[1] // step), dtype=np.float32)
-    for i in range(out.shape[0] * step):
-        for j in range(out.shape[1] * step):
-            out[i // step, j // step] += min(max(signal[i, j], np.float32(0)), np.float32(500))
-    return out
-
-
-@nb.njit(cache=True, nogil=True, error_model="numpy")
-def _beam_extent(signal, x, y, reach):  # type: ignore[no-untyped-def]
-    """Refine the centre by the centroid of what is bright; radius where half the height is lost."""
-    h, w = signal.shape
-    for _ in range(3):
-        top = np.float32(0)
-        for a in range(max(0, int(y - reach)), min(h, int(y + reach) + 1)):
-            for b in range(max(0, int(x - reach)), min(w, int(x + reach) + 1)):
-                top = max(top, signal[a, b])
-        sx, sy, s = 0.0, 0.0, 1e-9
-        area = 0.0
-        for a in range(max(0, int(y - reach)), min(h, int(y + reach) + 1)):
-            for b in range(max(0, int(x - reach)), min(w, int(x + reach) + 1)):
-                v = signal[a, b]
-                if v > 0.5 * top and (a - y) ** 2 + (b - x) ** 2 <= reach * reach:
-                    sx += b
-                    sy += a
-                    s += 1.0
-                    area += 1.0
-        x, y = sx / s if area else x, sy / s if area else y
-        reach = max(3.0, 0.7 * reach)
-    return x, y, 1.4 * np.sqrt(area / np.pi)

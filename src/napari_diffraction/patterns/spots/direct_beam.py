@@ -1,0 +1,63 @@
+"""The direct beam of a spot pattern."""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_diffraction.patterns.spots.smoothing import convolve
+
+
+def direct_beam(signal: NDArray[np.float32], width: float) -> tuple[float, float, float]:
+    """Position and radius of the direct beam: the greatest blob near the middle of the frame."""
+    h, w = signal.shape
+    step = max(1, min(h, w) // 64)
+    coarse = _bin_clipped(signal, step)
+    scale = max(1.0, min(coarse.shape) / 40)
+    reach = int(np.ceil(2.5 * scale))
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / scale) ** 2).astype(np.float32)
+    blob = convolve(coarse, taps / taps.sum())
+    yy, xx = np.ogrid[: blob.shape[0], : blob.shape[1]]
+    r2 = ((yy + 0.5) / blob.shape[0] - 0.5) ** 2 + ((xx + 0.5) / blob.shape[1] - 0.5) ** 2
+    weighted = np.maximum(blob, 0) * np.exp(-0.5 * r2 / 0.08**2)
+    if not weighted.max() > 0:
+        return (w - 1) / 2, (h - 1) / 2, 1.5 * width
+    i, j = np.unravel_index(int(weighted.argmax()), blob.shape)
+    x, y, radius = _beam_extent(
+        signal, j * step + step / 2, i * step + step / 2, 2.0 * step * scale
+    )
+    return x, y, max(radius, 1.5 * width)
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _bin_clipped(signal, step):  # type: ignore[no-untyped-def]
+    out = np.zeros((signal.shape[0] // step, signal.shape[1] // step), dtype=np.float32)
+    for i in range(out.shape[0] * step):
+        for j in range(out.shape[1] * step):
+            out[i // step, j // step] += min(max(signal[i, j], np.float32(0)), np.float32(500))
+    return out
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _beam_extent(signal, x, y, reach):  # type: ignore[no-untyped-def]
+    """Refine the centre by the centroid of what is bright; radius where half the height is lost."""
+    h, w = signal.shape
+    for _ in range(3):
+        top = np.float32(0)
+        for a in range(max(0, int(y - reach)), min(h, int(y + reach) + 1)):
+            for b in range(max(0, int(x - reach)), min(w, int(x + reach) + 1)):
+                top = max(top, signal[a, b])
+        sx, sy, s = 0.0, 0.0, 1e-9
+        area = 0.0
+        for a in range(max(0, int(y - reach)), min(h, int(y + reach) + 1)):
+            for b in range(max(0, int(x - reach)), min(w, int(x + reach) + 1)):
+                v = signal[a, b]
+                if v > 0.5 * top and (a - y) ** 2 + (b - x) ** 2 <= reach * reach:
+                    sx += b
+                    sy += a
+                    s += 1.0
+                    area += 1.0
+        x, y = sx / s if area else x, sy / s if area else y
+        reach = max(3.0, 0.7 * reach)
+    return x, y, 1.4 * np.sqrt(area / np.pi)
