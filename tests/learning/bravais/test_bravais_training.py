@@ -137,13 +137,13 @@ def test_many_beam_patterns_look_like_two_beam_patterns_of_the_same_crystals(
 
 
 @pytest.mark.usefixtures("quick_masters")
-def test_a_shard_holds_as_many_patterns_of_each_lattice(tmp_path: Path) -> None:
+def test_a_shard_holds_patterns_of_all_masters(tmp_path: Path) -> None:
     path = masters.make_masters((str(tmp_path / "masters.npz"), 3))
     shard = masters.make_many_beam_shard((str(tmp_path / "bands.npz"), (path,), 1, 0))
     counts = np.bincount(band_shards.read_shards([shard])["label"])
     cubic = counts[[structure_pool.LATTICES.index(name) for name in ("cF", "cI")]]
     assert cubic.sum() + counts[len(structure_pool.LATTICES)] == 128
-    assert cubic.min() > 40
+    assert cubic.min() > 30
 
 
 @pytest.mark.usefixtures("quick_masters")
@@ -152,11 +152,12 @@ def test_a_training_goes_on_with_many_beams_and_can_be_stopped_there(
 ) -> None:
     here = SimpleNamespace(get_context=lambda _: SimpleNamespace(Pool=_Here.of))
     monkeypatch.setattr(bravais_training, "multiprocessing", here)
-    recipe = replace(small, rounds=1, masters=2, many_beam=1, refined=2, mixed=1)
+    monkeypatch.setattr(bravais_training, "_SECOND_CHUNKS", 1)
+    recipe = replace(small, rounds=1, masters=4, many_beam=1, refined=2, mixed=1)
     output = tmp_path / "both.safetensors"
     work = Path(f"{output}.work")
     work.mkdir()
-    for name in ("structures-1000000-00000", "validation-80000100"):
+    for name in ("structures-1000000-00000", "structures-55000000-00000", "validation-80000100"):
         (work / f"{name}.npz").hardlink_to(drawn)
     training = train_bravais(recipe, output)
     while not (work / "refining.pt").exists():

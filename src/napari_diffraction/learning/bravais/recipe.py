@@ -50,7 +50,7 @@ class BravaisRecipe:
     weight_decay: float = 0.05
     masters: int = 0
     many_beam: int = 8
-    refined: int = 16
+    refined: int = 2
     mixed: int = 4
     refining_rate: float = 5e-4
     width: int = 96

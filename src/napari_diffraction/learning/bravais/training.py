@@ -50,6 +50,10 @@ from napari_diffraction.learning.runs.schedule import round_as_shipped
 from napari_diffraction.progress import Progress
 
 _VALIDATION_SEED = 80_000_000
+#: Of the structures whose two-beam patterns the second part learns from: seed, and chunks.
+_SECOND_SEED, _SECOND_CHUNKS = 55_000_000, 10
+#: Of the files of master patterns one in so many is kept to calibrate on.
+_KEPT = 16
 #: Fresh patterns of each unseen structure for the calibration.
 _CHECKS = 4
 #: Deviation of the pattern centre from what is told, in shares of the frame: usual, and poor.
@@ -90,16 +94,13 @@ def train_bravais(
     if resume and checkpoint.exists():
         take_up(checkpoint, recipe.as_dict(), learner)
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        masters = yield from _compute_masters(recipe, work, pool)
-        chunks = yield from _draw_structures(recipe, work, pool)
-        shards = _shard_jobs(recipe, work, chunks)
-        over = learner.epoch >= recipe.rounds
-        pool.imap(make_shard, shards[: recipe.many_beam] if over else shards)
-        pool.imap(make_many_beam_shard, _many_beam_jobs(recipe, work, masters))
-        yield from train(_Rounds(recipe, work), learner, checkpoint, recipe.as_dict())
+        if learner.epoch < recipe.rounds:
+            chunks = yield from _draw_structures(work, pool, *_first_structures(recipe))
+            pool.imap(make_shard, _shard_jobs(recipe, work, chunks))
+            yield from train(_Rounds(recipe, work), learner, checkpoint, recipe.as_dict())
         if recipe.masters:
-            learner = _refining(recipe, learner)
-            checkpoint = work / "refining.pt"
+            yield from _prepare_second(recipe, work, pool)
+            learner, checkpoint = _refining(recipe, learner), work / "refining.pt"
             if resume and checkpoint.exists():
                 take_up(checkpoint, recipe.as_dict(), learner)
             yield from train(_Refining(recipe, work), learner, checkpoint, recipe.as_dict())
@@ -128,40 +129,52 @@ def _options(recipe: BravaisRecipe) -> dict[str, int]:
     return {"width": recipe.width, "depth": recipe.depth, "heads": recipe.heads}
 
 
+def _first_structures(recipe: BravaisRecipe) -> tuple[int, int]:
+    """Seed and number of the chunks of structures that the first part learns from."""
+    return recipe.seed * 1_000_000, max(1, recipe.structures // CHUNK)
+
+
 def _draw_structures(
-    recipe: BravaisRecipe, work: Path, pool: Any
+    work: Path, pool: Any, seed: int, count: int
 ) -> Generator[Progress, None, tuple[str, ...]]:
     """Draw the random structures, in chunks that are there already or are made now."""
-    count = max(1, recipe.structures // CHUNK)
-    seed = recipe.seed * 1_000_000
     jobs = [(str(work / f"structures-{seed}-{k:05d}.npz"), seed + k) for k in range(count)]
     for done, _ in enumerate(pool.imap(make_chunk, jobs), 1):
         yield Progress(done, count, "Drawing structures")
     return tuple(path for path, _ in jobs)
 
 
-def _compute_masters(
+def _prepare_second(
     recipe: BravaisRecipe, work: Path, pool: Any
-) -> Generator[Progress, None, tuple[str, ...]]:
-    """Compute the many-beam master patterns, in files that are there already or are made now."""
+) -> Generator[Progress, None, None]:
+    """Compute the many-beam master patterns, and let the shards of the second part be made."""
     count = -(-recipe.masters // len(OF_A_FILE))
     seed = recipe.seed * 1_000_000
     jobs = [(str(work / f"masters-{seed}-{k:05d}.npz"), seed + k) for k in range(count)]
     for done, _ in enumerate(pool.imap(make_masters, jobs), 1):
         yield Progress(done, count, "Computing many-beam master patterns")
-    return tuple(path for path, _ in jobs)
+    masters = tuple(path for path, _ in jobs)
+    seed = recipe.seed * _SECOND_SEED
+    chunks = yield from _draw_structures(work, pool, seed, _SECOND_CHUNKS)
+    kept, number = max(1, count // _KEPT), recipe.many_beam
+    two = [(str(_two_beam(work, k)), chunks, 555 * recipe.seed, k) for k in range(number)]
+    many = [(str(_many_beam(work, k)), masters[:-kept], 7 * recipe.seed, k) for k in range(number)]
+    checks = (str(_checks(work)), masters[-kept:], 7 * recipe.seed, number)
+    pool.imap(make_shard, two)
+    pool.imap(make_many_beam_shard, [*many, checks])
 
 
-def _many_beam_jobs(
-    recipe: BravaisRecipe, work: Path, masters: tuple[str, ...]
-) -> list[tuple[str, tuple[str, ...], int, int]]:
-    """All shards of many-beam patterns; none where there are no masters."""
-    count = recipe.many_beam if masters else 0
-    return [(str(_many_beam(work, k)), masters, 7 * recipe.seed, k) for k in range(count)]
+def _two_beam(work: Path, number: int) -> Path:
+    return work / f"two-beam-{number:05d}.npz"
 
 
 def _many_beam(work: Path, number: int) -> Path:
     return work / f"many-beam-{number:05d}.npz"
+
+
+def _checks(work: Path) -> Path:
+    """Many-beam patterns of structures that are not learned from."""
+    return work / "many-beam-checks.npz"
 
 
 def _shard_jobs(
@@ -253,10 +266,10 @@ class _Refining(_Sharded):
 
     def shards(self, number: int, rng: np.random.Generator) -> tuple[list[Path], list[Path]]:
         paths = []
-        for kind in (_many_beam, _shard):
+        for kind in (_many_beam, _two_beam):
             chosen = rng.permutation(self.recipe.many_beam)[: self.recipe.mixed]
             paths += [kind(self.work, int(k)) for k in chosen]
-        return paths, paths
+        return paths, [*paths, _checks(self.work)]
 
 
 def _endless(count: int, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
@@ -312,9 +325,14 @@ def _finish(
     round_as_shipped(network)
     rng = np.random.default_rng([recipe.seed, 17])
     logits, label = predict(network, every_structure(pool, rng, _CHECKS))
+    figures = {"single pattern, unseen random structures": _share_right(logits, label)}
+    if recipe.masters:
+        checks = read_shards([_checks(work)])
+        as_many = {name: values[: len(label)] for name, values in checks.items()}
+        many_logits, many = predict(network, as_many)
+        figures["the same, many beams"] = _share_right(many_logits, many)
+        logits, label = np.concatenate([logits, many_logits]), np.concatenate([label, many])
     scale, bias = calibrate(logits, label)
-    single = label < len(LATTICES)
-    score = float((logits[single].argmax(1) == label[single]).mean())
     shares = np.bincount(label, minlength=len(BRAVAIS_CLASSES)) / len(label)
     card = ModelCard(
         name=recipe.name,
@@ -328,10 +346,17 @@ def _finish(
         shares=dict(zip(BRAVAIS_CLASSES, shares.tolist(), strict=True)),
         recipe=recipe.as_dict() | {"patterns": learner.patterns, "seconds": round(learner.seconds)},
         preprocessing=PREPROCESSING,
-        figures={"single pattern, unseen random structures": round(score, 4)},
+        figures=figures,
     )
     save_classifier(network, card, output)
-    yield Progress(1, 1, f"{score:.3f} of the patterns of unseen structures are right")
+    said = ", ".join(f"{name}: {share:.3f}" for name, share in figures.items())
+    yield Progress(1, 1, f"Right: {said}")
+
+
+def _share_right(logits: NDArray[np.float32], label: NDArray[np.int64]) -> float:
+    """Share of the patterns, of those that are any, whose lattice is named."""
+    there = label < len(LATTICES)
+    return round(float((logits[there].argmax(1) == label[there]).mean()), 4)
 
 
 def every_structure(
