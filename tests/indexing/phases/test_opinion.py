@@ -101,7 +101,8 @@ def test_the_network_judges_pictures_at_any_size() -> None:
     judged = opinion(pictures, lit, PC)
     assert judged.shape == (3, 14)
     assert (judged >= 0).all()
-    assert (judged.sum(axis=1) < 0.5).all()  # most of the rest is that there is no pattern
+    # the rest is that there is no pattern, which is taken for likelier than any lattice
+    assert (1 - judged.sum(axis=1) > judged.max(axis=1)).all()
     elsewhere = NetworkOpinion(elsewhere=True)
     np.testing.assert_allclose(elsewhere(pictures, lit, PC), judged, atol=1e-5)
     assert opinion.name == elsewhere.name == "bravais"
