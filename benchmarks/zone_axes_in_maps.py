@@ -66,7 +66,9 @@ def maps(
     clean = (clean - clean.mean()) / clean.std()
     noise = np.random.default_rng(1).normal(size=clean.shape)
     frames = (1000 + 100 * (clean + NOISE * noise)).astype(np.float32)
-    stack = PatternStack(known.name, da.from_array(frames, chunks=-1), KikuchiGeometry(pc=PC))
+    stack = PatternStack(
+        da.from_array(frames, chunks=-1), known.name, geometry=KikuchiGeometry(pc=PC)
+    )
     explainer = Explainer(load_model(model), stack, "cpu")
     return frames, [explainer.explain(frame, known.lattice) for frame in frames]
 
