@@ -10,7 +10,6 @@ import gemmi
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
@@ -70,11 +69,10 @@ def make_masters(job: tuple[str, int]) -> str:
     rng = np.random.default_rng([seed, 13])
     structures = [_drawn(lattice, rng) for lattice in OF_A_FILE]
     voltages = rng.choice(_VOLTAGES, len(structures)).astype(float)
-    with threadpool_limits(1):  # the matrices are small, and there is a process for every core
-        masters = [
-            many_beam_master(structure, voltage, _HALF_WIDTH, _BEAMS, _SPACING).hemispheres
-            for structure, voltage in zip(structures, voltages, strict=True)
-        ]
+    masters = [
+        many_beam_master(structure, voltage, _HALF_WIDTH, _BEAMS, _SPACING).hemispheres
+        for structure, voltage in zip(structures, voltages, strict=True)
+    ]
     arrays = structure_arrays(structures)
     arrays |= {"hemispheres": np.stack(masters), "voltage": voltages}
     with replacing(Path(path)) as partial:

@@ -60,9 +60,11 @@ def many_beam_master(
     from ebsdsim.crystal.pointgroup import fs_normals, point_group_operators
     from ebsdsim.io.load import build_master_pattern_data
     from ebsdsim.lambert.kgrid import build_pg_k_grid
+    from threadpoolctl import threadpool_limits
 
     grid = build_pg_k_grid(waves.cell.pg_num, half_width, structure.space_group)
-    values = waves.intensity(grid.khat.reshape(-1, 3))
+    with threadpool_limits(1):  # threads for such small matrices cost more than they give
+        values = waves.intensity(grid.khat.reshape(-1, 3))
     data, _ = build_master_pattern_data(
         integrated_fs=values[:, None].astype(np.float32),
         bin_fs=np.zeros((0, len(values), 1), np.float32),
