@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 
 import dask.array as da
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.models import classifier as classifier_module
+from napari_diffraction.learning.models import device as device_module
 from napari_diffraction.learning.models import registry
 from napari_diffraction.learning.models.classifier import Classifier
 from napari_diffraction.learning.models.onnx_export import TOLERANCE, export_onnx
@@ -42,7 +41,7 @@ def test_onnxruntime_gives_the_probabilities_of_a_shipped_model(
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     # Some processors are given halves, which round more than this.
-    monkeypatch.setattr(classifier_module, "_quickest", lambda _: nullcontext())
+    monkeypatch.setattr(device_module, "halves_are_quick", lambda _: False)
     model, path = load_model(name), tmp_path / "model.onnx"
     assert export_onnx(model, path) < TOLERANCE
     frames = patterns()
