@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import gemmi
-
 from napari_diffraction.crystal.cell import UnitCell
-from napari_diffraction.crystal.structure import Structure, expand
+from napari_diffraction.crystal.structure import Structure, expand, reference_setting
 
 
 @dataclass(frozen=True)
@@ -29,8 +27,7 @@ class Crystal:
     def structure(self, name: str) -> Structure:
         """Return every atom of the cell."""
         sites = [(*site, 1.0, self.b_iso) for site in self.sites]
-        groups = [g for g in gemmi.spacegroup_table() if g.number == self.space_group]
-        setting = next((g.xhm() for g in groups if g.is_reference_setting()), "")
+        setting = reference_setting(self.space_group)
         out = expand(UnitCell(*self.cell), self.space_group, sites, name, self.source, setting)
         if len(out.species) != self.atoms:
             raise ValueError(f"{name}: {len(out.species)} atoms in the cell, not {self.atoms}")

@@ -8,7 +8,7 @@ added from the data of kikuchipy.  One .npz a crystal; those that exist are left
     pip install 'napari-diffraction[many-beam,em]'
     python benchmarks/dynamical_patterns.py masters --folder masters
 
-``project`` turns them into patterns of random orientation and camera and needs NumPy alone::
+``project`` turns them into patterns of random orientation and camera::
 
     python benchmarks/dynamical_patterns.py project --folder masters --count 50 --output test.npz
 """
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from dynamical_crystals import CRYSTALS, Crystal
 from napari_diffraction.errors import InputError
+from napari_diffraction.simulation.kikuchi.master import MasterPattern
 
 VOLTAGE = 20.0  # kV
 BEAMS = 60  # strong ones on average
@@ -58,31 +59,6 @@ def load_master(path: str | Path) -> Master:
         )
 
 
-def lambert(directions: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Return x and y in -1..1 of unit vectors (..., 3) in the square Lambert projection."""
-    x, y, z = np.moveaxis(directions, -1, 0)
-    across, along = np.abs(x), np.abs(y)
-    radius = np.sqrt(np.maximum(1 - np.abs(z), 0))
-    large, small = np.maximum(across, along), np.minimum(across, along)
-    minor = radius * (4 / np.pi) * np.arctan2(small, np.maximum(large, 1e-12))
-    wide = across >= along
-    u, v = np.where(wide, radius, minor), np.where(wide, minor, radius)
-    return np.copysign(u, x), np.copysign(v, y)
-
-
-def sample(master: Master, directions: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return the intensity in the directions (..., 3), unit vectors in the crystal's frame."""
-    side = master.hemispheres.shape[-1]
-    x, y = (np.clip((part + 1) * (side - 1) / 2, 0, side - 1) for part in lambert(directions))
-    left, top = (np.minimum(part.astype(np.int32), side - 2) for part in (x, y))
-    dx, dy = x - left, y - top
-    flat = master.hemispheres.reshape(-1)
-    start = (directions[..., 2] < 0) * side * side + top * side + left
-    upper = flat[start] * (1 - dx) + flat[start + 1] * dx
-    lower = flat[start + side] * (1 - dx) + flat[start + side + 1] * dx
-    return (upper * (1 - dy) + lower * dy).astype(np.float32)
-
-
 def random_rotations(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Return (count, 3, 3) rotation matrices, uniformly distributed."""
     w, x, y, z = (q := rng.normal(size=(4, count))) / np.linalg.norm(q, axis=0)
@@ -94,20 +70,6 @@ def random_rotations(count: int, rng: np.random.Generator) -> NDArray[np.float64
     return np.moveaxis(np.array(rows), -1, 0)
 
 
-def directions(
-    rotation: NDArray[np.floating], pc: Sequence[float], shape: tuple[int, int]
-) -> NDArray[np.float64]:
-    """Return (h, w, 3) unit vectors from the sample to the pixels, in the crystal's frame.
-
-    `pc` is in Bruker's convention; the camera's frame has x to the right, y up, z to the screen.
-    """
-    height, width = shape
-    x = ((np.arange(width) + 0.5) / width - pc[0]) * (width / height) / pc[2]
-    y = (pc[1] - (np.arange(height) + 0.5) / height) / pc[2]
-    rays = np.stack(np.broadcast_arrays(x[None, :], y[:, None], 1.0), axis=-1)
-    return (rays / np.linalg.norm(rays, axis=-1, keepdims=True)) @ np.asarray(rotation).T
-
-
 def project(
     master: Master, count: int, size: int = 96, seed: int = 0
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
@@ -115,14 +77,9 @@ def project(
     rng = np.random.default_rng(seed)
     rotations = random_rotations(count, rng)
     centres = rng.uniform(PC_LOW, PC_HIGH, size=(count, 3))
-    fine = (size * OVERSAMPLE, size * OVERSAMPLE)
-    frames = [
-        sample(master, directions(rotation, pc, fine))
-        .reshape(size, OVERSAMPLE, size, OVERSAMPLE)
-        .mean(axis=(1, 3))
-        for rotation, pc in zip(rotations, centres, strict=True)
-    ]
-    return np.stack(frames), rotations, centres
+    pattern = MasterPattern(master.hemispheres, master.name, VOLTAGE)
+    frames = pattern.project(rotations, centres, (size, size), OVERSAMPLE)
+    return frames, rotations, centres
 
 
 def compute(crystal: Crystal, name: str, half_width: int, beams: int) -> dict[str, Any]:

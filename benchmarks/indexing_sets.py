@@ -127,18 +127,6 @@ def load_known(folder: str | Path, names: Sequence[str] | None = None) -> list[K
     return out
 
 
-def project(
-    master: MasterPattern,
-    rotation: NDArray[np.float64],
-    pc: NDArray[np.float64],
-    size: int,
-    oversample: int = OVERSAMPLE,
-) -> NDArray[np.float32]:
-    """Return patterns (n, size, size); a pixel collects over its area."""
-    fine = master.project(rotation, pc, (size * oversample, size * oversample))
-    return fine.reshape(-1, size, oversample, size, oversample).mean(axis=(2, 4))
-
-
 @dataclass(frozen=True, eq=False)
 class Camera:
     """Effects of the patterns, and what stays on the screen from pattern to pattern."""
@@ -289,7 +277,7 @@ def singles(
     rotation = random_rotations(count, rng)
     centres = np.tile(centre, (count, 1))
     camera = draw_camera(count, size, noise, rng, mask)
-    frames = record(project(known.master, rotation, centres, size), camera, rng)
+    frames = record(known.master.project(rotation, centres, (size, size), OVERSAMPLE), camera, rng)
     numbers = np.arange(count)
     truth = Truth((known,), 0 * numbers, numbers, rotation, centres, np.ones(count), camera.noise)
     return _stack(frames, known.name, tuple(centre.tolist()) if told else None), truth
@@ -453,7 +441,8 @@ def _patterns(
     phase = np.where(grain < 0, -1, of_grain[grain])
     for number, known in enumerate(crystals):
         if (mine := phase == number).any():
-            out[mine] = project(known.master, turned[grain[mine]], centres[mine], size)
+            master, rotation = known.master, turned[grain[mine]]
+            out[mine] = master.project(rotation, centres[mine], (size, size), OVERSAMPLE)
     return out
 
 
@@ -513,7 +502,7 @@ def _powder(
     sums = np.empty((pool // POWDER, size, size), dtype=np.float32)
     single = 0.0
     for k in range(len(sums)):
-        made = project(known.master, random_rotations(POWDER, rng), centre, size, oversample=1)
+        made = known.master.project(random_rotations(POWDER, rng), centre, (size, size))
         single += float(made.std(axis=(1, 2)).mean()) / len(sums)
         sums[k] = made.mean(axis=0)
     # a point's pattern: three of the sums, so that few points are alike

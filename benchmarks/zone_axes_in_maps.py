@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from indexing_sets import Known, load_known, project
+from dynamical_patterns import OVERSAMPLE
+from indexing_sets import Known, load_known
 from napari_diffraction.crystal.orientation import random_rotations
 from napari_diffraction.learning.explain.heatmaps import Explainer, Explanation
 from napari_diffraction.learning.models.registry import load_model
@@ -61,8 +62,7 @@ def maps(
     known: Known, rotations: NDArray[np.float64], model: str
 ) -> tuple[NDArray[np.float32], list[Explanation]]:
     """Patterns (n, 120, 120) in these orientations, and what speaks for their lattice."""
-    pc = np.tile(PC, (len(rotations), 1))
-    clean = project(known.master, rotations, pc, SIZE)
+    clean = known.master.project(rotations, np.array(PC), (SIZE, SIZE), OVERSAMPLE)
     clean = (clean - clean.mean()) / clean.std()
     noise = np.random.default_rng(1).normal(size=clean.shape)
     frames = (1000 + 100 * (clean + NOISE * noise)).astype(np.float32)

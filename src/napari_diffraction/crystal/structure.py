@@ -102,6 +102,13 @@ def laue_group(space_group: int) -> str:
     return str(gemmi.find_spacegroup_by_number(space_group).laue_str())
 
 
+@lru_cache(maxsize=230)
+def reference_setting(space_group: int) -> str:
+    """Extended symbol of the setting that International Tables take: of two origins the second."""
+    settings = (one for one in gemmi.spacegroup_table() if one.number == space_group)
+    return str(next(one for one in settings if one.is_reference_setting()).xhm())
+
+
 @lru_cache(maxsize=256)
 def operations(space_group: int, setting: str = "") -> tuple[FloatArray, FloatArray]:
     """Rotations (m, 3, 3) and translations (m, 3) of a space group, centring included.

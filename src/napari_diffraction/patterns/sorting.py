@@ -55,3 +55,17 @@ def _first_gap(n):  # type: ignore[no-untyped-def]
     while gap < n // 3:
         gap = 3 * gap + 1
     return gap
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def put_in(scores, others, place, score, other):  # type: ignore[no-untyped-def]
+    """Put a score and what goes with it into lists from the greatest score down.
+
+    What stands at ``place`` is lost; what is less than the score and stands before it moves down.
+    """
+    while place > 0 and scores[place - 1] < score:
+        scores[place] = scores[place - 1]
+        others[place] = others[place - 1]
+        place -= 1
+    scores[place] = score
+    others[place] = other

@@ -22,5 +22,8 @@ def test_processors_take_halves_where_they_multiply_them(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: can, raising=False)
     assert halves_are_quick(torch.device("cpu")) is quick
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     assert halves_are_quick(torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    assert not halves_are_quick(torch.device("cuda"))
     assert not halves_are_quick(torch.device("mps"))

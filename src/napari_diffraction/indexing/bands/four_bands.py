@@ -16,6 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from napari_diffraction.indexing.bands.directions import COUNT, HKL
+from napari_diffraction.patterns.sorting import put_in
 
 FloatArray = NDArray[np.float64]
 
@@ -298,12 +299,6 @@ def _hypotheses(
                         score = _score(normals, weights, trial, sigma, _SHORT, lengths)
                         if count == len(scores) and score <= scores[-1]:
                             continue
-                        place = min(count, len(scores) - 1)
-                        while place > 0 and scores[place - 1] < score:
-                            scores[place] = scores[place - 1]
-                            bases[place] = bases[place - 1]
-                            place -= 1
-                        scores[place] = score
-                        bases[place] = trial
+                        put_in(scores, bases, min(count, len(scores) - 1), score, trial)
                         count = min(count + 1, len(scores))
     return count

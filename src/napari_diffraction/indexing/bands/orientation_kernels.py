@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from napari_diffraction.indexing.bands.nearby import cell_of
-from napari_diffraction.patterns.sorting import order_down
+from napari_diffraction.patterns.sorting import order_down, put_in
 
 #: Pairs of bands, or of directions, nearer than this to each other fix no orientation.
 CLOSE = math.cos(math.radians(12.0))
@@ -277,12 +277,7 @@ def orient_all(
                             continue
                     else:
                         place = keep - 1
-                    while place > 0 and best_score[place - 1] < score:
-                        best_score[place] = best_score[place - 1]
-                        best_rotation[place] = best_rotation[place - 1]
-                        place -= 1
-                    best_score[place] = score
-                    best_rotation[place] = rotation
+                    put_in(best_score, best_rotation, place, score, rotation)
         if best_score[0] <= 0:
             continue
         which = np.full(len(weights[p]), -1, np.int32)

@@ -14,6 +14,8 @@ import math
 import numba as nb
 import numpy as np
 
+from napari_diffraction.patterns.sorting import put_in
+
 #: Peaks that are paired, and the innermost ones that judge a pair.
 _PAIRED, _JUDGED = 9, 28
 #: First of the paired peaks: where the innermost ones fail, those farther out are tried, whose
@@ -264,13 +266,7 @@ def _keep(rotation, score, kept, scores):  # type: ignore[no-untyped-def]
                 return
             last = k
             break
-    place = last
-    while place > 0 and scores[place - 1] < score:
-        scores[place] = scores[place - 1]
-        kept[place] = kept[place - 1]
-        place -= 1
-    scores[place] = score
-    kept[place] = rotation
+    put_in(scores, kept, last, score, rotation)
 
 
 @nb.njit(cache=True, nogil=True, parallel=True, error_model="numpy")

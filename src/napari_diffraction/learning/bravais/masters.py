@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import gemmi
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
@@ -19,7 +17,9 @@ from napari_diffraction.learning.bravais.data import PatternMaker, draw
 from napari_diffraction.learning.bravais.shards import (
     BLOCK,
     SHARD,
+    Arrays,
     alone,
+    joined,
     patterns_of,
     write_shard,
 )
@@ -104,11 +104,11 @@ class ManyBeamMaker(PatternMaker):
     """
 
     def __init__(self, files: tuple[str, ...], seed: int) -> None:
-        every: list[dict[str, NDArray[Any]]] = []
+        every: list[Arrays] = []
         for path in files:
             with np.load(path, allow_pickle=False) as file:
                 every.append(dict(file))
-        arrays = {name: np.concatenate([part[name] for part in every]) for name in every[0]}
+        arrays = joined(every)
         voltages, hemispheres = arrays.pop("voltage"), arrays.pop("hemispheres")
         pool = StructurePool(torch.device("cpu"), len(voltages))
         pool.add(arrays)
@@ -121,15 +121,13 @@ class ManyBeamMaker(PatternMaker):
         profile = profile.clone()
         profile[:, 0] = self._wavelength[which]
         two = super()._clean(which, normal, g, u, rotation, pc, profile, beam)
-        n, side, fine = len(which), SIDE, SIDE * _OVERSAMPLE
-        many = torch.empty(n, side, side)
+        n, many = len(which), torch.empty_like(two)
         for number in set(which.tolist()):
             mine = which == number
             frames = self._masters[number].project(
-                rotation[mine].numpy(), pc[mine].numpy(), (fine, fine)
+                rotation[mine].numpy(), pc[mine].numpy(), (SIDE, SIDE), _OVERSAMPLE
             )
-            parts = torch.from_numpy(frames).reshape(-1, side, _OVERSAMPLE, side, _OVERSAMPLE)
-            many[mine] = parts.mean(dim=(2, 4))
+            many[mine] = torch.from_numpy(frames)
         everywhere = torch.ones_like(two)
         share = _MIXED * torch.rand(n, 1, 1, generator=self.generator)
         share[torch.rand(n, 1, 1, generator=self.generator) < _PURE] = 0

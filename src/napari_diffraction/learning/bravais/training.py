@@ -50,8 +50,12 @@ from napari_diffraction.learning.runs.schedule import round_as_shipped
 from napari_diffraction.progress import Progress
 
 _VALIDATION_SEED = 80_000_000
-#: Of the structures whose two-beam patterns the second part learns from: seed, and chunks.
-_SECOND_SEED, _SECOND_CHUNKS = 55_000_000, 10
+#: Seeds, times the recipe's, of structures that the first and the second part learn from, and of
+#: their shards.
+_FIRST_SEED, _SECOND_SEED = 1_000_000, 55_000_000
+_FIRST_SHARDS, _SECOND_SHARDS = 7, 555
+#: Chunks of structures whose two-beam patterns the second part learns from.
+_SECOND_CHUNKS = 10
 #: Of the files of master patterns one in so many is kept to calibrate on.
 _KEPT = 16
 #: Fresh patterns of each unseen structure for the calibration.
@@ -95,7 +99,8 @@ def train_bravais(
         take_up(checkpoint, recipe.as_dict(), learner)
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         if learner.epoch < recipe.rounds:
-            chunks = yield from _draw_structures(work, pool, *_first_structures(recipe))
+            count = max(1, recipe.structures // CHUNK)
+            chunks = yield from _draw_structures(work, pool, recipe.seed * _FIRST_SEED, count)
             pool.imap(make_shard, _shard_jobs(recipe, work, chunks))
             yield from train(_Rounds(recipe, work), learner, checkpoint, recipe.as_dict())
         if recipe.masters:
@@ -129,11 +134,6 @@ def _options(recipe: BravaisRecipe) -> dict[str, int]:
     return {"width": recipe.width, "depth": recipe.depth, "heads": recipe.heads}
 
 
-def _first_structures(recipe: BravaisRecipe) -> tuple[int, int]:
-    """Seed and number of the chunks of structures that the first part learns from."""
-    return recipe.seed * 1_000_000, max(1, recipe.structures // CHUNK)
-
-
 def _draw_structures(
     work: Path, pool: Any, seed: int, count: int
 ) -> Generator[Progress, None, tuple[str, ...]]:
@@ -149,7 +149,7 @@ def _prepare_second(
 ) -> Generator[Progress, None, None]:
     """Compute the many-beam master patterns, and let the shards of the second part be made."""
     count = -(-recipe.masters // len(OF_A_FILE))
-    seed = recipe.seed * 1_000_000
+    seed = recipe.seed * _FIRST_SEED
     jobs = [(str(work / f"masters-{seed}-{k:05d}.npz"), seed + k) for k in range(count)]
     for done, _ in enumerate(pool.imap(make_masters, jobs), 1):
         yield Progress(done, count, "Computing many-beam master patterns")
@@ -157,9 +157,11 @@ def _prepare_second(
     seed = recipe.seed * _SECOND_SEED
     chunks = yield from _draw_structures(work, pool, seed, _SECOND_CHUNKS)
     kept, number = max(1, count // _KEPT), recipe.many_beam
-    two = [(str(_two_beam(work, k)), chunks, 555 * recipe.seed, k) for k in range(number)]
-    many = [(str(_many_beam(work, k)), masters[:-kept], 7 * recipe.seed, k) for k in range(number)]
-    checks = (str(_checks(work)), masters[-kept:], 7 * recipe.seed, number)
+    seed = recipe.seed * _SECOND_SHARDS
+    two = [(str(_two_beam(work, k)), chunks, seed, k) for k in range(number)]
+    seed = recipe.seed * _FIRST_SHARDS
+    many = [(str(_many_beam(work, k)), masters[:-kept], seed, k) for k in range(number)]
+    checks = (str(_checks(work)), masters[-kept:], seed, number)
     pool.imap(make_shard, two)
     pool.imap(make_many_beam_shard, [*many, checks])
 
@@ -182,7 +184,7 @@ def _shard_jobs(
 ) -> list[tuple[str, tuple[str, ...], int, int]]:
     """All shards that are simulated, in their order."""
     return [
-        (str(_shard(work, k)), chunks, 7 * recipe.seed, k)
+        (str(_shard(work, k)), chunks, recipe.seed * _FIRST_SHARDS, k)
         for k in range(recipe.rounds * recipe.fresh)
     ]
 

@@ -37,6 +37,7 @@ def halves_are_quick(device: torch.device) -> bool:
     Graphics cards do, and processors with instructions for it, twice as fast; others take some
     eight times as long.
     """
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
     can: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch
-    on_processor = bool(can.get("avx512_bf16") or can.get("amx_bf16"))
-    return device.type == "cuda" or (device.type == "cpu" and on_processor)
+    return device.type == "cpu" and bool(can.get("avx512_bf16") or can.get("amx_bf16"))

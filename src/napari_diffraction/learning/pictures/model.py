@@ -95,16 +95,6 @@ def let_learn(network: Any, last_layer_only: bool) -> None:
                 module.eval()
 
 
-def is_quicker_in_halves(precision: str, device: torch.device) -> bool:
-    """Whether to multiply in bfloat16."""
-    if precision != "auto":
-        return precision == "bfloat16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    can: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch
-    return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
-
-
 def figures_of(logits: NDArray[np.float64], label: NDArray[np.int64]) -> tuple[float, float, float]:
     """Mean loss of the classes, mean recall of the classes, and accuracy."""
     z, truth = torch.from_numpy(logits), torch.from_numpy(label)

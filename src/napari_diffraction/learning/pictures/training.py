@@ -23,12 +23,12 @@ from torch import Tensor, nn
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.labels.labelled import Reviewed
 from napari_diffraction.learning.labels.splits import Indices, kfold, split
+from napari_diffraction.learning.models.device import halves_are_quick
 from napari_diffraction.learning.pictures.augmentation import augmented
 from napari_diffraction.learning.pictures.data import Pictures, load, prepare
 from napari_diffraction.learning.pictures.model import (
     figures_of,
     first_network,
-    is_quicker_in_halves,
     let_learn,
     write_mean,
     write_model,
@@ -112,7 +112,9 @@ class _Pictures(Epochs[PictureLearner]):
         self.note = " ".join([*pictures.notes, warning])
         self.model: Any = None
         self._together_for: tuple[int, bool] | None = None
-        self.halves = is_quicker_in_halves(recipe.precision, ranks.device)
+        self.halves = recipe.precision == "bfloat16"
+        if recipe.precision == "auto":
+            self.halves = halves_are_quick(ranks.device)
         self.began = time.monotonic()
 
     # -- begin and end ------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.crystal.structure import Structure, operations
+from napari_diffraction.crystal.structure import Structure, operations, reference_setting
 from napari_diffraction.errors import InputError
 from napari_diffraction.simulation.kikuchi.master import MasterPattern
 
@@ -138,7 +138,6 @@ class BlochWaves:
         g = table.hkl.reshape(-1, 3).astype(float)
         self._g_metric = g @ cell.reciprocal_metric.reshape(3, 3)
         self._g_square = (self._g_metric * g).sum(axis=1)
-        self.beams: list[int] = []
         probe = np.random.default_rng(0).normal(size=(_BLOCK, 3))
         _, ratios = self._excitation(probe / np.linalg.norm(probe, axis=1, keepdims=True))
         most = min(beams * _BLOCK, ratios.size - 1)
@@ -166,7 +165,6 @@ class BlochWaves:
     def _solve(self, errors: NDArray[np.float64], ratios: NDArray[np.float64]) -> float:
         strong = np.flatnonzero(ratios <= self._strong)
         weak = np.flatnonzero((ratios > self._strong) & (ratios <= _WEAK * self._strong))
-        self.beams.append(len(strong))
         hashes = self._hashes[strong]
         pairs = hashes[:, None] - hashes + self._offset
         matrix = self._elastic[pairs]
@@ -189,14 +187,11 @@ def _material(structure: Structure) -> ebsdsim.Material:
 
     number = structure.space_group
     cell = ebsdsim.Cell(*structure.cell.lengths, *structure.cell.angles, space_group=number)
-    second = _second_origin(number)
-    for setting in ("", second) if second else ("",):
+    moved = gemmi.find_spacegroup_by_number(number).basisop.inverse()
+    for setting, move in ("", moved), (reference_setting(number), gemmi.Op()):
         atoms = []
         for i in _one_of_each_orbit(structure, setting):
-            position = structure.positions[i].tolist()
-            if second and not setting:
-                first = gemmi.find_spacegroup_by_number(number)
-                position = first.basisop.inverse().apply_to_xyz(position)
+            position = move.apply_to_xyz(structure.positions[i].tolist())
             element, b_iso = structure.species[i], float(structure.b_iso[i])
             atoms.append(ebsdsim.Atom(element, *position, float(structure.occupancy[i]), b_iso))
         material = ebsdsim.Material(cell, atoms)
@@ -206,14 +201,6 @@ def _material(structure: Structure) -> ebsdsim.Material:
         f"{structure.name or 'The crystal'}: its atoms do not have the symmetry of space group "
         f"{number} in the standard setting; check the structure."
     )
-
-
-def _second_origin(space_group: int) -> str:
-    """Extended symbol of the setting with the second choice of the origin; empty without one."""
-    for setting in gemmi.spacegroup_table():
-        if setting.number == space_group and setting.is_reference_setting():
-            return str(setting.xhm()) if setting.ext == "2" else ""
-    return ""
 
 
 def _one_of_each_orbit(structure: Structure, setting: str) -> list[int]:

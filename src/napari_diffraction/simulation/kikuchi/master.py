@@ -40,7 +40,11 @@ class MasterPattern:
     voltage: float = 20.0
 
     def project(
-        self, rotation: NDArray[Any], pc: NDArray[Any], shape: tuple[int, int]
+        self,
+        rotation: NDArray[Any],
+        pc: NDArray[Any],
+        shape: tuple[int, int],
+        oversample: int = 1,
     ) -> NDArray[np.float32]:
         """Project patterns onto the screen, with bilinear interpolation.
 
@@ -52,6 +56,8 @@ class MasterPattern:
             Pattern centres in Bruker's convention.
         shape
             Height and width in pixels.
+        oversample
+            A pixel is the mean over so many points each way, as it collects over its area.
 
         Returns
         -------
@@ -59,11 +65,14 @@ class MasterPattern:
         """
         rotation = np.ascontiguousarray(rotation, dtype=np.float32).reshape(-1, 3, 3)
         pc = np.broadcast_to(np.asarray(pc, dtype=np.float32), (len(rotation), 3))
-        frames = np.empty((len(rotation), *shape), dtype=np.float32)
+        h, w = shape
+        frames = np.empty((len(rotation), h * oversample, w * oversample), dtype=np.float32)
         side = self.hemispheres.shape[1]
         flat = np.ascontiguousarray(self.hemispheres, dtype=np.float32).ravel()
         _project(flat, side, rotation, np.ascontiguousarray(pc), frames)
-        return frames
+        if oversample == 1:
+            return frames
+        return np.asarray(frames.reshape(-1, h, oversample, w, oversample).mean(axis=(2, 4)))
 
 
 def master_pattern(
