@@ -148,7 +148,7 @@ def _prepare_second(
     recipe: BravaisRecipe, work: Path, pool: Any
 ) -> Generator[Progress, None, None]:
     """Compute the many-beam master patterns, and let the shards of the second part be made."""
-    count = -(-recipe.masters // len(OF_A_FILE))
+    count = max(2, -(-recipe.masters // len(OF_A_FILE)))  # one to learn from, one to calibrate on
     seed = recipe.seed * _FIRST_SEED
     jobs = [(str(work / f"masters-{seed}-{k:05d}.npz"), seed + k) for k in range(count)]
     for done, _ in enumerate(pool.imap(make_masters, jobs), 1):
