@@ -68,6 +68,7 @@ def quick_masters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(masters, "SHARD", 128)
     monkeypatch.setattr(masters, "OF_A_FILE", ("cF", "cI"))
     monkeypatch.setattr(bravais_training, "OF_A_FILE", ("cF", "cI"))
+    monkeypatch.setattr(bravais_training, "SYMMETRIC", ("cF",) * 3)
     for name, value in {"_HALF_WIDTH": 12, "_BEAMS": 12, "_SPACING": 1.0}.items():
         monkeypatch.setattr(masters, name, value)
 
@@ -83,6 +84,14 @@ class _Here:
 
     def imap(self, work, jobs):  # type: ignore[no-untyped-def]
         return iter([work(job) for job in jobs])
+
+    def apply_async(self, work, arguments):  # type: ignore[no-untyped-def]
+        try:
+            result = work(*arguments)
+        except OSError as error:
+            failed = error  # its name ends with the block
+            return SimpleNamespace(ready=lambda: True, get=lambda: (_ for _ in ()).throw(failed))
+        return SimpleNamespace(ready=lambda: True, get=lambda: result)
 
     @classmethod
     def of(cls, *_: object) -> _Here:
@@ -116,13 +125,29 @@ def test_a_model_comes_out_and_a_stopped_training_goes_on_exactly(
         torch.testing.assert_close(values, weights[1][name], atol=2e-3, rtol=2e-2)
 
 
+def test_what_goes_wrong_in_another_process_ends_the_training(
+    tmp_path: Path, drawn: Path, small: BravaisRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    here = SimpleNamespace(get_context=lambda _: SimpleNamespace(Pool=_Here.of))
+    monkeypatch.setattr(bravais_training, "multiprocessing", here)
+    monkeypatch.setattr(bravais_training, "make_shard", full)
+    work = tmp_path / "model.safetensors.work"
+    work.mkdir()
+    (work / "structures-1000000-00000.npz").hardlink_to(drawn)
+    with pytest.raises(OSError, match="No space left"):
+        finish(train_bravais(small, tmp_path / "model.safetensors"))
+
+
 @pytest.mark.usefixtures("quick_masters")
 def test_many_beam_patterns_look_like_two_beam_patterns_of_the_same_crystals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"_HALF_WIDTH": 32, "_BEAMS": 30, "_SPACING": 0.7, "_PURE": 1.0}.items():
         monkeypatch.setattr(masters, name, value)
-    path = masters.make_masters((str(tmp_path / "masters.npz"), 2))
+    path = masters.make_masters((str(tmp_path / "masters.npz"), 2, ("cF", "cI")))
     many, drawn = masters.ManyBeamMaker((path,), 1), draw(12, np.random.default_rng(0), 0.0)
     which, part = torch.arange(12) % 2, many.pool.take(torch.arange(12) % 2)
     geometry = [part["normal"], part["g"], part["u"]]
@@ -137,8 +162,8 @@ def test_many_beam_patterns_look_like_two_beam_patterns_of_the_same_crystals(
 
 
 @pytest.mark.usefixtures("quick_masters")
-def test_a_shard_holds_patterns_of_all_masters(tmp_path: Path) -> None:
-    path = masters.make_masters((str(tmp_path / "masters.npz"), 3))
+def test_a_shard_holds_as_many_patterns_of_lattices_of_few_masters(tmp_path: Path) -> None:
+    path = masters.make_masters((str(tmp_path / "masters.npz"), 3, ("cF", "cF", "cF", "cI")))
     shard = masters.make_many_beam_shard((str(tmp_path / "bands.npz"), (path,), 1, 0))
     counts = np.bincount(band_shards.read_shards([shard])["label"])
     cubic = counts[[structure_pool.LATTICES.index(name) for name in ("cF", "cI")]]
@@ -154,7 +179,7 @@ def test_a_training_goes_on_with_many_beams_and_can_be_stopped_there(
     monkeypatch.setattr(bravais_training, "multiprocessing", here)
     monkeypatch.setattr(bravais_training, "_SECOND_CHUNKS", 1)
     # few masters are two files at least, lest nothing be left to learn from
-    recipe = replace(small, rounds=1, masters=1, many_beam=1, refined=2, mixed=1)
+    recipe = replace(small, rounds=1, masters=1, symmetric=2, many_beam=1, refined=2, mixed=1)
     output = tmp_path / "both.safetensors"
     work = Path(f"{output}.work")
     work.mkdir()

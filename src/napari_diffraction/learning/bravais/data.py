@@ -153,7 +153,7 @@ class PatternMaker:
         drawn
             From `draw`.
         which : Tensor of int64, (n,), optional
-            Numbers of the structures; by default any of the pool.
+            Numbers of the structures; by default `any`.
 
         Returns
         -------
@@ -163,7 +163,7 @@ class PatternMaker:
         """
         device, n = self.pool.device, len(drawn.pc)
         if which is None:
-            which = torch.randint(self.pool.count, (n,), generator=self.generator, device=device)
+            which = self.any(n)
         part = self.pool.take(which)
         profile, pc, beam, effects, count, empty, unknown = (
             torch.from_numpy(values).to(device, non_blocking=True)
@@ -182,6 +182,11 @@ class PatternMaker:
         label = torch.where(empty, len(LATTICES), part["label"])
         laue = torch.where(empty, -1, part["laue"])
         return frames, lit, label, laue
+
+    def any(self, n: int) -> Tensor:
+        """Draw numbers (n,) of structures of the pool, all being as likely."""
+        device = self.pool.device
+        return torch.randint(self.pool.count, (n,), generator=self.generator, device=device)
 
     def _clean(self, which: Tensor, *geometry: Tensor) -> Tensor:
         """Patterns before a perfect camera, of the structures of these numbers."""

@@ -24,6 +24,7 @@ from napari_diffraction.learning.bravais.shards import (
     write_shard,
 )
 from napari_diffraction.learning.bravais.structure_pool import (
+    LATTICES,
     StructurePool,
     save_arrays,
     structure_arrays,
@@ -35,6 +36,9 @@ from napari_diffraction.simulation.kikuchi.torch_bands import standardised, wave
 #: Lattices of the structures of a file; cubic ones, whose masters are quick and whose lattices
 #: differ least, come more than once, and cF most often, as among the materials that are studied.
 OF_A_FILE = (*BRAVAIS_LATTICES, "cP", "cI", "cF", "cF")
+#: Lattices of a file of symmetric structures alone: their masters take a third of the time, and
+#: most materials are of them.
+SYMMETRIC = ("tP", "tI", "hP", "hR", *("cP",) * 4, *("cI",) * 3, *("cF",) * 5)
 #: Largest primitive cell in A^3, and share of the structures without a centre of symmetry that are
 #: kept: both take long, and patterns hardly show that the centre is missing.
 _MAX_VOLUME, _UNCENTRED = 260.0, 0.25
@@ -48,13 +52,13 @@ _OVERSAMPLE = 2
 _PURE, _MIXED = 0.5, 0.6
 
 
-def make_masters(job: tuple[str, int]) -> str:
+def make_masters(job: tuple[str, int, tuple[str, ...]]) -> str:
     """Draw random structures, compute their master patterns and write them, unless they are there.
 
     Parameters
     ----------
     job
-        Name of the file, and a seed.
+        Name of the file, a seed, and the lattices of the structures.
 
     Raises
     ------
@@ -63,11 +67,11 @@ def make_masters(job: tuple[str, int]) -> str:
     """
     from napari_diffraction.simulation.kikuchi.many_beam import many_beam_master
 
-    path, seed = job
+    path, seed, lattices = job
     if os.path.exists(path):
         return path
     rng = np.random.default_rng([seed, 13])
-    structures = [_drawn(lattice, rng) for lattice in OF_A_FILE]
+    structures = [_drawn(lattice, rng) for lattice in lattices]
     voltages = rng.choice(_VOLTAGES, len(structures)).astype(float)
     masters = [
         many_beam_master(structure, voltage, _HALF_WIDTH, _BEAMS, _SPACING).hemispheres
@@ -113,8 +117,15 @@ class ManyBeamMaker(PatternMaker):
         pool = StructurePool(torch.device("cpu"), len(voltages))
         pool.add(arrays)
         super().__init__(pool, seed)
+        shares = torch.bincount(torch.tensor([LATTICES.index(name) for name in OF_A_FILE]))
+        label = torch.from_numpy(arrays["label"])
+        self._likely = (shares / label.bincount(minlength=len(shares)).clamp_min(1))[label]
         self._wavelength = wavelength(torch.from_numpy(voltages)).float()
         self._masters = [MasterPattern(halves) for halves in hemispheres]
+
+    def any(self, n: int) -> Tensor:
+        """Draw numbers (n,) of structures, the lattices being as likely as in `OF_A_FILE`."""
+        return torch.multinomial(self._likely, n, replacement=True, generator=self.generator)
 
     def _clean(self, which: Tensor, *geometry: Tensor) -> Tensor:
         normal, g, u, rotation, pc, profile, beam = geometry

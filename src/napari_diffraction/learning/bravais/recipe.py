@@ -28,6 +28,9 @@ class BravaisRecipe:
     masters
         Random structures of which many-beam master patterns are computed, which needs ebsdsim; 0
         leaves the second part of the training out.
+    symmetric
+        Random structures of tetragonal, hexagonal and cubic lattices of which master patterns are
+        computed beside those.
     many_beam
         Shards of patterns that are projected from them.
     refined, mixed, refining_rate
@@ -49,6 +52,7 @@ class BravaisRecipe:
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     masters: int = 0
+    symmetric: int = 0
     many_beam: int = 8
     refined: int = 2
     mixed: int = 4

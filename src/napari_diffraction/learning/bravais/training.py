@@ -6,7 +6,7 @@ import itertools
 import multiprocessing
 import shutil
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from napari_diffraction.learning.bravais.data import BRAVAIS_CLASSES
 from napari_diffraction.learning.bravais.loop import BandLearner, BandTask, begin, predict
 from napari_diffraction.learning.bravais.masters import (
     OF_A_FILE,
+    SYMMETRIC,
     make_many_beam_shard,
     make_masters,
 )
@@ -50,9 +51,9 @@ from napari_diffraction.learning.runs.schedule import round_as_shipped
 from napari_diffraction.progress import Progress
 
 _VALIDATION_SEED = 80_000_000
-#: Seeds, times the recipe's, of structures that the first and the second part learn from, and of
-#: their shards.
-_FIRST_SEED, _SECOND_SEED = 1_000_000, 55_000_000
+#: Seeds, times the recipe's, of structures that the first and the second part learn from, of the
+#: symmetric ones, and of the shards of both parts.
+_FIRST_SEED, _SECOND_SEED, _SYMMETRIC_SEED = 1_000_000, 55_000_000, 1_500_000
 _FIRST_SHARDS, _SECOND_SHARDS = 7, 555
 #: Chunks of structures whose two-beam patterns the second part learns from.
 _SECOND_CHUNKS = 10
@@ -101,14 +102,14 @@ def train_bravais(
         if learner.epoch < recipe.rounds:
             count = max(1, recipe.structures // CHUNK)
             chunks = yield from _draw_structures(work, pool, recipe.seed * _FIRST_SEED, count)
-            pool.imap(make_shard, _shard_jobs(recipe, work, chunks))
-            yield from train(_Rounds(recipe, work), learner, checkpoint, recipe.as_dict())
+            made = _begun(pool, make_shard, _shard_jobs(recipe, work, chunks))
+            yield from train(_Rounds(recipe, work, made), learner, checkpoint, recipe.as_dict())
         if recipe.masters:
-            yield from _prepare_second(recipe, work, pool)
+            made = yield from _prepare_second(recipe, work, pool)
             learner, checkpoint = _refining(recipe, learner), work / "refining.pt"
             if resume and checkpoint.exists():
                 take_up(checkpoint, recipe.as_dict(), learner)
-            yield from train(_Refining(recipe, work), learner, checkpoint, recipe.as_dict())
+            yield from train(_Refining(recipe, work, made), learner, checkpoint, recipe.as_dict())
     yield from _finish(recipe, learner, work, output)
     shutil.rmtree(work, ignore_errors=True)
     return output
@@ -144,16 +145,25 @@ def _draw_structures(
     return tuple(path for path, _ in jobs)
 
 
+def _begun(pool: Any, make: Callable[[Any], str], jobs: Sequence[Any]) -> list[Any]:
+    """Let the processes begin; return what tells when a job is done and what went wrong."""
+    return [pool.apply_async(make, (job,)) for job in jobs]
+
+
 def _prepare_second(
     recipe: BravaisRecipe, work: Path, pool: Any
-) -> Generator[Progress, None, None]:
+) -> Generator[Progress, None, list[Any]]:
     """Compute the many-beam master patterns, and let the shards of the second part be made."""
     count = max(2, -(-recipe.masters // len(OF_A_FILE)))  # one to learn from, one to calibrate on
     seed = recipe.seed * _FIRST_SEED
-    jobs = [(str(work / f"masters-{seed}-{k:05d}.npz"), seed + k) for k in range(count)]
+    jobs = [(str(work / f"masters-{seed}-{k:05d}.npz"), seed + k, OF_A_FILE) for k in range(count)]
+    more, seed = -(-recipe.symmetric // len(SYMMETRIC)), recipe.seed * _SYMMETRIC_SEED
+    jobs[:0] = [
+        (str(work / f"symmetric-{seed}-{k:05d}.npz"), seed + k, SYMMETRIC) for k in range(more)
+    ]
     for done, _ in enumerate(pool.imap(make_masters, jobs), 1):
-        yield Progress(done, count, "Computing many-beam master patterns")
-    masters = tuple(path for path, _ in jobs)
+        yield Progress(done, len(jobs), "Computing many-beam master patterns")
+    masters = tuple(path for path, *_ in jobs)
     seed = recipe.seed * _SECOND_SEED
     chunks = yield from _draw_structures(work, pool, seed, _SECOND_CHUNKS)
     kept, number = max(1, count // _KEPT), recipe.many_beam
@@ -162,8 +172,7 @@ def _prepare_second(
     seed = recipe.seed * _FIRST_SHARDS
     many = [(str(_many_beam(work, k)), masters[:-kept], seed, k) for k in range(number)]
     checks = (str(_checks(work)), masters[-kept:], seed, number)
-    pool.imap(make_shard, two)
-    pool.imap(make_many_beam_shard, [*many, checks])
+    return _begun(pool, make_shard, two) + _begun(pool, make_many_beam_shard, [*many, checks])
 
 
 def _two_beam(work: Path, number: int) -> Path:
@@ -200,14 +209,18 @@ class _Sharded(BandTask, Epochs[BandLearner]):
     ----------
     recipe, work
         What is trained, and where the shards are.
+    made
+        From `_begun`.
     rounds, shards
         Number of rounds, and of shards that a round has.
     """
 
     doing = "Training"
 
-    def __init__(self, recipe: BravaisRecipe, work: Path, rounds: int, shards: int) -> None:
-        self.recipe, self.work, self.epochs = recipe, work, rounds
+    def __init__(
+        self, recipe: BravaisRecipe, work: Path, made: list[Any], rounds: int, shards: int
+    ) -> None:
+        self.recipe, self.work, self.made, self.epochs = recipe, work, made, rounds
         self.steps = shards * SHARD // recipe.batch_size
         self.waits = False
 
@@ -222,6 +235,9 @@ class _Sharded(BandTask, Epochs[BandLearner]):
         paths, needed = self.shards(number, rng)
         self.waits = True
         while not all(path.exists() for path in needed):
+            for job in self.made:
+                if job.ready():
+                    job.get()  # what went wrong in another process is raised here
             yield None
         self.waits = False
         data = read_shards(paths)
@@ -248,8 +264,8 @@ class _Rounds(_Sharded):
     The first rounds have fewer old patterns to repeat, and as many steps.
     """
 
-    def __init__(self, recipe: BravaisRecipe, work: Path) -> None:
-        super().__init__(recipe, work, recipe.rounds, recipe.fresh + recipe.again)
+    def __init__(self, recipe: BravaisRecipe, work: Path, made: list[Any]) -> None:
+        super().__init__(recipe, work, made, recipe.rounds, recipe.fresh + recipe.again)
 
     def shards(self, number: int, rng: np.random.Generator) -> tuple[list[Path], list[Path]]:
         first, end = number * self.recipe.fresh, (number + 1) * self.recipe.fresh
@@ -263,8 +279,8 @@ class _Refining(_Sharded):
 
     doing = "Training with many beams"
 
-    def __init__(self, recipe: BravaisRecipe, work: Path) -> None:
-        super().__init__(recipe, work, recipe.refined, 2 * recipe.mixed)
+    def __init__(self, recipe: BravaisRecipe, work: Path, made: list[Any]) -> None:
+        super().__init__(recipe, work, made, recipe.refined, 2 * recipe.mixed)
 
     def shards(self, number: int, rng: np.random.Generator) -> tuple[list[Path], list[Path]]:
         paths = []
