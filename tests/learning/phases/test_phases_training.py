@@ -11,6 +11,7 @@ import pytest
 from napari_diffraction.crystal.materials import MATERIALS
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.phases.recipe import PhasesRecipe, phases_of
+from napari_diffraction.learning.settings import settings_of
 from napari_diffraction.learning.training import recipe
 from napari_diffraction.learning.training.recipe import read_recipe
 
@@ -24,18 +25,18 @@ RECIPES = Path(recipe.__file__).parent / "recipes"
         ({"phases": tuple(MATERIALS)[:11]}, "name 2 to 10"),
         ({"phases": ("Ni", "a/Ni.cif")}, "named twice"),
         ({"phases": ("Ni", "NoPattern.cif")}, "rename its file"),
-        ({"phases": ("Ni", 3)}, "in quotes"),
+        ({"phases": ("Ni", 3)}, "a string"),
         ({"phases": ("Ni", "Fe"), "voltage": 200.0}, "3 to 40 kV"),
         ({"phases": ("Ni", "Fe"), "pc": (0.5, 0.3)}, "pattern centre"),
         ({"phases": ("Ni", "Fe"), "pc": (0.5, 0.3, 0.0)}, "pattern centre"),
-        ({"phases": ("Ni", "Fe"), "pc": ("a", "b", "c")}, "pattern centre"),
+        ({"phases": ("Ni", "Fe"), "pc": ("a", "b", "c")}, "a number"),
         ({"phases": ("Ni", "Fe"), "shape": (60,)}, "size of a pattern"),
-        ({"phases": ("Ni", "Fe"), "others": -1}, "give 0 or more"),
+        ({"phases": ("Ni", "Fe"), "others": -1}, "at least 0"),
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        PhasesRecipe(**values)
+        settings_of(PhasesRecipe, values, "my.toml")
 
 
 def test_a_recipe_is_read_by_its_kind() -> None:

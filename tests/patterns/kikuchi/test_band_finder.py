@@ -44,12 +44,15 @@ planes = st.tuples(st.floats(0, np.pi), st.floats(-0.35, 0.35)).map(
     pc=st.tuples(st.floats(0.4, 0.6), st.floats(0.3, 0.6), st.floats(0.4, 1.0)).map(np.array),
 )
 def test_a_band_is_found_where_its_plane_lies(normal: np.ndarray, pc: np.ndarray) -> None:
-    if (np.abs(directions(pc) @ normal) < 0.01).sum() < 30:
+    seen = directions(pc)
+    along = seen[np.abs(seen @ normal) < 0.01]
+    if len(along) < 30:
         return  # it hardly crosses the frame
     found = find_bands(banded(normal, 0.035, pc, 0.3), WHOLE, pc[None].astype(np.float32), 4)
     assert found.count[0] >= 1
-    angle = np.degrees(np.arccos(min(1.0, abs(float(found.normal[0, 0] @ normal)))))
-    assert angle < 2  # two pixels at the largest distance
+    # Along what is seen of it; the normal of a band that only cuts a corner is known less well.
+    off = np.abs(along @ found.normal[0, 0]).max() - 0.01
+    assert off < np.sin(np.radians(2))  # two pixels at the largest distance
 
 
 @pytest.mark.parametrize("sine", [0.025, 0.04, 0.06])

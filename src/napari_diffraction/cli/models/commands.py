@@ -17,7 +17,6 @@ from napari_diffraction.cli.options import (
     open_inputs,
 )
 from napari_diffraction.cli.terminal import output_file, with_bar
-from napari_diffraction.errors import InputError
 
 models = typer.Typer(help="List the models that can be used, take some in, and give some out.")
 
@@ -124,14 +123,14 @@ def convert(
     name: Name = "",
 ) -> None:
     """Make a model of weights that were trained with PyTorch elsewhere."""
-    from napari_diffraction.learning.networks.picture_preprocessing import GREYS, Preprocessing
+    from napari_diffraction.learning.networks.picture_preprocessing import Preprocessing
+    from napari_diffraction.learning.settings import settings_of
 
     output_file(output, (".safetensors",))
-    if grey not in GREYS:
-        raise InputError(f"'{grey}' is no way to draw out grey values: {', '.join(GREYS)}.")
+    settings = {"size": size, "grey": grey, "black": black, "white": white}
+    made = settings_of(Preprocessing, settings, "The options")
     from napari_diffraction.learning.pictures.checkpoints import from_state_dict
 
-    made = Preprocessing(size=size, grey=grey, black=black, white=white)
     from_state_dict(
         checkpoint, network, class_, output, preprocessing=made, normalised=not raw, name=name
     )

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from pydantic.dataclasses import dataclass
 
-@dataclass(frozen=True)
+from napari_diffraction.learning.settings import (
+    STRICT,
+    BatchSize,
+    Count,
+    CountOrNone,
+    Positive,
+    Seed,
+)
+
+
+@dataclass(frozen=True, config=STRICT)
 class BravaisRecipe:
     """How a Bravais classifier is made.
 
@@ -43,23 +54,23 @@ class BravaisRecipe:
     name: str = "bravais"
     title: str = "Bravais lattices of Kikuchi patterns"
     summary: str = "Names the Bravais lattice of a Kikuchi pattern without a phase list."
-    seed: int = 1
-    structures: int = 98_000
-    rounds: int = 40
-    fresh: int = 3
-    again: int = 5
-    batch_size: int = 128
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.05
-    masters: int = 0
-    symmetric: int = 0
-    many_beam: int = 8
-    refined: int = 2
-    mixed: int = 4
-    refining_rate: float = 5e-4
-    width: int = 96
-    depth: int = 3
-    heads: int = 6
+    seed: Seed = 1
+    structures: Count = 98_000
+    rounds: Count = 40
+    fresh: Count = 3
+    again: CountOrNone = 5
+    batch_size: BatchSize = 128
+    learning_rate: Positive = 2e-3
+    weight_decay: Positive = 0.05
+    masters: CountOrNone = 0
+    symmetric: CountOrNone = 0
+    many_beam: Count = 8
+    refined: Count = 2
+    mixed: Count = 4
+    refining_rate: Positive = 5e-4
+    width: Count = 96
+    depth: Count = 3
+    heads: Count = 6
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe as plain values, for the model's card and for checkpoints."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.learning.settings import STRICT, Share
 
 #: How grey values are drawn out.
-GREYS = ("linear", "sqrt", "log")
+Grey = Literal["linear", "sqrt", "log"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Preprocessing:
     """How a pattern is made into a picture.
 
@@ -27,11 +31,11 @@ class Preprocessing:
         taken off as background; 0: nothing is.
     """
 
-    size: int = field(default=128, metadata={"range": (16, 1024)})
-    grey: str = field(default="linear", metadata={"choices": GREYS})
-    black: float = field(default=0.0, metadata={"range": (0, 99)})
-    white: float = field(default=100.0, metadata={"range": (1, 100)})
-    flatten: float = field(default=0.0, metadata={"range": (0, 1)})
+    size: Annotated[int, Field(ge=16, le=1024)] = 128
+    grey: Grey = "linear"
+    black: Annotated[float, Field(ge=0, le=99)] = 0.0
+    white: Annotated[float, Field(ge=1, le=100)] = 100.0
+    flatten: Share = 0.0
 
     def __post_init__(self) -> None:
         if self.black >= self.white:

@@ -13,6 +13,7 @@ from scipy import ndimage
 from torch.nn import functional
 
 from napari_diffraction.learning.networks.picture_preprocessing import Preprocessing
+from napari_diffraction.learning.settings import settings_of
 
 if TYPE_CHECKING:
     from napari_diffraction.learning.model_card import ModelCard
@@ -33,9 +34,16 @@ def on_card(preprocessing: Preprocessing) -> dict[str, Any]:
 
 
 def from_card(values: Mapping[str, Any]) -> Preprocessing:
-    """Take the settings from the card of a model."""
+    """Take the settings from the card of a model.
+
+    Raises
+    ------
+    InputError
+        They make no sense.
+    """
     known = Preprocessing.__dataclass_fields__
-    return Preprocessing(**{name: value for name, value in values.items() if name in known})
+    settings = {name: value for name, value in values.items() if name in known}
+    return settings_of(Preprocessing, settings, "The card of the model")
 
 
 def misfit(card: ModelCard) -> str:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic.dataclasses import dataclass
+
 from napari_diffraction.errors import InputError
+from napari_diffraction.learning.settings import (
+    STRICT,
+    BatchSize,
+    Count,
+    CountOrNone,
+    Minutes,
+    Positive,
+    Seed,
+)
 from napari_diffraction.patterns.geometry import CENTRES
 from napari_diffraction.simulation.classes import NO_PATTERN
 
@@ -22,7 +33,7 @@ FEWEST, MOST = 2, 10
 LONGEST = 9
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class PhasesRecipe:
     """How a classifier of two to ten phases is made.
 
@@ -64,21 +75,19 @@ class PhasesRecipe:
     phases: tuple[str, ...] = ()
     voltage: float = 0.0
     pc: tuple[float, ...] = ()
-    pc_spread: float = 0.02
+    pc_spread: Positive = 0.02
     shape: tuple[int, ...] = ()
-    seed: int = 1
-    others: int = 1400
-    patterns: int = 250_000
-    minutes: float = 6.5
-    checks: int = 3000
-    batch_size: int = 128
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.03
+    seed: Seed = 1
+    others: CountOrNone = 1400
+    patterns: Count = 250_000
+    minutes: Minutes = 6.5
+    checks: Count = 3000
+    batch_size: BatchSize = 128
+    learning_rate: Positive = 2e-3
+    weight_decay: Positive = 0.03
     start: str = "bravais"
 
     def __post_init__(self) -> None:
-        if not all(isinstance(phase, str) for phase in self.phases):
-            raise InputError("Phases are given by names or CIF files, each in quotes.")
         if not FEWEST <= len(self.phases) <= MOST:
             raise InputError(
                 f"{len(self.phases)} phases were given: name {FEWEST} to {MOST}, by material or "
@@ -91,8 +100,6 @@ class PhasesRecipe:
         reserved = {NONE_OF_THESE, NO_PATTERN}.intersection(names)
         if reserved:
             raise InputError(f"No phase can be called {reserved.pop()}: rename its file.")
-        if self.others < 0:
-            raise InputError(f"{self.others} other crystals cannot be drawn: give 0 or more.")
         if self.voltage and not 3 <= self.voltage <= 40:
             raise InputError(f"{self.voltage:g} kV is no voltage for EBSD: it is from 3 to 40 kV.")
         self._check_frame()
@@ -101,17 +108,14 @@ class PhasesRecipe:
         if self.pc and (
             len(self.pc) != 3
             or not all(
-                isinstance(value, int | float) and low <= value <= high
-                for value, (low, high) in zip(self.pc, CENTRES, strict=True)
+                low <= value <= high for value, (low, high) in zip(self.pc, CENTRES, strict=True)
             )
         ):
             raise InputError(
                 f"{list(self.pc)} is no pattern centre: give x, y and the distance in Bruker's "
                 "convention, such as [0.5, 0.3, 0.6]."
             )
-        if self.shape and (
-            len(self.shape) != 2 or not all(isinstance(s, int) and s >= 8 for s in self.shape)
-        ):
+        if self.shape and (len(self.shape) != 2 or min(self.shape) < 8):
             raise InputError(
                 f"{list(self.shape)} is no size of a pattern: give its height and width in pixels."
             )

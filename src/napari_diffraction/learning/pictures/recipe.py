@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, field
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.labels.labelled import LabelledSource
 from napari_diffraction.learning.networks.picture_preprocessing import Preprocessing
+from napari_diffraction.learning.settings import (
+    STRICT,
+    BatchSize,
+    Count,
+    CountOrNone,
+    Minutes,
+    Positive,
+    Seed,
+    Share,
+)
 
 #: What is counted as a class of simulated Kikuchi patterns.
-LABELS = ("lattice", "structure", "laue", "point")
-OPTIMISERS = ("adam", "adamw")
-PRECISIONS = ("auto", "bfloat16", "float32")
+Label = Literal["lattice", "structure", "laue", "point"]
+Name = Annotated[str, Field(min_length=1)]
+_Centre = Annotated[float, Field(ge=-0.5, le=3.0)]
 
 
-def _number(default: Any, low: float, high: float) -> Any:
-    """Field of a number that lies in a range, its ends included."""
-    return field(default=default, metadata={"range": (low, high)})
-
-
-def _rows(of: type) -> Any:
-    """Field of a list of tables."""
-    return field(default=(), metadata={"of": of})
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class SpotSource:
     """Spot patterns to simulate.
 
@@ -46,20 +49,20 @@ class SpotSource:
         Height and width of the patterns in pixels.
     """
 
-    volume: tuple[float, ...] = field(default=(1000.0,), metadata={"range": (1, 1e7)})
+    volume: tuple[Annotated[float, Field(ge=1, le=1e7)], ...] = (1000.0,)
     system: str = "triclinic"
-    cells: int = _number(4, 1, 1_000_000)
-    orientations: int = _number(1000, 1, 1_000_000)
-    crystals: int = _number(1, 0, 3)
+    cells: Count = 4
+    orientations: Count = 1000
+    crystals: Annotated[int, Field(ge=0, le=3)] = 1
     realistic: bool = False
-    size: int = _number(256, 16, 4096)
+    size: Annotated[int, Field(ge=16, le=4096)] = 256
 
     def __post_init__(self) -> None:
         if len(self.volume) not in (1, 2):
             raise InputError("The volume of spots is one number in A^3, or two: from and to.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class KikuchiSource:
     """Kikuchi patterns to simulate.
 
@@ -79,20 +82,20 @@ class KikuchiSource:
         Height and width of the patterns in pixels.
     """
 
-    structures: tuple[str, ...] = ()
-    patterns: int = _number(640, 1, 1_000_000)
-    label: str = field(default="lattice", metadata={"choices": LABELS})
-    voltage: float = _number(20.0, 3, 40)
-    pc: tuple[float, float, float] = field(default=(0.5, 0.3, 0.6), metadata={"range": (-0.5, 3.0)})
+    structures: tuple[Name, ...] = ()
+    patterns: Count = 640
+    label: Label = "lattice"
+    voltage: Annotated[float, Field(ge=3, le=40)] = 20.0
+    pc: tuple[_Centre, _Centre, _Centre] = (0.5, 0.3, 0.6)
     realistic: bool = True
-    size: int = _number(128, 8, 4096)
+    size: Annotated[int, Field(ge=8, le=4096)] = 128
 
     def __post_init__(self) -> None:
-        if not self.structures or not _are_names(self.structures):
+        if not self.structures:
             raise InputError("Kikuchi patterns need structures: name materials or CIF files.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Augmentation:
     """What is done to a picture at random, each time it is learned from.
 
@@ -114,14 +117,14 @@ class Augmentation:
 
     mirror: bool = True
     quarters: bool = True
-    turn: float = _number(0.0, 0, 180)
-    shift: float = _number(0.0, 0, 0.5)
-    scale: float = _number(0.0, 0, 0.9)
-    contrast: float = _number(0.0, 0, 1)
-    noise: float = _number(0.0, 0, 1)
+    turn: Annotated[float, Field(ge=0, le=180)] = 0.0
+    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    scale: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    contrast: Share = 0.0
+    noise: Share = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class PicturesRecipe:
     """How a classifier of pictures is made.
 
@@ -172,30 +175,30 @@ class PicturesRecipe:
     name: str = "pictures"
     title: str = ""
     summary: str = ""
-    seed: int = 1
-    classes: tuple[str, ...] = ()
-    spots: tuple[SpotSource, ...] = _rows(SpotSource)
-    kikuchi: tuple[KikuchiSource, ...] = _rows(KikuchiSource)
-    labelled: tuple[LabelledSource, ...] = _rows(LabelledSource)
+    seed: Seed = 1
+    classes: tuple[Name, ...] = ()
+    spots: tuple[SpotSource, ...] = ()
+    kikuchi: tuple[KikuchiSource, ...] = ()
+    labelled: tuple[LabelledSource, ...] = ()
     network: str = "compact"
     pretrained: bool = False
     start: str = ""
-    frozen: int = _number(0, 0, 1000)
+    frozen: CountOrNone = 0
     preprocessing: Preprocessing = Preprocessing()
     augmentation: Augmentation = Augmentation()
-    optimiser: str = field(default="adamw", metadata={"choices": OPTIMISERS})
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    weight_decay: float = _number(0.01, 0, 1)
+    optimiser: Literal["adam", "adamw"] = "adamw"
+    batch_size: BatchSize = 32
+    learning_rate: Positive = 1e-3
+    weight_decay: Share = 0.01
     balanced: bool = True
-    validation: float = _number(0.2, 0.01, 0.5)
-    folds: int = _number(0, 0, 100)
-    epochs: int = _number(10, 1, 100_000)
-    patience: int = _number(3, 0, 100_000)
-    min_delta: float = _number(0.001, 0, 10)
-    minutes: float = 0.0
-    precision: str = field(default="auto", metadata={"choices": PRECISIONS})
-    folder: str = field(default="", compare=False, metadata={"hidden": True})
+    validation: Annotated[float, Field(ge=0.01, le=0.5)] = 0.2
+    folds: Annotated[int, Field(ge=0, le=100)] = 0
+    epochs: Count = 10
+    patience: CountOrNone = 3
+    min_delta: Annotated[float, Field(ge=0, le=10)] = 0.001
+    minutes: Minutes = 0.0
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    folder: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if not (self.spots or self.kikuchi or self.labelled):
@@ -203,8 +206,6 @@ class PicturesRecipe:
                 "The recipe names no patterns: add a table [[labelled]] with a path, or [[spots]] "
                 "or [[kikuchi]] to simulate."
             )
-        if not _are_names(self.classes):
-            raise InputError("Classes are names, each in quotes.")
         if len(set(self.classes)) < len(self.classes):
             raise InputError("The recipe names a class twice: name each once.")
         if len(self.classes) == 1:
@@ -219,7 +220,3 @@ class PicturesRecipe:
     def identity(self) -> str:
         """Return all that a training which goes on must not differ in; its time may."""
         return json.dumps(self.as_dict() | {"minutes": 0})
-
-
-def _are_names(values: tuple[Any, ...]) -> bool:
-    return all(isinstance(value, str) and value for value in values)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from pydantic.dataclasses import dataclass
 
-@dataclass(frozen=True)
+from napari_diffraction.learning.settings import STRICT, BatchSize, Count, Positive, Seed, Share
+
+
+@dataclass(frozen=True, config=STRICT)
 class ZoneRecipe:
     """How a zone classifier is made.
 
@@ -31,15 +35,15 @@ class ZoneRecipe:
     name: str = "zones"
     title: str = "Zones in serial electron diffraction"
     summary: str = "Sorts spot patterns into zones, Laue patterns, no-hits and several crystals."
-    seed: int = 1
-    patterns: int = 100_000
-    validation: int = 16_000
-    clean: float = 0.35
-    epochs: int = 8
-    batch_size: int = 128
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.02
-    width: int = 16
+    seed: Seed = 1
+    patterns: Count = 100_000
+    validation: Count = 16_000
+    clean: Share = 0.35
+    epochs: Count = 8
+    batch_size: BatchSize = 128
+    learning_rate: Positive = 3e-3
+    weight_decay: Positive = 0.02
+    width: Count = 16
     start: str = ""
 
     def as_dict(self) -> dict[str, Any]:
