@@ -130,6 +130,44 @@ def take_phase_map(viewer: object) -> None:
     take(viewer, "phase_map_panel")
 
 
+def take_live_scan(viewer: object) -> None:
+    """Map a measured scan whose rows come while one looks."""
+    import h5py
+
+    from napari_diffraction.patterns.readers import open_stack
+
+    folder = os.environ.get("NAPARI_DIFFRACTION_REAL")
+    if not folder:
+        print("live_scan: set NAPARI_DIFFRACTION_REAL to the folder of measured patterns")
+        return
+    stack = open_stack(Path(folder) / "ebsd" / "ni_superalloy_64x80x120x120.h5")
+    frames = stack.data[:44].compute()
+    with tempfile.TemporaryDirectory() as place:
+
+        def record(rows: int) -> None:
+            with h5py.File(f"{place}/new", "w") as file:
+                file["patterns"] = frames[:rows]
+            os.replace(f"{place}/new", f"{place}/superalloy.h5")
+
+        record(24)
+        viewer.open(f"{place}/superalloy.h5", plugin=PLUGIN)
+        wait(lambda: len(viewer.layers) == 3)
+        _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Phase map")
+        panel.model.choose("my phases by indexing")
+        panel.phases.choose("Ni")
+        panel.phases.open_button.click()
+        panel.follow.switch.click()
+        panel.follow.newest.click()
+        box = panel.indexed
+        wait(lambda: box.indexed is not None and box.indexed.shape[0] == 24, 900)
+        record(44)
+        wait(lambda: box.indexed.shape[0] == 44 and not box.arriving, 900)
+        viewer.reset_view()
+        take(viewer, "live_scan")
+        panel.follow.switch.click()
+        wait(lambda: not panel.bar.running)
+
+
 def take_indexed_scan(viewer: object) -> None:
     """Find the phases of a measured scan with nothing given, and do with them what one does."""
     folder = os.environ.get("NAPARI_DIFFRACTION_REAL")
@@ -252,6 +290,7 @@ PARTS = {
     "simulate": take_simulation,
     "review": take_review,
     "live": take_live,
+    "live_scan": take_live_scan,
     "learn": take_lesson,
     "explain": take_explanation,
     "evaluate": take_evaluation,

@@ -90,6 +90,13 @@ def may_grow(stack: PatternStack) -> Opening | None:
     return Opening(inputs, opening.dataset) if grows else None
 
 
+def same_input(one: PatternStack | None, other: PatternStack | None) -> bool:
+    """Whether two stacks are the same, or the same input at two times."""
+    if one is None or other is None or one.reopen is None:
+        return one is other
+    return one.reopen == other.reopen
+
+
 def places_in(grown: PatternStack, stack: PatternStack) -> NDArray[np.int64]:
     """Find the patterns of a stack in what it has grown to, by their files and numbers in these.
 

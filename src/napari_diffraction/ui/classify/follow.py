@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Mapping
+
 from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
@@ -13,16 +14,18 @@ from napari_diffraction.ui.classify.tasks import Grown
 from napari_diffraction.ui.viewer.coordinator import Coordinator
 from napari_diffraction.ui.viewer.layers import follow
 from napari_diffraction.ui.widgets.panel import named
-from napari_diffraction.ui.widgets.tooltips import CLASSIFY
 
 
 class FollowBox(QWidget):
-    """Whether what is added to the input is sorted, too, and whether the newest is shown.
+    """Whether what is added to the input is worked on, too, and whether the newest is shown.
 
     Parameters
     ----------
     coordinator
         Whose layers grow.
+    tips
+        What is said of the switches: ``follow``, ``follow_not`` where nothing can be added, and
+        ``newest``.
 
     Signals
     -------
@@ -35,14 +38,17 @@ class FollowBox(QWidget):
     switched = Signal(bool)
     gone = Signal()
 
-    def __init__(self, coordinator: Coordinator, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, coordinator: Coordinator, tips: Mapping[str, str], parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
-        self._coordinator = coordinator
+        self._coordinator, self._tips = coordinator, tips
         self._layer: Image | None = None
+        self._newest: int | None = None
         self.switch = named(
-            QCheckBox("Follow what is added"), "Follow what is added", CLASSIFY["follow"]
+            QCheckBox("Follow what is added"), "Follow what is added", tips["follow"]
         )
-        self.newest = named(QCheckBox("Show the newest"), "Show the newest", CLASSIFY["newest"])
+        self.newest = named(QCheckBox("Show the newest"), "Show the newest", tips["newest"])
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.switch)
@@ -57,9 +63,9 @@ class FollowBox(QWidget):
         """Whether a stack is followed."""
         return self._layer is not None
 
-    def begin(self, layer: Image) -> None:
-        """Note that a layer is followed from now on."""
-        self._layer = layer
+    def begin(self, layer: Image, newest: int | None = None) -> None:
+        """Note that a layer is followed from now on, and its newest pattern so far."""
+        self._layer, self._newest = layer, newest
 
     def end(self) -> None:
         """Note that nothing is followed any more."""
@@ -78,23 +84,24 @@ class FollowBox(QWidget):
         grows = stack is not None and may_grow(stack) is not None
         self.switch.setEnabled(self.on or (ready and grows))
         self.switch.setChecked(self.on)
-        self.switch.setToolTip(CLASSIFY["follow" if grows or self.on else "follow_not"])
+        self.switch.setToolTip(self._tips["follow" if grows or self.on else "follow_not"])
         self.newest.setEnabled(self.on)
 
     def grow(self, grown: Grown) -> None:
         """Let the layer and all that belongs to it grow."""
+        if grown.moved is not None and self._newest is not None:
+            self._newest = int(grown.moved[self._newest])
         if self._layer in self._coordinator.viewer.layers and grown.stack is not None:
             self._coordinator.grow(self._layer, grown.stack, grown.key, grown.moved)
 
-    def show(self, rows: pd.DataFrame) -> None:
-        """Show the newest of some patterns that were just sorted, if a person wants that."""
-        if self.on and self.newest.isChecked():
-            self._show(int(rows["index"].max()))
+    def show(self, newest: int) -> None:
+        """Show the newest pattern that was worked on, if a person wants that."""
+        self._newest = newest
+        self._show_newest(self.newest.isChecked())
 
     def _show_newest(self, wanted: bool) -> None:
-        session = self._coordinator.session
-        if wanted and self.on and session is not None and len(session):
-            self._show(int(session.index[-1]))  # those that came last stand at the end
+        if wanted and self.on and self._newest is not None:
+            self._show(self._newest)
 
     def _show(self, index: int) -> None:
         at_work = self._coordinator.layer is self._layer

@@ -225,7 +225,7 @@ class _Following:
             # a file that is written anew is gone until it has kept still
             self.missing = int((places < 0).sum())
             if not self.missing:
-                _check_form(self.stack, plain)
+                check_form(self.stack, plain)
                 yield from self._grow(plain, places)
                 self._remember(seen, places)
                 yield from self._judge(seen)
@@ -309,7 +309,7 @@ class _Following:
             yield Bordered(0, 0, told(border), after, told(border), border.shift)
 
 
-def _check_form(stack: PatternStack, grown: PatternStack) -> None:
+def check_form(stack: PatternStack, grown: PatternStack) -> None:
     """Raise `InputError` where a layer cannot become what its input has become."""
     if stack.data.shape[1:] != grown.data.shape[1:]:
         form = "x".join(map(str, grown.data.shape))

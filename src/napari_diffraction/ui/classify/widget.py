@@ -97,7 +97,7 @@ class ClassifyWidget(Panel):
         fields.addRow("Threshold", self.threshold)
         self.question = ResumeQuestion(self._coordinator)
         self.run_button = button("Run", CLASSIFY["run"], self.run)
-        self.follow = FollowBox(self._coordinator)
+        self.follow = FollowBox(self._coordinator, CLASSIFY)
         self.follow.switched.connect(self._on_follow)
         self.bar = WorkBar("patterns", CLASSIFY["cancel"])
         self.bar.stepped.connect(self._on_steps)
@@ -196,7 +196,8 @@ class ClassifyWidget(Panel):
             known = goes_on and "border" in self._coordinator.session.about
             earlier = self._earlier() if known else None
             name, settings = self._begin_run(card, goes_on)
-            self.follow.begin(self._run_layer)
+            newest = int(self._coordinator.session.index[-1]) if goes_on else None
+            self.follow.begin(self._run_layer, newest)
             self.bar.start(lambda: following(opening, stack, name, settings, earlier), "Following")
         self._refresh()
 
@@ -263,7 +264,7 @@ class ClassifyWidget(Panel):
         self._keep_told()
         self._flushed = time.monotonic()
         self._cost = self._flushed - began
-        self.follow.show(found)
+        self.follow.show(int(found["index"].max()))
 
     def _begin_results(self) -> None:
         """Begin with an empty table, unless the run goes on with what is there."""

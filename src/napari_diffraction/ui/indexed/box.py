@@ -332,7 +332,10 @@ class IndexedBox(QWidget):
         if now is None or not self.there or self._layer is None:
             return
         wanted = not self.isHidden()
-        self.point.show_point(now.shown, now.overlay, self._layer, row, column, wanted)
+        if row < now.shown.shape[0]:
+            self.point.show_point(now.shown, now.overlay, self._layer, row, column, wanted)
+        else:  # the scan has grown since
+            self.point.show_nothing(now.overlay, row, column)
 
 
 def _slider(name: str, tip: str, top: float, value: float) -> Any:

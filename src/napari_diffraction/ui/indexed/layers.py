@@ -177,7 +177,7 @@ class IndexedLayers:
                     layer.colormap = _phase_colormap(shown)
                 layer.features = _features(shown)
             if key in ("phases", "misfit") or (other and key != "ipf"):
-                set_data(layer, self._picture(key))
+                _draw(layer, self._picture(key))
             # in place: to every event the list of layers is drawn anew
             layer.metadata.clear()
             layer.metadata.update(self._about)
@@ -237,7 +237,7 @@ class IndexedLayers:
         layer = self._layers.get("ipf")
         if layer is None:
             return
-        set_data(layer, self._oriented())
+        _draw(layer, self._oriented())
         if layer.name != self._title("ipf"):
             layer.name = self._title("ipf")
 
@@ -248,6 +248,14 @@ class IndexedLayers:
         for layer in self._layers.values():
             if viewer is not None and layer in viewer.layers:
                 viewer.layers.remove(layer)
+
+
+def _draw(layer: Layer, picture: NDArray[Any]) -> None:
+    """Show another picture; one with more rows, as of a scan that grows, takes more room."""
+    if layer.data.shape == picture.shape:
+        set_data(layer, picture)
+    else:
+        layer.data = picture
 
 
 def _colours_of(pictures: Pictured | None, indexed: IndexedMap) -> dict[str, NDArray[np.float64]]:

@@ -84,7 +84,7 @@ def colours_kept(
     before, colours
         A solution and its colours.
     after
-        Another one of the same scan.
+        Another one of the same scan, which may have more or fewer rows by now.
     axis
         Of the sample.
 
@@ -99,14 +99,18 @@ def colours_kept(
     symmetry = [[laue_of_phase(phase) for phase in one.phases] for one in (before, after)]
     if symmetry[0] != symmetry[1]:
         return None
-    same = (before.rotation == after.rotation).all(axis=(1, 2))
+    both = min(len(before), len(after))
+    of_before, of_after = before.phase[:both], after.phase[:both]
+    same = (before.rotation[:both] == after.rotation[:both]).all(axis=(1, 2))
     # NaN equals nothing: of what was not indexed and is not there is no orientation
-    same |= (before.phase < 0) & (after.phase < 0)
-    changed = np.flatnonzero(~same | (before.phase != after.phase))
-    part = replace(after, phase=after.phase[changed], rotation=after.rotation[changed])
-    colours = colours.copy()
-    colours[changed] = ipf_colours(part, axis)
-    return colours
+    same |= (of_before < 0) & (of_after < 0)
+    known = np.zeros(len(after), bool)
+    known[:both] = same & (of_before == of_after)
+    part = replace(after, phase=after.phase[~known], rotation=after.rotation[~known])
+    kept = np.zeros((len(after), 3))
+    kept[known] = colours[:both][known[:both]]
+    kept[~known] = ipf_colours(part, axis)
+    return kept
 
 
 def phase_picture(indexed: IndexedMap) -> NDArray[np.uint8]:

@@ -112,6 +112,14 @@ class PointBox(QWidget):
         known = indexed.pattern_centre_from != "assumed"
         self.opinion.show_pattern(layer, index, indexed.pattern_centre if known else None)
 
+    def show_nothing(self, overlay: SolutionOverlay, row: int, column: int) -> None:
+        """Say that a point is not part of the solution."""
+        self.place.setText(f"Row {row}, column {column}")
+        self.text.setText("Not indexed yet.")
+        self.other.setEnabled(False)
+        self.opinion.clear()
+        overlay.hide()
+
 
 def said_at(indexed: IndexedMap, index: int) -> list[tuple[str, str]]:
     """Say what was found at a point, as pairs of a name and a value."""

@@ -20,6 +20,8 @@ from napari_diffraction.ui.viewer.quiet import prepare_labels
 if TYPE_CHECKING:
     from napari_diffraction.analysis.indexed.compare import IndexedComparison
     from napari_diffraction.crystal.structure import Structure
+    from napari_diffraction.indexing.known import IndexSettings
+    from napari_diffraction.indexing.scan import IndexProgress
     from napari_diffraction.indexing.solution import IndexedMap
     from napari_diffraction.indexing.steps import FinishedSteps
     from napari_diffraction.patterns.maps.vendor_map import VendorMap
@@ -132,15 +134,7 @@ def indexing(
     from napari_diffraction.indexing import scan
 
     prepare_labels()
-    settings = scan.IndexSettings(
-        pc=wishes.pc,
-        voltage=wishes.voltage,
-        phases=tuple(load_structure(name) for name in wishes.phases),
-        refine_centre=wishes.refine_centre,
-        candidates=wishes.candidates,
-        opinion=None if wishes.phases else NetworkOpinion(elsewhere=True),
-    )
-    work = scan.index_scan(stack, settings, steps)
+    work = scan.index_scan(stack, settings_of(wishes), steps)
     pace = _Pace()
     try:
         while True:
@@ -148,17 +142,36 @@ def indexing(
                 step = next(work)
             except StopIteration as stop:
                 return pictured(stop.value, pace.last)
-            told = f"{step.stage + 1} of {len(_STAGES)}, {_STAGES[step.stage]}: {step.message}"
-            yield IndexingStep(
-                step.done,
-                step.total,
-                told,
-                _UNITS[step.stage],
-                step.so_far,
-                pace.made(step.so_far),
-            )
+            told = step_of(step)
+            yield replace(told, so_far=step.so_far, solution=pace.made(step.so_far))
     finally:
         work.close()
+
+
+def settings_of(wishes: Wishes) -> IndexSettings:
+    """Return the settings of an indexing; reads the phases that are named.
+
+    Raises
+    ------
+    InputError
+        A phase is unknown, or its file cannot be read.
+    """
+    from napari_diffraction.indexing.known import IndexSettings
+
+    return IndexSettings(
+        pc=wishes.pc,
+        voltage=wishes.voltage,
+        phases=tuple(load_structure(name) for name in wishes.phases),
+        refine_centre=wishes.refine_centre,
+        candidates=wishes.candidates,
+        opinion=None if wishes.phases else NetworkOpinion(elsewhere=True),
+    )
+
+
+def step_of(step: IndexProgress) -> IndexingStep:
+    """Say for people what an indexing is at."""
+    told = f"{step.stage + 1} of {len(_STAGES)}, {_STAGES[step.stage]}: {step.message}"
+    return IndexingStep(step.done, step.total, told, _UNITS[step.stage])
 
 
 class _Pace:

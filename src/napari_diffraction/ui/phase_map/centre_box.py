@@ -6,6 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_diffraction.patterns.geometry import CENTRES
+from napari_diffraction.patterns.growing import same_input
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.ui.widgets.panel import named, sentence
 from napari_diffraction.ui.widgets.tooltips import CENTRE
@@ -54,9 +55,9 @@ class CentreBox(QWidget):
 
     def show_stack(self, stack: PatternStack | None) -> None:
         """Offer what is known of a scan; what was said by hand stays for the same one."""
-        if stack is self._stack and self.source.count():
+        same, self._stack = same_input(stack, self._stack), stack
+        if same and self.source.count():
             return
-        self._stack = stack
         geometry = None if stack is None else stack.geometry
         pc = geometry.pc if isinstance(geometry, KikuchiGeometry) else None
         self._of_file = pc is not None

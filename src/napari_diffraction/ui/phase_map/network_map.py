@@ -232,8 +232,10 @@ class NetworkMapBox(QWidget):
         shown = self.shown
         if shown is None:
             return
-        if not shown.known[row, column]:
-            said = "its pattern cannot be read" if shown.done[row * shown.shape[1] + column] else ""
+        there = row < shown.shape[0]  # the scan may have grown since
+        if not there or not shown.known[row, column]:
+            unread = there and shown.done[row * shown.shape[1] + column]
+            said = "its pattern cannot be read" if unread else ""
             self.point_text.setText(f"Row {row}, column {column}: {said or 'not classified yet'}.")
             self.bars.set_rows([])
             return

@@ -6,6 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QVBoxLayout, QWidget
 
 from napari_diffraction.indexing.known import VOLTAGE
+from napari_diffraction.patterns.growing import same_input
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.ui.widgets.panel import named, sentence
 from napari_diffraction.ui.widgets.tooltips import VOLTAGE_TIPS
@@ -49,9 +50,9 @@ class VoltageBox(QWidget):
 
     def show_stack(self, stack: PatternStack | None) -> None:
         """Offer what is known of a scan; what was said by hand stays for the same one."""
-        if stack is self._stack and self.source.count():
+        same, self._stack = same_input(stack, self._stack), stack
+        if same and self.source.count():
             return
-        self._stack = stack
         geometry = None if stack is None else stack.geometry
         self._of_file = geometry.voltage if isinstance(geometry, KikuchiGeometry) else None
         first = (

@@ -16,10 +16,14 @@ from napari_diffraction.analysis.maps.phase_map import PhaseMap
 from napari_diffraction.analysis.maps.regions import vote_by_regions
 from napari_diffraction.indexing.solution import IndexedMap
 from napari_diffraction.indexing.steps import FinishedSteps
+from napari_diffraction.patterns.growing import may_grow
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
+from napari_diffraction.ui.classify.follow import FollowBox
+from napari_diffraction.ui.classify.tasks import Grown
 from napari_diffraction.ui.indexed.box import IndexedBox
 from napari_diffraction.ui.indexed.grain_averages import add_averages, averaging
+from napari_diffraction.ui.indexed.live import Recorded, live_indexing
 from napari_diffraction.ui.indexed.pictures import Pictured
 from napari_diffraction.ui.indexed.tasks import (
     GIVEN,
@@ -33,6 +37,7 @@ from napari_diffraction.ui.phase_map.dialogs import ask_export, ask_map
 from napari_diffraction.ui.phase_map.my_phases_box import MyPhasesBox
 from napari_diffraction.ui.phase_map.network_map import NetworkMapBox
 from napari_diffraction.ui.phase_map.tasks import about_model, exporting, mapping
+from napari_diffraction.ui.viewer.coordinator import Coordinator
 from napari_diffraction.ui.viewer.layers import bare_viewer
 from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
 from napari_diffraction.ui.widgets.model_list import MODELS
@@ -71,12 +76,13 @@ class PhaseMapWidget(Panel):
         self.centre, self.voltage = self.choice.centre, self.choice.voltage
         self.pattern = self.choice.pattern
         self.run_button = button("Run", PHASE_MAP["run"], self.run)
+        self.follow = FollowBox(Coordinator.of(self._viewer), PHASE_MAP)
         self.bar = WorkBar("patterns", PHASE_MAP["cancel"])
         self.note = sentence()
         self.phases = MyPhasesBox()
         self.indexed = IndexedBox(self._viewer)
         self.network = NetworkMapBox(self._viewer)
-        for part in (self.choice, self.run_button, self.bar, self.note):
+        for part in (self.choice, self.run_button, self.follow, self.bar, self.note):
             self.content.addWidget(part)
         for part in (self.phases, self.indexed, self.network):
             self.content.addWidget(part)
@@ -85,6 +91,8 @@ class PhaseMapWidget(Panel):
         self.model.currentIndexChanged.connect(self._on_model)
         self.centre.changed.connect(self._on_model)
         self.voltage.changed.connect(self._on_voltage)
+        self.follow.switched.connect(self._on_follow)
+        self.follow.gone.connect(self.bar.cancel)
         self.bar.stepped.connect(self._on_steps)
         self.bar.returned.connect(self._on_returned)
         self.bar.finished.connect(self._on_finished)
@@ -176,6 +184,20 @@ class PhaseMapWidget(Panel):
         self._start(lambda: indexing(stack, wishes, steps), "The indexing")
         self._refresh()
 
+    def _on_follow(self, wanted: bool) -> None:
+        """Index the rows that are there and those that come, or stop doing so."""
+        layer, opening = self.scan.layer(), may_grow(self._stack()) if wanted else None
+        if not wanted:
+            self.bar.cancel()
+        elif layer is not None and opening is not None:
+            stack, wishes = self._stack(), self._wishes()
+            coordinator = Coordinator.of(self._viewer)
+            coordinator.set_layer(layer)
+            self._steps.pop(layer, None)
+            self.follow.begin(layer)
+            self._start(lambda: live_indexing(opening, stack, wishes), "Following")
+        self._refresh()
+
     def _wishes(self) -> Wishes:
         """What is told of the scan now."""
         return Wishes(
@@ -214,6 +236,12 @@ class PhaseMapWidget(Panel):
     def _on_steps(self, steps: list[Progress]) -> None:
         solution = None
         for step in steps:
+            if isinstance(step, Grown):
+                self.follow.grow(step)
+            if isinstance(step, Recorded) and self._navigation is not None:
+                if step.blank:
+                    self._navigation.look(step.first, step.stop)
+                self.follow.show(step.stop * self._navigation.shape[1] - 1)
             if isinstance(step, IndexingStep):
                 self._so_far = step.so_far
                 solution = step.solution or solution
@@ -244,6 +272,7 @@ class PhaseMapWidget(Panel):
             show_info(f"Written: {result}")
 
     def _on_finished(self) -> None:
+        self.follow.end()
         if self._run_layer is not None:
             self.network.flush(self._run_layer)
         if self._so_far is not None:  # it was broken off: what is done is kept
@@ -299,6 +328,10 @@ class PhaseMapWidget(Panel):
             box.set_idle(idle)
         self.run_button.setVisible(idle)
         self.run_button.setEnabled(scan is not None and card is not None and not self._unnamed)
+        ready = scan is not None and idle and not self._unnamed
+        navigation = self._navigation
+        self.follow.refresh(None if navigation is None else navigation.stack, ready=ready)
+        self.follow.setVisible(self.choice.indexes)
         goes_on = self._goes_on()
         self.run_button.setText("Continue" if goes_on else "Run")
         self.run_button.setToolTip(PHASE_MAP["continue" if goes_on else "run"])

@@ -17,6 +17,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.part import part_of
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.viewer.layers import StackView, bare_viewer, stack_of
 from napari_diffraction.ui.viewer.quality_map import scan_pictures
@@ -95,14 +96,10 @@ class ScanNavigation:
         viewer.mouse_drag_callbacks.append(self._on_press)
         viewer.layers.events.removed.connect(self._on_removed)
         layer.events.visible.connect(self._on_visible)
+        layer.events.data.connect(self._on_data)
         self._on_step()
         viewer.reset_view()
-        create_worker(
-            _looks,
-            self.stack,
-            self._is_over,
-            _connect={"yielded": self._show_looks},
-        )
+        self.look(0, self.shape[0])
 
     @classmethod
     def of(cls, viewer: Any, layer: Image) -> ScanNavigation:
@@ -211,6 +208,29 @@ class ScanNavigation:
         return int(place[0]), int(place[1])
 
     # -- the layers -----------------------------------------------------------------------------
+    def look(self, first: int, stop: int) -> None:
+        """Draw rows of the map anew, in another thread; stopping short of ``stop``."""
+        columns = self.shape[1]
+        create_worker(
+            _looks,
+            part_of(self.stack, first * columns, stop * columns),
+            first,
+            self._is_over,
+            _connect={"yielded": self._show_looks},
+        )
+
+    def _on_data(self, event: Any = None) -> None:
+        """Follow a scan that has grown, or was opened anew."""
+        layer = self._layer()
+        if layer is None or stack_of(layer) is self.stack:
+            return
+        self.stack, before = stack_of(layer), self.shape[0]
+        self.shape = tuple(int(size) for size in layer.data.shape[:2])
+        more = self.shape[0] - before
+        if more > 0:
+            self.image.data = np.pad(self.image.data, ((0, more), (0, 0)))
+            self.look(before, self.shape[0])
+
     def _on_visible(self, event: Any = None) -> None:
         layer = self._layer()
         if layer is not None:
@@ -233,24 +253,26 @@ class ScanNavigation:
     def _is_over(self) -> bool:
         return self._stopped or self._viewer() is None or self._layer() is None
 
-    def _show_looks(self, picture: NDArray[np.float32]) -> None:
-        viewer = self._viewer()
+    def _show_looks(self, looked: tuple[int, NDArray[np.float32]]) -> None:
+        viewer, (first, part) = self._viewer(), looked
         if self._is_over() or viewer is None or self.image not in viewer.layers:
             return
+        picture = self.image.data.copy()
+        picture[first : first + len(part)] = part
         self.image.data = picture
         low, high = np.nanquantile(picture, (0.01, 0.99)) if picture.size else (0.0, 1.0)
         self.image.contrast_limits = (float(low), float(max(high, low + 1e-6)))
 
 
 def _looks(
-    stack: PatternStack, is_over: Callable[[], bool]
-) -> Generator[NDArray[np.float32], None, None]:
-    """Hand over the map of a scan now and then, for a worker."""
+    stack: PatternStack, first: int, is_over: Callable[[], bool]
+) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
+    """Hand over the map of rows of a scan, and the first of them, now and then, for a worker."""
     sent = 0.0
     for picture in scan_pictures(stack):
         if is_over():
             return
         if time.monotonic() - sent > _INTERVAL:
             sent = time.monotonic()
-            yield picture.copy()
-    yield picture
+            yield first, picture.copy()
+    yield first, picture

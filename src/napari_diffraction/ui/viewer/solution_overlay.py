@@ -84,6 +84,11 @@ class SolutionOverlay:
             self._write(drawing)
         self._draw()
 
+    def hide(self) -> None:
+        """Draw nothing until a pattern is shown again."""
+        self._strokes[:], self._drawn, self.names = 0, (), {}
+        self._draw()
+
     def mark(self, edges: FloatArray | None) -> None:
         """Mark a band until another pattern is shown.
 

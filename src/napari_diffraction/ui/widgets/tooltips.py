@@ -85,8 +85,15 @@ LEARN = {
 
 PHASE_MAP = {
     "scan": (
-        "The scan to map: patterns in rows and columns. Open a file if it is not in the list. One "
-        "that is still recorded is followed on the command line: napari-diffraction index --follow."
+        "The scan to map: patterns in rows and columns. Open a file if it is not in the list."
+    ),
+    "follow": (
+        "For a scan that is still recorded: index the rows that are there, look every second for "
+        "further ones, and index those, until this is switched off. What is indexed is kept."
+    ),
+    "follow_not": "Only a scan in one file can get further rows: open such a file.",
+    "newest": (
+        "Let the slider go to the newest pattern that is recorded. Off: it stays where you are."
     ),
     "model": (
         "What names the phases: indexing, with nothing given or with your own phases; or a "

@@ -1,0 +1,116 @@
+"""Indexing a scan that is still recorded, behind the phase map panel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_diffraction.patterns.growing import EVERY, Growing, Seen, places_in, recorded
+from napari_diffraction.progress import Progress
+from napari_diffraction.review.fingerprint import stack_key
+from napari_diffraction.ui.classify.tasks import Grown, check_form
+from napari_diffraction.ui.indexed.pictures import Pictured, pictured
+from napari_diffraction.ui.indexed.tasks import IndexingStep, Wishes, settings_of, step_of
+from napari_diffraction.ui.viewer.quiet import prepare_labels
+
+if TYPE_CHECKING:
+    from napari_diffraction.patterns.readers import Opening
+    from napari_diffraction.patterns.stack import PatternStack
+
+#: Steps while it is waited for the next look; Cancel acts within one.
+_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Recorded(Progress):
+    """More rows of a scan are recorded.
+
+    Attributes
+    ----------
+    first, stop
+        The first of them, and the one behind the last.
+    blank
+        Whether there was room for them before, which showed nothing.
+    """
+
+    first: int = 0
+    stop: int = 0
+    blank: bool = False
+
+
+def live_indexing(
+    opening: Opening, stack: PatternStack, wishes: Wishes
+) -> Generator[Progress, None, None]:
+    """Index the rows that are there, then those that come, until somebody stops it.
+
+    Parameters
+    ----------
+    opening
+        How the scan was opened.
+    stack
+        The patterns that are there already.
+    wishes
+        What is told before.
+
+    Yields
+    ------
+    Progress
+        `Grown` whenever the input has changed, `Recorded` whenever there are more whole rows, and
+        steps of `IndexingStep`, the last after each look with the solution of all rows.
+
+    Raises
+    ------
+    InputError
+        The input has become another one, or see `napari_diffraction.indexing.scan.index_scan`.
+    """
+    yield Progress(0, 0, "Looking at the camera")
+    from napari_diffraction.indexing.following import FollowedScan
+
+    prepare_labels()
+    growing, run = Growing(opening.inputs, opening.dataset), FollowedScan(settings_of(wishes))
+    shown, key, last = stack, stack_key(stack), Seen()
+    made: Pictured | None = None
+    while True:
+        seen = growing.look()
+        plain = seen.plain
+        if plain is not None:
+            check_form(stack, plain)
+            if stack_key(plain) != key:
+                key, places = stack_key(plain), places_in(plain, shown)
+                moved = None if np.array_equal(places, np.arange(len(places))) else places
+                shown = replace(plain, name=stack.name, reopen=stack.reopen)
+                yield Grown(0, 0, f"{len(plain):,} patterns are there", shown, key, moved)
+        new = recorded(seen, last)
+        if new.stack is not None:
+            rows = new.stack.data.shape[0]
+            first = 0 if last.stack is None else min(last.stack.data.shape[0], rows)
+            last = new
+            blank = 0 < first < rows <= stack.data.shape[0]
+            yield Recorded(0, 0, "", first, rows, blank)
+            work = run.go_on(new)
+            try:
+                while True:
+                    yield step_of(next(work))
+            except StopIteration as stop:
+                if stop.value is not None:
+                    made = pictured(stop.value, made)
+                    yield IndexingStep(0, 0, "Drawing the map", solution=made)
+            finally:
+                work.close()
+        for _ in range(_STEPS):
+            yield Progress(0, 0, _waits(seen, last, run.tried))
+            time.sleep(EVERY / _STEPS)
+
+
+def _waits(seen: Seen, last: Seen, tried: int) -> str:
+    """Say how far it is and what is waited for."""
+    if last.stack is None:
+        return seen.problem or "Waiting for the first row"
+    rows = last.stack.data.shape[0]
+    if tried:
+        return f"{tried:,} patterns do not tell the phases yet · looking for more"
+    return f"{rows:,} rows indexed · {seen.problem or 'looking for more'}"

@@ -1,0 +1,205 @@
+"""A scan that is still recorded, indexed and mapped in the window while its rows come."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from napari_diffraction.crystal.materials import load_structure
+from napari_diffraction.crystal.orientation import euler_angles, random_orientations
+from napari_diffraction.progress import finish
+from napari_diffraction.simulation.kikuchi.effects import KikuchiEffects
+from napari_diffraction.simulation.kikuchi.patterns import KikuchiConditions, simulate_kikuchi
+from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
+
+pytestmark = pytest.mark.gui
+
+WRITER = Path(__file__).parents[2] / "helpers" / "swmr_writer.py"
+PC, COLUMNS, ROWS, PIXELS = (0.52, 0.28, 0.55), 6, 6, 60
+#: Milliseconds that a slow machine may take.
+LONG = 120_000
+
+
+@pytest.fixture(scope="module")
+def frames() -> np.ndarray:
+    """Grains of nickel, 3 x 3 points each."""
+    grain = (np.arange(ROWS)[:, None] // 3) * 2 + np.arange(COLUMNS) // 3
+    turns = random_orientations(int(grain.max()) + 1, np.random.default_rng(5))
+    conditions = KikuchiConditions(pc_x=PC[0], pc_y=PC[1], pc_z=PC[2])
+    work = simulate_kikuchi(
+        [load_structure("Ni")],
+        conditions,
+        KikuchiEffects(contrast=0.2, noise=0.1),
+        size=PIXELS,
+        orientations=euler_angles(turns)[grain.ravel()],
+    )
+    images: np.ndarray = finish(work).images
+    return images.reshape(ROWS, COLUMNS, PIXELS, PIXELS)
+
+
+@pytest.fixture
+def writer(tmp_path: Path, frames) -> Iterator[tuple[Path, Callable[[str], None]]]:
+    """A scan that another process writes, and a function that tells it what to do."""
+    path, ready = tmp_path / "scan.h5", tmp_path / "frames.npy"
+    np.save(ready, frames)
+    command = [sys.executable, str(WRITER), str(path), str(ready)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        answers, orders = process.stdout, process.stdin
+        assert answers.readline() == "open\n"
+
+        def do(action: str) -> None:
+            orders.write(f"{action}\n")
+            orders.flush()
+            assert answers.readline() == "done\n"
+
+        yield path, do
+        process.kill()
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr("napari_diffraction.ui.indexed.live.EVERY", 0.05)
+
+
+@pytest.fixture
+def errors(monkeypatch):
+    seen = []
+    monkeypatch.setattr("napari_diffraction.ui.widgets.worker_bar.show_error", seen.append)
+    return seen
+
+
+@pytest.fixture
+def opened(make_napari_viewer, errors):
+    """Return a function that opens a window with a scan, of which phase and centre are told."""
+
+    def open_window(path):
+        viewer = make_napari_viewer(show=True)
+        viewer.window.resize(1280, 800)
+        (layer,) = viewer.open(str(path), plugin="napari-diffraction")
+        _, panel = viewer.window.add_plugin_dock_widget("napari-diffraction", "Phase map")
+        panel.model.choose("my phases by indexing")
+        panel.phases.choose("Ni")
+        panel.centre.source.setCurrentIndex(1)
+        for box, value in zip(panel.centre.numbers, PC, strict=True):
+            box.setValue(value)
+        QApplication.processEvents()
+        return viewer, panel, layer
+
+    return open_window
+
+
+def click(box) -> None:
+    """Click on the mark of a box, as its middle may have no text."""
+    place = box.rect().center()
+    place.setX(8)
+    QTest.mouseClick(box, Qt.MouseButton.LeftButton, pos=place)
+
+
+def rows_indexed(panel) -> int:
+    indexed = panel.indexed.indexed
+    return 0 if indexed is None else indexed.shape[0]
+
+
+def stop(qtbot, panel) -> None:
+    with qtbot.waitSignal(panel.bar.finished, timeout=LONG):
+        click(panel.follow.switch)
+
+
+def test_the_map_grows_with_the_scan(opened, writer, qtbot, errors):
+    path, do = writer
+    do("add 3")
+    viewer, panel, layer = opened(path)
+    assert panel.follow.isVisible()
+    click(panel.follow.switch)
+    click(panel.follow.newest)
+    qtbot.waitUntil(lambda: rows_indexed(panel) == 3 and panel.indexed.there, timeout=LONG)
+    before = viewer.layers["scan - phase map (indexed)"].data.copy()
+    assert (before == before[0, 0]).all()  # all of nickel
+    do("add 3")
+    qtbot.waitUntil(lambda: rows_indexed(panel) == 6, timeout=LONG)
+    assert layer.data.shape == (6, COLUMNS, PIXELS, PIXELS)
+    # every map, and that of the pattern's quality, has the new rows, and earlier ones stay
+    for name in ("phase map (indexed)", "orientations (IPF Z)", "grains", "navigation"):
+        assert viewer.layers[f"scan - {name}"].data.shape[:2] == (6, COLUMNS), name
+    np.testing.assert_array_equal(viewer.layers["scan - phase map (indexed)"].data[:3], before)
+    assert panel.indexed.indexed.done.all()
+    assert panel.indexed.indexed.misfit_deg.max() < 1
+    navigation = ScanNavigation.of(viewer, layer)
+    assert navigation.current == (5, COLUMNS - 1)  # the newest
+    qtbot.waitUntil(lambda: (viewer.layers["scan - navigation"].data[3:] > 0).all(), timeout=LONG)
+    navigation.show(4, 1)
+    assert "Row 4, column 1" in panel.indexed.point.place.text()
+    assert "Ni" in panel.indexed.point.text.text()
+    stop(qtbot, panel)
+    assert panel.centre.given == PC  # what was said holds for the longer scan, too
+    assert rows_indexed(panel) == 6
+    assert panel.run_button.isVisible()
+    assert errors == []
+
+
+def test_room_that_was_made_before_is_filled(opened, writer, qtbot, errors):
+    path, do = writer
+    do("add 3")
+    do("room 3")
+    viewer, panel, layer = opened(path)
+    click(panel.follow.switch)
+    qtbot.waitUntil(lambda: rows_indexed(panel) == 3 and panel.indexed.there, timeout=LONG)
+    ScanNavigation.of(viewer, layer).show(5, 0)
+    assert panel.indexed.point.text.text() == "Not indexed yet."
+    do("fill")
+    qtbot.waitUntil(lambda: rows_indexed(panel) == 6, timeout=LONG)
+    assert "Ni" in panel.indexed.point.text.text()
+    assert np.asarray(layer.data[5, 0]).any()
+    qtbot.waitUntil(lambda: (viewer.layers["scan - navigation"].data[3:] > 0).all(), timeout=LONG)
+    stop(qtbot, panel)
+    assert errors == []
+
+
+def test_another_form_ends_it_with_a_sentence(opened, frames, tmp_path: Path, qtbot, errors):
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w") as file:
+        file["data"] = frames[:3]
+    _, panel, _ = opened(path)
+    click(panel.follow.switch)
+    qtbot.waitUntil(lambda: rows_indexed(panel) == 3, timeout=LONG)
+    with qtbot.waitSignal(panel.bar.finished, timeout=LONG), h5py.File(path, "w") as file:
+        file["data"] = frames[:3, :4]
+    assert len(errors) == 1
+    assert "open it anew" in errors[0]
+    assert rows_indexed(panel) == 3
+
+
+def test_removing_the_scan_ends_it_quietly(opened, frames, tmp_path: Path, qtbot, errors):
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w") as file:
+        file["data"] = frames[:3]
+    viewer, panel, layer = opened(path)
+    click(panel.follow.switch)
+    qtbot.waitUntil(lambda: rows_indexed(panel) == 3 and panel.indexed.there, timeout=LONG)
+    with qtbot.waitSignal(panel.bar.finished, timeout=LONG):
+        viewer.layers.remove(layer)
+    assert errors == []
+    assert not panel.follow.on
+
+
+def test_what_cannot_grow_is_not_followed(opened, frames, tmp_path: Path):
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w") as file:
+        file["data"] = frames[:3]
+    _, panel, _ = opened(path)
+    assert panel.follow.switch.isEnabled()
+    panel.model.choose("bravais")
+    assert panel.follow.isHidden()  # networks map what is there
