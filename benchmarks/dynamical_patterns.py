@@ -26,7 +26,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dynamical_crystals import CRYSTALS, Crystal
+from dynamical_crystals import CRYSTALS
+from napari_diffraction.crystal.materials import MATERIALS, load_structure, material
+from napari_diffraction.crystal.structure import Structure
 from napari_diffraction.errors import InputError
 from napari_diffraction.simulation.kikuchi.master import MasterPattern
 
@@ -82,17 +84,22 @@ def project(
     return frames, rotations, centres
 
 
-def compute(crystal: Crystal, name: str, half_width: int, beams: int) -> dict[str, Any]:
+def structure_of(name: str) -> Structure:
+    """Return the atoms of a crystal of the test set, or of a material that the program knows."""
+    return CRYSTALS[name].structure(name) if name in CRYSTALS else load_structure(name)
+
+
+def compute(structure: Structure, half_width: int, beams: int) -> dict[str, Any]:
     """Return what the file of one master pattern holds."""
     from napari_diffraction.simulation.kikuchi.many_beam import many_beam_master
 
     started = time.process_time()
-    master = many_beam_master(crystal.structure(name), VOLTAGE, half_width, beams)
+    master = many_beam_master(structure, VOLTAGE, half_width, beams)
     return {
         "hemispheres": master.hemispheres,
-        "lattice": crystal.lattice,
-        "space_group": crystal.space_group,
-        "source": crystal.source,
+        "lattice": structure.lattice,
+        "space_group": structure.space_group,
+        "source": structure.source,
         "seconds": time.process_time() - started,
     }
 
@@ -132,7 +139,7 @@ def make_masters(folder: Path, names: Sequence[str], half_width: int, beams: int
             content = (
                 emsoft_nickel()
                 if name == EMSOFT_NICKEL
-                else compute(CRYSTALS[name], name, half_width, beams)
+                else compute(structure_of(name), half_width, beams)
             )
         except (ImportError, InputError) as error:
             print(f"{name}: left out: {error}", flush=True)
@@ -165,6 +172,12 @@ def main() -> None:
     making = steps.add_parser("masters")
     making.add_argument("--folder", type=Path, required=True)
     making.add_argument("--only", nargs="*", help="names of crystals; all without it")
+    making.add_argument(
+        "--materials",
+        action="store_true",
+        help="the materials that the program knows, but for those of the set and those whose "
+        "lattice hardly shows, in place of the set",
+    )
     making.add_argument("--half-width", type=int, default=HALF_WIDTH)
     making.add_argument("--beams", type=int, default=BEAMS, help="strong beams on average")
     projecting = steps.add_parser("project")
@@ -175,9 +188,12 @@ def main() -> None:
     projecting.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     if given.step == "masters":
-        make_masters(
-            given.folder, given.only or [EMSOFT_NICKEL, *CRYSTALS], given.half_width, given.beams
-        )
+        names = [EMSOFT_NICKEL, *CRYSTALS]
+        if given.materials:
+            names = [
+                name for name in MATERIALS if name not in CRYSTALS and not material(name).hidden
+            ]
+        make_masters(given.folder, given.only or names, given.half_width, given.beams)
     else:
         project_all(given.folder, given.count, given.size, given.seed, given.output)
 

@@ -29,8 +29,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
-from dynamical_crystals import CRYSTALS
 from dynamical_patterns import EMSOFT_NICKEL, OVERSAMPLE, VOLTAGE, load_master
+from dynamical_patterns import structure_of as of_atoms
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.orientation import random_rotations
 from napari_diffraction.crystal.structure import Structure, expand
@@ -112,7 +112,7 @@ def structure_of(name: str) -> Structure:
     if name == EMSOFT_NICKEL:
         cell, sites = UnitCell(3.524, 3.524, 3.524), [("Ni", 0, 0, 0, 1.0, 0.35)]
         return expand(cell, 225, sites, name, "EMsoft, from kikuchipy")
-    return CRYSTALS[name].structure(name)
+    return of_atoms(name)
 
 
 def load_known(folder: str | Path, names: Sequence[str] | None = None) -> list[Known]:
