@@ -4,8 +4,13 @@
     python benchmarks/bravais_crystals.py masters --model bravais --output shipped.npz
     python benchmarks/bravais_crystals.py masters --together shipped.npz other.npz
 
-Twenty many-beam patterns of each crystal, by another program's simulation, with noise and the
-pattern centre told.  ``--together`` takes the mean of what two networks gave (logarithms).
+and of the materials that the program knows, which are in no training either::
+
+    python benchmarks/dynamical_patterns.py masters --materials --folder materials --half-width 90
+    python benchmarks/bravais_crystals.py materials
+
+Twenty many-beam patterns of each crystal, with noise and the pattern centre told.
+``--together`` takes the mean of what two networks gave (logarithms).
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from indexing_sets import Known, load_known, singles
 from napari_diffraction.learning.bravais.data import BRAVAIS_CLASSES
 from napari_diffraction.learning.bravais.structure_pool import LATTICES
 from napari_diffraction.learning.classification.inference import classify
+from napari_diffraction.learning.metrics import expected_calibration_error, reliability
 from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.progress import finish
 
@@ -56,15 +62,23 @@ def main() -> None:
             said[known.name] = table[[f"p_{name}" for name in BRAVAIS_CLASSES]].to_numpy()
             print(known.name, known.lattice, *_said_of(said, [known]).values(), flush=True)
     cubic = [known for known in crystals if known.lattice == "cF"]
-    print("all", _said_of(said, crystals))
-    print("cF ", _said_of(said, cubic))
+    print("all", _rounded(_said_of(said, crystals)))
+    print("cF ", _rounded(_said_of(said, cubic)))
     if arguments.output:
         np.savez(arguments.output, **said)
 
 
 def _said_of(said: dict[str, NDArray[np.float64]], crystals: list[Known]) -> dict[str, Any]:
     truth = np.array([LATTICES.index(known.lattice) for known in crystals])
-    return figures(np.stack([said[known.name] for known in crystals]), truth, BRAVAIS_CLASSES)
+    p = np.stack([said[known.name] for known in crystals])
+    right = p.argmax(axis=2) == truth[:, None]
+    curve = reliability(p.max(axis=2).ravel(), right.ravel())
+    error = {"calibration error": expected_calibration_error(curve)}
+    return figures(p, truth, BRAVAIS_CLASSES) | error
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 3) for name, value in values.items()}
 
 
 if __name__ == "__main__":

@@ -145,7 +145,12 @@ def test_what_goes_wrong_in_another_process_ends_the_training(
 def test_many_beam_patterns_look_like_two_beam_patterns_of_the_same_crystals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"_HALF_WIDTH": 32, "_BEAMS": 30, "_SPACING": 0.7, "_PURE": 1.0}.items():
+    for name, value in {
+        "_HALF_WIDTH": 32,
+        "_BEAMS": 30,
+        "_SPACING": 0.7,
+        "_TWO_BEAM": (0.0, 0.0),
+    }.items():
         monkeypatch.setattr(masters, name, value)
     path = masters.make_masters((str(tmp_path / "masters.npz"), 2, ("cF", "cI")))
     many, drawn = masters.ManyBeamMaker((path,), 1), draw(12, np.random.default_rng(0), 0.0)

@@ -47,9 +47,10 @@ _HALF_WIDTH, _BEAMS, _SPACING = 56, 36, 0.6
 _VOLTAGES = (10, 15, 20, 20, 20, 25, 30)
 #: A pixel collects over its area, in so many steps each way.
 _OVERSAMPLE = 2
-#: Share of patterns that are many-beam patterns alone, and the largest share of the two-beam
-#: pattern of the same crystal that is mixed into the others.
-_PURE, _MIXED = 0.5, 0.6
+#: Share of the two-beam pattern of the same crystal that is mixed in, from and to.  Lines are finer
+#: than the steps of the master pattern: of nickel, many beams alone are like EMsoft's patterns by
+#: 0.85 (correlation), two beams by 0.93, and shares of 0.6 to 0.8 of these by 0.93 to 0.94.
+_TWO_BEAM = (0.3, 0.8)
 
 
 def make_masters(job: tuple[str, int, tuple[str, ...]]) -> str:
@@ -140,8 +141,8 @@ class ManyBeamMaker(PatternMaker):
             )
             many[mine] = torch.from_numpy(frames)
         everywhere = torch.ones_like(two)
-        share = _MIXED * torch.rand(n, 1, 1, generator=self.generator)
-        share[torch.rand(n, 1, 1, generator=self.generator) < _PURE] = 0
+        low, high = _TWO_BEAM
+        share = low + (high - low) * torch.rand(n, 1, 1, generator=self.generator)
         return (1 - share) * standardised(many, everywhere) + share * standardised(two, everywhere)
 
 
