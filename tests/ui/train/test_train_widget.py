@@ -140,6 +140,18 @@ def test_a_labelled_stack_becomes_a_model_that_is_offered(opened, trained, own, 
         panel.recipe()
 
 
+def test_an_epoch_that_was_not_told_leaves_its_place_free(qtbot):
+    curves = TrainCurves()
+    qtbot.addWidget(curves)
+    curves.add([Epoch(1, 4, "", 2, loss=1.0, best_epoch=1)])
+    assert curves.best is None  # nothing is known of the first
+    curves.add([Epoch(1, 4, "", 4, loss=0.5, best_epoch=4)])
+    assert curves.best is not None
+    assert curves.best.loss == 0.5
+    left, middle, right = (curves.point_of(0, number, 0).x() for number in (1, 2, 4))
+    assert (middle - left) / (right - left) == pytest.approx(1 / 3)
+
+
 def test_the_curves_are_where_the_figures_are(qtbot):
     curves = TrainCurves()
     qtbot.addWidget(curves)

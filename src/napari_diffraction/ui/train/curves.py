@@ -48,7 +48,7 @@ class TrainCurves(QWidget):
     def add(self, steps: Sequence[object]) -> None:
         """Take in the epochs that have come to their end among some steps."""
         for step in steps:
-            if isinstance(step, Epoch) and step.epoch > len(self.epochs):
+            if isinstance(step, Epoch) and step.epoch > self._last:
                 self.epochs.append(step)
                 self.update()
 
@@ -56,7 +56,12 @@ class TrainCurves(QWidget):
     def best(self) -> Epoch | None:
         """The epoch whose model is kept."""
         number = self.epochs[-1].best_epoch if self.epochs else 0
-        return self.epochs[number - 1] if number else None
+        # of epochs that follow each other quickly not every one may have been told
+        return next((one for one in self.epochs if one.epoch == number), None)
+
+    @property
+    def _last(self) -> int:
+        return self.epochs[-1].epoch if self.epochs else 0
 
     # -- places ---------------------------------------------------------------------------------
     def _area(self, row: int) -> QRectF:
@@ -75,7 +80,7 @@ class TrainCurves(QWidget):
 
     def point_of(self, row: int, number: int, value: float) -> QPointF:
         """Return where a value of an epoch, counted from 1, is in pixels."""
-        area, last = self._area(row), max(len(self.epochs), 2)
+        area, last = self._area(row), max(self._last, 2)
         x = area.left() + (number - 1) / (last - 1) * area.width()
         return QPointF(x, area.bottom() - min(value / self._top(row), 1.0) * area.height())
 
@@ -157,7 +162,7 @@ class TrainCurves(QWidget):
         painter.drawText(below, Qt.AlignmentFlag.AlignLeft, "1")
         title = "epoch" if best is None else f"epoch, best: {best.epoch}"
         painter.drawText(below, Qt.AlignmentFlag.AlignHCenter, title)
-        painter.drawText(below, Qt.AlignmentFlag.AlignRight, str(max(len(self.epochs), 2)))
+        painter.drawText(below, Qt.AlignmentFlag.AlignRight, str(max(self._last, 2)))
         if best is not None:
             painter.setPen(QPen(ink, 1, Qt.PenStyle.DashLine))
             for row in range(len(_ROWS)):
