@@ -27,8 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynamical_crystals import CRYSTALS
+from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.materials import MATERIALS, load_structure, material
-from napari_diffraction.crystal.structure import Structure
+from napari_diffraction.crystal.structure import Structure, expand
 from napari_diffraction.errors import InputError
 from napari_diffraction.simulation.kikuchi.master import MasterPattern
 
@@ -86,6 +87,9 @@ def project(
 
 def structure_of(name: str) -> Structure:
     """Return the atoms of a crystal of the test set, or of a material that the program knows."""
+    if name == EMSOFT_NICKEL:
+        cell, sites = UnitCell(3.524, 3.524, 3.524), [("Ni", 0, 0, 0, 1.0, 0.35)]
+        return expand(cell, 225, sites, name, "EMsoft, from kikuchipy")
     return CRYSTALS[name].structure(name) if name in CRYSTALS else load_structure(name)
 
 

@@ -29,11 +29,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
-from dynamical_patterns import EMSOFT_NICKEL, OVERSAMPLE, VOLTAGE, load_master
-from dynamical_patterns import structure_of as of_atoms
-from napari_diffraction.crystal.cell import UnitCell
+from dynamical_patterns import OVERSAMPLE, VOLTAGE, load_master, structure_of
 from napari_diffraction.crystal.orientation import random_rotations
-from napari_diffraction.crystal.structure import Structure, expand
+from napari_diffraction.crystal.structure import Structure
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.simulation.kikuchi.effects import COLUMNS, realistic_rows
 from napari_diffraction.simulation.kikuchi.master import MasterPattern
@@ -105,14 +103,6 @@ class Truth:
     def centre(self) -> NDArray[np.float64]:
         """Mean pattern centre, (3,)."""
         return self.pc.mean(axis=0)
-
-
-def structure_of(name: str) -> Structure:
-    """Return the atoms of a crystal of the test set."""
-    if name == EMSOFT_NICKEL:
-        cell, sites = UnitCell(3.524, 3.524, 3.524), [("Ni", 0, 0, 0, 1.0, 0.35)]
-        return expand(cell, 225, sites, name, "EMsoft, from kikuchipy")
-    return of_atoms(name)
 
 
 def load_known(folder: str | Path, names: Sequence[str] | None = None) -> list[Known]:

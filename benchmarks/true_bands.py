@@ -27,7 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, gaussian_filter, zoom
 
-from indexing_sets import every_single, load_known, structure_of
+from dynamical_patterns import structure_of
+from indexing_sets import every_single, load_known
 from known_bands import Planes, angles_to, fit, fit_centre, lines_of, normals_of, planes_of
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.orientation import detector_to_crystal

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 
 import dask.array as da
@@ -17,6 +20,8 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import UNREADABLE, ZONE_CLASSES
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
+
+WRITER = Path(__file__).parents[1] / "helpers" / "swmr_writer.py"
 
 
 @dataclass(frozen=True)
@@ -134,3 +139,42 @@ def make_stack(tmp_path):
         )
 
     return make
+
+
+@pytest.fixture
+def errors(monkeypatch):
+    """Collect the sentences that a panel's bar shows as errors."""
+    seen = []
+    monkeypatch.setattr("napari_diffraction.ui.widgets.worker_bar.show_error", seen.append)
+    return seen
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """Return a function that lets another process write an HDF5 file, and tells it what to do.
+
+    It takes the name of the file and the patterns, if not those of the writer, and returns the
+    path and the function for orders; see `tests/helpers/swmr_writer.py`.
+    """
+    with ExitStack() as running:
+
+        def begin(name, frames=None):
+            command = [sys.executable, str(WRITER), str(tmp_path / name)]
+            if frames is not None:
+                np.save(tmp_path / "frames.npy", frames)
+                command.append(str(tmp_path / "frames.npy"))
+            pipe = subprocess.PIPE
+            process = running.enter_context(
+                subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+            )
+            running.callback(process.kill)
+            assert process.stdout.readline() == "open\n"
+
+            def do(action):
+                process.stdin.write(f"{action}\n")
+                process.stdin.flush()
+                assert process.stdout.readline() in ("done\n", "closed\n")
+
+            return tmp_path / name, do
+
+        yield begin

@@ -21,14 +21,6 @@ N = 40
 
 
 @pytest.fixture
-def errors(monkeypatch):
-    """Collect the sentences shown as errors."""
-    seen = []
-    monkeypatch.setattr("napari_diffraction.ui.widgets.worker_bar.show_error", seen.append)
-    return seen
-
-
-@pytest.fixture
 def opened(make_napari_viewer, make_stack, learning):
     """Return a function that opens a window with a stack and the classification panel."""
 

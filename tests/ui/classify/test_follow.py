@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +20,6 @@ from napari_diffraction.ui.viewer.coordinator import Coordinator
 
 pytestmark = pytest.mark.gui
 
-WRITER = Path(__file__).parents[2] / "helpers" / "swmr_writer.py"
 #: Milliseconds that a slow machine may take.
 LONG = 60_000
 
@@ -31,14 +27,6 @@ LONG = 60_000
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr("napari_diffraction.ui.classify.tasks.EVERY", 0.05)
-
-
-@pytest.fixture
-def errors(monkeypatch):
-    """Collect the sentences shown as errors."""
-    seen = []
-    monkeypatch.setattr("napari_diffraction.ui.widgets.worker_bar.show_error", seen.append)
-    return seen
 
 
 @pytest.fixture
@@ -269,25 +257,9 @@ def test_results_that_are_there_are_not_found_anew(opened, folder, qtbot, learni
 
 
 @pytest.fixture
-def writer(tmp_path) -> Iterator[tuple[Path, Callable[[str], None]]]:
+def writer(recording):
     """A file that another process writes, and a function that tells it what to do."""
-    path = tmp_path / "run.h5"
-    command = [sys.executable, str(WRITER), str(path)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        answers, orders = process.stdout, process.stdin
-        assert answers.readline() == "open\n"
-
-        def do(action: str) -> None:
-            orders.write(f"{action}\n")
-            orders.flush()
-            assert answers.readline() in ("done\n", "closed\n")
-
-        yield path, do
-        process.kill()
+    return recording("run.h5")
 
 
 def test_a_file_open_for_writing_grows(opened, writer, qtbot, errors):
@@ -330,8 +302,10 @@ def test_a_scan_gets_rows(opened, tmp_path, qtbot, errors):
     def write(rows):
         frames = np.full((rows, 4, 16, 16), 200, np.uint8)
         frames[..., 0, 0] = np.arange(rows * 4).reshape(rows, 4)
-        with h5py.File(path, "w") as file:
+        # under another name first: the map's thread may be reading the file
+        with h5py.File(tmp_path / "new", "w") as file:
             file["data"] = frames
+        (tmp_path / "new").replace(path)
 
     write(2)
     viewer, panel, layer = opened(path)

@@ -138,13 +138,6 @@ def indexing(monkeypatch):
     return fake
 
 
-@pytest.fixture
-def errors(monkeypatch):
-    seen = []
-    monkeypatch.setattr("napari_diffraction.ui.widgets.worker_bar.show_error", seen.append)
-    return seen
-
-
 def frames():
     """Return patterns with broad bands and noise."""
     rng = np.random.default_rng(2)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h5py
@@ -23,7 +20,6 @@ from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
 
 pytestmark = pytest.mark.gui
 
-WRITER = Path(__file__).parents[2] / "helpers" / "swmr_writer.py"
 PC, COLUMNS, ROWS, PIXELS = (0.52, 0.28, 0.55), 6, 6, 60
 #: Milliseconds that a slow machine may take.
 LONG = 120_000
@@ -47,38 +43,14 @@ def frames() -> np.ndarray:
 
 
 @pytest.fixture
-def writer(tmp_path: Path, frames) -> Iterator[tuple[Path, Callable[[str], None]]]:
+def writer(recording, frames):
     """A scan that another process writes, and a function that tells it what to do."""
-    path, ready = tmp_path / "scan.h5", tmp_path / "frames.npy"
-    np.save(ready, frames)
-    command = [sys.executable, str(WRITER), str(path), str(ready)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        answers, orders = process.stdout, process.stdin
-        assert answers.readline() == "open\n"
-
-        def do(action: str) -> None:
-            orders.write(f"{action}\n")
-            orders.flush()
-            assert answers.readline() == "done\n"
-
-        yield path, do
-        process.kill()
+    return recording("scan.h5", frames)
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr("napari_diffraction.ui.indexed.live.EVERY", 0.05)
-
-
-@pytest.fixture
-def errors(monkeypatch):
-    seen = []
-    monkeypatch.setattr("napari_diffraction.ui.widgets.worker_bar.show_error", seen.append)
-    return seen
 
 
 @pytest.fixture
@@ -175,11 +147,37 @@ def test_another_form_ends_it_with_a_sentence(opened, frames, tmp_path: Path, qt
     _, panel, _ = opened(path)
     click(panel.follow.switch)
     qtbot.waitUntil(lambda: rows_indexed(panel) == 3, timeout=LONG)
-    with qtbot.waitSignal(panel.bar.finished, timeout=LONG), h5py.File(path, "w") as file:
+    # under another name first: the map's thread may be reading the file
+    with h5py.File(tmp_path / "new", "w") as file:
         file["data"] = frames[:3, :4]
+    with qtbot.waitSignal(panel.bar.finished, timeout=LONG):
+        (tmp_path / "new").replace(path)
     assert len(errors) == 1
     assert "open it anew" in errors[0]
     assert rows_indexed(panel) == 3
+
+
+def test_rows_that_are_gone_for_a_while_are_waited_for(opened, frames, tmp_path, qtbot, errors):
+    path = tmp_path / "scan.h5"
+
+    def write(rows: int) -> None:
+        with h5py.File(tmp_path / "new", "w") as file:
+            file["data"] = frames[:rows]
+        (tmp_path / "new").replace(path)
+
+    write(6)
+    _, panel, layer = opened(path)
+    click(panel.follow.switch)
+    qtbot.waitUntil(lambda: rows_indexed(panel) == 6 and panel.indexed.there, timeout=LONG)
+    write(3)
+    qtbot.waitUntil(lambda: "18 that are not there now" in panel.bar.text.text(), timeout=LONG)
+    assert layer.data.shape[0] == 6
+    assert rows_indexed(panel) == 6
+    write(6)
+    qtbot.waitUntil(lambda: "looking for more" in panel.bar.text.text(), timeout=LONG)
+    assert rows_indexed(panel) == 6
+    stop(qtbot, panel)
+    assert errors == []
 
 
 def test_removing_the_scan_ends_it_quietly(opened, frames, tmp_path: Path, qtbot, errors):

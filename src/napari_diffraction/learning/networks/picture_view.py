@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch.nn import functional
 
-from napari_diffraction.learning.networks.picture_preprocessing import Preprocessing
-from napari_diffraction.learning.settings import settings_of
-
 if TYPE_CHECKING:
     from napari_diffraction.learning.model_card import ModelCard
+    from napari_diffraction.learning.networks.picture_preprocessing import Preprocessing
     from napari_diffraction.patterns.stack import PatternStack
 
 Picture = NDArray[np.uint8]
@@ -41,6 +39,9 @@ def from_card(values: Mapping[str, Any]) -> Preprocessing:
     InputError
         They make no sense.
     """
+    from napari_diffraction.learning.networks.picture_preprocessing import Preprocessing
+    from napari_diffraction.learning.settings import settings_of
+
     known = Preprocessing.__dataclass_fields__
     settings = {name: value for name, value in values.items() if name in known}
     return settings_of(Preprocessing, settings, "The card of the model")

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 
 from napari_diffraction.patterns.growing import may_grow
 from napari_diffraction.patterns.stack import PatternStack
-from napari_diffraction.ui.classify.tasks import Grown
+from napari_diffraction.ui.classify.growth import Grown
 from napari_diffraction.ui.viewer.coordinator import Coordinator
 from napari_diffraction.ui.viewer.layers import follow
 from napari_diffraction.ui.widgets.panel import named

@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import UNREADABLE
-from napari_diffraction.patterns.growing import EVERY, Growing, Seen, places_in
+from napari_diffraction.patterns.growing import EVERY, Growing, Seen
 from napari_diffraction.patterns.readers import Opening
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
-from napari_diffraction.review.fingerprint import stack_key
+from napari_diffraction.ui.classify.growth import Growth
 
 if TYPE_CHECKING:
     from napari_diffraction.learning.classification.following import Known
@@ -60,25 +59,6 @@ class Bordered(Progress):
     rows: pd.DataFrame = field(default_factory=pd.DataFrame)
     note: str = ""
     shift: float = 0.0
-
-
-@dataclass(frozen=True)
-class Grown(Progress):
-    """The input of a stack has grown.
-
-    Attributes
-    ----------
-    stack
-        All there is now.
-    key
-        Its fingerprint.
-    moved : ndarray of int64, (n,), or None
-        The number now of each pattern that was there before; ``None``: the same.
-    """
-
-    stack: PatternStack | None = None
-    key: str = ""
-    moved: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -186,7 +166,7 @@ def following(
     from napari_diffraction.learning.classification.following import Known
     from napari_diffraction.learning.models.registry import load_model
 
-    run = _Following(stack, load_model(model), settings, earlier, Known())
+    run = _Following(Growth(stack), load_model(model), settings, earlier, Known())
     growing = Growing(opening.inputs, opening.dataset)
     while True:
         seen = growing.look()
@@ -200,34 +180,30 @@ def following(
 class _Following:
     """A stack that grows, and what is known of it."""
 
-    stack: PatternStack
+    growth: Growth
     classifier: Classifier
     settings: dict[str, Any]
     earlier: Earlier | None
     known: Known
-    missing: int = field(default=0, init=False)
     count: int = field(default=0, init=False)
     shift: float = field(default=0.0, init=False)
-    _key: str = field(default="", init=False)
     _last: Seen = field(default_factory=Seen, init=False)
     _bordered: int = field(default=0, init=False)
     _quiet: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self._key = stack_key(self.stack)
         self.shift = 0.0 if self.earlier is None else self.earlier.shift
 
     def take(self, seen: Seen) -> Steps:
         """Take in what a look shows."""
         before, plain = self.count, seen.plain
         if plain is not None:
-            places = places_in(plain, self.stack)
+            grown = self.growth.to(plain)
+            if grown is not None:
+                yield grown
             # a file that is written anew is gone until it has kept still
-            self.missing = int((places < 0).sum())
-            if not self.missing:
-                check_form(self.stack, plain)
-                yield from self._grow(plain, places)
-                self._remember(seen, places)
+            if not self.growth.missing:
+                self._remember(seen, self.growth.places)
                 yield from self._judge(seen)
         self._quiet = 0 if self.count > before else self._quiet + 1
         if self.count > (1 + _NEW_PART) * self._bordered or self._quiet == _QUIET:
@@ -236,23 +212,14 @@ class _Following:
     def waits(self, seen: Seen) -> str:
         """Say how far it is and what is waited for."""
         said = f"{self.count:,} sorted"
-        if self.missing:
-            return f"{said} · waiting for {self.missing:,} that are not there now"
+        if self.growth.missing:
+            return f"{said} · {self.growth.waits()}"
         if seen.waiting:
             more = f" and {len(seen.waiting) - 1} more files" if len(seen.waiting) > 1 else ""
             return f"{said} · waiting for {Path(seen.waiting[0]).name}{more} to be complete"
         if seen.problem:
             return f"{said} · waiting: {seen.problem}"
         return f"{said} · looking for more"
-
-    def _grow(self, plain: PatternStack, places: NDArray[np.int64]) -> Steps:
-        key = stack_key(plain)
-        if key == self._key and len(plain) == len(self.stack):
-            return
-        moved = None if np.array_equal(places, np.arange(len(places))) else places
-        self.stack = replace(plain, name=self.stack.name, reopen=self.stack.reopen)
-        self._key = key
-        yield Grown(0, 0, f"{len(plain):,} patterns are there", self.stack, key, moved)
 
     def _remember(self, seen: Seen, places: NDArray[np.int64]) -> None:
         """Take over what a run before found out of patterns that could be read."""
@@ -307,13 +274,3 @@ class _Following:
         if border.shift != self.shift:
             self.shift = border.shift
             yield Bordered(0, 0, told(border), after, told(border), border.shift)
-
-
-def check_form(stack: PatternStack, grown: PatternStack) -> None:
-    """Raise `InputError` where a layer cannot become what its input has become."""
-    if stack.data.shape[1:] != grown.data.shape[1:]:
-        form = "x".join(map(str, grown.data.shape))
-        raise InputError(
-            f"{stack.name} has another form now ({form}), so it is not followed any more: open it "
-            "anew."
-        )

@@ -17,12 +17,12 @@ from napari_diffraction.progress import Progress
 from napari_diffraction.review.provenance import file_hash
 from napari_diffraction.ui.classify.class_buttons import ClassButtons
 from napari_diffraction.ui.classify.follow import FollowBox
+from napari_diffraction.ui.classify.growth import Grown
 from napari_diffraction.ui.classify.resume import ResumeQuestion
 from napari_diffraction.ui.classify.tasks import (
     SHARES,
     Bordered,
     Earlier,
-    Grown,
     classification,
     following,
 )

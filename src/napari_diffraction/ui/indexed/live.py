@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from napari_diffraction.patterns.growing import EVERY, Growing, Seen, places_in, recorded
+from napari_diffraction.patterns.growing import EVERY, Growing, Seen, recorded
 from napari_diffraction.progress import Progress
-from napari_diffraction.review.fingerprint import stack_key
-from napari_diffraction.ui.classify.tasks import Grown, check_form
+from napari_diffraction.ui.classify.growth import Growth, check_form
 from napari_diffraction.ui.indexed.pictures import Pictured, pictured
 from napari_diffraction.ui.indexed.tasks import IndexingStep, Wishes, settings_of, step_of
 from napari_diffraction.ui.viewer.quiet import prepare_labels
@@ -72,20 +69,18 @@ def live_indexing(
 
     prepare_labels()
     growing, run = Growing(opening.inputs, opening.dataset), FollowedScan(settings_of(wishes))
-    shown, key, last = stack, stack_key(stack), Seen()
+    growth, last = Growth(stack), Seen()
     made: Pictured | None = None
     while True:
         seen = growing.look()
         plain = seen.plain
         if plain is not None:
-            check_form(stack, plain)
-            if stack_key(plain) != key:
-                key, places = stack_key(plain), places_in(plain, shown)
-                moved = None if np.array_equal(places, np.arange(len(places))) else places
-                shown = replace(plain, name=stack.name, reopen=stack.reopen)
-                yield Grown(0, 0, f"{len(plain):,} patterns are there", shown, key, moved)
+            check_form(stack, plain)  # columns that are gone do not come back: not waited for
+            grown = growth.to(plain)
+            if grown is not None:
+                yield grown
         new = recorded(seen, last)
-        if new.stack is not None:
+        if new.stack is not None and not growth.missing:
             rows = new.stack.data.shape[0]
             first = 0 if last.stack is None else min(last.stack.data.shape[0], rows)
             last = new
@@ -102,15 +97,15 @@ def live_indexing(
             finally:
                 work.close()
         for _ in range(_STEPS):
-            yield Progress(0, 0, _waits(seen, last, run.tried))
+            yield Progress(0, 0, _waits(last, run.tried, growth.waits() or seen.problem))
             time.sleep(EVERY / _STEPS)
 
 
-def _waits(seen: Seen, last: Seen, tried: int) -> str:
+def _waits(last: Seen, tried: int, trouble: str) -> str:
     """Say how far it is and what is waited for."""
     if last.stack is None:
-        return seen.problem or "Waiting for the first row"
+        return trouble or "Waiting for the first row"
     rows = last.stack.data.shape[0]
     if tried:
         return f"{tried:,} patterns do not tell the phases yet · looking for more"
-    return f"{rows:,} rows indexed · {seen.problem or 'looking for more'}"
+    return f"{rows:,} rows indexed · {trouble or 'looking for more'}"

@@ -20,7 +20,7 @@ from napari_diffraction.patterns.growing import may_grow
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.ui.classify.follow import FollowBox
-from napari_diffraction.ui.classify.tasks import Grown
+from napari_diffraction.ui.classify.growth import Grown
 from napari_diffraction.ui.indexed.box import IndexedBox
 from napari_diffraction.ui.indexed.grain_averages import add_averages, averaging
 from napari_diffraction.ui.indexed.live import Recorded, live_indexing
@@ -186,13 +186,13 @@ class PhaseMapWidget(Panel):
 
     def _on_follow(self, wanted: bool) -> None:
         """Index the rows that are there and those that come, or stop doing so."""
-        layer, opening = self.scan.layer(), may_grow(self._stack()) if wanted else None
+        layer, stack = self.scan.layer(), self._stack()
+        opening = may_grow(stack)
         if not wanted:
             self.bar.cancel()
         elif layer is not None and opening is not None:
-            stack, wishes = self._stack(), self._wishes()
-            coordinator = Coordinator.of(self._viewer)
-            coordinator.set_layer(layer)
+            wishes = self._wishes()
+            Coordinator.of(self._viewer).set_layer(layer)
             self._steps.pop(layer, None)
             self.follow.begin(layer)
             self._start(lambda: live_indexing(opening, stack, wishes), "Following")
