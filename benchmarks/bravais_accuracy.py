@@ -179,7 +179,7 @@ def dynamical(judge: Judge, n: int) -> dict[str, Any]:
     return out | figures(np.concatenate(every), np.concatenate(truths), judge.classes)
 
 
-def _measured() -> Iterator[tuple[str, str, PatternStack]]:
+def measured() -> Iterator[tuple[str, str, PatternStack]]:
     """Measured scans: name, lattice, stack."""
     from napari_diffraction.patterns.readers import open_stack
 
@@ -211,7 +211,7 @@ def _measured() -> Iterator[tuple[str, str, PatternStack]]:
 def real(judge: Judge, n: int) -> dict[str, Any]:
     """Measured patterns, through the same call as a user's."""
     out: dict[str, Any] = {}
-    for name, lattice, stack in _measured():
+    for name, lattice, stack in measured():
         try:
             table = finish(classify(stack, judge.classifier))
         except InputError as error:
@@ -236,7 +236,7 @@ def empty(judge: Judge, n: int) -> dict[str, Any]:
     """Noise behind the masks of the measured patterns."""
     rng = np.random.default_rng([_SEED, 3])
     out: dict[str, Any] = {}
-    for name, _, stack in _measured():
+    for name, _, stack in measured():
         if len(stack) < 100:
             continue
         frames = stack.data.reshape(-1, *stack.frame_shape).compute().astype(np.float32)

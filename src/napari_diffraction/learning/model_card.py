@@ -26,7 +26,7 @@ class ModelCard:
     scale, bias
         Calibration, see `napari_diffraction.learning.models.calibration.calibrate`.
     shares
-        Shares of the classes among the patterns of the calibration.
+        Shares of the classes at which the calibration holds.
     recipe
         The recipe with its seed.
     figures

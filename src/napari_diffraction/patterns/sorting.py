@@ -1,15 +1,27 @@
-"""Sorting in compiled code.
+"""Sorting, in compiled code above all.
 
-Not by ``numpy.sort`` and ``numpy.argsort``: numba compiles these from functions that have one name
-and one numbering in every process, so that two cached functions, one with a sort and one with an
-argsort, can be linked to the same of them when both are loaded, and then give wrong numbers
-(numba issue 10486 has the mechanism).
+That does without ``numpy.sort`` and ``numpy.argsort``: numba compiles these from functions that
+have one name and one numbering in every process, so that two cached functions, one with a sort and
+one with an argsort, can be linked to the same of them when both are loaded, and then give wrong
+numbers (numba issue 10486 has the mechanism).
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba as nb
 import numpy as np
+from numpy.typing import NDArray
+
+
+def quantile(values: NDArray[Any], share: float) -> float:
+    """Quantile of a few numbers without NaN, as numpy's linear one and many times sooner there."""
+    line = np.sort(values, axis=None)
+    place = share * (len(line) - 1)
+    low = int(place)
+    high = min(low + 1, len(line) - 1)
+    return float(line[low]) + (place - low) * (float(line[high]) - float(line[low]))
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")

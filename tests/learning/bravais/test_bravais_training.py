@@ -16,13 +16,14 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.learning.bravais import masters, structure_pool
 from napari_diffraction.learning.bravais import shards as band_shards
 from napari_diffraction.learning.bravais import training as bravais_training
-from napari_diffraction.learning.bravais.data import PatternMaker, draw
+from napari_diffraction.learning.bravais.data import PatternMaker, draw, usual_shares
 from napari_diffraction.learning.bravais.recipe import BravaisRecipe
 from napari_diffraction.learning.bravais.training import moved_centre, train_bravais
 from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.learning.networks.band_view import measure
 from napari_diffraction.learning.runs.checkpoint import keep
 from napari_diffraction.progress import finish
+from napari_diffraction.simulation.classes import NO_PATTERN
 from napari_diffraction.simulation.kikuchi.torch_bands import random_rotations
 
 
@@ -120,9 +121,19 @@ def test_a_model_comes_out_and_a_stopped_training_goes_on_exactly(
         weights.append(model.network.state_dict())
         assert model.card.network == "bands"
         assert model.card.recipe["patterns"] == 512
+        assert model.card.shares == pytest.approx(usual_shares(model.card.shares[NO_PATTERN]))
         assert not work.exists()
     for name, values in weights[0].items():
         torch.testing.assert_close(values, weights[1][name], atol=2e-3, rtol=2e-2)
+
+
+def test_common_lattices_are_expected_more_often_and_none_never() -> None:
+    shares = usual_shares(0.1)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares[NO_PATTERN] == pytest.approx(0.1)
+    lattices = {name: share for name, share in shares.items() if name != NO_PATTERN}
+    assert max(lattices, key=lambda name: lattices[name]) == "cF"
+    assert min(lattices.values()) > 0.9 * 0.5 / 14
 
 
 def test_what_goes_wrong_in_another_process_ends_the_training(

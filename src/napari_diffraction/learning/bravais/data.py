@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from napari_diffraction.crystal.materials import MATERIALS
 from napari_diffraction.learning.bravais.structure_pool import LATTICES, StructurePool
 from napari_diffraction.learning.networks.bravais_view import SIDE
 from napari_diffraction.simulation.classes import NO_PATTERN
@@ -27,6 +29,8 @@ from napari_diffraction.simulation.kikuchi.torch_bands import (
 BRAVAIS_CLASSES = (*LATTICES, NO_PATTERN)
 #: Share of training frames without a pattern.
 _EMPTY = 0.07
+#: How far the usual shares of the lattices are those among the known materials.
+_KNOWN = 0.5
 #: Share of training frames whose mask is not told.
 _UNKNOWN = 0.06
 
@@ -113,6 +117,26 @@ def draw(n: int, rng: np.random.Generator, hardness: float = 1.0, empty: float =
         without,
         rng.uniform(size=n) < _UNKNOWN * hard,
     )
+
+
+def usual_shares(empty: float) -> dict[str, float]:
+    """Return how often each class is met where nothing is known of a scan.
+
+    Lattices are far from equally frequent among the materials that people look at: some of them
+    are cubic face-centred, hardly any triclinic.  They count half as if all were alike, since a
+    scan may hold anything, and half by the materials that the program knows.
+
+    Parameters
+    ----------
+    empty
+        Share of frames without a pattern.
+    """
+    count = Counter(structure.lattice for structure in MATERIALS.values())
+    shares = {
+        name: (1 - empty) * ((1 - _KNOWN) / len(LATTICES) + _KNOWN * count[name] / count.total())
+        for name in LATTICES
+    }
+    return shares | {NO_PATTERN: empty}
 
 
 def _log(rng: np.random.Generator, low: float, high: float, n: int) -> NDArray[Any]:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_diffraction.learning.bravais.data import BRAVAIS_CLASSES
+from napari_diffraction.learning.bravais.data import BRAVAIS_CLASSES, usual_shares
 from napari_diffraction.learning.bravais.loop import BandLearner, BandTask, begin, predict
 from napari_diffraction.learning.bravais.masters import (
     OF_A_FILE,
@@ -351,7 +351,10 @@ def _finish(
         figures["the same, many beams"] = _share_right(many_logits, many)
         logits, label = np.concatenate([logits, many_logits]), np.concatenate([label, many])
     scale, bias = calibrate(logits, label)
-    shares = np.bincount(label, minlength=len(BRAVAIS_CLASSES)) / len(label)
+    seen = np.bincount(label, minlength=len(BRAVAIS_CLASSES)) / len(label)
+    usual = usual_shares(float(seen[-1]))
+    rare = np.maximum(seen, 1e-4)  # as `probabilities` counts them
+    bias = bias + np.log([usual[name] for name in BRAVAIS_CLASSES]) - np.log(rare)
     card = ModelCard(
         name=recipe.name,
         title=recipe.title,
@@ -361,7 +364,7 @@ def _finish(
         options=_options(recipe),
         scale=scale,
         bias=tuple(float(b) for b in bias),
-        shares=dict(zip(BRAVAIS_CLASSES, shares.tolist(), strict=True)),
+        shares=usual,
         recipe=recipe.as_dict() | {"patterns": learner.patterns, "seconds": round(learner.seconds)},
         preprocessing=PREPROCESSING,
         figures=figures,

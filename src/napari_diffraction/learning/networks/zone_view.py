@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.indexing.spot_net.fit import FEATURES, NetFit, fit_net
+from napari_diffraction.patterns.sorting import quantile
 from napari_diffraction.patterns.spots.peaks import Peaks, find_peaks
 
 FloatArray = NDArray[np.float64]
@@ -87,7 +88,7 @@ def view_peaks(peaks: Peaks, fit: NetFit) -> View:
     xy = (peaks.position.astype(np.float64) - offset) / bins
     cx, cy = ((c - offset) / bins for c in peaks.centre)
     distance = np.hypot(xy[:, 0] - cx, xy[:, 1] - cy)
-    reach = 1.1 * float(np.quantile(distance, 0.95)) if len(xy) >= 6 else 0.5 * min(h, w)
+    reach = 1.1 * quantile(distance, 0.95) if len(xy) >= 6 else 0.5 * min(h, w)
     reach = float(np.clip(reach, 0.15 * max(h, w), 0.75 * max(h, w)))
     picture = np.zeros((2, PICTURE, PICTURE), dtype=np.uint8)
     _resample(peaks.smooth, cx, cy, reach, _GREYS, picture[0])

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_diffraction.patterns.sorting import sort
-from napari_diffraction.patterns.spots.flatten import sorted_deviations
 
 #: Pixels of a ring that are looked at, and while the centre is looked for.
 _SAMPLES, _FEW = 128, 48
@@ -194,6 +193,21 @@ def without_bad_pixels(frame):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
+def _sorted_deviations(values, n, out):  # type: ignore[no-untyped-def]
+    """Deviations of the first n values, which are sorted, from their median, smallest first."""
+    middle = values[n // 2]
+    below, above = n // 2 - 1, n // 2 + 1
+    out[0] = 0
+    for k in range(1, n):
+        if below < 0 or (above < n and values[above] - middle < middle - values[below]):
+            out[k] = values[above] - middle
+            above += 1
+        else:
+            out[k] = middle - values[below]
+            below -= 1
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
 def _rings(image, unknown, cx, cy, samples):  # type: ignore[no-untyped-def]
     """Clipped mean and deviation of each ring of one pixel's width; what is empty is filled."""
     h, w = image.shape
@@ -220,7 +234,7 @@ def _rings(image, unknown, cx, cy, samples):  # type: ignore[no-untyped-def]
             continue
         line = sort(values[r, :n])
         middle = line[n // 2]
-        sorted_deviations(line, n, deviation)
+        _sorted_deviations(line, n, deviation)
         reach = np.float32(3 * 1.4826) * deviation[n // 2]
         if reach == 0:  # few counts: the median deviation is none, the mean is
             reach = 3 * np.float32(np.mean(deviation[: max(1, n * 3 // 4)]))

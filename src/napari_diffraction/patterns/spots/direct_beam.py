@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.patterns.spots.smoothing import convolve
+from napari_diffraction.patterns.spots.smoothing import convolve, half_gaussian
 
 
 def direct_beam(signal: NDArray[np.float32], width: float) -> tuple[float, float, float]:
@@ -15,12 +17,8 @@ def direct_beam(signal: NDArray[np.float32], width: float) -> tuple[float, float
     step = max(1, min(h, w) // 64)
     coarse = _bin_clipped(signal, step)
     scale = max(1.0, min(coarse.shape) / 40)
-    reach = int(np.ceil(2.5 * scale))
-    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / scale) ** 2).astype(np.float32)
-    blob = convolve(coarse, taps / taps.sum())
-    yy, xx = np.ogrid[: blob.shape[0], : blob.shape[1]]
-    r2 = ((yy + 0.5) / blob.shape[0] - 0.5) ** 2 + ((xx + 0.5) / blob.shape[1] - 0.5) ** 2
-    weighted = np.maximum(blob, 0) * np.exp(-0.5 * r2 / 0.08**2)
+    blob = convolve(coarse, half_gaussian(scale))
+    weighted = np.maximum(blob, 0) * _expected(*blob.shape)
     if not weighted.max() > 0:
         return (w - 1) / 2, (h - 1) / 2, 1.5 * width
     i, j = np.unravel_index(int(weighted.argmax()), blob.shape)
@@ -30,12 +28,25 @@ def direct_beam(signal: NDArray[np.float32], width: float) -> tuple[float, float
     return x, y, max(radius, 1.5 * width)
 
 
+@lru_cache(maxsize=8)
+def _expected(h: int, w: int) -> NDArray[np.float64]:
+    """How likely the beam is at each place: a Gaussian about the middle of the frame."""
+    y, x = ((np.arange(size) + 0.5) / size - 0.5 for size in (h, w))
+    return np.asarray(np.exp(-0.5 * (y[:, None] ** 2 + x**2) / 0.08**2))
+
+
 @nb.njit(cache=True, nogil=True, error_model="numpy")
 def _bin_clipped(signal, step):  # type: ignore[no-untyped-def]
     out = np.zeros((signal.shape[0] // step, signal.shape[1] // step), dtype=np.float32)
-    for i in range(out.shape[0] * step):
-        for j in range(out.shape[1] * step):
-            out[i // step, j // step] += min(max(signal[i, j], np.float32(0)), np.float32(500))
+    total = np.empty(out.shape[1] * step, dtype=np.float32)
+    for i in range(len(out)):
+        total[:] = 0
+        for row in signal[i * step : (i + 1) * step]:
+            for j in range(len(total)):
+                total[j] += min(max(row[j], np.float32(0)), np.float32(500))
+        for m in range(step):
+            for j in range(out.shape[1]):
+                out[i, j] += total[j * step + m]
     return out
 
 

@@ -19,15 +19,14 @@ from napari_diffraction.patterns.spots.background import (
     radial_background,
     without_bad_pixels,
 )
-from napari_diffraction.patterns.spots.direct_beam import direct_beam
-from napari_diffraction.patterns.spots.flatten import (
+from napari_diffraction.patterns.spots.blocks import (
     block_size,
     block_statistics,
-    flatten,
-    least_noise,
     normalise,
     smooth_blocks,
 )
+from napari_diffraction.patterns.spots.direct_beam import direct_beam
+from napari_diffraction.patterns.spots.flatten import flatten, least_noise
 from napari_diffraction.patterns.spots.peaks import MOST, maxima
 from napari_diffraction.patterns.spots.shapes import best_widths, halved, measure, to_centroids
 from napari_diffraction.patterns.spots.smoothing import noise_top, smoothed

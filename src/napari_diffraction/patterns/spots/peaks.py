@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_diffraction.patterns.sorting import quantile
 from napari_diffraction.patterns.spots.direct_beam import direct_beam
 from napari_diffraction.patterns.spots.flatten import FlatFrame, flatten
 from napari_diffraction.patterns.spots.smoothing import noise_top, smoothed
@@ -83,7 +84,7 @@ def find_peaks(frame: NDArray[Any], threshold: float = THRESHOLD) -> Peaks:
         if len(x) < 3:
             break
         strong = np.argsort(height)[::-1][:40]
-        found = float(np.clip(np.median(size[strong]), 0.6, 12.0))
+        found = float(np.clip(quantile(size[strong], 0.5), 0.6, 12.0))
         if abs(found - width) < 0.3 * width + 0.1:
             break
         width = found

@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 
 def smoothed(signal: NDArray[np.float32], width: float) -> NDArray[np.float32]:
     """Smooth by a Gaussian, take off the surroundings and divide by the noise that is left."""
-    reach = max(1, int(np.ceil(2.5 * width)))
-    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2).astype(np.float32)
     # Brightest pixels are cut before smoothing, lest the direct beam drown its neighbours.
-    out = convolve(np.minimum(signal, np.float32(4000)), taps / taps.sum())
+    out = convolve(np.minimum(signal, np.float32(4000)), half_gaussian(width))
     # Rings and the slope of the halo are wider than spots: what surrounds a place is taken off.
     _take_off_surroundings(out, signal, int(np.ceil(2.5 * width)) + 1)
     sample = out.ravel()[:: max(1, out.size // 8192) | 1]
@@ -86,46 +84,64 @@ def noise_top(smooth):  # type: ignore[no-untyped-def]
     Sparse counts have a longer tail than normal noise; where there is no noise it is 0.
     """
     heights = np.zeros(200, dtype=np.int64)
+    w = smooth.shape[1]
+    top = np.zeros(w, dtype=np.uint8)
     for i in range(1, smooth.shape[0] - 1, 2):  # every other row tells enough
-        for j in range(1, smooth.shape[1] - 1):
-            v = smooth[i, j]
-            if v <= 0.2 or smooth[i, j - 1] >= v or smooth[i, j + 1] > v:
-                continue
-            if smooth[i - 1, j] >= v or smooth[i + 1, j] > v:
-                continue
-            heights[min(int(v * 5), 199)] += 1
-    total, below = heights.sum(), 0
-    middle, upper = -1.0, -1.0
+        above, line, below = smooth[i - 1], smooth[i], smooth[i + 1]
+        left, right, middle = line[: w - 2], line[2:], line[1:]
+        for j in range(w - 2):  # without branches, so that it runs on many pixels at once
+            v = middle[j]
+            aside = (v > np.float32(0.2)) & (left[j] < v) & (right[j] <= v)
+            top[j] = aside & (above[j + 1] < v) & (below[j + 1] <= v)
+        for j in range(w - 2):
+            if top[j]:
+                heights[min(int(middle[j] * 5), 199)] += 1
+    total, so_far = heights.sum(), 0
+    half, upper = -1.0, -1.0
     for k in range(200):
-        below += heights[k]
-        if middle < 0 and below >= 0.5 * total:
-            middle = (k + 0.5) / 5
-        if upper < 0 and below >= 0.84 * total:
+        so_far += heights[k]
+        if half < 0 and so_far >= 0.5 * total:
+            half = (k + 0.5) / 5
+        if upper < 0 and so_far >= 0.84 * total:
             upper = (k + 0.5) / 5
     # Maxima of noise lie at 1 to 2 deviations; higher ones are those of a clean pattern, and many
     # spots among few maxima of noise must not lift the threshold beyond reason.
-    return min(middle + 4 * (upper - middle), 10.0) if total > 50 and middle < 4 else 0.0
+    return min(half + 4 * (upper - half), 10.0) if total > 50 and half < 4 else 0.0
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
-def convolve(image, taps):  # type: ignore[no-untyped-def]
-    """Convolve with a separable kernel; the frame goes on beyond its edge as 0."""
+def convolve(image, half):  # type: ignore[no-untyped-def]
+    """Convolve with a separable kernel that is alike to either side; beyond the frame all is 0.
+
+    ``half`` is the kernel from its middle outwards.
+    """
     h, w = image.shape
-    reach = len(taps) // 2
-    across = np.zeros((h, w), dtype=np.float32)
-    out = np.zeros((h, w), dtype=np.float32)
+    reach = len(half) - 1
+    across = np.zeros((h + 2 * reach, w), dtype=np.float32)
+    out = np.empty((h, w), dtype=np.float32)
     padded = np.zeros(w + 2 * reach, dtype=np.float32)
     for i in range(h):
         padded[reach : reach + w] = image[i]
-        line = across[i]
-        for k in range(2 * reach + 1):
-            t, moved = taps[k], padded[k : k + w]
+        line = across[i + reach]
+        for j in range(w):
+            line[j] = half[0] * padded[j + reach]
+        for k in range(1, reach + 1):
+            t, left, right = half[k], padded[reach - k :], padded[reach + k :]
             for j in range(w):
-                line[j] += t * moved[j]
+                line[j] += t * (left[j] + right[j])
     for i in range(h):
-        line = out[i]
-        for k in range(max(-reach, -i), min(reach, h - 1 - i) + 1):
-            t, moved = taps[k + reach], across[i + k]
+        line, middle = out[i], across[i + reach]
+        for j in range(w):
+            line[j] = half[0] * middle[j]
+        for k in range(1, reach + 1):
+            t, above, below = half[k], across[i + reach - k], across[i + reach + k]
             for j in range(w):
-                line[j] += t * moved[j]
+                line[j] += t * (above[j] + below[j])
     return out
+
+
+def half_gaussian(width: float) -> NDArray[np.float32]:
+    """A Gaussian of sum 1 from its middle to 2.5 times its width, as `convolve` takes it."""
+    reach = max(1, int(np.ceil(2.5 * width)))
+    taps = np.exp(-0.5 * (np.arange(reach + 1) / width) ** 2).astype(np.float32)
+    return np.asarray(taps / (2 * taps.sum() - taps[0]))
