@@ -34,7 +34,7 @@ from napari_diffraction.learning.metrics import confusion_matrix
 from napari_diffraction.learning.models.classifier import Classifier, save_classifier
 from napari_diffraction.learning.models.device import choose_device
 from napari_diffraction.learning.models.registry import load_model
-from napari_diffraction.learning.networks.bravais_view import SIDE
+from napari_diffraction.learning.networks.bravais_view import SIDES
 from napari_diffraction.learning.networks.pattern_centre import known_centre
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish
@@ -165,7 +165,7 @@ def dynamical(judge: Judge, n: int) -> dict[str, Any]:
     every, truths = [], []
     for file in files:
         master = load_master(file)
-        clean, _, pc = project(master, 3 * VOTES, size=SIDE, seed=int(rng.integers(2**31)))
+        clean, _, pc = project(master, 3 * VOTES, size=SIDES[-1], seed=int(rng.integers(2**31)))
         frames, lit = degrade(
             torch.from_numpy(clean), torch.from_numpy(realistic_rows(len(clean), rng)), generator
         )

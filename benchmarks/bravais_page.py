@@ -2,7 +2,7 @@
 
 python benchmarks/bravais_accuracy.py --output benchmarks/figures
 python benchmarks/bravais_speed.py --output benchmarks/figures/bravais_speed.json
-python benchmarks/bravais_protocol.py --output benchmarks/figures
+python benchmarks/bravais_protocol.py ask --folder protocol --output benchmarks/figures
 python benchmarks/bravais_page.py benchmarks/figures > docs/accuracy_bravais_tables.md
 """
 
@@ -154,33 +154,44 @@ PARTS = {
 def protocol(found: dict[str, Any]) -> str:
     """The paper's closed protocol."""
     about = found["about"]
-    minutes = f", {about['minutes']:g} minutes a network" if about["minutes"] else ""
-    size = "A reduced size" if about["reduced"] else "The full size"
-    rows = [
-        [
-            name,
-            one["training"]["epochs"],
-            *(one[part][key] for part in _SETS for key in ("accuracy", "balanced accuracy")),
-            one["unseen materials"]["accuracy without the hidden"],
-            one["paper"],
-        ]
-        for name, one in found["networks"].items()
-    ]
-    head = ("network", "epochs", "same materials", "balanced", "never seen", "balanced")
-    text = table((*head, "never seen, visible lattice", "the paper, never seen"), rows)
+    rows = []
+    for name, one in found["networks"].items():
+        did = one.get("training")
+        went = (
+            f"{len(did['losses'])} in {did['minutes'] / 60:.1f} h" if did else "random structures"
+        )
+        went += "" if did is None or did["ended"] else ", not at its end"
+        low, high = one["unseen materials"]["interval"]
+        unseen = one["unseen materials"]["accuracy without the hidden"]
+        rows.append(
+            (
+                name,
+                went,
+                *(f"{one[part]['accuracy']:.1%}" for part in _SETS),
+                f"{unseen:.1%} ({low:.0%} to {high:.0%})",
+                f"{one['other crystals']['accuracy']:.1%}",
+                f"{one['measured'][SUPERALLOY]['accuracy']:.1%}"
+                if SUPERALLOY in one["measured"]
+                else "",
+                f"{one['paper']:.1%}" if one["paper"] else "",
+            )
+        )
+    head = ("network", "epochs", *_SETS, "of these, lattice visible", "other crystals")
+    text = table((*head, "nickel superalloy, measured", "the paper, never seen, measured"), rows)
+    count = {
+        part: found["networks"]["bravais"][part]["materials"] for part in (*_SETS, "other crystals")
+    }
     matrices = "\n".join(
         f"*{name}, {part}.*  {confusion(one[part]['confusion'])}"
         for name, one in found["networks"].items()
         for part in _SETS
     )
-    ends = "; ".join(
-        f"{name}: {one['training']['ended']}" for name, one in found["networks"].items()
-    )
+    size = "A reduced size" if about["reduced"] else "The full size"
     return (
-        f"{size}: {about['patterns']} patterns of each of {about['materials that teach']} "
-        f"materials (the paper: 640){minutes}, input of {about['size']} px, noise "
-        f"{about['hardness']:g} of the full range, {about['device']}.  {ends}.\n\n{text}\n"
-        f"{matrices}"
+        f"{size}: {about['patterns']} many-beam patterns of each material that teaches (the paper: "
+        f"640), {about['size']} px, noise {about['noise']:g} of the full range.  "
+        + ", ".join(f"{count[part]} {part}" for part in count)
+        + f".  Every material counts once.\n\n{text}\n{matrices}"
     )
 
 
@@ -219,7 +230,9 @@ def main() -> None:
         print(f"### Speed\n\n`{SPEED}`\n\n{speed}")
     path = folder / "bravais_protocol.json"
     if path.exists():
-        print("### The closed protocol of the paper\n\n`python benchmarks/bravais_protocol.py`\n")
+        print(
+            "### The closed protocol of the paper\n\n`python benchmarks/bravais_protocol.py ask`\n"
+        )
         print(protocol(json.loads(path.read_text())))
 
 

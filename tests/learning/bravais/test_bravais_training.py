@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.bravais import masters, structure_pool
+from napari_diffraction.learning.bravais import masters, rounds, structure_pool
 from napari_diffraction.learning.bravais import shards as band_shards
 from napari_diffraction.learning.bravais import training as bravais_training
 from napari_diffraction.learning.bravais.data import PatternMaker, draw, usual_shares
 from napari_diffraction.learning.bravais.recipe import BravaisRecipe
-from napari_diffraction.learning.bravais.training import moved_centre, train_bravais
+from napari_diffraction.learning.bravais.rounds import moved_centre
+from napari_diffraction.learning.bravais.training import train_bravais
 from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.learning.networks.band_view import measure
 from napari_diffraction.learning.runs.checkpoint import keep
@@ -49,7 +50,7 @@ def test_bands_move_with_the_centre_as_if_measured_with_it(
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> BravaisRecipe:
     monkeypatch.setattr(band_shards, "SHARD", 128)
-    monkeypatch.setattr(bravais_training, "SHARD", 128)
+    monkeypatch.setattr(rounds, "SHARD", 128)
     return BravaisRecipe(
         name="tiny", structures=1400, rounds=2, fresh=1, again=1, batch_size=64, width=12, heads=2
     )
@@ -180,7 +181,7 @@ def test_many_beam_patterns_look_like_two_beam_patterns_of_the_same_crystals(
 @pytest.mark.usefixtures("quick_masters")
 def test_a_shard_holds_as_many_patterns_of_lattices_of_few_masters(tmp_path: Path) -> None:
     path = masters.make_masters((str(tmp_path / "masters.npz"), 3, ("cF", "cF", "cF", "cI")))
-    shard = masters.make_many_beam_shard((str(tmp_path / "bands.npz"), (path,), 1, 0))
+    shard = masters.make_many_beam_shard((str(tmp_path / "bands.npz"), (path,), 1, 0, 64))
     counts = np.bincount(band_shards.read_shards([shard])["label"])
     cubic = counts[[structure_pool.LATTICES.index(name) for name in ("cF", "cI")]]
     assert cubic.sum() + counts[len(structure_pool.LATTICES)] == 128

@@ -97,7 +97,7 @@ def test_a_place_of_the_square_comes_back_to_where_it_is(
     back = sampled(square, *WAYS["bands"].places(None, (height, width)))
     weight = np.maximum(back - 0.5 * back.max(), 0)
     found = (rows * weight).sum() / weight.sum(), (columns * weight).sum() / weight.sum()
-    pixel = max(height, width) / bravais_view.SIDE
+    pixel = max(height, width) / len(square)
     assert np.hypot(found[0] - y, found[1] - x) < 0.5 * pixel + 0.5
 
 

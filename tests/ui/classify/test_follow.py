@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mouse import stop_following, tick
 from PIL import Image
 from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtTest import QTest
@@ -62,21 +63,9 @@ def folder(tmp_path):
     return run
 
 
-def click(box) -> None:
-    """Click on the mark of a box, as its middle may have no text."""
-    place = box.rect().center()
-    place.setX(8)
-    QTest.mouseClick(box, Qt.MouseButton.LeftButton, pos=place)
-
-
 def classified(viewer) -> int:
     session = Coordinator.of(viewer).session
     return 0 if session is None else len(session)
-
-
-def stop(qtbot, panel) -> None:
-    with qtbot.waitSignal(panel.bar.finished, timeout=LONG):
-        click(panel.follow.switch)
 
 
 def first_pixels(layer) -> list[int]:
@@ -88,7 +77,7 @@ def test_layers_and_counts_grow_with_a_folder(opened, folder, qtbot, errors):
     layer.contrast_limits = (3, 150)
     assert panel.follow.switch.isEnabled()
     assert not panel.follow.newest.isEnabled()
-    click(panel.follow.switch)
+    tick(panel.follow.switch)
     qtbot.waitUntil(lambda: classified(viewer) == 3, timeout=LONG)
     points = viewer.layers["run42 - classes"]
     texts, colours = points.text.string.array.tolist(), points.face_color.tolist()
@@ -123,7 +112,7 @@ def test_layers_and_counts_grow_with_a_folder(opened, folder, qtbot, errors):
     assert viewer.dims.current_step[0] == 1
     assert "5 sorted" in panel.bar.text.text()
 
-    stop(qtbot, panel)
+    stop_following(qtbot, panel)
     assert classified(viewer) == 5
     assert not panel.follow.switch.isChecked()
     assert panel.run_button.isVisible()
@@ -133,7 +122,7 @@ def test_layers_and_counts_grow_with_a_folder(opened, folder, qtbot, errors):
 def test_the_slider_goes_to_the_newest_or_stays(opened, folder, qtbot):
     viewer, panel, layer = opened(folder)
     work = Coordinator.of(viewer)
-    click(panel.follow.switch)
+    tick(panel.follow.switch)
     qtbot.waitUntil(lambda: classified(viewer) == 3, timeout=LONG)
     work.show(1)
     # it is another number that shows the same pattern when one comes before it
@@ -144,7 +133,7 @@ def test_the_slider_goes_to_the_newest_or_stays(opened, folder, qtbot):
     assert work.current == 2
     assert not panel.follow.newest.isChecked()
 
-    click(panel.follow.newest)
+    tick(panel.follow.newest)
     assert work.current == int(work.session.index[-1])
     picture(folder / "a50.png", 50)
     qtbot.waitUntil(lambda: classified(viewer) == 6, timeout=LONG)
@@ -161,18 +150,18 @@ def test_the_slider_goes_to_the_newest_or_stays(opened, folder, qtbot):
     assert work.class_on_view == label
     work.show_all()
 
-    click(panel.follow.newest)
+    tick(panel.follow.newest)
     work.show(0)
     picture(folder / "a70.png", 70)
     qtbot.waitUntil(lambda: classified(viewer) == 9, timeout=LONG)
     assert work.current == 0
-    stop(qtbot, panel)
+    stop_following(qtbot, panel)
 
 
 def test_decisions_stay_with_their_patterns_and_are_found_again(opened, folder, qtbot):
     viewer, panel, _ = opened(folder)
     work = Coordinator.of(viewer)
-    click(panel.follow.switch)
+    tick(panel.follow.switch)
     qtbot.waitUntil(lambda: classified(viewer) == 3, timeout=LONG)
     work.show(1)
     work.decide(ZONE)
@@ -189,7 +178,7 @@ def test_decisions_stay_with_their_patterns_and_are_found_again(opened, folder, 
         return dict(zip(names, rows["label"].astype(str), strict=True))
 
     assert decided() == {"a20.png": ZONE, "a30.png": LAUE}
-    stop(qtbot, panel)
+    stop_following(qtbot, panel)
     key = stack_key(open_stack(folder))
     saved = ReviewSession.restore(key, SessionStore.of(key).folder)
     assert saved.given()[0].tolist() == [3, 4]
@@ -204,7 +193,7 @@ def test_decisions_stay_with_their_patterns_and_are_found_again(opened, folder, 
 def test_a_file_that_is_not_whole_is_waited_for(opened, folder, qtbot, errors, learning, tmp_path):
     viewer, panel, layer = opened(folder)
     whole = picture(tmp_path / "whole.png", 40).read_bytes()
-    click(panel.follow.switch)
+    tick(panel.follow.switch)
     qtbot.waitUntil(lambda: classified(viewer) == 3, timeout=LONG)
     # the quick classifier does not read: it is told what it would find
     learning.unreadable = (3,)
@@ -223,12 +212,12 @@ def test_a_file_that_is_not_whole_is_waited_for(opened, folder, qtbot, errors, l
     assert first_pixels(layer) == [10, 20, 30, 40, 50]
     assert points.shown.all()
     assert errors == []
-    stop(qtbot, panel)
+    stop_following(qtbot, panel)
 
 
 def test_patterns_that_are_gone_are_waited_for(opened, folder, qtbot, errors):
     viewer, panel, layer = opened(folder)
-    click(panel.follow.switch)
+    tick(panel.follow.switch)
     qtbot.waitUntil(lambda: classified(viewer) == 3, timeout=LONG)
     content = (folder / "a20.png").read_bytes()
     (folder / "a20.png").unlink()
@@ -240,7 +229,7 @@ def test_patterns_that_are_gone_are_waited_for(opened, folder, qtbot, errors):
     qtbot.waitUntil(lambda: classified(viewer) == 4, timeout=LONG)
     assert first_pixels(layer) == [10, 20, 30, 40]
     assert errors == []
-    stop(qtbot, panel)
+    stop_following(qtbot, panel)
 
 
 def test_results_that_are_there_are_not_found_anew(opened, folder, qtbot, learning):
@@ -248,12 +237,12 @@ def test_results_that_are_there_are_not_found_anew(opened, folder, qtbot, learni
     with qtbot.waitSignal(panel.bar.finished, timeout=LONG):
         QTest.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
     before = Coordinator.of(viewer).session
-    click(panel.follow.switch)
+    tick(panel.follow.switch)
     picture(folder / "a40.png", 40)
     qtbot.waitUntil(lambda: classified(viewer) == 4, timeout=LONG)
     assert learning.skipped == 3
     assert Coordinator.of(viewer).session is before
-    stop(qtbot, panel)
+    stop_following(qtbot, panel)
 
 
 @pytest.fixture
@@ -266,10 +255,10 @@ def test_a_file_open_for_writing_grows(opened, writer, qtbot, errors):
     path, do = writer
     do("add 3")
     viewer, panel, layer = opened(path)
-    click(panel.follow.newest)  # off still: nothing is followed
+    tick(panel.follow.newest)  # off still: nothing is followed
     assert not panel.follow.newest.isChecked()
-    click(panel.follow.switch)
-    click(panel.follow.newest)
+    tick(panel.follow.switch)
+    tick(panel.follow.newest)
     qtbot.waitUntil(lambda: classified(viewer) == 3, timeout=LONG)
     do("add 2")
     qtbot.waitUntil(lambda: classified(viewer) == 5, timeout=LONG)
@@ -288,7 +277,7 @@ def test_a_file_open_for_writing_grows(opened, writer, qtbot, errors):
         return stack_key(open_stack(path))
 
     qtbot.waitUntil(lambda: work.session.key == key(), timeout=LONG)
-    stop(qtbot, panel)
+    stop_following(qtbot, panel)
     saved = ReviewSession.restore(key(), SessionStore.of(key()).folder)
     assert saved.given()[0].tolist() == [2]
     assert len(saved) == 6
@@ -310,8 +299,8 @@ def test_a_scan_gets_rows(opened, tmp_path, qtbot, errors):
     write(2)
     viewer, panel, layer = opened(path)
     assert layer.ndim == 4
-    click(panel.follow.switch)
-    click(panel.follow.newest)
+    tick(panel.follow.switch)
+    tick(panel.follow.newest)
     qtbot.waitUntil(lambda: classified(viewer) == 8, timeout=LONG)
     write(3)
     qtbot.waitUntil(lambda: classified(viewer) == 12, timeout=LONG)
@@ -320,7 +309,7 @@ def test_a_scan_gets_rows(opened, tmp_path, qtbot, errors):
     assert points.data[-1][:2].tolist() == [2, 3]
     assert Coordinator.of(viewer).current == 11
     assert errors == []
-    stop(qtbot, panel)
+    stop_following(qtbot, panel)
 
 
 def test_another_form_ends_it_with_a_sentence_and_keeps_what_is_done(
@@ -329,7 +318,7 @@ def test_another_form_ends_it_with_a_sentence_and_keeps_what_is_done(
     path = tmp_path / "run.npy"
     np.save(path, np.random.default_rng(1).integers(1, 99, (3, 16, 16), np.uint8))
     viewer, panel, _ = opened(path)
-    click(panel.follow.switch)
+    tick(panel.follow.switch)
     qtbot.waitUntil(lambda: classified(viewer) == 3, timeout=LONG)
     with qtbot.waitSignal(panel.bar.finished, timeout=LONG):
         np.save(path, np.random.default_rng(1).integers(1, 99, (3, 20, 16), np.uint8))
@@ -347,7 +336,7 @@ def test_what_cannot_grow_is_not_followed(opened, folder):
 
 def test_cancel_and_an_error_leave_off_too(opened, folder, qtbot, errors, learning):
     viewer, panel, _ = opened(folder)
-    click(panel.follow.switch)
+    tick(panel.follow.switch)
     qtbot.waitUntil(lambda: classified(viewer) == 3, timeout=LONG)
     with qtbot.waitSignal(panel.bar.finished, timeout=LONG):
         QTest.mouseClick(panel.bar.cancel_button, Qt.MouseButton.LeftButton)
@@ -355,7 +344,7 @@ def test_cancel_and_an_error_leave_off_too(opened, folder, qtbot, errors, learni
     assert panel.follow.switch.isEnabled()
     assert errors == []
     learning.fail_at = 3
-    click(panel.follow.switch)
+    tick(panel.follow.switch)
     with qtbot.waitSignal(panel.bar.finished, timeout=LONG):
         picture(folder / "a40.png", 40)
     assert errors == ["No graphics card was found: choose device 'cpu'."]
@@ -364,7 +353,7 @@ def test_cancel_and_an_error_leave_off_too(opened, folder, qtbot, errors, learni
 
 def test_removing_the_layer_ends_it_quietly(opened, folder, qtbot, errors):
     viewer, panel, layer = opened(folder)
-    click(panel.follow.switch)
+    tick(panel.follow.switch)
     qtbot.waitUntil(lambda: classified(viewer) == 3, timeout=LONG)
     picture(folder / "a40.png", 40)
     with qtbot.waitSignal(panel.bar.finished, timeout=LONG):
@@ -376,7 +365,7 @@ def test_removing_the_layer_ends_it_quietly(opened, folder, qtbot, errors):
 
 def test_closing_the_window_ends_it_quietly(opened, folder, qtbot, errors):
     viewer, panel, _ = opened(folder)
-    click(panel.follow.switch)
+    tick(panel.follow.switch)
     qtbot.waitUntil(lambda: classified(viewer) == 3, timeout=LONG)
     picture(folder / "a40.png", 40)
     viewer.close()

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from mouse import click
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QScrollArea
@@ -14,10 +15,6 @@ from napari_diffraction.ui.viewer.coordinator import Coordinator
 
 pytestmark = pytest.mark.gui
 N = 40
-
-
-def click(widget):
-    QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
 
 
 @pytest.fixture

@@ -4,8 +4,7 @@ import sys
 import dask.array as da
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
-from qtpy.QtTest import QTest
+from mouse import click
 from qtpy.QtWidgets import QApplication, QScrollArea
 
 from napari_diffraction.learning.classes import LAUE, ZONE
@@ -39,10 +38,6 @@ def opened(make_napari_viewer, patterns):
         return viewer, panel
 
     return open_window
-
-
-def click(widget):
-    QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
 
 
 def explained(qtbot, panel, index, label=None):

@@ -7,8 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
-from qtpy.QtTest import QTest
+from mouse import stop_following, tick
 from qtpy.QtWidgets import QApplication
 
 from napari_diffraction.crystal.materials import load_structure
@@ -73,21 +72,9 @@ def opened(make_napari_viewer, errors):
     return open_window
 
 
-def click(box) -> None:
-    """Click on the mark of a box, as its middle may have no text."""
-    place = box.rect().center()
-    place.setX(8)
-    QTest.mouseClick(box, Qt.MouseButton.LeftButton, pos=place)
-
-
 def rows_indexed(panel) -> int:
     indexed = panel.indexed.indexed
     return 0 if indexed is None else indexed.shape[0]
-
-
-def stop(qtbot, panel) -> None:
-    with qtbot.waitSignal(panel.bar.finished, timeout=LONG):
-        click(panel.follow.switch)
 
 
 def test_the_map_grows_with_the_scan(opened, writer, qtbot, errors):
@@ -95,8 +82,8 @@ def test_the_map_grows_with_the_scan(opened, writer, qtbot, errors):
     do("add 3")
     viewer, panel, layer = opened(path)
     assert panel.follow.isVisible()
-    click(panel.follow.switch)
-    click(panel.follow.newest)
+    tick(panel.follow.switch)
+    tick(panel.follow.newest)
     qtbot.waitUntil(lambda: rows_indexed(panel) == 3 and panel.indexed.there, timeout=LONG)
     before = viewer.layers["scan - phase map (indexed)"].data.copy()
     assert (before == before[0, 0]).all()  # all of nickel
@@ -115,7 +102,7 @@ def test_the_map_grows_with_the_scan(opened, writer, qtbot, errors):
     navigation.show(4, 1)
     assert "Row 4, column 1" in panel.indexed.point.place.text()
     assert "Ni" in panel.indexed.point.text.text()
-    stop(qtbot, panel)
+    stop_following(qtbot, panel)
     assert panel.centre.given == PC  # what was said holds for the longer scan, too
     assert rows_indexed(panel) == 6
     assert panel.run_button.isVisible()
@@ -127,7 +114,7 @@ def test_room_that_was_made_before_is_filled(opened, writer, qtbot, errors):
     do("add 3")
     do("room 3")
     viewer, panel, layer = opened(path)
-    click(panel.follow.switch)
+    tick(panel.follow.switch)
     qtbot.waitUntil(lambda: rows_indexed(panel) == 3 and panel.indexed.there, timeout=LONG)
     ScanNavigation.of(viewer, layer).show(5, 0)
     assert panel.indexed.point.text.text() == "Not indexed yet."
@@ -136,7 +123,7 @@ def test_room_that_was_made_before_is_filled(opened, writer, qtbot, errors):
     assert "Ni" in panel.indexed.point.text.text()
     assert np.asarray(layer.data[5, 0]).any()
     qtbot.waitUntil(lambda: (viewer.layers["scan - navigation"].data[3:] > 0).all(), timeout=LONG)
-    stop(qtbot, panel)
+    stop_following(qtbot, panel)
     assert errors == []
 
 
@@ -145,7 +132,7 @@ def test_another_form_ends_it_with_a_sentence(opened, frames, tmp_path: Path, qt
     with h5py.File(path, "w") as file:
         file["data"] = frames[:3]
     _, panel, _ = opened(path)
-    click(panel.follow.switch)
+    tick(panel.follow.switch)
     qtbot.waitUntil(lambda: rows_indexed(panel) == 3, timeout=LONG)
     # under another name first: the map's thread may be reading the file
     with h5py.File(tmp_path / "new", "w") as file:
@@ -167,7 +154,7 @@ def test_rows_that_are_gone_for_a_while_are_waited_for(opened, frames, tmp_path,
 
     write(6)
     _, panel, layer = opened(path)
-    click(panel.follow.switch)
+    tick(panel.follow.switch)
     qtbot.waitUntil(lambda: rows_indexed(panel) == 6 and panel.indexed.there, timeout=LONG)
     write(3)
     qtbot.waitUntil(lambda: "18 that are not there now" in panel.bar.text.text(), timeout=LONG)
@@ -176,7 +163,7 @@ def test_rows_that_are_gone_for_a_while_are_waited_for(opened, frames, tmp_path,
     write(6)
     qtbot.waitUntil(lambda: "looking for more" in panel.bar.text.text(), timeout=LONG)
     assert rows_indexed(panel) == 6
-    stop(qtbot, panel)
+    stop_following(qtbot, panel)
     assert errors == []
 
 
@@ -185,7 +172,7 @@ def test_removing_the_scan_ends_it_quietly(opened, frames, tmp_path: Path, qtbot
     with h5py.File(path, "w") as file:
         file["data"] = frames[:3]
     viewer, panel, layer = opened(path)
-    click(panel.follow.switch)
+    tick(panel.follow.switch)
     qtbot.waitUntil(lambda: rows_indexed(panel) == 3 and panel.indexed.there, timeout=LONG)
     with qtbot.waitSignal(panel.bar.finished, timeout=LONG):
         viewer.layers.remove(layer)

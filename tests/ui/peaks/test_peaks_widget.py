@@ -2,8 +2,7 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
-from qtpy.QtCore import Qt
-from qtpy.QtTest import QTest
+from mouse import click
 from qtpy.QtWidgets import QApplication
 
 from napari_diffraction.learning.classes import LAUE, ZONE
@@ -43,10 +42,6 @@ def opened(make_napari_viewer, simulated):
         return viewer, panel
 
     return open_window
-
-
-def click(widget):
-    QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
 
 
 def settled(qtbot, panel, index):

@@ -8,6 +8,7 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
+from mouse import click
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QScrollArea
@@ -75,10 +76,6 @@ def press(panel, key):
     """Press a key where the keyboard is: on the canvas of the patterns."""
     QTest.keyClick(panel.window()._qt_viewer.canvas.native, key)
     QApplication.processEvents()
-
-
-def click(widget):
-    QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
 
 
 def coloured(viewer, colour):

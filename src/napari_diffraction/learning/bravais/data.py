@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from napari_diffraction.crystal.materials import MATERIALS
 from napari_diffraction.learning.bravais.structure_pool import LATTICES, StructurePool
-from napari_diffraction.learning.networks.bravais_view import SIDE
+from napari_diffraction.learning.networks.bravais_view import SIDES
 from napari_diffraction.simulation.classes import NO_PATTERN
 from napari_diffraction.simulation.kikuchi import bands as kikuchi_bands
 from napari_diffraction.simulation.kikuchi.bands import PIXEL
@@ -158,12 +158,16 @@ class PatternMaker:
         The structures.
     seed
         Of orientations, choice of structures and noise.
+    side
+        Of the patterns, in pixels.
     compiled
         Compile the sum over the bands into one kernel, which a graphics card needs.
     """
 
-    def __init__(self, pool: StructurePool, seed: int, compiled: bool = False) -> None:
-        self.pool = pool
+    def __init__(
+        self, pool: StructurePool, seed: int, side: int = SIDES[-1], compiled: bool = False
+    ) -> None:
+        self.pool, self.side = pool, side
         self.generator = torch.Generator(pool.device).manual_seed(seed)
         self._bands: Any = torch.compile(bands, dynamic=False) if compiled else bands
         if pool.device.type == "cpu":
@@ -181,7 +185,7 @@ class PatternMaker:
 
         Returns
         -------
-        frames, lit : Tensor, (n, 64, 64)
+        frames, lit : Tensor, (n, side, side)
         label, laue : Tensor of int64, (n,)
             The number of the class, and that of the Laue group, -1 where there is no pattern.
         """
@@ -214,18 +218,18 @@ class PatternMaker:
 
     def _clean(self, which: Tensor, *geometry: Tensor) -> Tensor:
         """Patterns before a perfect camera, of the structures of these numbers."""
-        clean: Tensor = self._bands(*geometry, (SIDE, SIDE), PIXEL)
+        clean: Tensor = self._bands(*geometry, (self.side, self.side), PIXEL)
         return clean
 
     def _clutter(self, n: int) -> Tensor:
         """Frames without a pattern: nothing, or smooth shapes of several sizes."""
         device = self.pool.device
-        total = torch.zeros(n, SIDE, SIDE, device=device)
+        total = torch.zeros(n, self.side, self.side, device=device)
         if n == 0:
             return total
         for cells in (4, 9, 20):
             coarse = torch.randn(n, 1, cells, cells, generator=self.generator, device=device)
-            fine = functional.interpolate(coarse, (SIDE, SIDE), mode="bicubic")[:, 0]
+            fine = functional.interpolate(coarse, total.shape[1:], mode="bicubic")[:, 0]
             there = torch.rand(n, 1, 1, generator=self.generator, device=device) > 0.7
             total += fine * there
         return total

@@ -18,6 +18,7 @@ from napari_diffraction.learning.bravais.shards import (
     BLOCK,
     SHARD,
     Arrays,
+    ShardJob,
     alone,
     joined,
     patterns_of,
@@ -29,7 +30,6 @@ from napari_diffraction.learning.bravais.structure_pool import (
     save_arrays,
     structure_arrays,
 )
-from napari_diffraction.learning.networks.bravais_view import SIDE
 from napari_diffraction.simulation.kikuchi.master import MasterPattern
 from napari_diffraction.simulation.kikuchi.torch_bands import standardised, wavelength
 
@@ -137,7 +137,7 @@ class ManyBeamMaker(PatternMaker):
         for number in set(which.tolist()):
             mine = which == number
             frames = self._masters[number].project(
-                rotation[mine].numpy(), pc[mine].numpy(), (SIDE, SIDE), _OVERSAMPLE
+                rotation[mine].numpy(), pc[mine].numpy(), (self.side, self.side), _OVERSAMPLE
             )
             many[mine] = torch.from_numpy(frames)
         everywhere = torch.ones_like(two)
@@ -149,21 +149,23 @@ class ManyBeamMaker(PatternMaker):
 _MAKERS: dict[tuple[str, ...], ManyBeamMaker] = {}
 
 
-def make_many_beam_shard(job: tuple[str, tuple[str, ...], int, int]) -> str:
+def make_many_beam_shard(job: ShardJob) -> str:
     """Make a shard of many-beam patterns of any of the structures, unless its file is there.
 
     Parameters
     ----------
     job
-        Name of the file, names of all files of `make_masters`, seed and number of the shard.
+        Name of the file, names of all files of `make_masters`, seed and number of the shard, and
+        side of the patterns.
     """
-    path, files, seed, number = job
+    path, files, seed, number, side = job
     if os.path.exists(path):
         return path
     alone()
     if files not in _MAKERS:
         _MAKERS[files] = ManyBeamMaker(files, 0)
     maker = _MAKERS[files]
+    maker.side = side
     rng = np.random.default_rng([seed, number, 19])
     maker.generator.manual_seed(int(rng.integers(2**62)))
     write_shard(path, [patterns_of(maker, draw(BLOCK, rng)) for _ in range(SHARD // BLOCK)])

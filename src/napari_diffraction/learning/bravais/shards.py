@@ -20,6 +20,7 @@ from napari_diffraction.learning.bravais.structure_pool import (
     save_arrays,
 )
 from napari_diffraction.learning.networks.band_view import BANDS, as_inputs, measure
+from napari_diffraction.learning.networks.bravais_view import SIDES
 
 #: Patterns in a shard.
 SHARD = 16_384
@@ -30,6 +31,8 @@ INPUTS = ("normal", "strength", "profile", "area", "count")
 _PARTS = (*INPUTS, "label", "laue", "pc")
 
 Arrays = dict[str, NDArray[Any]]
+#: Name of the file, of what the patterns are made, a seed, number of the shard, side of a pattern.
+ShardJob = tuple[str, tuple[str, ...], int, int, int]
 _POOLS: dict[str, StructurePool] = {}
 
 
@@ -39,6 +42,7 @@ def simulate(
     count: int,
     which: Tensor | None = None,
     hardness: float = 1.0,
+    side: int = SIDES[-1],
 ) -> Arrays:
     """Simulate patterns of some structures of a pool and measure their bands.
 
@@ -54,6 +58,8 @@ def simulate(
         Numbers of the structures; by default any of the pool.
     hardness
         See `napari_diffraction.learning.bravais.data.draw`.
+    side
+        Of the patterns, in pixels.
 
     Returns
     -------
@@ -61,7 +67,7 @@ def simulate(
         Inputs of the network by name, ``label``, ``laue`` and ``pc``.
     """
     seed = int(rng.integers(2**62))
-    return patterns_of(PatternMaker(pool, seed), draw(count, rng, hardness), which)
+    return patterns_of(PatternMaker(pool, seed, side), draw(count, rng, hardness), which)
 
 
 def patterns_of(
@@ -96,15 +102,16 @@ def patterns_of(
     return arrays | truth | {"pc": np.broadcast_to(pc, (len(label), 3))}
 
 
-def make_shard(job: tuple[str, tuple[str, ...], int, int]) -> str:
+def make_shard(job: ShardJob) -> str:
     """Simulate a shard, unless its file is there already.
 
     Parameters
     ----------
     job
-        Name of the file, names of all chunks of structures, seed and number of the shard.
+        Name of the file, names of all chunks of structures, seed and number of the shard, and side
+        of the patterns.
     """
-    path, chunks, seed, number = job
+    path, chunks, seed, number, side = job
     if os.path.exists(path):
         return path
     alone()
@@ -115,7 +122,7 @@ def make_shard(job: tuple[str, tuple[str, ...], int, int]) -> str:
             _POOLS[chunk].add(arrays)
     rng = np.random.default_rng([seed, number])
     parts = [
-        simulate(_POOLS[chunks[int(rng.integers(len(chunks)))]], rng, BLOCK)
+        simulate(_POOLS[chunks[int(rng.integers(len(chunks)))]], rng, BLOCK, side=side)
         for _ in range(SHARD // BLOCK)
     ]
     write_shard(path, parts)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
 import shutil
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_diffraction.learning.bravais.data import BRAVAIS_CLASSES, usual_shares
-from napari_diffraction.learning.bravais.loop import BandLearner, BandTask, begin, predict
+from napari_diffraction.learning.bravais.loop import BandLearner, begin, predict
 from napari_diffraction.learning.bravais.masters import (
     OF_A_FILE,
     SYMMETRIC,
@@ -23,9 +21,17 @@ from napari_diffraction.learning.bravais.masters import (
     make_masters,
 )
 from napari_diffraction.learning.bravais.recipe import BravaisRecipe
+from napari_diffraction.learning.bravais.rounds import (
+    Refining,
+    Rounds,
+    checks_file,
+    many_beam_file,
+    shard_file,
+    two_beam_file,
+)
 from napari_diffraction.learning.bravais.shards import (
-    SHARD,
     Arrays,
+    ShardJob,
     joined,
     make_shard,
     read_shards,
@@ -43,9 +49,9 @@ from napari_diffraction.learning.models.calibration import calibrate
 from napari_diffraction.learning.models.classifier import save_classifier
 from napari_diffraction.learning.networks.band_network import BandNetwork
 from napari_diffraction.learning.networks.band_view import PREPROCESSING
+from napari_diffraction.learning.networks.bravais_view import SIDES
 from napari_diffraction.learning.runs.checkpoint import take_up
-from napari_diffraction.learning.runs.epochs import Epoch
-from napari_diffraction.learning.runs.loop import Epochs, train
+from napari_diffraction.learning.runs.loop import train
 from napari_diffraction.learning.runs.output_files import work_folder
 from napari_diffraction.learning.runs.schedule import round_as_shipped
 from napari_diffraction.progress import Progress
@@ -61,8 +67,6 @@ _SECOND_CHUNKS = 10
 _KEPT = 16
 #: Fresh patterns of each unseen structure for the calibration.
 _CHECKS = 4
-#: Deviation of the pattern centre from what is told, in shares of the frame: usual, and poor.
-_OFF, _FAR_OFF, _POOR = 0.008, 0.025, 0.1
 
 
 def train_bravais(
@@ -103,13 +107,13 @@ def train_bravais(
             count = max(1, recipe.structures // CHUNK)
             chunks = yield from _draw_structures(work, pool, recipe.seed * _FIRST_SEED, count)
             made = _begun(pool, make_shard, _shard_jobs(recipe, work, chunks))
-            yield from train(_Rounds(recipe, work, made), learner, checkpoint, recipe.as_dict())
+            yield from train(Rounds(recipe, work, made), learner, checkpoint, recipe.as_dict())
         if recipe.masters:
             made = yield from _prepare_second(recipe, work, pool)
             learner, checkpoint = _refining(recipe, learner), work / "refining.pt"
             if resume and checkpoint.exists():
                 take_up(checkpoint, recipe.as_dict(), learner)
-            yield from train(_Refining(recipe, work, made), learner, checkpoint, recipe.as_dict())
+            yield from train(Refining(recipe, work, made), learner, checkpoint, recipe.as_dict())
     yield from _finish(recipe, learner, work, output)
     shutil.rmtree(work, ignore_errors=True)
     return output
@@ -168,166 +172,26 @@ def _prepare_second(
     chunks = yield from _draw_structures(work, pool, seed, _SECOND_CHUNKS)
     kept, number = max(1, count // _KEPT), recipe.many_beam
     seed = recipe.seed * _SECOND_SHARDS
-    two = [(str(_two_beam(work, k)), chunks, seed, k) for k in range(number)]
+    two = [(str(two_beam_file(work, k)), chunks, seed, k, _side(k)) for k in range(number)]
     seed = recipe.seed * _FIRST_SHARDS
-    many = [(str(_many_beam(work, k)), masters[:-kept], seed, k) for k in range(number)]
-    checks = (str(_checks(work)), masters[-kept:], seed, number)
+    many = [
+        (str(many_beam_file(work, k)), masters[:-kept], seed, k, _side(k)) for k in range(number)
+    ]
+    checks = (str(checks_file(work)), masters[-kept:], seed, number, SIDES[-1])
     return _begun(pool, make_shard, two) + _begun(pool, make_many_beam_shard, [*many, checks])
 
 
-def _two_beam(work: Path, number: int) -> Path:
-    return work / f"two-beam-{number:05d}.npz"
+def _side(number: int) -> int:
+    """Side of the patterns of a shard of the second part: the smaller square every third time."""
+    return SIDES[0] if number % 3 == 2 else SIDES[1]
 
 
-def _many_beam(work: Path, number: int) -> Path:
-    return work / f"many-beam-{number:05d}.npz"
-
-
-def _checks(work: Path) -> Path:
-    """Many-beam patterns of structures that are not learned from."""
-    return work / "many-beam-checks.npz"
-
-
-def _shard_jobs(
-    recipe: BravaisRecipe, work: Path, chunks: tuple[str, ...]
-) -> list[tuple[str, tuple[str, ...], int, int]]:
-    """All shards that are simulated, in their order."""
+def _shard_jobs(recipe: BravaisRecipe, work: Path, chunks: tuple[str, ...]) -> list[ShardJob]:
+    """All shards of the first part, of the smaller square, in their order."""
     return [
-        (str(_shard(work, k)), chunks, recipe.seed * _FIRST_SHARDS, k)
+        (str(shard_file(work, k)), chunks, recipe.seed * _FIRST_SHARDS, k, SIDES[0])
         for k in range(recipe.rounds * recipe.fresh)
     ]
-
-
-def _shard(work: Path, number: int) -> Path:
-    return work / f"bands-{number:05d}.npz"
-
-
-class _Sharded(BandTask, Epochs[BandLearner]):
-    """A training in rounds, each on some shards; what it waits for is simulated beside it.
-
-    Parameters
-    ----------
-    recipe, work
-        What is trained, and where the shards are.
-    made
-        From `_begun`.
-    rounds, shards
-        Number of rounds, and of shards that a round has.
-    """
-
-    doing = "Training"
-
-    def __init__(
-        self, recipe: BravaisRecipe, work: Path, made: list[Any], rounds: int, shards: int
-    ) -> None:
-        self.recipe, self.work, self.made, self.epochs = recipe, work, made, rounds
-        self.steps = shards * SHARD // recipe.batch_size
-        self.waits = False
-
-    def shards(self, number: int, rng: np.random.Generator) -> tuple[list[Path], list[Path]]:
-        """Shards that a round takes, and those that must be there before it starts."""
-        raise NotImplementedError
-
-    def batches(self, learner: BandLearner) -> Iterator[Arrays | None]:
-        """Batches of a round, every pattern once before any comes again."""
-        recipe, number, first_step = self.recipe, learner.epoch, learner.step
-        rng = np.random.default_rng([recipe.seed, number, 5])
-        paths, needed = self.shards(number, rng)
-        self.waits = True
-        while not all(path.exists() for path in needed):
-            for job in self.made:
-                if job.ready():
-                    job.get()  # what went wrong in another process is raised here
-            yield None
-        self.waits = False
-        data = read_shards(paths)
-        learner.network.train()
-        began, before = time.monotonic(), learner.seconds
-        order = _endless(len(data["label"]), recipe.batch_size, rng)
-        for step, take in enumerate(itertools.islice(order, self.steps)):
-            error = _errors(len(take), rng)
-            if step < first_step:
-                continue
-            learner.patterns += len(take)
-            learner.seconds = before + time.monotonic() - began
-            yield _batch(data, take, error)
-
-    def progress(self, learner: BandLearner) -> Epoch:
-        """Tell what is being done."""
-        doing = "Simulating patterns" if self.waits else self.doing
-        return Epoch(learner.epoch, self.epochs, doing, learner.epoch, loss=learner.epoch_loss)
-
-
-class _Rounds(_Sharded):
-    """The first part: every round on new two-beam patterns and on some that were seen before.
-
-    The first rounds have fewer old patterns to repeat, and as many steps.
-    """
-
-    def __init__(self, recipe: BravaisRecipe, work: Path, made: list[Any]) -> None:
-        super().__init__(recipe, work, made, recipe.rounds, recipe.fresh + recipe.again)
-
-    def shards(self, number: int, rng: np.random.Generator) -> tuple[list[Path], list[Path]]:
-        first, end = number * self.recipe.fresh, (number + 1) * self.recipe.fresh
-        old = rng.permutation(first)[: self.recipe.again]
-        paths = [_shard(self.work, int(k)) for k in (*range(first, end), *old)]
-        return paths, [_shard(self.work, k) for k in range(end)]
-
-
-class _Refining(_Sharded):
-    """The second part: every round on some many-beam and as many two-beam shards."""
-
-    doing = "Training with many beams"
-
-    def __init__(self, recipe: BravaisRecipe, work: Path, made: list[Any]) -> None:
-        super().__init__(recipe, work, made, recipe.refined, 2 * recipe.mixed)
-
-    def shards(self, number: int, rng: np.random.Generator) -> tuple[list[Path], list[Path]]:
-        paths = []
-        for kind in (_many_beam, _two_beam):
-            chosen = rng.permutation(self.recipe.many_beam)[: self.recipe.mixed]
-            paths += [kind(self.work, int(k)) for k in chosen]
-        return paths, [*paths, _checks(self.work)]
-
-
-def _endless(count: int, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
-    """Numbers in random order, every one before any comes again."""
-    while True:
-        order = rng.permutation(count)
-        for i in range(0, count - size + 1, size):
-            yield order[i : i + size]
-
-
-def _batch(data: Arrays, take: NDArray[np.intp], error: NDArray[np.float32]) -> Arrays:
-    """Take patterns out of a set, their pattern centre told with an error."""
-    part = {name: values[take] for name, values in data.items()}
-    part["normal"] = moved_centre(part["normal"], part["pc"], error)
-    return part
-
-
-def _errors(n: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    size = np.where(rng.uniform(size=(n, 1)) < _POOR, _FAR_OFF, _OFF)
-    return np.asarray(size * rng.normal(size=(n, 3)), np.float32)
-
-
-def moved_centre(
-    normal: NDArray[np.float32], pc: NDArray[np.float32], shift: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Normals of the planes of the same lines on the screen, for another pattern centre.
-
-    Parameters
-    ----------
-    normal : ndarray, (n, k, 3)
-        In the detector's frame; zeros stay zeros.
-    pc, shift : ndarray, (n, 3)
-        Pattern centre in Bruker's convention, and what is added to it.
-    """
-    scale = 1 + shift[:, None, 2] / pc[:, None, 2]
-    x, y, z = normal[..., 0], normal[..., 1], normal[..., 2]
-    away = z + (x * shift[:, None, 0] - y * shift[:, None, 1]) / pc[:, None, 2]
-    moved = np.stack([x * scale, y * scale, away], axis=-1)
-    length = np.linalg.norm(moved, axis=-1, keepdims=True)
-    return np.asarray(moved / np.maximum(length, 1e-6), np.float32)
 
 
 def _finish(
@@ -345,7 +209,7 @@ def _finish(
     logits, label = predict(network, every_structure(pool, rng, _CHECKS))
     figures = {"single pattern, unseen random structures": _share_right(logits, label)}
     if recipe.masters:
-        checks = read_shards([_checks(work)])
+        checks = read_shards([checks_file(work)])
         as_many = {name: values[: len(label)] for name, values in checks.items()}
         many_logits, many = predict(network, as_many)
         figures["the same, many beams"] = _share_right(many_logits, many)
@@ -383,10 +247,14 @@ def _share_right(logits: NDArray[np.float32], label: NDArray[np.int64]) -> float
 def every_structure(
     pool: StructurePool, rng: np.random.Generator, repeats: int = 1, batch: int = 70
 ) -> Arrays:
-    """Simulate fresh patterns of every structure of a pool, in their order, again and again."""
+    """Simulate fresh patterns of every structure of a pool, in their order, again and again.
+
+    Those of the larger square come first, then those of the smaller, by turns.
+    """
     parts = []
-    for _ in range(repeats):
+    for number in range(repeats):
+        side = SIDES[-1 - number % len(SIDES)]
         for i in range(0, pool.count, batch):
             which = torch.arange(i, min(i + batch, pool.count))
-            parts.append(simulate(pool, rng, len(which), which))
+            parts.append(simulate(pool, rng, len(which), which, side=side))
     return joined(parts)

@@ -54,9 +54,19 @@ def measure(frames: Tensor, lit: Tensor, pc: NDArray[np.float32]) -> Bands:
     return find_bands(*flat(frames, lit), np.asarray(pc, np.float32), BANDS)
 
 
-def flat(frames: Tensor, lit: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """First part of `measure`: pictures (n, 64, 64) of even contrast, and weights."""
-    x, weight = bravais_view.shrink(frames, lit)
+def flat(
+    frames: Tensor, lit: Tensor, side: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """First part of `measure`: pictures (n, s, s) of even contrast, and weights.
+
+    Parameters
+    ----------
+    frames, lit
+        See there.
+    side
+        Of the square; 0: by the number of pixels.
+    """
+    x, weight = bravais_view.shrink(frames, lit, side)
     x = bravais_view.flatten(x, weight)[:, 0]
     area = weight.sum(dim=(1, 2), keepdim=True).clamp_min(1)
     x = x / torch.sqrt((x * x).sum(dim=(1, 2), keepdim=True) / area).clamp_min(1e-6)
@@ -116,7 +126,7 @@ def drawn(seen: tuple[Tensor, Tensor, tuple[float, float, float]]) -> Tensor:
 
     Returns
     -------
-    Tensor of float32, (1, 16, 64, 64)
+    Tensor of float32, (1, 16, s, s)
         Zeros beyond the last band.
     """
     frame, lit, pc = seen

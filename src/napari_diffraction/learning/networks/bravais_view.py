@@ -15,15 +15,15 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from napari_diffraction.patterns.stack import PatternStack
 
-#: Height and width of the square that the network sees.
-SIDE = 64
+#: Height and width of the square that the network sees: the smaller for frames of few pixels.
+SIDES = (64, 96)
 #: Background and contrast are taken over this share of the side (standard deviation).
 _BACKGROUND = 0.11
 _CONTRAST = 0.1
 _CLIP = 4.0
 #: What the card of a model keeps, so that it is never used with other preprocessing.
 PREPROCESSING: dict[str, Any] = {
-    "side": SIDE,
+    "sides": list(SIDES),
     "surface": 4,
     "background": _BACKGROUND,
     "contrast": _CONTRAST,
@@ -31,6 +31,11 @@ PREPROCESSING: dict[str, Any] = {
 }
 #: Frames are averaged over blocks down to at least this before anything else.
 _ENOUGH = 128
+
+
+def side_of(shape: Sequence[int]) -> int:
+    """Side of the square to which a frame of a height and a width is scaled."""
+    return SIDES[0] if max(shape) <= SIDES[0] else SIDES[1]
 
 
 def standardise(frames: Tensor, lit: Tensor) -> Tensor:
@@ -48,20 +53,28 @@ def standardise(frames: Tensor, lit: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor of float32, (n, 2, 64, 64)
+    Tensor of float32, (n, 2, s, s)
         The flattened pattern, 0 where nothing is lit, and the weight of each pixel.
     """
     return flatten(*shrink(frames, lit))
 
 
-def shrink(frames: Tensor, lit: Tensor) -> tuple[Tensor, Tensor]:
+def shrink(frames: Tensor, lit: Tensor, side: int = 0) -> tuple[Tensor, Tensor]:
     """First half of `standardise`: scale to the square.
+
+    Parameters
+    ----------
+    frames, lit
+        See there.
+    side
+        Of the square; 0: as `side_of` says.
 
     Returns
     -------
-    x, weight : Tensor of float32, (n, 64, 64)
-        The weight is (1, 64, 64) where one is for all frames.
+    x, weight : Tensor of float32, (n, s, s)
+        The weight is (1, s, s) where one is for all frames.
     """
+    side = side or side_of(frames.shape[1:])
     frames = frames.float()
     weight = lit.float()
     if weight.ndim == 2:
@@ -75,7 +88,7 @@ def shrink(frames: Tensor, lit: Tensor) -> tuple[Tensor, Tensor]:
     centred = (frames - mean) * weight
     spread = torch.sqrt((centred**2).sum(dim=(1, 2), keepdim=True) / area)
     centred = centred / spread.clamp_min(1e-12)
-    centred, weight = _letterboxed(centred), _letterboxed(weight)
+    centred, weight = _letterboxed(centred, side), _letterboxed(weight, side)
     # Both were blurred alike by the scaling: their ratio is the mean over the lit pixels.
     x = torch.where(weight > 0.3, centred / weight.clamp_min(0.3), torch.zeros_like(centred))
     weight = _eroded(weight > 0.9).float()
@@ -87,7 +100,7 @@ def flatten(x: Tensor, weight: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor of float32, (n, 2, 64, 64)
+    Tensor of float32, (n, 2, s, s)
     """
     # A camera's dome is steep beside the bands: a surface first, then the neighbourhood, as a mean
     # over the neighbourhood alone leaves a rim behind; specks of dust must not pull at it.
@@ -100,18 +113,18 @@ def flatten(x: Tensor, weight: Tensor) -> Tensor:
     return torch.stack([x, weight.expand_as(x)], dim=1)
 
 
-def _letterboxed(pictures: Tensor) -> Tensor:
+def _letterboxed(pictures: Tensor, side: int) -> Tensor:
     """Scale pictures to fit the square, the rest being 0."""
     h, w = pictures.shape[1:]
-    if (h, w) == (SIDE, SIDE):
+    if (h, w) == (side, side):
         return pictures
-    scale = SIDE / max(h, w)
+    scale = side / max(h, w)
     shape = (max(1, round(h * scale)), max(1, round(w * scale)))
     small = functional.interpolate(
         pictures[:, None], shape, mode="bilinear", antialias=True, align_corners=False
     )[:, 0]
-    top, left = (SIDE - shape[0]) // 2, (SIDE - shape[1]) // 2
-    return functional.pad(small, (left, SIDE - shape[1] - left, top, SIDE - shape[0] - top))
+    top, left = (side - shape[0]) // 2, (side - shape[1]) // 2
+    return functional.pad(small, (left, side - shape[1] - left, top, side - shape[0] - top))
 
 
 def _clipped(x: Tensor, weight: Tensor) -> Tensor:
@@ -123,9 +136,9 @@ def _clipped(x: Tensor, weight: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=4)
-def _powers(device: torch.device) -> tuple[Tensor, Tensor]:
+def _powers(side: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Legendre polynomials of the square up to degree 4, (15, pixels), and their products."""
-    at = torch.linspace(-1, 1, SIDE, device=device)
+    at = torch.linspace(-1, 1, side, device=device)
     one = [torch.ones_like(at), at]
     for n in range(1, 4):
         one.append(((2 * n + 1) * at * one[n] - n * one[n - 1]) / (n + 1))
@@ -137,13 +150,13 @@ def _powers(device: torch.device) -> tuple[Tensor, Tensor]:
 
 def _surface(x: Tensor, weight: Tensor) -> Tensor:
     """Polynomial of degree 4 fitted to the lit pixels by least squares."""
-    basis, products = _powers(x.device)
+    basis, products = _powers(x.shape[-1], x.device)
     k = len(basis)
     weights = weight.flatten(1)
     normal = (weights @ products.T).reshape(-1, k, k) + torch.eye(k, device=x.device)
     right = (x.flatten(1) * weights) @ basis.T
     fitted: Tensor = torch.linalg.solve_ex(normal, right[:, :, None]).result[:, :, 0]
-    return (fitted @ basis).reshape(-1, SIDE, SIDE)
+    return (fitted @ basis).reshape(x.shape)
 
 
 def _eroded(lit: Tensor) -> Tensor:
@@ -153,14 +166,14 @@ def _eroded(lit: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _kernel(share: float, device: torch.device) -> Tensor:
-    at = torch.arange(SIDE, device=device, dtype=torch.float32)
-    return torch.exp(-((at[:, None] - at[None, :]) ** 2) / (2 * (share * SIDE) ** 2))
+def _kernel(share: float, side: int, device: torch.device) -> Tensor:
+    at = torch.arange(side, device=device, dtype=torch.float32)
+    return torch.exp(-((at[:, None] - at[None, :]) ** 2) / (2 * (share * side) ** 2))
 
 
 def _blur(picture: Tensor, weight: Tensor, share: float) -> Tensor:
     """Mean over the neighbourhood, weighted."""
-    matrix = _kernel(share, picture.device)
+    matrix = _kernel(share, picture.shape[-1], picture.device)
     total = matrix @ (picture * weight) @ matrix
     return total / (matrix @ weight @ matrix).clamp_min(1e-3)
 
@@ -205,8 +218,9 @@ def shown_part(shape: tuple[int, int]) -> tuple[float, float, float, float]:
     """Where a frame stands in the square: top, left, height and width as shares of its side."""
     bins = max(1, max(shape) // _ENOUGH)
     binned = [size // bins for size in shape]
-    h, w = (max(1, round(size * SIDE / max(binned))) for size in binned)
-    return (SIDE - h) // 2 / SIDE, (SIDE - w) // 2 / SIDE, h / SIDE, w / SIDE
+    side = side_of(binned)
+    h, w = (max(1, round(size * side / max(binned))) for size in binned)
+    return (side - h) // 2 / side, (side - w) // 2 / side, h / side, w / side
 
 
 def square_places(shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -224,12 +238,13 @@ def square_places(shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[
     """
     bins = max(1, max(shape) // _ENOUGH)
     binned = [size // bins for size in shape]
-    scale = SIDE / max(binned)
+    side = side_of(binned)
+    scale = side / max(binned)
     places = []
     for size, small in zip(shape, binned, strict=True):
         shown = max(1, round(small * scale))
         at = (np.arange(size) + 0.5) / bins * shown / small - 0.5
-        places.append(at + (SIDE - shown) // 2)
+        places.append(at + (side - shown) // 2)
     return places[0], places[1]
 
 

@@ -17,6 +17,7 @@ from scipy.special import logsumexp
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.networks import band_view, found_centres
+from napari_diffraction.learning.networks.bravais_view import SIDES
 from napari_diffraction.learning.networks.one_thread import one_thread
 from napari_diffraction.patterns.kikuchi.band_finder import Lines, find_lines
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
@@ -116,7 +117,7 @@ def find_centre(
     look = band_view.looker(stack)
     seen = [look(frame) for frame in frames]
     pictures = band_view.flat(
-        torch.stack([one[0] for one in seen]), torch.stack([one[1] for one in seen])
+        torch.stack([one[0] for one in seen]), torch.stack([one[1] for one in seen]), SIDES[0]
     )
     search = _Search(classifier, find_lines(*pictures), stack.frame_shape)
     found = search.best([(float(_USUAL[0]), y, z) for y, z in product(_DOWN, _DISTANCES)])

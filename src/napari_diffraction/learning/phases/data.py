@@ -20,6 +20,7 @@ from napari_diffraction.learning.bravais.structure_pool import (
     save_arrays,
     structure_arrays,
 )
+from napari_diffraction.learning.networks.bravais_view import SIDES, side_of
 from napari_diffraction.learning.phases.recipe import PhasesRecipe
 from napari_diffraction.patterns.geometry import wavelength
 from napari_diffraction.simulation.kikuchi.effects import COLUMNS
@@ -213,7 +214,8 @@ def make_batch(job: tuple[str, PhasesRecipe, list[int], int, float, bool]) -> Ar
     drawn = narrow(draw(size, rng, hardness, empty), recipe, rng)
     noise = int(rng.integers(2**62))
     told = told_centre(drawn, recipe)
-    arrays = patterns_of(PatternMaker(pool, noise), drawn, torch.from_numpy(which), told)
+    side = side_of(recipe.shape) if recipe.shape else int(rng.choice(SIDES))
+    arrays = patterns_of(PatternMaker(pool, noise, side), drawn, torch.from_numpy(which), told)
     arrays["label"] = np.where(drawn.empty, len(recipe.classes) - 1, arrays["label"])
     return arrays
 

@@ -14,16 +14,19 @@ from napari_diffraction.patterns.sorting import order_down
 
 #: Slopes on either side of the diagonal, so that a maximum on it lies inside of one family.
 _SLOPES = np.tan(np.radians(np.arange(-47.5, 48.0, 2.5))).astype(np.float32)
-#: Half widths of the inside and of the whole of a filter, in pixels.
-_FILTERS = ((1, 4), (2, 6), (4, 9))
+#: Half widths of the inside and of the whole of a filter, in pixels, for squares of few pixels and
+#: of more than `_FEW`.
+_FILTERS = np.array([[1, 4], [2, 6], [4, 9]])
+_FINER_FILTERS = np.array([[1, 4], [2, 6], [3, 9], [6, 14]])
+_FEW = 80
 #: Bins of a profile; an odd number, the middle one lying on the plane itself.
 PROFILE_BINS = 25
 #: A profile reaches as far as this sine of the angle to the plane.
 PROFILE_SPAN = 0.14
 #: Cosine of the angle within which two maxima are one band (3 degrees).
 _SAME = 0.9986
-#: Least number of pixels inside a filter, and outside.
-_INSIDE, _OUTSIDE = np.float32(12), np.float32(20)
+#: Least number of pixels inside a filter, and outside, over the side of the square.
+_INSIDE, _OUTSIDE = 12 / 64, 20 / 64
 _WEAKEST = 0.5
 _MOST = 3000
 #: Pictures whose lines are kept at once.
@@ -150,12 +153,13 @@ def find_lines(pictures: NDArray[np.float32], weights: NDArray[np.float32]) -> L
     pictures = np.ascontiguousarray(pictures, np.float32)
     weights = np.ascontiguousarray(weights, np.float32)
     line, count = np.zeros((len(pictures), _MOST, 4)), np.zeros(len(pictures), np.int64)
-    _find(pictures, weights, _SLOPES, line, count)
+    filters = _FILTERS if pictures.shape[-1] <= _FEW else _FINER_FILTERS
+    _find(pictures, weights, _SLOPES, filters, line, count)
     return Lines(pictures, weights, line, count)
 
 
 @njit(fastmath=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _find(pictures: Any, weights: Any, slopes: Any, line: Any, count: Any) -> None:
+def _find(pictures: Any, weights: Any, slopes: Any, filters: Any, line: Any, count: Any) -> None:
     n, side = pictures.shape[0], pictures.shape[1]
     families = 2 * len(slopes)
     width = side + side // 2
@@ -169,7 +173,7 @@ def _find(pictures: Any, weights: Any, slopes: Any, line: Any, count: Any) -> No
         if i == 0 or len(weights) > 1:
             _radon(weight, weight, slopes, padded, lit)
         _radon(pictures[i], weight, slopes, padded, sums)
-        _filter(sums, lit, contrast)
+        _filter(sums, lit, filters, side, contrast)
         count[i] = _maxima(contrast, len(slopes), maxima)
         _lines(maxima, count[i], contrast, slopes, side, line[i])
 
@@ -228,9 +232,10 @@ def _radon(picture: Any, weight: Any, slopes: Any, padded: Any, sums: Any) -> No
 
 
 @njit(fastmath=True, nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _filter(sums: Any, lit: Any, contrast: Any) -> None:
+def _filter(sums: Any, lit: Any, filters: Any, side: int, contrast: Any) -> None:
     """Best contrast of inside and outside among the filters, in units of its noise."""
     families, width = sums.shape
+    least_inside, least_outside = np.float32(_INSIDE * side), np.float32(_OUTSIDE * side)
     total = np.zeros(width + 1, np.float32)
     weight = np.zeros(width + 1, np.float32)
     one, none = np.float32(1), np.float32(0)
@@ -239,7 +244,7 @@ def _filter(sums: Any, lit: Any, contrast: Any) -> None:
             total[t + 1] = total[t] + sums[k, t]
             weight[t + 1] = weight[t] + lit[k, t]
         contrast[k] = 0
-        for near, wide in _FILTERS:
+        for near, wide in filters:
             size = width - 2 * wide
             best = contrast[k, wide : wide + size]
             mine, more = total[wide - near :], total[wide + near + 1 :]
@@ -251,7 +256,7 @@ def _filter(sums: Any, lit: Any, contrast: Any) -> None:
                 outside = all_lighter[t] - all_light[t] - inside
                 bright = more[t] - mine[t]
                 others = all_more[t] - all_mine[t] - bright
-                enough = inside >= _INSIDE and outside >= _OUTSIDE
+                enough = inside >= least_inside and outside >= least_outside
                 inside, outside = max(inside, one), max(outside, one)
                 value = (bright * outside - others * inside) / np.sqrt(
                     inside * outside * (inside + outside)
