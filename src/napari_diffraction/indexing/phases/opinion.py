@@ -21,8 +21,8 @@ FloatArray = NDArray[np.float64]
 
 #: Odds of 1 in so many are the longest that an opinion on a picture counts with.
 _FLOOR = 1e-6
-#: The network counts half with how common lattices are.  Metals and carbides, which are studied most,
-#: are face-centred cubic far more often than primitive cubic, and the bands of the two differ little.
+#: The network counts half with how common lattices are.  Metals and carbides, which are studied
+#: most, are face-centred cubic far more often than primitive cubic, whose bands differ little.
 _FREQUENT = {"cF": np.log(2.0)}
 
 
