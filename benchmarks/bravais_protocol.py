@@ -38,10 +38,11 @@ from numpy.typing import NDArray
 
 from bravais_accuracy import measured
 from dynamical_patterns import OVERSAMPLE
-from indexing_sets import Known, draw_camera, load_known, record
+from indexing_sets import Known, as_stack, draw_camera, load_known, record
+from indexing_sets import write as write_stack
 from napari_diffraction.crystal.materials import MATERIALS, material, paper_materials, teachers
 from napari_diffraction.crystal.orientation import random_rotations
-from napari_diffraction.files import replacing, replacing_hdf5
+from napari_diffraction.files import replacing
 from napari_diffraction.learning.bravais.structure_pool import LATTICES
 from napari_diffraction.learning.classification.inference import classify
 from napari_diffraction.learning.evaluation.plots import confusion_figure
@@ -58,7 +59,7 @@ from napari_diffraction.progress import finish
 PAPER = {"resnet50": 0.935, "xception": 0.912}
 FULL_PATTERNS = 640
 #: The microscope, in Bruker's convention, and the deviation of its centre from pattern to pattern.
-CENTRE, SPREAD, TILT, VOLTAGE = (0.5, 0.3, 0.6), 0.02, 70.0, 20.0
+CENTRE, SPREAD = (0.5, 0.3, 0.6), 0.02
 #: Sets of patterns, and what of each is asked.
 LEARN, SAME, UNSEEN, OTHERS = "learn", "same materials", "unseen materials", "other crystals"
 SHIPPED = "bravais"
@@ -125,10 +126,7 @@ def make_patterns(options: argparse.Namespace) -> None:
 
 def write_set(path: Path, frames: NDArray[np.uint8], known: list[Known], each: int) -> None:
     """Write patterns, and beside them the table that names lattice and material of each."""
-    with replacing_hdf5(path) as file:
-        file["patterns"] = frames
-        file.attrs.update(voltage=VOLTAGE, sample_tilt=TILT)
-        file.attrs.update(zip(("pc_x", "pc_y", "pc_z"), CENTRE, strict=True))
+    write_stack(path, as_stack(frames, path.stem, CENTRE), None)
     rows = {
         "index": np.arange(len(frames)),
         "label": np.repeat([one.lattice for one in known], each),

@@ -270,12 +270,13 @@ def singles(
     frames = record(known.master.project(rotation, centres, (size, size), OVERSAMPLE), camera, rng)
     numbers = np.arange(count)
     truth = Truth((known,), 0 * numbers, numbers, rotation, centres, np.ones(count), camera.noise)
-    return _stack(frames, known.name, tuple(centre.tolist()) if told else None), truth
+    return as_stack(frames, known.name, tuple(centre.tolist()) if told else None), truth
 
 
-def _stack(
+def as_stack(
     frames: NDArray[np.uint8], name: str, pc: tuple[float, ...] | None, step: float | None = None
 ) -> PatternStack:
+    """Make a stack of frames (..., h, w), with its pattern centre where that is told."""
     chunks = (*(1 for _ in frames.shape[:-2]), *frames.shape[-2:])
     return PatternStack(
         da.from_array(frames, chunks=chunks),
@@ -405,7 +406,7 @@ def dynamical_scan(
     name = " + ".join(known.name for known in crystals)
     told_centre = tuple(centre.tolist()) if told else None
     step = field / shape[1]
-    return _stack(frames.reshape(*shape, size, size), name, told_centre, step), truth
+    return as_stack(frames.reshape(*shape, size, size), name, told_centre, step), truth
 
 
 def phases_of_grains(
@@ -477,7 +478,7 @@ def control(
         rows[:, of["contrast"]] *= weaker
     elif kind == "rings":
         clean = np.tile(_rings(draw_centre(rng), size), (count, 1, 1))
-    return _stack(record(clean, camera, rng).reshape(*shape, size, size), kind, None)
+    return as_stack(record(clean, camera, rng).reshape(*shape, size, size), kind, None)
 
 
 def _powder(

@@ -17,13 +17,6 @@ pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
-def errors(monkeypatch):
-    seen = []
-    monkeypatch.setattr("napari_diffraction.ui.widgets.worker_bar.show_error", seen.append)
-    return seen
-
-
-@pytest.fixture
 def bar(qtbot):
     made = WorkBar("patterns")
     qtbot.addWidget(made)

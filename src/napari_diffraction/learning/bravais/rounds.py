@@ -49,7 +49,7 @@ class _Sharded(BandTask, Epochs[BandLearner]):
     recipe, work
         What is trained, and where the shards are.
     made
-        From `_begun`.
+        Jobs in other processes, as `training._begun` returns them.
     rounds, shards
         Number of rounds, and of shards that a round has.
     """
