@@ -131,7 +131,7 @@ def take_phase_map(viewer: object) -> None:
 
 
 def take_live_scan(viewer: object) -> None:
-    """Map a measured scan whose rows come while one looks."""
+    """Map a measured scan whose rows come while one looks, by indexing and by a network."""
     import h5py
 
     from napari_diffraction.patterns.readers import open_stack
@@ -141,7 +141,7 @@ def take_live_scan(viewer: object) -> None:
         print("live_scan: set NAPARI_DIFFRACTION_REAL to the folder of measured patterns")
         return
     stack = open_stack(Path(folder) / "ebsd" / "ni_superalloy_64x80x120x120.h5")
-    frames = stack.data[:44].compute()
+    frames = stack.data[:60].compute()
     with tempfile.TemporaryDirectory() as place:
 
         def record(rows: int) -> None:
@@ -164,6 +164,15 @@ def take_live_scan(viewer: object) -> None:
         wait(lambda: box.indexed.shape[0] == 44 and not box.arriving, 900)
         viewer.reset_view()
         take(viewer, "live_scan")
+        panel.follow.switch.click()
+        wait(lambda: not panel.bar.running)
+        panel.model.choose("bravais")
+        panel.follow.switch.click()
+        network = panel.network
+        wait(lambda: network.work is not None and network.work.complete, 900)
+        record(60)
+        wait(lambda: network.shown.shape[0] == 60 and network.work.complete, 900)
+        take(viewer, "live_map")
         panel.follow.switch.click()
         wait(lambda: not panel.bar.running)
 

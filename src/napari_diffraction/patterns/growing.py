@@ -51,6 +51,8 @@ class Seen:
         Files that have not kept still yet.
     problem
         Why nothing can be opened, in one sentence; it may pass.
+    stamp
+        Of a single file: its size and time of change before it was opened.
     """
 
     stack: PatternStack | None = None
@@ -60,6 +62,7 @@ class Seen:
     again: int = 0
     waiting: tuple[str, ...] = ()
     problem: str = ""
+    stamp: str = ""
 
     @property
     def plain(self) -> PatternStack | None:
@@ -236,6 +239,8 @@ class Growing:
         return Seen(stack, len(stack), marks, again=len(stack))
 
     def _look_at_one(self) -> Seen:
+        assert isinstance(self.inputs, str)
+        stamp = _marks([self.inputs]).get(self.inputs, "")
         stack = open_stack(self.inputs, self.dataset)
         ready, moving = min(self._count, len(stack)), len(stack) != self._count
         self._count = len(stack)
@@ -243,7 +248,8 @@ class Growing:
         before, self._state = self._state, (_marks([stack.source(0)]), stack.notes)
         changed = before != self._state or os.path.isdir(stack.source(0))
         recorded = stack if stack.read is None else replace(stack, read=_Recorded(stack.read))
-        return Seen(recorded, ready, _beginning(stack), moving, _TRIES * changed)
+        marks = _beginning(stack)
+        return Seen(recorded, ready, marks, moving, _TRIES * changed, stamp=stamp)
 
     def _look_at_many(self) -> Seen:
         before, self._marks = self._marks, {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import gemmi
@@ -96,6 +97,12 @@ def test_a_folder_with_results_of_another_stack_is_left_as_it_is(
     assert "cells.json" in line
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     assert run(["unit-cell", str(stack), *options]) == 0  # those of the same stack are replaced
+    # a stack of the same name in another folder is another one
+    other = tmp_path / "elsewhere" / stack.name
+    other.parent.mkdir()
+    shutil.copy(stack, other)
+    assert run(["unit-cell", str(other), *options]) == 2
+    assert f"{folder} holds results of another stack" in capsys.readouterr().err
 
 
 def test_orientations_as_a_table_and_for_crystfel(

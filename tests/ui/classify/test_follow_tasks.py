@@ -12,6 +12,8 @@ from napari_diffraction.learning.classes import ZONE
 from napari_diffraction.learning.classification.adaptation import Border, placed
 from napari_diffraction.patterns.growing import may_grow
 from napari_diffraction.patterns.readers import open_stack
+from napari_diffraction.review.fingerprint import stack_key
+from napari_diffraction.ui.classify.growth import Growth
 from napari_diffraction.ui.classify.tasks import Bordered, Earlier, following
 
 SETTINGS = {"shares": "suited to the stack", "device": "cpu", "batch_size": 8, "preprocess": None}
@@ -85,3 +87,15 @@ def test_a_border_that_was_put_before_is_not_put_twice(path, learning):
     assert found["index"].tolist() == [4, 5]  # nothing else has changed
     again = Earlier(before, SHIFT).usual()
     np.testing.assert_allclose(zones(again), zones(usual(learning, path, 4)[:4]), atol=1e-9)
+
+
+def test_a_stack_that_was_opened_before_its_file_changed_is_taken_anew(path: Path) -> None:
+    """The key of both is that of the file as it is now; what was opened may show what was then."""
+    stack = open_stack(path)
+    growth = Growth(stack)
+    assert growth.to(stack, "before") is not None  # it is not known when it was opened
+    assert growth.to(stack, "before") is None
+    anew = growth.to(stack, "after")
+    assert anew is not None
+    assert anew.key == stack_key(stack)
+    assert growth.to(stack, "after") is None

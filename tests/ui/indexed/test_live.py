@@ -182,11 +182,62 @@ def test_removing_the_scan_ends_it_quietly(opened, frames, tmp_path: Path, qtbot
     assert not panel.follow.on
 
 
+def points_named(panel) -> int:
+    work = panel.network.work
+    return 0 if work is None else int(work.single.done.sum())
+
+
+def test_a_network_maps_rows_as_they_come(opened, writer, qtbot, errors):
+    path, do = writer
+    do("add 3")
+    viewer, panel, layer = opened(path)
+    panel.model.choose("bravais")
+    assert panel.follow.isVisible()
+    tick(panel.follow.switch)
+    tick(panel.follow.newest)
+    qtbot.waitUntil(lambda: points_named(panel) == 3 * COLUMNS, timeout=LONG)
+    name = next(one.name for one in viewer.layers if "phase map (bravais)" in one.name)
+    first = panel.network.work.single.probabilities.copy()
+    do("add 3")
+    qtbot.waitUntil(lambda: points_named(panel) == 6 * COLUMNS, timeout=LONG)
+    assert layer.data.shape == (6, COLUMNS, PIXELS, PIXELS)
+    shown = panel.network.shown
+    assert shown.shape == (6, COLUMNS)
+    assert not np.isnan(shown.probabilities).any()
+    # all of them are judged once more when there are twice as many, before the same camera
+    np.testing.assert_allclose(shown.probabilities[: len(first)], first, atol=0.3)
+    for layer_name in (name, "scan - confidence", "scan - navigation"):
+        assert viewer.layers[layer_name].data.shape == (6, COLUMNS), layer_name
+    assert ScanNavigation.of(viewer, layer).current == (5, COLUMNS - 1)
+    assert "Row 5, column 5" in panel.network.point_text.text()
+    stop_following(qtbot, panel)
+    assert points_named(panel) == 6 * COLUMNS
+    assert panel.run_button.text() == "Run"
+    assert panel.network.isVisible()
+    assert errors == []
+
+
+def test_regions_vote_when_the_scan_is_over(opened, frames, tmp_path: Path, qtbot, errors):
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w") as file:
+        file["data"] = frames
+    _, panel, _ = opened(path)
+    panel.model.choose("bravais")
+    panel.network.votes.setCurrentIndex(1)
+    tick(panel.follow.switch)
+    qtbot.waitUntil(lambda: points_named(panel) == ROWS * COLUMNS, timeout=LONG)
+    assert panel.network.work.voted is None
+    stop_following(qtbot, panel)
+    qtbot.waitUntil(lambda: panel.network.work.voted is not None, timeout=LONG)
+    assert panel.network.shown.regions is not None
+    assert errors == []
+
+
 def test_what_cannot_grow_is_not_followed(opened, frames, tmp_path: Path):
     path = tmp_path / "scan.h5"
     with h5py.File(path, "w") as file:
         file["data"] = frames[:3]
-    _, panel, _ = opened(path)
+    viewer, panel, layer = opened(path)
     assert panel.follow.switch.isEnabled()
-    panel.model.choose("bravais")
-    assert panel.follow.isHidden()  # networks map what is there
+    viewer.layers.remove(layer)
+    assert not panel.follow.switch.isEnabled()

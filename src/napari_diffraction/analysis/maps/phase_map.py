@@ -185,6 +185,26 @@ class PhaseMap:
         self.done[index] = True
         self._look_at(index)
 
+    def grown(self, stack: PatternStack) -> PhaseMap:
+        """Return the map of the same scan that has more rows by now, of which nothing is known.
+
+        Parameters
+        ----------
+        stack
+            The scan as it is now.
+        """
+        rows, columns = (int(size) for size in stack.data.shape[:2])
+        more = rows * columns - len(self)
+        p = np.pad(self.unvoted().probabilities, ((0, more), (0, 0)), constant_values=np.nan)
+        return replace(
+            self.unvoted(),
+            shape=(rows, columns),
+            probabilities=p,
+            done=np.pad(self.done, (0, more)),
+            geometry=stack.geometry,
+            sources=tuple(stack.sources),
+        )
+
     def __len__(self) -> int:
         return self.shape[0] * self.shape[1]
 

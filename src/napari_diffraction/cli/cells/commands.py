@@ -104,7 +104,7 @@ def unit_cell(
             patterns=patterns,
             workers=them,
         )
-    for line in write_result(solved.result, output):
+    for line in write_result(solved.result, output, stack):
         print(line)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_diffraction.cli.cells.folder import CLASSES, check_folder
+from napari_diffraction.cli.cells.folder import CLASSES, check_folder, mark_folder
 from napari_diffraction.cli.cells.unit_cell import Solved, read_zones, solve_stack
 from napari_diffraction.cli.terminal import Interrupted, claim_output, with_bar
 from napari_diffraction.errors import InputError
@@ -216,6 +216,7 @@ def _write_all(solved: Solved, stack: PatternStack, folder: Path) -> list[Path]:
     if not result.found.phases:
         return []
     written = write_cells(result, [folder])
+    mark_folder(folder, stack)
     path = folder / "nets.csv"
     with replacing(path) as temporary:
         nets_table(result).to_csv(temporary, index=False, float_format="%.6g")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_diffraction.cli.cells.folder import check_folder
+from napari_diffraction.cli.cells.folder import check_folder, mark_folder
 from napari_diffraction.cli.terminal import claim_output, output_file, with_bar
 from napari_diffraction.errors import InputError
 
@@ -210,11 +210,13 @@ def solve_stack(
     return Solved(heard, {index: one.table for index, one in found.items()})
 
 
-def write_result(result: CellResult, outputs: Sequence[Path]) -> list[str]:
+def write_result(result: CellResult, outputs: Sequence[Path], stack: PatternStack) -> list[str]:
     """Write the files and return lines for a person."""
     from napari_diffraction.analysis.cells.export import write_cells
     from napari_diffraction.analysis.cells.words import summary
 
     cells = sum(map(len, result.found.phases))
     written = [f"{path}: {cells} cells." for path in write_cells(result, outputs)]
+    for folder in filter(Path.is_dir, outputs):
+        mark_folder(folder, stack)
     return written + summary(result)

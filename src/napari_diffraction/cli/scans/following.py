@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_diffraction.analysis.indexed.export import can_export, check_export
 from napari_diffraction.analysis.maps.phase_map import NOT_INDEXED, check_scan
@@ -16,7 +16,6 @@ from napari_diffraction.cli.scans.phase_map import check_other, map_of, write_an
 from napari_diffraction.cli.terminal import Interrupted, with_bar
 from napari_diffraction.cli.watching import ANEW, watch, whole
 from napari_diffraction.indexing.following import FollowedScan
-from napari_diffraction.learning.classification.following import Known, classify_new
 from napari_diffraction.learning.palette import class_title
 from napari_diffraction.patterns.growing import Growing, Seen, recorded
 
@@ -145,11 +144,11 @@ def follow_map(
     Interrupted
         Ctrl-C was pressed.
     """
+    from napari_diffraction.learning.classification.followed_patterns import FollowedPatterns
     from napari_diffraction.learning.classification.inference import classify
 
-    settings = {"device": device, "batch_size": batch_size}
-    judge = partial(classify, classifier=classifier, device=device, batch_size=batch_size)
-    known, parts = Known(), list[int]()
+    settings: dict[str, Any] = {"device": device, "batch_size": batch_size}
+    run = FollowedPatterns(classifier, partial(classify, classifier=classifier, **settings))
 
     def centred(seen: Seen) -> Seen:
         assert seen.stack is not None
@@ -162,24 +161,19 @@ def follow_map(
             check_scan(seen.stack)
         if not seen.stack.is_scan:
             return None
-        with_bar(classify_new(seen, known, judge))
-        parts.append(len(seen.stack))
-        made = map_of(known.table(seen), seen.stack, classifier, settings)
+        made = map_of(with_bar(run.go_on(seen)), seen.stack, classifier, settings)
         shares = made.shares(threshold)
         say(_counted(len(made), {class_title(name): share for name, share in shares.items()}))
         return write_and_compare(made, outputs, threshold, None)
 
     def end(seen: Seen) -> list[str]:
-        nonlocal known
         seen = centred(seen)
         assert seen.stack is not None
         check_scan(seen.stack)
         check_other(seen.stack, other)
-        if classifier.kind.complete is not None and parts not in ([], [len(seen.stack)]):
+        if run.judges_anew(seen):
             say(ANEW)
-            known = Known()
-        with_bar(classify_new(seen, known, judge))
-        table = known.table(seen, unreadable=True)
+        table = with_bar(run.end(seen))
         made = map_of(table, seen.stack, classifier, settings, regions=regions)
         return write_and_compare(made, outputs, threshold, other)
 

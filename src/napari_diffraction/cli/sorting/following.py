@@ -22,7 +22,11 @@ from napari_diffraction.cli.watching import ANEW, watch, whole
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import UNREADABLE
 from napari_diffraction.learning.classification.adaptation import suited
-from napari_diffraction.learning.classification.following import Known, classify_new
+from napari_diffraction.learning.classification.following import (
+    Known,
+    classify_new,
+    without_numbers,
+)
 from napari_diffraction.patterns.growing import Growing, Seen
 from napari_diffraction.review.provenance import write_beside
 
@@ -225,7 +229,8 @@ class _Job:
         def keep(batch: BatchDone) -> None:
             nonlocal written
             if len(batch.rows):
-                self.partial.append(batch.rows[batch.rows["label"] != UNREADABLE])
+                readable = batch.rows[batch.rows["label"] != UNREADABLE]
+                self.partial.append(without_numbers(readable))
             if len(self.partial) > written * (1 + _NEW_PART) and batch.done < batch.total:
                 written = len(self.partial)
                 self._written()

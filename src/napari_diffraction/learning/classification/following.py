@@ -113,10 +113,19 @@ def lasting(rows: pd.DataFrame, stack: PatternStack, marks: Mapping[str, str]) -
     DataFrame
         Columns ``source, label, confidence, p_<class>..., event, mark``.
     """
-    return rows.drop(columns=["index", "row", "column"], errors="ignore").assign(
+    return without_numbers(_marked(rows, stack, marks))
+
+
+def _marked(rows: pd.DataFrame, stack: PatternStack, marks: Mapping[str, str]) -> pd.DataFrame:
+    return rows.assign(
         event=[stack.event(int(index)) for index in rows["index"]],
         mark=[marks.get(source, "") for source in rows["source"]],
     )
+
+
+def without_numbers(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows without the numbers of the patterns, which others take when the stack grows."""
+    return rows.drop(columns=["index", "row", "column"], errors="ignore")
 
 
 def classify_new(seen: Seen, known: Known, classify: Classify) -> Generator[BatchDone, None, int]:
@@ -134,7 +143,8 @@ def classify_new(seen: Seen, known: Known, classify: Classify) -> Generator[Batc
     Yields
     ------
     BatchDone
-        After each batch, whose rows are those of `lasting`.
+        After each batch; its rows, numbered as in the look, have the columns ``event, mark`` of
+        `lasting`, too.
 
     Returns
     -------
@@ -154,8 +164,8 @@ def classify_new(seen: Seen, known: Known, classify: Classify) -> Generator[Batc
         for batch in classify(stack, skip=skip):
             rows = batch.rows
             if len(rows):
-                rows = lasting(rows, stack, seen.marks)
-                known.add(rows)
+                rows = _marked(rows, stack, seen.marks)
+                known.add(without_numbers(rows))
                 fresh += int((rows["label"] != UNREADABLE).sum())
             yield replace(batch, rows=rows)
         found += fresh

@@ -53,10 +53,16 @@ class Growth:
 
     def __init__(self, stack: PatternStack) -> None:
         self.stack, self._key = stack, stack_key(stack)
+        self._stamp = ""  # when the stack was opened is not known
         self.places, self.missing = np.arange(len(stack)), 0
 
-    def to(self, plain: PatternStack) -> Grown | None:
+    def to(self, plain: PatternStack, stamp: str) -> Grown | None:
         """Take in what the input is now, unless something is missing.
+
+        Parameters
+        ----------
+        plain, stamp
+            As of `napari_diffraction.patterns.growing.Seen`.
 
         Returns
         -------
@@ -69,7 +75,8 @@ class Growth:
             The layer cannot become what its input has become.
         """
         key, usual = stack_key(plain), np.arange(len(self.stack))
-        if key == self._key and len(plain) == len(self.stack):
+        # the key tells what the file is now, the stamp what it was when this stack was opened
+        if (key, stamp, len(plain)) == (self._key, self._stamp, len(self.stack)):
             self.places, self.missing = usual, 0
             return None
         self.places = places_in(plain, self.stack)
@@ -79,7 +86,7 @@ class Growth:
         check_form(self.stack, plain)
         same = np.array_equal(self.places, usual)
         self.stack = replace(plain, name=self.stack.name, reopen=self.stack.reopen)
-        self._key = key
+        self._key, self._stamp = key, stamp
         told = f"{len(plain):,} patterns are there"
         return Grown(0, 0, told, self.stack, key, None if same else self.places)
 

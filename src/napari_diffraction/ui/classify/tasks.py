@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -198,7 +199,7 @@ class _Following:
         """Take in what a look shows."""
         before, plain = self.count, seen.plain
         if plain is not None:
-            grown = self.growth.to(plain)
+            grown = self.growth.to(plain, seen.stamp)
             if grown is not None:
                 yield grown
             # a file that is written anew is gone until it has kept still
@@ -244,17 +245,11 @@ class _Following:
         assert seen.stack is not None
         stack = preprocessed(seen.stack, self.settings.get("preprocess"))
         self._last = replace(seen, stack=stack)
-        numbered: list[pd.DataFrame] = []
+        asked = _asked(self.classifier, self.settings)
+        judge = partial(classify, classifier=self.classifier, **asked)
         found = 0
-
-        def judge(stack: PatternStack, *, skip: Any) -> Any:
-            asked = _asked(self.classifier, self.settings)
-            for batch in classify(stack, self.classifier, **asked, skip=skip):
-                numbered.append(batch.rows)
-                yield batch
-
         for batch in classify_new(self._last, self.known, judge):
-            rows = numbered.pop()
+            rows = batch.rows
             if len(rows):
                 # of those that cannot be read it is not known yet whether they are incomplete
                 rows = placed(rows[rows["label"] != UNREADABLE], Border(self.shift))

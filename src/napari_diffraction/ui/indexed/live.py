@@ -1,11 +1,11 @@
-"""Indexing a scan that is still recorded, behind the phase map panel."""
+"""Work on a scan that is still recorded, behind the phase map panel."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_diffraction.patterns.growing import EVERY, Growing, Seen, recorded
 from napari_diffraction.progress import Progress
@@ -39,10 +39,13 @@ class Recorded(Progress):
     blank: bool = False
 
 
-def live_indexing(
-    opening: Opening, stack: PatternStack, wishes: Wishes
+def work_on_rows(
+    opening: Opening,
+    stack: PatternStack,
+    take: Callable[[Seen], Generator[Progress, None, Any]],
+    done: Callable[[int], str],
 ) -> Generator[Progress, None, None]:
-    """Index the rows that are there, then those that come, until somebody stops it.
+    """Work on the rows of a scan that are there, then on those that come, until it is stopped.
 
     Parameters
     ----------
@@ -50,14 +53,61 @@ def live_indexing(
         How the scan was opened.
     stack
         The patterns that are there already.
+    take
+        Works on a look at whole rows, some of which are new.
+    done
+        Says of a number of rows that was taken what was done with it.
+
+    Yields
+    ------
+    Progress
+        `Grown` whenever the input has changed, `Recorded` whenever there are more whole rows, and
+        the steps of ``take``.
+
+    Raises
+    ------
+    InputError
+        The input has become another one, or as of ``take``.
+    """
+    growing, growth, last = Growing(opening.inputs, opening.dataset), Growth(stack), Seen()
+    while True:
+        seen = growing.look()
+        plain = seen.plain
+        if plain is not None:
+            check_form(stack, plain)  # columns that are gone do not come back: not waited for
+            grown = growth.to(plain, seen.stamp)
+            if grown is not None:
+                yield grown
+        new = recorded(seen, last)
+        if new.stack is not None and not growth.missing:
+            rows = new.stack.data.shape[0]
+            first = 0 if last.stack is None else min(last.stack.data.shape[0], rows)
+            last = new
+            blank = 0 < first < rows <= stack.data.shape[0]
+            yield Recorded(0, 0, "", first, rows, blank)
+            yield from take(new)
+        for _ in range(_STEPS):
+            yield Progress(0, 0, _waits(last, done, growth.waits() or seen.problem))
+            time.sleep(EVERY / _STEPS)
+
+
+def live_indexing(
+    opening: Opening, stack: PatternStack, wishes: Wishes
+) -> Generator[Progress, None, None]:
+    """Index the rows that are there, then those that come, until somebody stops it.
+
+    Parameters
+    ----------
+    opening, stack
+        As of `work_on_rows`.
     wishes
         What is told before.
 
     Yields
     ------
     Progress
-        `Grown` whenever the input has changed, `Recorded` whenever there are more whole rows, and
-        steps of `IndexingStep`, the last after each look with the solution of all rows.
+        As of `work_on_rows`; steps of `IndexingStep`, the last after each look with the solution of
+        all rows.
 
     Raises
     ------
@@ -68,44 +118,33 @@ def live_indexing(
     from napari_diffraction.indexing.following import FollowedScan
 
     prepare_labels()
-    growing, run = Growing(opening.inputs, opening.dataset), FollowedScan(settings_of(wishes))
-    growth, last = Growth(stack), Seen()
+    run = FollowedScan(settings_of(wishes))
     made: Pictured | None = None
-    while True:
-        seen = growing.look()
-        plain = seen.plain
-        if plain is not None:
-            check_form(stack, plain)  # columns that are gone do not come back: not waited for
-            grown = growth.to(plain)
-            if grown is not None:
-                yield grown
-        new = recorded(seen, last)
-        if new.stack is not None and not growth.missing:
-            rows = new.stack.data.shape[0]
-            first = 0 if last.stack is None else min(last.stack.data.shape[0], rows)
-            last = new
-            blank = 0 < first < rows <= stack.data.shape[0]
-            yield Recorded(0, 0, "", first, rows, blank)
-            work = run.go_on(new)
-            try:
-                while True:
-                    yield step_of(next(work))
-            except StopIteration as stop:
-                if stop.value is not None:
-                    made = pictured(stop.value, made)
-                    yield IndexingStep(0, 0, "Drawing the map", solution=made)
-            finally:
-                work.close()
-        for _ in range(_STEPS):
-            yield Progress(0, 0, _waits(last, run.tried, growth.waits() or seen.problem))
-            time.sleep(EVERY / _STEPS)
+
+    def take(seen: Seen) -> Generator[Progress, None, None]:
+        nonlocal made
+        work = run.go_on(seen)
+        try:
+            while True:
+                yield step_of(next(work))
+        except StopIteration as stop:
+            if stop.value is not None:
+                made = pictured(stop.value, made)
+                yield IndexingStep(0, 0, "Drawing the map", solution=made)
+        finally:
+            work.close()
+
+    def done(rows: int) -> str:
+        tried = run.tried
+        if tried:
+            return f"{tried:,} patterns do not tell the phases yet"
+        return f"{rows:,} rows indexed"
+
+    yield from work_on_rows(opening, stack, take, done)
 
 
-def _waits(last: Seen, tried: int, trouble: str) -> str:
+def _waits(last: Seen, done: Callable[[int], str], trouble: str) -> str:
     """Say how far it is and what is waited for."""
     if last.stack is None:
         return trouble or "Waiting for the first row"
-    rows = last.stack.data.shape[0]
-    if tried:
-        return f"{tried:,} patterns do not tell the phases yet · looking for more"
-    return f"{rows:,} rows indexed · {trouble or 'looking for more'}"
+    return f"{done(last.stack.data.shape[0])} · {trouble or 'looking for more'}"

@@ -18,6 +18,7 @@ from superqt import QLabeledDoubleSlider
 from napari_diffraction.analysis.maps.phase_map import DEFAULT_THRESHOLD, NOT_INDEXED, PhaseMap
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR, class_colour, class_title
+from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.phase_map.layers import PhaseMapLayers
 from napari_diffraction.ui.phase_map.tasks import ScanWork
 from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
@@ -156,6 +157,13 @@ class NetworkMapBox(QWidget):
         self.show_map()
         self._flushed = time.monotonic()
         self._cost = self._flushed - began
+
+    def grow(self, layer: Layer, stack: PatternStack) -> None:
+        """Let the map of a scan have the rows that the scan has by now."""
+        work = self._works.get(layer)
+        if work is not None and len(work.single) < len(stack):
+            # a vote and a comparison were those of the scan as it was
+            work.single, work.voted, work.other = work.single.grown(stack), None, None
 
     def take_votes(self, layer: Layer, voted: PhaseMap) -> None:
         """Take the map in which the regions of a scan voted."""

@@ -17,6 +17,7 @@ from napari_diffraction.analysis.maps.regions import vote_by_regions
 from napari_diffraction.indexing.solution import IndexedMap
 from napari_diffraction.indexing.steps import FinishedSteps
 from napari_diffraction.patterns.growing import may_grow
+from napari_diffraction.patterns.readers import Opening
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.ui.classify.follow import FollowBox
@@ -34,6 +35,7 @@ from napari_diffraction.ui.indexed.tasks import (
 )
 from napari_diffraction.ui.phase_map.choice import ChoiceBox
 from napari_diffraction.ui.phase_map.dialogs import ask_export, ask_map
+from napari_diffraction.ui.phase_map.live import live_mapping
 from napari_diffraction.ui.phase_map.my_phases_box import MyPhasesBox
 from napari_diffraction.ui.phase_map.network_map import NetworkMapBox
 from napari_diffraction.ui.phase_map.tasks import about_model, exporting, mapping
@@ -45,7 +47,7 @@ from napari_diffraction.ui.widgets.panel import Panel, button, sentence
 from napari_diffraction.ui.widgets.tooltips import PHASE_MAP
 from napari_diffraction.ui.widgets.worker_bar import Make, WorkBar
 
-_MAPPING = "The phase map"
+_MAPPING, _FOLLOWING = "The phase map", "Following"
 
 
 class PhaseMapWidget(Panel):
@@ -172,9 +174,14 @@ class PhaseMapWidget(Panel):
         assert work is not None
         work.voted = None
         skip = frozenset(work.single.done.nonzero()[0].tolist())
-        name, settings = str(card.path or card.name), self._about["settings"]
+        name, settings = self._asked()
         self._start(lambda: mapping(stack, name, settings, skip), _MAPPING)
         self._refresh()
+
+    def _asked(self) -> tuple[str, dict[str, Any]]:
+        """Name or file of the network that is chosen, and how it is asked."""
+        card = self.model.currentData()
+        return str(card.path or card.name), self._about["settings"]
 
     def _index(self) -> None:
         """Index the scan; an earlier solution stays until points of another one are there."""
@@ -185,18 +192,27 @@ class PhaseMapWidget(Panel):
         self._refresh()
 
     def _on_follow(self, wanted: bool) -> None:
-        """Index the rows that are there and those that come, or stop doing so."""
+        """Work on the rows that are there and those that come, or stop doing so."""
         layer, stack = self.scan.layer(), self._stack()
         opening = may_grow(stack)
         if not wanted:
             self.bar.cancel()
         elif layer is not None and opening is not None:
-            wishes = self._wishes()
+            make = self._live(layer, opening, stack)
             Coordinator.of(self._viewer).set_layer(layer)
-            self._steps.pop(layer, None)
             self.follow.begin(layer)
-            self._start(lambda: live_indexing(opening, stack, wishes), "Following")
+            self._start(make, _FOLLOWING)
         self._refresh()
+
+    def _live(self, layer: Layer, opening: Opening, stack: PatternStack) -> Make:
+        """Return what works on a scan that grows; an earlier map makes room for a network's."""
+        if self.choice.indexes:
+            wishes = self._wishes()
+            self._steps.pop(layer, None)
+            return lambda: live_indexing(opening, stack, wishes)
+        (name, settings), centre = self._asked(), self.centre.given
+        self.network.begin(self.model.currentData(), self._about)
+        return lambda: live_mapping(opening, stack, name, settings, centre)
 
     def _wishes(self) -> Wishes:
         """What is told of the scan now."""
@@ -238,6 +254,8 @@ class PhaseMapWidget(Panel):
         for step in steps:
             if isinstance(step, Grown):
                 self.follow.grow(step)
+                if self._run_layer is not None and step.stack is not None:
+                    self.network.grow(self._run_layer, step.stack)
             if isinstance(step, Recorded) and self._navigation is not None:
                 if step.blank:
                     self._navigation.look(step.first, step.stop)
@@ -280,7 +298,7 @@ class PhaseMapWidget(Panel):
             self._so_far = None
         work = self.network.work
         if self.network.by_regions and (work is None or work.voted is None):
-            if self._doing == _MAPPING and work is not None and work.complete:
+            if self._doing in (_MAPPING, _FOLLOWING) and work is not None and work.complete:
                 self._on_votes()
             else:
                 self.network.votes.setCurrentIndex(0)
@@ -331,7 +349,6 @@ class PhaseMapWidget(Panel):
         ready = scan is not None and idle and not self._unnamed
         navigation = self._navigation
         self.follow.refresh(None if navigation is None else navigation.stack, ready=ready)
-        self.follow.setVisible(self.choice.indexes)
         goes_on = self._goes_on()
         self.run_button.setText("Continue" if goes_on else "Run")
         self.run_button.setToolTip(PHASE_MAP["continue" if goes_on else "run"])

@@ -88,8 +88,8 @@ PHASE_MAP = {
         "The scan to map: patterns in rows and columns. Open a file if it is not in the list."
     ),
     "follow": (
-        "For a scan that is still recorded: index the rows that are there, look every second for "
-        "further ones, and index those, until this is switched off. What is indexed is kept."
+        "For a scan that is still recorded: map the rows that are there, look every second for "
+        "further ones, and map those, until this is switched off. What is done is kept."
     ),
     "follow_not": "Only a scan in one file can get further rows: open such a file.",
     "newest": (
