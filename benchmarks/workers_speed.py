@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from napari_diffraction.learning.classification.inference import BatchDone, classify
+from napari_diffraction.learning.classification.batches import BatchDone
+from napari_diffraction.learning.classification.inference import classify
 from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.progress import finish

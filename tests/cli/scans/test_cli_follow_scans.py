@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.indexing.known import IndexSettings
 from napari_diffraction.patterns.growing import Growing
 from napari_diffraction.patterns.readers import open_stack
-from napari_diffraction.progress import finish
+from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.progress import Progress, finish
 from napari_diffraction.simulation.kikuchi.effects import KikuchiEffects
 from napari_diffraction.simulation.kikuchi.patterns import KikuchiConditions, simulate_kikuchi
 
@@ -225,7 +226,12 @@ def test_a_model_that_needs_all_patterns_maps_them_together_at_the_end(
 ) -> None:
     path = tmp_path / "scan.npy"
     classifier = learning.load_model("zones")
-    kind = type(classifier.kind)(complete=lambda stack, model: stack)
+
+    def complete(stack: PatternStack, model: Any) -> Generator[Progress, None, PatternStack]:
+        yield Progress(0, 0, "Looking for the pattern centre")
+        return stack
+
+    kind = type(classifier.kind)(complete=complete)
     monkeypatch.setattr(learning, "load_model", lambda name: type(classifier)(learning.card, kind))
     np.save(path, noise(2))
     mapped(learning, path, tmp_path / "one.csv", [])

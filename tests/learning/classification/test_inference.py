@@ -11,7 +11,8 @@ import torch
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import NATURAL_SHARES, UNREADABLE, ZONE_CLASSES
-from napari_diffraction.learning.classification.inference import BatchDone, classify
+from napari_diffraction.learning.classification.batches import BatchDone
+from napari_diffraction.learning.classification.inference import classify
 from napari_diffraction.learning.models.classifier import Classifier
 from napari_diffraction.learning.models.device import choose_device
 from napari_diffraction.learning.networks.zone_view import view

@@ -12,6 +12,7 @@ import pytest
 from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.learning.networks import found_centres, pattern_centre
 from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.progress import finish
 
 CENTRE = (0.5, 0.3, 0.6)
 
@@ -42,11 +43,11 @@ def stack(name: str, seed: int = 0) -> PatternStack:
 def test_a_centre_is_searched_once_for_the_same_patterns_and_network(searched: list[str]) -> None:
     model = load_model("bravais")
     for one in (stack("a"), stack("the same"), stack("b", seed=1)):
-        known = pattern_centre.with_centre(one, model)
+        known = finish(pattern_centre.with_centre(one, model))
         assert pattern_centre.known_centre(known) == CENTRE
         assert "Bruker" in known.notes[-1]
     other = replace(model, card=replace(model.card, scale=2 * model.card.scale))
-    pattern_centre.with_centre(stack("other network"), other)
+    finish(pattern_centre.with_centre(stack("other network"), other))
     assert searched == ["a", "b", "other network"]
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_diffraction.learning.classification.adaptation import Border
-    from napari_diffraction.learning.classification.inference import BatchDone
+    from napari_diffraction.learning.classification.batches import BatchDone
     from napari_diffraction.learning.models.classifier import Classifier
     from napari_diffraction.patterns.stack import PatternStack
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from napari_diffraction.learning.classification.batches import BatchDone, completed
 from napari_diffraction.learning.classification.following import Classify, Known, classify_new
-from napari_diffraction.learning.classification.inference import BatchDone
 from napari_diffraction.learning.networks.pattern_centre import Centre, known_centre
 from napari_diffraction.patterns.growing import Seen
 
@@ -64,12 +64,9 @@ class FollowedPatterns:
         assert stack is not None
         alike = self._completed <= len(stack) < _GROWN * self._completed
         if complete is not None and not alike:
-            completed = complete(stack, self._classifier)
-            self._known, self._centre = Known(), known_centre(completed)
+            known = yield from completed(stack, self._classifier)
+            self._known, self._centre = Known(), known_centre(known)
             self._completed, self._looks = len(stack), 0
-            if completed is not stack:
-                note = completed.notes[-1]
-                yield BatchDone(0, len(stack), note, note=note)
         if self._centre is not None and known_centre(stack) is None:
             seen = replace(seen, stack=stack.with_centre(self._centre))
         self._looks += (yield from classify_new(seen, self._known, self._judge)) > 0

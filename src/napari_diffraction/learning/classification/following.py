@@ -13,7 +13,7 @@ from napari_diffraction.learning.classes import UNREADABLE
 from napari_diffraction.patterns.growing import Seen
 
 if TYPE_CHECKING:
-    from napari_diffraction.learning.classification.inference import BatchDone
+    from napari_diffraction.learning.classification.batches import BatchDone
     from napari_diffraction.patterns.stack import PatternStack
 
 Key = tuple[str, int, str]

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +16,13 @@ from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import called
+from napari_diffraction.learning.classification.batches import BatchDone, completed
 from napari_diffraction.learning.models.classifier import Classifier
 from napari_diffraction.learning.models.device import choose_device
 from napari_diffraction.learning.networks.one_thread import one_thread
 from napari_diffraction.patterns.elsewhere import StackElsewhere
 from napari_diffraction.patterns.stack import PatternStack
-from napari_diffraction.progress import Progress, in_order
+from napari_diffraction.progress import in_order
 
 if TYPE_CHECKING:
     from napari_diffraction.workers import Workers
@@ -30,22 +30,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 _CORES = os.cpu_count() or 1
-
-
-@dataclass(frozen=True)
-class BatchDone(Progress):
-    """A batch of patterns is classified.
-
-    Attributes
-    ----------
-    rows
-        The rows of the table that are new.
-    note
-        What was found out about the whole stack, such as its pattern centre.
-    """
-
-    rows: pd.DataFrame = field(default_factory=pd.DataFrame)
-    note: str = ""
 
 
 def classify(
@@ -109,11 +93,7 @@ def classify(
         return _rows(stack, [], _none_of(classifier, 0), classifier.card.classes)
     if not kind.is_ready():
         yield BatchDone(0, len(todo), "Compiling, which takes up to a minute once on each machine")
-    if kind.complete is not None:
-        told = stack
-        stack = kind.complete(stack, classifier)
-        if stack is not told:
-            yield BatchDone(0, len(todo), stack.notes[-1], note=stack.notes[-1])
+    stack = yield from completed(stack, classifier)
     found = _none_of(classifier, len(todo))
     batches = (todo[first : first + batch_size].tolist() for first in places)
     with _judging(stack, classifier, shares, workers) as (submit, ahead):

@@ -18,6 +18,7 @@ from napari_diffraction.patterns.stack import (
     PatternStack,
     SpotGeometry,
 )
+from napari_diffraction.progress import finish
 
 if TYPE_CHECKING:
     import torch
@@ -184,7 +185,7 @@ class Explainer:
         self._model = OneInput(network, classifier.kind.head, last=self.way.drawn is not None)
         complete = classifier.kind.complete
         self._look = classifier.kind.looker(
-            stack if complete is None else complete(stack, self._classifier)
+            stack if complete is None else finish(complete(stack, self._classifier))
         )
 
     def explain(

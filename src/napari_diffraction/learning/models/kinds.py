@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from napari_diffraction.learning.networks.band_network import BandNetwork
 from napari_diffraction.learning.networks.pattern_centre import Judge, with_centre
 from napari_diffraction.learning.networks.zone_network import ZoneNetwork
 from napari_diffraction.patterns.kikuchi import band_finder
+from napari_diffraction.progress import Progress
 
 if TYPE_CHECKING:
     from napari_diffraction.learning.model_card import ModelCard
@@ -67,7 +68,7 @@ class Kind:
     misfit: Callable[[ModelCard], str]
     in_blocks: bool = False
     looker_of: Callable[[ModelCard], Looker] | None = None
-    complete: Callable[[PatternStack, Judge], PatternStack] | None = None
+    complete: Callable[[PatternStack, Judge], Generator[Progress, None, PatternStack]] | None = None
 
     def of(self, card: ModelCard) -> Kind:
         """Return this kind as it looks at patterns for one model."""

@@ -24,6 +24,8 @@ Centre = tuple[float, float, float]
 
 #: So many are kept, those found last.
 _MOST = 500
+#: Number of the way in which centres are searched; another way may find another one.
+_SEARCH = 2
 
 
 def key_of(
@@ -46,7 +48,7 @@ def key_of(
     card, weights
         Of the network that judges.
     """
-    digest = hashlib.sha256(json.dumps(shape).encode())
+    digest = hashlib.sha256(json.dumps([_SEARCH, *shape]).encode())
     digest.update(json.dumps([card.classes, card.scale, card.bias]).encode())
     for frame in frames:
         digest.update(f"{frame.shape} {frame.dtype.str}".encode())

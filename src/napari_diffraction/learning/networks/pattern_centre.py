@@ -1,14 +1,15 @@
-"""Find the pattern centre where a file does not tell it: with it the bands make most sense."""
+"""Find the pattern centre where a file does not tell it."""
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, Protocol
 
+import dask.array as da
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,11 +17,15 @@ from scipy.special import logsumexp
 
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.errors import InputError
+from napari_diffraction.indexing.known import IndexSettings
+from napari_diffraction.indexing.scan import assembled
+from napari_diffraction.indexing.steps import FinishedSteps
 from napari_diffraction.learning.networks import band_view, found_centres
 from napari_diffraction.learning.networks.bravais_view import SIDES
 from napari_diffraction.learning.networks.one_thread import one_thread
 from napari_diffraction.patterns.kikuchi.band_finder import Lines, find_lines
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
+from napari_diffraction.progress import Progress
 from napari_diffraction.simulation.classes import NO_PATTERN
 
 if TYPE_CHECKING:
@@ -74,13 +79,12 @@ def known_centre(stack: PatternStack) -> Centre | None:
     return stack.geometry.pc if isinstance(stack.geometry, KikuchiGeometry) else None
 
 
-def with_centre(stack: PatternStack, classifier: Judge) -> PatternStack:
-    """Return a stack whose pattern centre is known, or else found by the classifier.
+def with_centre(stack: PatternStack, classifier: Judge) -> Generator[Progress, None, PatternStack]:
+    """Return a stack whose pattern centre is known, or else found.
 
-    The centre is searched on a grid, then around the best one, such that the classifier is most
-    sure of the patterns' classes, of those that leave the cell little freedom above all, which only
-    the right angles between the bands allow; where it can tell little, the centre stays near that
-    of usual cameras.  One centre serves the whole stack; it is kept in the user's cache.
+    Some patterns are indexed, by which the centre is found wherever a lattice explains several of
+    them; else it is the one at which the classifier is surest (`find_centre`).  One centre serves
+    the whole stack; it is kept in the user's cache.
 
     Parameters
     ----------
@@ -88,6 +92,10 @@ def with_centre(stack: PatternStack, classifier: Judge) -> PatternStack:
         Any.
     classifier
         One whose network judges bands.
+
+    Yields
+    ------
+    Progress
     """
     if known_centre(stack) is not None:
         return stack
@@ -100,8 +108,10 @@ def with_centre(stack: PatternStack, classifier: Judge) -> PatternStack:
     )
     centre = found_centres.recalled(key)
     if centre is None:
-        with one_thread():
-            centre = find_centre(stack, frames, classifier)
+        centre = yield from _of_a_lattice(stack, frames)
+        if centre is None:
+            with one_thread():
+                centre = find_centre(stack, frames, classifier)
         found_centres.keep(key, centre)
     note = (
         "The pattern centre is not in the file: ({:.3f}, {:.3f}, {:.3f}) in Bruker's convention "
@@ -110,10 +120,35 @@ def with_centre(stack: PatternStack, classifier: Judge) -> PatternStack:
     return replace(stack.with_centre(centre), notes=(*stack.notes, note))
 
 
+def _of_a_lattice(
+    stack: PatternStack, frames: list[NDArray[np.generic]]
+) -> Generator[Progress, None, Centre | None]:
+    """Centre at which a lattice explains several of the frames, in Bruker's convention."""
+    pictures = da.from_array(np.stack(frames), chunks=(1, *stack.frame_shape))
+    some = replace(stack, data=pictures, sources=(), events=(), read=None, reopen=None)
+    steps, settings = FinishedSteps(), IndexSettings()
+    work = assembled(some, settings, steps)
+    try:
+        while True:
+            next(work)
+            yield Progress(0, 0, "Looking for the pattern centre")
+    except StopIteration:
+        found = steps.found
+    if found is None:
+        return None
+    x, y, z = found.fit.pc.tolist()
+    return x, y, z
+
+
 def find_centre(
     stack: PatternStack, frames: list[NDArray[np.generic]], classifier: Judge
 ) -> Centre:
-    """Find the pattern centre of some frames of a stack, in Bruker's convention."""
+    """Find the pattern centre of some frames at which a classifier is surest of their classes.
+
+    It is searched on a grid, then around the best one; classes that leave the cell little freedom
+    count above all, which only the right angles between the bands allow.  Where the classifier can
+    tell little, the centre stays near that of usual cameras.  All in Bruker's convention.
+    """
     look = band_view.looker(stack)
     seen = [look(frame) for frame in frames]
     pictures = band_view.flat(

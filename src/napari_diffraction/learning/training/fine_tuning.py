@@ -33,7 +33,7 @@ from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.learning.training.adam import minimise
 from napari_diffraction.learning.training.last_layers import Tail, tail_of
 from napari_diffraction.patterns.stack import PatternStack
-from napari_diffraction.progress import Progress
+from napari_diffraction.progress import Progress, finish
 
 Indices = NDArray[np.int64]
 
@@ -225,7 +225,7 @@ def _look(classifier: Classifier, lesson: Lesson, total: int) -> Generator[Progr
 def looker(classifier: Classifier, stack: PatternStack) -> Callable[[NDArray[Any]], Any]:
     """Make the function that looks at a frame of a stack for a model."""
     kind = classifier.kind
-    return kind.looker(stack if kind.complete is None else kind.complete(stack, classifier))
+    return kind.looker(stack if kind.complete is None else finish(kind.complete(stack, classifier)))
 
 
 def found_in(classifier: Classifier, views: Sequence[Any]) -> Tensor:

@@ -1,0 +1,55 @@
+"""What is told while a stack is classified, and what is found out about it before."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.progress import Progress
+
+if TYPE_CHECKING:
+    from napari_diffraction.learning.models.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class BatchDone(Progress):
+    """A batch of patterns is classified.
+
+    Attributes
+    ----------
+    rows
+        The rows of the table that are new.
+    note
+        What was found out about the whole stack, such as its pattern centre.
+    """
+
+    rows: pd.DataFrame = field(default_factory=pd.DataFrame)
+    note: str = ""
+
+
+def completed(
+    stack: PatternStack, classifier: Classifier
+) -> Generator[BatchDone, None, PatternStack]:
+    """Return a stack of which all is known that a model needs to know of all patterns together.
+
+    Yields
+    ------
+    BatchDone
+        Without rows; one has a note where something was found out.
+    """
+    if classifier.kind.complete is None:
+        return stack
+    work = classifier.kind.complete(stack, classifier)
+    try:
+        while True:
+            step = next(work)
+            yield BatchDone(step.done, step.total, step.message)
+    except StopIteration as stop:
+        known: PatternStack = stop.value
+    if known is not stack:
+        yield BatchDone(0, 0, known.notes[-1], note=known.notes[-1])
+    return known
