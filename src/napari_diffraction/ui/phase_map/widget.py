@@ -346,7 +346,7 @@ class PhaseMapWidget(Panel):
             box.set_idle(idle)
         self.run_button.setVisible(idle)
         self.run_button.setEnabled(scan is not None and card is not None and not self._unnamed)
-        ready = scan is not None and idle and not self._unnamed
+        ready = scan is not None and card is not None and idle and not self._unnamed
         navigation = self._navigation
         self.follow.refresh(None if navigation is None else navigation.stack, ready=ready)
         goes_on = self._goes_on()
