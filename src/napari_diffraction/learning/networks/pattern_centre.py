@@ -9,7 +9,6 @@ from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, Protocol
 
-import dask.array as da
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,9 +16,6 @@ from scipy.special import logsumexp
 
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.errors import InputError
-from napari_diffraction.indexing.known import IndexSettings
-from napari_diffraction.indexing.scan import assembled
-from napari_diffraction.indexing.steps import FinishedSteps
 from napari_diffraction.learning.networks import band_view, found_centres
 from napari_diffraction.learning.networks.bravais_view import SIDES
 from napari_diffraction.learning.networks.one_thread import one_thread
@@ -124,6 +120,13 @@ def _of_a_lattice(
     stack: PatternStack, frames: list[NDArray[np.generic]]
 ) -> Generator[Progress, None, Centre | None]:
     """Centre at which a lattice explains several of the frames, in Bruker's convention."""
+    # most stacks that are judged tell their centre, or have none: they need not wait for these
+    import dask.array as da
+
+    from napari_diffraction.indexing.known import IndexSettings
+    from napari_diffraction.indexing.scan import assembled
+    from napari_diffraction.indexing.steps import FinishedSteps
+
     pictures = da.from_array(np.stack(frames), chunks=(1, *stack.frame_shape))
     some = replace(stack, data=pictures, sources=(), events=(), read=None, reopen=None)
     steps, settings = FinishedSteps(), IndexSettings()
