@@ -9,7 +9,8 @@ from typing import TypeVar
 
 R = TypeVar("R")
 T = TypeVar("T")
-P = TypeVar("P", bound="Progress")
+P = TypeVar("P")
+Q = TypeVar("Q")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,27 @@ def finish(work: Generator[P, None, T], report: Callable[[P], None] | None = Non
             return stop.value  # type: ignore[no-any-return]
         if report is not None:
             report(step)
+
+
+def retold(work: Generator[P, None, T], tell: Callable[[P], Q]) -> Generator[Q, None, T]:
+    """Do some work and say its steps in other words; who closes this closes the work.
+
+    Parameters
+    ----------
+    work
+        A generator that yields `Progress` and returns a result.
+    tell
+        Makes of each step what is yielded.
+    """
+    try:
+        while True:
+            try:
+                step = next(work)
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]
+            yield tell(step)
+    finally:
+        work.close()
 
 
 def in_order(

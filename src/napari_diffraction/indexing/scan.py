@@ -30,7 +30,7 @@ from napari_diffraction.indexing.steps import FinishedSteps
 from napari_diffraction.patterns.kikuchi.grains.averages import find_grains
 from napari_diffraction.patterns.kikuchi.preparation import prepare
 from napari_diffraction.patterns.stack import PatternStack
-from napari_diffraction.progress import Progress
+from napari_diffraction.progress import Progress, retold
 
 if TYPE_CHECKING:
     from napari_diffraction.workers import Workers
@@ -202,23 +202,17 @@ def _last_stage(
     work: Generator[PointsProgress, None, Points], assembly: Assembly
 ) -> Generator[IndexProgress, None, Points]:
     """Pass the progress of the last stage on, with the solution so far."""
-    while True:
-        try:
-            step = next(work)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+
+    def tell(step: PointsProgress) -> IndexProgress:
         so_far = partial(assembly.solution, step.points, finished=False)
-        yield IndexProgress(step.done, step.total, step.message, 2, so_far)
+        return IndexProgress(step.done, step.total, step.message, 2, so_far)
+
+    return retold(work, tell)
 
 
 def staged(work: Generator[Progress, None, T], stage: int) -> Generator[IndexProgress, None, T]:
     """Pass the progress of a stage on."""
-    while True:
-        try:
-            step = next(work)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        yield IndexProgress(step.done, step.total, step.message, stage)
+    return retold(work, lambda step: IndexProgress(step.done, step.total, step.message, stage))
 
 
 def _described(bands: GrainBands, found: PhasesFound, known: Known) -> tuple[Crystal, ...]:

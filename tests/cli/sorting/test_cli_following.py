@@ -21,6 +21,8 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import ZONE_CLASSES, called
 from napari_diffraction.patterns.growing import Growing
 from napari_diffraction.patterns.readers import open_stack
+from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.progress import Progress
 
 Step = Callable[[], object]
 
@@ -300,7 +302,12 @@ def test_a_model_that_needs_all_patterns_judges_them_together_at_the_end(
     folder.mkdir()
     picture(folder / "a1.png", 1)
     classifier = learning.load_model("zones")
-    kind = type(classifier.kind)(complete=lambda stack, model: stack)
+
+    def complete(stack: PatternStack, model: Any) -> Generator[Progress, None, PatternStack]:
+        yield Progress(0, 0, "Looking for the pattern centre")
+        return stack
+
+    kind = type(classifier.kind)(complete=complete)
     monkeypatch.setattr(learning, "load_model", lambda name: type(classifier)(learning.card, kind))
     following(learning, folder, tmp_path / "one.csv", [])
     assert judged == [1]  # nothing came: nothing is to be judged anew

@@ -71,6 +71,8 @@ def test_the_border_is_put_for_all_and_holds_for_what_comes(path, learning):
     write(path, 6)
     new = rows_until(work, lambda step: len(getattr(step, "rows", ())) and not _bordered(step))
     assert new["index"].tolist() == [4, 5]
+    # the rows of a run and those of following stand in one table of the review
+    assert set(new.columns) == set(usual(learning, path, 6).columns)
     expected = placed(usual(learning, path, 6), Border(SHIFT))[4:]
     np.testing.assert_allclose(zones(new), zones(expected))
     work.close()
@@ -97,5 +99,6 @@ def test_a_stack_that_was_opened_before_its_file_changed_is_taken_anew(path: Pat
     assert growth.to(stack, "before") is None
     anew = growth.to(stack, "after")
     assert anew is not None
+    assert not anew.changed  # as far as is known: results of another model stay
     assert anew.key == stack_key(stack)
     assert growth.to(stack, "after") is None

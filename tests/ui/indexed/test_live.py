@@ -233,6 +233,21 @@ def test_regions_vote_when_the_scan_is_over(opened, frames, tmp_path: Path, qtbo
     assert errors == []
 
 
+def test_a_map_of_a_part_is_made_anew_by_run(opened, writer, qtbot, errors):
+    """What was judged by what was known of a part does not stand beside what is judged later."""
+    path, do = writer
+    do("add 3")
+    do("room 3")
+    _, panel, _ = opened(path)
+    panel.model.choose("bravais")
+    tick(panel.follow.switch)
+    qtbot.waitUntil(lambda: points_named(panel) == 3 * COLUMNS, timeout=LONG)
+    stop_following(qtbot, panel)
+    assert not panel.network.work.complete
+    assert panel.run_button.text() == "Run"
+    assert errors == []
+
+
 def test_what_cannot_grow_is_not_followed(opened, frames, tmp_path: Path):
     path = tmp_path / "scan.h5"
     with h5py.File(path, "w") as file:

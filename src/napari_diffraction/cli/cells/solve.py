@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_diffraction.cli.cells.folder import CLASSES, check_folder, mark_folder
+from napari_diffraction.analysis.cells.folder import CLASSES, check_folder, mark_folder
 from napari_diffraction.cli.cells.unit_cell import Solved, read_zones, solve_stack
 from napari_diffraction.cli.terminal import Interrupted, claim_output, with_bar
 from napari_diffraction.errors import InputError

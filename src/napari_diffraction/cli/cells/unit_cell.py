@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_diffraction.cli.cells.folder import check_folder, mark_folder
+from napari_diffraction.analysis.cells.folder import check_folder, mark_folder
 from napari_diffraction.cli.terminal import claim_output, output_file, with_bar
 from napari_diffraction.errors import InputError
 

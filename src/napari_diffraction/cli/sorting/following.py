@@ -22,10 +22,15 @@ from napari_diffraction.cli.watching import ANEW, watch, whole
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import UNREADABLE
 from napari_diffraction.learning.classification.adaptation import suited
+from napari_diffraction.learning.classification.followed_patterns import (
+    FollowedCentre,
+    judge_with_centre,
+)
 from napari_diffraction.learning.classification.following import (
+    Classify,
     Known,
     classify_new,
-    without_numbers,
+    lasting,
 )
 from napari_diffraction.patterns.growing import Growing, Seen
 from napari_diffraction.review.provenance import write_beside
@@ -130,6 +135,7 @@ class _Job:
     pc: tuple[float, float, float] | None
     say: Callable[[str], None]
     known: Known = field(default_factory=Known, init=False)
+    centre: FollowedCentre = field(init=False)
     partial: PartialTable = field(init=False)
     last: Seen = field(default_factory=Seen, init=False)
     parts: int = field(default=0, init=False)
@@ -142,6 +148,7 @@ class _Job:
             "border": self.border,
             "pc": None if self.pc is None else list(self.pc),
         }
+        self.centre = FollowedCentre(self.classifier)
         self.partial = PartialTable(self.output.with_name(self.output.name + ".part"), run)
 
     def begin(self, *, resume: bool) -> None:
@@ -175,7 +182,7 @@ class _Job:
         if self.classifier.kind.complete is not None and self._judged_in_parts(seen):
             # what is found out about all patterns together is only known now
             self.say(ANEW)
-            known = Known()
+            known, self.centre = Known(), FollowedCentre(self.classifier)
         self._judge(seen, known)
         self.known = known
         put = self._table(unreadable=True)
@@ -216,9 +223,9 @@ class _Job:
 
         if seen.stack is None:
             return 0
-        seen = replace(seen, stack=preprocessed(self._centred(seen.stack), self.preprocess))
-        self.last = seen
-        judge = given(
+        stack = preprocessed(self._centred(seen.stack), self.preprocess)
+        self.last = seen = replace(seen, stack=stack)
+        judge: Classify = given(
             classify,
             classifier=self.classifier,
             shares=self.shares,
@@ -230,11 +237,12 @@ class _Job:
             nonlocal written
             if len(batch.rows):
                 readable = batch.rows[batch.rows["label"] != UNREADABLE]
-                self.partial.append(without_numbers(readable))
+                self.partial.append(lasting(readable, stack, seen.marks))
             if len(self.partial) > written * (1 + _NEW_PART) and batch.done < batch.total:
                 written = len(self.partial)
                 self._written()
 
+        judge = judge_with_centre(judge, self.centre, seen)
         return with_bar(classify_new(seen, known, judge), keep)
 
     def _table(self, *, unreadable: bool = False) -> tuple[pd.DataFrame, Border]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from napari_diffraction.patterns.stack import PatternStack
-from napari_diffraction.progress import Progress
+from napari_diffraction.progress import Progress, retold
 
 if TYPE_CHECKING:
     from napari_diffraction.learning.models.classifier import Classifier
@@ -44,12 +44,7 @@ def completed(
     if classifier.kind.complete is None:
         return stack
     work = classifier.kind.complete(stack, classifier)
-    try:
-        while True:
-            step = next(work)
-            yield BatchDone(step.done, step.total, step.message)
-    except StopIteration as stop:
-        known: PatternStack = stop.value
+    known = yield from retold(work, lambda step: BatchDone(step.done, step.total, step.message))
     if known is not stack:
         yield BatchDone(0, 0, known.notes[-1], note=known.notes[-1])
     return known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,20 +11,93 @@ import pandas as pd
 from napari_diffraction.learning.classification.batches import BatchDone, completed
 from napari_diffraction.learning.classification.following import Classify, Known, classify_new
 from napari_diffraction.learning.networks.pattern_centre import Centre, known_centre
-from napari_diffraction.patterns.growing import Seen
+from napari_diffraction.patterns.growing import Seen, unchanged
 
 if TYPE_CHECKING:
     from napari_diffraction.learning.models.classifier import Classifier
+    from napari_diffraction.patterns.stack import PatternStack
 
-#: What all patterns have in common is found anew when there are so many times as many.
+#: The centre is found anew when there are so many times as many patterns.
 _GROWN = 2
+
+
+class FollowedCentre:
+    """The pattern centre of an input that grows, for a model that needs it.
+
+    It is found of the patterns that are there, and anew when there are twice as many, or when these
+    are no longer there.
+
+    Parameters
+    ----------
+    classifier
+        A loaded model.
+
+    Attributes
+    ----------
+    centre
+        In Bruker's convention; ``None`` where none was found.
+    """
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier, self._found_in = classifier, Seen()
+        self.centre: Centre | None = None
+
+    def told(self, seen: Seen) -> Generator[BatchDone, None, Seen]:
+        """Return a look whose patterns have the centre, where the model needs it.
+
+        Yields
+        ------
+        BatchDone
+            Without rows; one has a note where a centre was found.
+        """
+        stack = seen.stack
+        if (
+            stack is None
+            or not len(stack)
+            or self._classifier.kind.complete is None
+            or known_centre(stack) is not None
+        ):
+            return seen
+        if not self._holds(seen):
+            self.centre = known_centre((yield from completed(stack, self._classifier)))
+            self._found_in = seen
+        if self.centre is None:
+            return seen
+        return replace(seen, stack=stack.with_centre(self.centre))
+
+    def _holds(self, seen: Seen) -> bool:
+        """Whether what was found is still that of these patterns."""
+        before = 0 if self._found_in.stack is None else len(self._found_in.stack)
+        now = 0 if seen.stack is None else len(seen.stack)
+        return before <= now < _GROWN * before and unchanged(self._found_in, seen) == before
+
+
+def judge_with_centre(classify: Classify, centre: FollowedCentre, seen: Seen) -> Classify:
+    """Make what judges patterns of a look with a centre, searched only if there are some to judge.
+
+    Parameters
+    ----------
+    classify
+        `learning.classification.inference.classify` by a model, but for the stack and what to skip.
+    centre
+        Of the input.
+    seen
+        The look.
+    """
+
+    def judge(
+        stack: PatternStack, *, skip: Collection[int]
+    ) -> Generator[BatchDone, None, pd.DataFrame]:
+        told = yield from centre.told(replace(seen, stack=stack))
+        return (yield from classify(told.stack, skip=skip))
+
+    return judge
 
 
 class FollowedPatterns:
     """Patterns that become more, judged as far as they are there.
 
-    What a model needs to know of all patterns together, as their pattern centre, is found of those
-    that are there; when there are twice as many it is found anew, and all of them are judged anew.
+    All of them are judged anew whenever a centre was found anew that the model needs.
 
     Parameters
     ----------
@@ -37,10 +110,9 @@ class FollowedPatterns:
 
     def __init__(self, classifier: Classifier, judge: Classify) -> None:
         self._classifier, self._judge, self._known = classifier, judge, Known()
-        self._centre: Centre | None = None
-        # so many patterns were there when the centre was found, and so many looks since then
-        # brought something
-        self._completed, self._looks = 0, 0
+        self._centre = FollowedCentre(classifier)
+        # so many patterns there were at each look since then that brought something
+        self._counts: list[int] = []
 
     def go_on(self, seen: Seen) -> Generator[BatchDone, None, pd.DataFrame]:
         """Judge what is new of a look at patterns that are recorded.
@@ -60,23 +132,20 @@ class FollowedPatterns:
         InputError
             As of `learning.classification.inference.classify`.
         """
-        stack, complete = seen.stack, self._classifier.kind.complete
-        assert stack is not None
-        alike = self._completed <= len(stack) < _GROWN * self._completed
-        if complete is not None and not alike:
-            known = yield from completed(stack, self._classifier)
-            self._known, self._centre = Known(), known_centre(known)
-            self._completed, self._looks = len(stack), 0
-        if self._centre is not None and known_centre(stack) is None:
-            seen = replace(seen, stack=stack.with_centre(self._centre))
-        self._looks += (yield from classify_new(seen, self._known, self._judge)) > 0
+        assert seen.stack is not None
+        count, before = len(seen.stack), self._centre.centre
+        seen = yield from self._centre.told(seen)
+        if self._centre.centre != before:
+            self._known, self._counts = Known(), []
+        if (yield from classify_new(seen, self._known, self._judge)):
+            self._counts.append(count)
         return self._known.table(seen)
 
     def judges_anew(self, seen: Seen) -> bool:
         """Whether `end` judges patterns once more: a model had not known all of them together."""
         assert seen.stack is not None
-        together = self._completed == len(seen.stack) and self._looks == 1
-        return self._looks > 0 and self._classifier.kind.complete is not None and not together
+        together = self._counts in ([], [len(seen.stack)])
+        return self._classifier.kind.complete is not None and not together
 
     def end(self, seen: Seen) -> Generator[BatchDone, None, pd.DataFrame]:
         """Judge all there is; the table is that of a plain run.

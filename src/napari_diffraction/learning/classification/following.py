@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,19 +112,10 @@ def lasting(rows: pd.DataFrame, stack: PatternStack, marks: Mapping[str, str]) -
     DataFrame
         Columns ``source, label, confidence, p_<class>..., event, mark``.
     """
-    return without_numbers(_marked(rows, stack, marks))
-
-
-def _marked(rows: pd.DataFrame, stack: PatternStack, marks: Mapping[str, str]) -> pd.DataFrame:
-    return rows.assign(
+    return rows.drop(columns=["index", "row", "column"], errors="ignore").assign(
         event=[stack.event(int(index)) for index in rows["index"]],
         mark=[marks.get(source, "") for source in rows["source"]],
     )
-
-
-def without_numbers(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows without the numbers of the patterns, which others take when the stack grows."""
-    return rows.drop(columns=["index", "row", "column"], errors="ignore")
 
 
 def classify_new(seen: Seen, known: Known, classify: Classify) -> Generator[BatchDone, None, int]:
@@ -143,8 +133,7 @@ def classify_new(seen: Seen, known: Known, classify: Classify) -> Generator[Batc
     Yields
     ------
     BatchDone
-        After each batch; its rows, numbered as in the look, have the columns ``event, mark`` of
-        `lasting`, too.
+        As of ``classify``, the rows numbered as in the look.
 
     Returns
     -------
@@ -164,10 +153,9 @@ def classify_new(seen: Seen, known: Known, classify: Classify) -> Generator[Batc
         for batch in classify(stack, skip=skip):
             rows = batch.rows
             if len(rows):
-                rows = _marked(rows, stack, seen.marks)
-                known.add(without_numbers(rows))
+                known.add(lasting(rows, stack, seen.marks))
                 fresh += int((rows["label"] != UNREADABLE).sum())
-            yield replace(batch, rows=rows)
+            yield batch
         found += fresh
         # of those that could not be read before, the next ones may follow
         if not fresh or not 0 < seen.again < len(bad):

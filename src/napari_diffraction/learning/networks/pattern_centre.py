@@ -21,7 +21,7 @@ from napari_diffraction.learning.networks.bravais_view import SIDES
 from napari_diffraction.learning.networks.one_thread import one_thread
 from napari_diffraction.patterns.kikuchi.band_finder import Lines, find_lines
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
-from napari_diffraction.progress import Progress
+from napari_diffraction.progress import Progress, retold
 from napari_diffraction.simulation.classes import NO_PATTERN
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def with_centre(stack: PatternStack, classifier: Judge) -> Generator[Progress, N
         found_centres.keep(key, centre)
     note = (
         "The pattern centre is not in the file: ({:.3f}, {:.3f}, {:.3f}) in Bruker's convention "
-        "was found, with which the bands fit a lattice best."
+        "was found, with which the bands fit lattices best; of few grains it may be wrong."
     ).format(*centre)
     return replace(stack.with_centre(centre), notes=(*stack.notes, note))
 
@@ -124,19 +124,16 @@ def _of_a_lattice(
     import dask.array as da
 
     from napari_diffraction.indexing.known import IndexSettings
-    from napari_diffraction.indexing.scan import assembled
+    from napari_diffraction.indexing.phases.search import find_phases
+    from napari_diffraction.indexing.scan import gathered
     from napari_diffraction.indexing.steps import FinishedSteps
 
     pictures = da.from_array(np.stack(frames), chunks=(1, *stack.frame_shape))
     some = replace(stack, data=pictures, sources=(), events=(), read=None, reopen=None)
-    steps, settings = FinishedSteps(), IndexSettings()
-    work = assembled(some, settings, steps)
-    try:
-        while True:
-            next(work)
-            yield Progress(0, 0, "Looking for the pattern centre")
-    except StopIteration:
-        found = steps.found
+    step = Progress(0, 0, "Looking for the pattern centre")
+    work = gathered(some, IndexSettings(), FinishedSteps())
+    bands = yield from retold(work, lambda _: step)
+    found = yield from retold(find_phases(bands), lambda _: step)
     if found is None:
         return None
     x, y, z = found.fit.pc.tolist()

@@ -26,11 +26,15 @@ class Grown(Progress):
         Its fingerprint.
     moved : ndarray of int64, (n,), or None
         The number now of each pattern that was there before; ``None``: the same.
+    changed
+        Whether there are other patterns than before, or the file was changed; else it is only not
+        known what it was when the stack was opened.
     """
 
     stack: PatternStack | None = None
     key: str = ""
     moved: NDArray[np.int64] | None = None
+    changed: bool = False
 
 
 class Growth:
@@ -85,10 +89,11 @@ class Growth:
             return None
         check_form(self.stack, plain)
         same = np.array_equal(self.places, usual)
+        changed = key != self._key or not same or len(plain) > len(self.stack)
         self.stack = replace(plain, name=self.stack.name, reopen=self.stack.reopen)
         self._key, self._stamp = key, stamp
         told = f"{len(plain):,} patterns are there"
-        return Grown(0, 0, told, self.stack, key, None if same else self.places)
+        return Grown(0, 0, told, self.stack, key, None if same else self.places, changed)
 
     def waits(self) -> str:
         """Say what is waited for, or nothing."""

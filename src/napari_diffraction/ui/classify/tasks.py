@@ -193,6 +193,9 @@ class _Following:
     _quiet: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
+        from napari_diffraction.learning.classification.followed_patterns import FollowedCentre
+
+        self._centre = FollowedCentre(self.classifier)
         self.shift = 0.0 if self.earlier is None else self.earlier.shift
 
     def take(self, seen: Seen) -> Steps:
@@ -238,6 +241,7 @@ class _Following:
 
     def _judge(self, seen: Seen) -> Steps:
         from napari_diffraction.learning.classification.adaptation import Border, placed
+        from napari_diffraction.learning.classification.followed_patterns import judge_with_centre
         from napari_diffraction.learning.classification.following import classify_new
         from napari_diffraction.learning.classification.inference import classify
         from napari_diffraction.simulation.spots.redraw import preprocessed
@@ -247,8 +251,9 @@ class _Following:
         self._last = replace(seen, stack=stack)
         asked = _asked(self.classifier, self.settings)
         judge = partial(classify, classifier=self.classifier, **asked)
+        with_centre = judge_with_centre(judge, self._centre, self._last)
         found = 0
-        for batch in classify_new(self._last, self.known, judge):
+        for batch in classify_new(self._last, self.known, with_centre):
             rows = batch.rows
             if len(rows):
                 # of those that cannot be read it is not known yet whether they are incomplete

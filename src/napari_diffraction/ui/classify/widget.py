@@ -241,7 +241,8 @@ class ClassifyWidget(Panel):
         for step in steps:
             if isinstance(step, Grown):
                 self._flush()  # before numbers change
-                self._begin_results()
+                if step.changed:
+                    self._begin_results()
                 self.follow.grow(step)
             elif len(getattr(step, "rows", ())):
                 self._rows.append(step.rows)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_diffraction.patterns.growing import EVERY, Growing, Seen, recorded
-from napari_diffraction.progress import Progress
+from napari_diffraction.progress import Progress, retold
 from napari_diffraction.ui.classify.growth import Growth, check_form
 from napari_diffraction.ui.indexed.pictures import Pictured, pictured
 from napari_diffraction.ui.indexed.tasks import IndexingStep, Wishes, settings_of, step_of
@@ -123,16 +123,10 @@ def live_indexing(
 
     def take(seen: Seen) -> Generator[Progress, None, None]:
         nonlocal made
-        work = run.go_on(seen)
-        try:
-            while True:
-                yield step_of(next(work))
-        except StopIteration as stop:
-            if stop.value is not None:
-                made = pictured(stop.value, made)
-                yield IndexingStep(0, 0, "Drawing the map", solution=made)
-        finally:
-            work.close()
+        indexed = yield from retold(run.go_on(seen), step_of)
+        if indexed is not None:
+            made = pictured(indexed, made)
+            yield IndexingStep(0, 0, "Drawing the map", solution=made)
 
     def done(rows: int) -> str:
         tried = run.tried

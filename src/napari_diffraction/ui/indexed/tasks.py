@@ -13,7 +13,7 @@ import numpy as np
 from napari_diffraction.crystal.materials import load_structure
 from napari_diffraction.indexing.solution import NOT_INDEXED
 from napari_diffraction.learning.classification.opinion import NetworkOpinion
-from napari_diffraction.progress import Progress
+from napari_diffraction.progress import Progress, retold
 from napari_diffraction.ui.indexed.pictures import Pictured, pictured
 from napari_diffraction.ui.viewer.quiet import prepare_labels
 
@@ -136,16 +136,11 @@ def indexing(
     prepare_labels()
     work = scan.index_scan(stack, settings_of(wishes), steps)
     pace = _Pace()
-    try:
-        while True:
-            try:
-                step = next(work)
-            except StopIteration as stop:
-                return pictured(stop.value, pace.last)
-            told = step_of(step)
-            yield replace(told, so_far=step.so_far, solution=pace.made(step.so_far))
-    finally:
-        work.close()
+
+    def tell(step: IndexProgress) -> IndexingStep:
+        return replace(step_of(step), so_far=step.so_far, solution=pace.made(step.so_far))
+
+    return pictured((yield from retold(work, tell)), pace.last)
 
 
 def settings_of(wishes: Wishes) -> IndexSettings:

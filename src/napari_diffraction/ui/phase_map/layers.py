@@ -104,6 +104,10 @@ class PhaseMapLayers:
         if self.there:
             self._difference.show(comparison, other, self._about)
 
+    def clear_difference(self) -> None:
+        """Remove what shows where another map differs."""
+        self._difference.clear()
+
     def _remove(self, layer: Layer) -> None:
         viewer = self._viewer()
         if viewer is not None and layer in viewer.layers:
@@ -113,7 +117,7 @@ class PhaseMapLayers:
         """Remove all layers of the map."""
         for layer in (self.labels, self.confidence):
             self._remove(layer)
-        self._difference.clear()
+        self.clear_difference()
 
 
 def _features(phase_map: PhaseMap, threshold: float) -> pd.DataFrame:

@@ -115,11 +115,11 @@ class NetworkMapBox(QWidget):
     def goes_on(self, about: dict[str, Any]) -> bool:
         """Whether a run of a model, by what is told of it, would add to an unfinished map."""
         work = self.work
-        if work is None or work.complete or not work.layers.there:
+        if work is None or work.complete or work.followed or not work.layers.there:
             return False
         return all(work.single.about.get(key) == value for key, value in about.items())
 
-    def begin(self, card: Any, about: dict[str, Any]) -> None:
+    def begin(self, card: Any, about: dict[str, Any], *, followed: bool = False) -> None:
         """Begin the map of the scan on view, in the place of any earlier one.
 
         Parameters
@@ -128,6 +128,8 @@ class NetworkMapBox(QWidget):
             Of the model.
         about
             How the map comes about.
+        followed
+            Whether the scan is still recorded: then no later run goes on from the map.
         """
         assert self._layer is not None
         assert self._navigation is not None
@@ -136,8 +138,9 @@ class NetworkMapBox(QWidget):
             before.layers.clear()
         made = PhaseMap.empty(self._navigation.stack, card, about)
         layers = PhaseMapLayers(self._viewer, self._navigation, made, card.name)
-        other = {} if before is None else {"other": before.other, "other_name": before.other_name}
-        self._works[self._layer] = ScanWork(made, layers, **other)
+        work = self._works[self._layer] = ScanWork(made, layers, followed=followed)
+        if before is not None and len(before.single) == len(made):
+            work.other, work.other_name = before.other, before.other_name
         self._rows, self._flushed, self._cost = [], 0.0, 0.0
 
     def add(self, layer: Layer, rows: list[pd.DataFrame]) -> None:
@@ -164,6 +167,7 @@ class NetworkMapBox(QWidget):
         if work is not None and len(work.single) < len(stack):
             # a vote and a comparison were those of the scan as it was
             work.single, work.voted, work.other = work.single.grown(stack), None, None
+            work.layers.clear_difference()
 
     def take_votes(self, layer: Layer, voted: PhaseMap) -> None:
         """Take the map in which the regions of a scan voted."""

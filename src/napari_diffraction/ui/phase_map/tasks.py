@@ -40,6 +40,8 @@ class ScanWork:
         The map in which regions voted.
     other
         The map of another program that it is compared with, and the name of its file.
+    followed
+        Whether it was made while the scan was recorded, by what was known then.
     """
 
     single: PhaseMap
@@ -47,6 +49,7 @@ class ScanWork:
     voted: PhaseMap | None = None
     other: VendorMap | None = None
     other_name: str = ""
+    followed: bool = False
 
     @property
     def complete(self) -> bool:

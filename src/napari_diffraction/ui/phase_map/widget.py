@@ -211,7 +211,7 @@ class PhaseMapWidget(Panel):
             self._steps.pop(layer, None)
             return lambda: live_indexing(opening, stack, wishes)
         (name, settings), centre = self._asked(), self.centre.given
-        self.network.begin(self.model.currentData(), self._about)
+        self.network.begin(self.model.currentData(), self._about, followed=True)
         return lambda: live_mapping(opening, stack, name, settings, centre)
 
     def _wishes(self) -> Wishes:

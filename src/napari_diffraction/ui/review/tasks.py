@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_diffraction.patterns.stack import PatternStack
-from napari_diffraction.progress import Progress
+from napari_diffraction.progress import Progress, retold
 from napari_diffraction.ui.classify.tasks import classification
 
 if TYPE_CHECKING:
@@ -114,10 +114,9 @@ def _part(
     work: Generator[Progress, None, T], first: int, length: int, total: int
 ) -> Generator[Progress, None, T]:
     """Let some work move its own part of the bar."""
-    while True:
-        try:
-            step = next(work)
-        except StopIteration as stop:
-            return stop.value
+
+    def tell(step: Progress) -> Progress:
         share = min(step.done / max(step.total, 1), 1)
-        yield Progress(first + round(share * length), total, step.message)
+        return Progress(first + round(share * length), total, step.message)
+
+    return retold(work, tell)

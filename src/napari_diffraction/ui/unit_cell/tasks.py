@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_diffraction.progress import Progress
+from napari_diffraction.progress import Progress, retold
 
 if TYPE_CHECKING:
     from napari_diffraction.analysis.cells.search import CellResult
@@ -165,20 +165,26 @@ def _counting(
     work: Generator[Progress, None, CellResult], unit: str
 ) -> Generator[Progress, None, CellResult]:
     """Say of the steps of some work what they count."""
-    try:
-        while True:
-            try:
-                step = next(work)
-            except StopIteration as stop:
-                return stop.value
-            yield Step(step.done, step.total, step.message, unit)
-    finally:
-        work.close()
+    return retold(work, lambda step: Step(step.done, step.total, step.message, unit))
 
 
-def exporting(result: CellResult, path: Path) -> Generator[Progress, None, list[Path]]:
-    """Write a file, or all of them into a folder, in another thread."""
+def exporting(
+    result: CellResult, stack: PatternStack, path: Path
+) -> Generator[Progress, None, list[Path]]:
+    """Write a file, or all of them into a folder, in another thread.
+
+    Raises
+    ------
+    InputError
+        It cannot be written, or the folder holds results of another stack.
+    """
     yield Progress(0, 0, f"Writing {path.name}")
     from napari_diffraction.analysis.cells.export import write_cells
+    from napari_diffraction.analysis.cells.folder import check_folder, mark_folder
 
-    return write_cells(result, [path])
+    if path.is_dir():
+        check_folder(path, stack)
+    written = write_cells(result, [path])
+    if path.is_dir():
+        mark_folder(path, stack)
+    return written

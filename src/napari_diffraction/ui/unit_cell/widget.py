@@ -300,9 +300,9 @@ class UnitCellWidget(Panel):
 
     def export(self, path: Path) -> None:
         """Write the cells; the end of the name says how, a name without one is a folder."""
-        result = None if self.known is None else self.known.result
-        if result is not None and not self.bar.running:
-            self.bar.start(lambda: exporting(result, path), "The export")
+        result, stack = None if self.known is None else self.known.result, self._coordinator.stack
+        if result is not None and stack is not None and not self.bar.running:
+            self.bar.start(lambda: exporting(result, stack, path), "The export")
             self._refresh()
 
     # -- showing --------------------------------------------------------------------------------

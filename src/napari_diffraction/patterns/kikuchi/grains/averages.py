@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.patterns.kikuchi.grains.grouping import Group, group
-from napari_diffraction.patterns.kikuchi.grains.likeness import Vectors, look
+from napari_diffraction.patterns.kikuchi.grains.likeness import look
 from napari_diffraction.patterns.kikuchi.preparation import Preparation
 from napari_diffraction.patterns.kikuchi.reading import chosen
 from napari_diffraction.patterns.stack import PatternStack
-from napari_diffraction.progress import Progress
+from napari_diffraction.progress import Progress, retold
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -103,14 +103,9 @@ def find_grains(
     Grains
     """
     count = len(stack)
-    looking = look(stack, preparation)
-    while True:
-        try:
-            done = next(looking)
-        except StopIteration as stop:
-            vectors: Vectors = stop.value
-            break
-        yield GrainProgress(done, count, "Looking for grains")
+    vectors = yield from retold(
+        look(stack, preparation), lambda done: GrainProgress(done, count, "Looking for grains")
+    )
     alone = not stack.is_scan and count < _FEW
     least = least or (1 if alone else min(_LEAST, count))
     groups: list[Group] = []
