@@ -63,6 +63,34 @@ _CONTRADICTS = 2.0
 _ALIKE, _ALIKE_ANGLES, _ALIKE_SCALE = 0.03, 2.0, 0.06
 
 
+def centre_of_a_lattice(bands: GrainBands) -> Generator[Progress, None, FloatArray | None]:
+    """Find the pattern centre alone, by the lattice that explains the grains best.
+
+    Parameters
+    ----------
+    bands
+        Of the grains, those with the clearest bands first.
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    ndarray, (3,), or None
+        ``None``: the grains are too few, or no lattice serves more than the one that it was made
+        from.
+    """
+    if len(bands) < FEW:
+        return None
+    solutions = yield from find_centre(bands.lines, bands.weights)
+    if not solutions:
+        return None
+    best = solutions[0]
+    convinces = _convincing(_gain(best.basis, bands, best.pc), alone=False)
+    return best.pc if convinces else None
+
+
 def find_phases(
     bands: GrainBands,
     pc: FloatArray | None = None,

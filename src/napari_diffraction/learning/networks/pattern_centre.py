@@ -124,7 +124,7 @@ def _of_a_lattice(
     import dask.array as da
 
     from napari_diffraction.indexing.known import IndexSettings
-    from napari_diffraction.indexing.phases.search import find_phases
+    from napari_diffraction.indexing.phases.search import centre_of_a_lattice
     from napari_diffraction.indexing.scan import gathered
     from napari_diffraction.indexing.steps import FinishedSteps
 
@@ -133,10 +133,10 @@ def _of_a_lattice(
     step = Progress(0, 0, "Looking for the pattern centre")
     work = gathered(some, IndexSettings(), FinishedSteps())
     bands = yield from retold(work, lambda _: step)
-    found = yield from retold(find_phases(bands), lambda _: step)
+    found = yield from retold(centre_of_a_lattice(bands), lambda _: step)
     if found is None:
         return None
-    x, y, z = found.fit.pc.tolist()
+    x, y, z = found.tolist()
     return x, y, z
 
 
