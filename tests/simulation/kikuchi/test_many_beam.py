@@ -11,7 +11,7 @@ import pytest
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.structure import Structure, expand
 from napari_diffraction.errors import InputError
-from napari_diffraction.simulation.kikuchi.many_beam import many_beam_master
+from napari_diffraction.simulation.kikuchi.many_beam import many_beam_master, suited_spacing
 from napari_diffraction.simulation.kikuchi.master import MasterPattern, master_pattern
 
 _HALF_WIDTH = 24
@@ -59,6 +59,31 @@ def test_both_origins_of_diamond_give_one_pattern() -> None:
     np.testing.assert_allclose(
         _many(first).hemispheres, _many(second).hemispheres, rtol=1e-3, atol=1e-4
     )
+
+
+def test_a_pixel_is_the_mean_of_the_lines_around_it() -> None:
+    """Of single directions most is noise: lines are finer than the steps."""
+    single, averaged, truth = (
+        many_beam_master(CRYSTALS["Fe"], 20.0, 40, 30, 0.7, oversample=times) for times in (1, 2, 6)
+    )
+    assert single.hemispheres.shape == averaged.hemispheres.shape == (2, 81, 81)
+    assert _likeness(averaged, truth) > 0.95
+    assert 1 - _likeness(single, truth) > 3 * (1 - _likeness(averaged, truth))
+
+
+def test_hemispheres_without_a_centre_still_meet_at_the_equator() -> None:
+    north, south = many_beam_master(CRYSTALS["ZnO"], 20.0, 12, 30, 0.7).hemispheres
+    for rim in (np.s_[0, 1:-1], np.s_[-1, 1:-1], np.s_[1:-1, 0], np.s_[1:-1, -1]):
+        np.testing.assert_allclose(north[rim], south[rim], rtol=0.01)
+    assert abs(north - south).max() > 0.01 * north.mean()
+
+
+def test_large_cells_go_without_their_finest_planes() -> None:
+    cells = [CRYSTALS["Al"], expand(UnitCell(8, 8, 8), 221, [("Fe", 0, 0, 0)])]
+    small, large = map(suited_spacing, cells)
+    assert small == 0.6
+    assert 0.6 < large <= 0.9
+    assert suited_spacing(expand(UnitCell(30, 30, 30), 221, [("Fe", 0, 0, 0)])) == 0.9
 
 
 def test_atoms_without_the_symmetry_of_the_group_are_refused() -> None:

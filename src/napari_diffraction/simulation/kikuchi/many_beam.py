@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Any
 import gemmi
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import convolve1d
 
-from napari_diffraction.crystal.structure import Structure, operations, reference_setting
+from napari_diffraction.crystal.structure import (
+    Structure,
+    operations,
+    primitive_basis,
+    reference_setting,
+)
 from napari_diffraction.errors import InputError
 from napari_diffraction.simulation.kikuchi.master import MasterPattern
 
@@ -20,6 +26,8 @@ if TYPE_CHECKING:
 _STRONG, _WEAK = 20.0, 2.0
 #: Directions whose excitation errors are computed at once.
 _BLOCK = 256
+#: Smallest spacing in A of lattice planes for primitive cells up to so many A^3, and for any.
+_FINEST, _SMALL, _COARSEST = 0.6, 60.0, 0.9
 #: Images of an atom closer than this (A) to another atom are that atom.
 _SAME = 0.02
 
@@ -29,9 +37,14 @@ def many_beam_master(
     voltage: float = 20.0,
     half_width: int = 80,
     beams: int = 60,
-    spacing: float = 0.5,
+    spacing: float | None = None,
+    oversample: int = 2,
 ) -> MasterPattern:
     """Compute the master pattern of a crystal with Bloch waves.
+
+    Kikuchi lines are finer than the steps of a master pattern, and more so the larger the cell: a
+    master pattern of single directions is noise for the most part (nickel at a half width of 56 is
+    like EMsoft's by 0.83, correlation; averaged over twice as many steps by 0.95).
 
     Parameters
     ----------
@@ -44,7 +57,9 @@ def many_beam_master(
     beams
         Strong beams on average.
     spacing
-        Smallest spacing in A of the lattice planes.
+        Smallest spacing in A of the lattice planes; by default `suited_spacing`.
+    oversample
+        A pixel is a mean over its neighbourhood, of directions so many times closer than pixels.
 
     Returns
     -------
@@ -56,13 +71,15 @@ def many_beam_master(
     InputError
         ebsdsim is not installed, or the atoms do not have the symmetry of the space group.
     """
+    spacing = suited_spacing(structure) if spacing is None else spacing
     waves = BlochWaves(structure, voltage, beams, spacing)
+    fine = half_width * oversample
     from ebsdsim.crystal.pointgroup import fs_normals, point_group_operators
     from ebsdsim.io.load import build_master_pattern_data
     from ebsdsim.lambert.kgrid import build_pg_k_grid
     from threadpoolctl import threadpool_limits
 
-    grid = build_pg_k_grid(waves.cell.pg_num, half_width, structure.space_group)
+    grid = build_pg_k_grid(waves.cell.pg_num, fine, structure.space_group)
     with threadpool_limits(1):  # threads for such small matrices cost more than they give
         values = waves.intensity(grid.khat.reshape(-1, 3))
     data, _ = build_master_pattern_data(
@@ -71,13 +88,44 @@ def many_beam_master(
         kij=grid.kij.reshape(-1, 3),
         pg_operators=point_group_operators(grid.symbol).reshape(-1, 3, 3),
         fs_normals=fs_normals(grid.symbol).reshape(-1, 3),
-        hw=half_width,
-        side=2 * half_width + 1,
+        hw=fine,
+        side=2 * fine + 1,
         needs_southern_hemisphere=bool((grid.khat.reshape(-1, 3)[:, 2] < -1e-9).any()),
     )
     north = data[0, 0, 0]
     south = data[0, 0, 1] if data.shape[2] == 2 else north[::-1, ::-1]
-    return MasterPattern(np.stack([north, south]).astype(np.float32), structure.name, voltage)
+    hemispheres = _averaged(np.stack([north, south]), oversample)
+    return MasterPattern(hemispheres.astype(np.float32), structure.name, voltage)
+
+
+def suited_spacing(structure: Structure) -> float:
+    """Return the smallest spacing in A of lattice planes whose lines a master pattern can show.
+
+    The larger the cell, the more planes there are, and the more of their lines fall between two
+    pixels, where they are nothing but noise.
+
+    Parameters
+    ----------
+    structure
+        The crystal.
+    """
+    share = abs(np.linalg.det(primitive_basis(structure.space_group)))
+    volume = structure.cell.volume * share
+    return float(np.clip(_FINEST * np.cbrt(volume / _SMALL), _FINEST, _COARSEST))
+
+
+def _averaged(hemispheres: NDArray[Any], times: int) -> NDArray[Any]:
+    """Take every so many-th direction, each the mean of those around it, nearer ones more."""
+    if times == 1:
+        return hemispheres
+    weights = np.concatenate([np.arange(1, times + 1), np.arange(times - 1, 0, -1)]) / times**2
+    rim = times - 1
+    # beyond the edge of one hemisphere lies the other, mirrored
+    padded = np.pad(hemispheres, ((0, 0), (rim, rim), (rim, rim)), "reflect")[::-1].copy()
+    padded[:, rim:-rim, rim:-rim] = hemispheres
+    for axis in (1, 2):
+        padded = convolve1d(padded, weights, axis=axis)
+    return padded[:, rim:-rim:times, rim:-rim:times]
 
 
 class BlochWaves:

@@ -11,7 +11,7 @@ from napari.components import ViewerModel
 from napari.layers import Labels, Layer
 
 
-def set_data(layer: Layer, data: Any) -> None:
+def set_data(layer: Layer, data: Any, thumbnail: bool = True) -> None:
     """Give a layer other data that lie in the same place.
 
     Whenever a layer says that its data changed, napari takes stock of the places and sizes of all
@@ -23,9 +23,13 @@ def set_data(layer: Layer, data: Any) -> None:
         The layer.
     data
         Within the same bounds as the data before, or within those of another layer.
+    thumbnail
+        Draw the small picture in the list of layers anew; of vectors, napari draws it stroke by
+        stroke, which takes longer than all the rest.
     """
-    with layer.events.data.blocker():
+    with layer.events.data.blocker(), layer._block_refresh():
         layer.data = data
+    layer.refresh(thumbnail=thumbnail)
 
 
 @contextmanager

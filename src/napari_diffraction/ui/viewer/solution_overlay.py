@@ -153,7 +153,7 @@ class SolutionOverlay:
             return
         if not self.lines.visible:  # to say it again would draw it again
             self.lines.visible = True
-        set_data(self.lines, self._strokes.copy())
+        set_data(self.lines, self._strokes.copy(), thumbnail=False)
 
     def _add(self, viewer: ViewerModel, patterns: Image) -> Vectors:
         colours = np.full(_MARK.stop, _ORANGE, object)
