@@ -61,7 +61,7 @@ def asked(found: dict[str, Any], speed: dict[str, float]) -> Iterator[tuple[str,
     for what, rate in speed.items():
         if what == PEER:
             continue
-        yield f"patterns of 60 x 60 px a second, {what}", rate, 1000.0
+        yield f"patterns of 60 x 60 px a second, {what}", rate, 2500.0
         if PEER in speed:
             yield f"times as fast as Hough indexing, {what}", rate / speed[PEER], 3.0
 

@@ -35,7 +35,9 @@ from napari_diffraction.simulation.kikuchi.master import MasterPattern
 
 VOLTAGE = 20.0  # kV
 BEAMS = 60  # strong ones on average
-HALF_WIDTH = 80  # the master pattern has 2 * HALF_WIDTH + 1 px
+# The master pattern has 2 * HALF_WIDTH + 1 px, half a degree each: a camera's pixel is a mean of
+# several, else the fine lines of large cells would be noise.
+HALF_WIDTH = 180
 OVERSAMPLE = 2  # a pixel of a camera collects over its area, and the lines are finer than that
 EMSOFT_NICKEL = "Ni_EMsoft"
 PC_LOW, PC_HIGH = (0.40, 0.20, 0.45), (0.60, 0.50, 0.85)  # Bruker's convention
@@ -98,7 +100,7 @@ def compute(structure: Structure, half_width: int, beams: int) -> dict[str, Any]
     from napari_diffraction.simulation.kikuchi.many_beam import many_beam_master
 
     started = time.process_time()
-    master = many_beam_master(structure, VOLTAGE, half_width, beams)
+    master = many_beam_master(structure, VOLTAGE, half_width, beams, oversample=1)
     return {
         "hemispheres": master.hemispheres,
         "lattice": structure.lattice,
