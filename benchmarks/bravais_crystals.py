@@ -1,12 +1,12 @@
 """What a Bravais network says of crystals that it did not simulate, each crystal counted once.
 
-    python benchmarks/dynamical_patterns.py masters --folder masters --half-width 100
+    python benchmarks/dynamical_patterns.py masters --folder masters
     python benchmarks/bravais_crystals.py masters --model bravais --output shipped.npz
     python benchmarks/bravais_crystals.py masters --together shipped.npz other.npz
 
 and of the materials that the program knows, which are in no training either::
 
-    python benchmarks/dynamical_patterns.py masters --materials --folder materials --half-width 90
+    python benchmarks/dynamical_patterns.py masters --materials --folder materials
     python benchmarks/bravais_crystals.py materials
 
 Twenty many-beam patterns of each crystal, with noise and the pattern centre told.

@@ -6,9 +6,9 @@ by less than 0.001.  All patterns are of one microscope at 20 kV, as in the pape
 pattern centre within a few per cent.  Three steps, the second of which takes hours without a
 graphics card and goes on where it was stopped::
 
-    python benchmarks/dynamical_patterns.py masters --folder masters --half-width 100
-    python benchmarks/dynamical_patterns.py masters --materials --folder materials --half-width 90
-    python benchmarks/dynamical_patterns.py masters --folder materials --half-width 90 \
+    python benchmarks/dynamical_patterns.py masters --folder masters
+    python benchmarks/dynamical_patterns.py masters --materials --folder materials
+    python benchmarks/dynamical_patterns.py masters --folder materials \
         --only Ni2V MoPt2 V8C7 FeNi3 Ni3Al
 
     python benchmarks/bravais_protocol.py patterns --masters materials masters --folder protocol

@@ -1,7 +1,7 @@
 """How well patterns tell their pattern centre, and what the network says there and at the true one.
 
     python benchmarks/pattern_centre.py
-    python benchmarks/dynamical_patterns.py masters --folder masters --half-width 100
+    python benchmarks/dynamical_patterns.py masters --folder masters
     python benchmarks/pattern_centre.py --crystals masters
 
 The first asks single patterns of the materials of Kaufmann et al. (2020) that physics does not
