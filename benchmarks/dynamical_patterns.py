@@ -2,8 +2,9 @@
 
 ``masters`` makes master patterns, the intensity over all directions of a crystal at 20 kV, with
 many-beam Bloch waves (`napari_diffraction.simulation.kikuchi.many_beam`); for nickel they
-correlate by 0.99 with ebsdsim's own solver, and either by 0.93 with EMsoft.  EMsoft's nickel is
-added from the data of kikuchipy.  One .npz a crystal; those that exist are left alone::
+correlate by 0.99 with ebsdsim's own solver, and either by 0.93 with EMsoft (half width 80, planes
+down to 0.5 A).  EMsoft's nickel is added from the data of kikuchipy.  One .npz a crystal; those
+that exist are left alone::
 
     pip install 'napari-diffraction[many-beam,em]'
     python benchmarks/dynamical_patterns.py masters --folder masters
@@ -95,12 +96,14 @@ def structure_of(name: str) -> Structure:
     return CRYSTALS[name].structure(name) if name in CRYSTALS else load_structure(name)
 
 
-def compute(structure: Structure, half_width: int, beams: int) -> dict[str, Any]:
+def compute(
+    structure: Structure, half_width: int, beams: int, spacing: float | None
+) -> dict[str, Any]:
     """Return what the file of one master pattern holds."""
     from napari_diffraction.simulation.kikuchi.many_beam import many_beam_master
 
     started = time.process_time()
-    master = many_beam_master(structure, VOLTAGE, half_width, beams, oversample=1)
+    master = many_beam_master(structure, VOLTAGE, half_width, beams, spacing, oversample=1)
     return {
         "hemispheres": master.hemispheres,
         "lattice": structure.lattice,
@@ -134,7 +137,9 @@ def write(path: Path, content: dict[str, Any]) -> None:
     os.replace(part, path)
 
 
-def make_masters(folder: Path, names: Sequence[str], half_width: int, beams: int) -> None:
+def make_masters(
+    folder: Path, names: Sequence[str], half_width: int, beams: int, spacing: float | None
+) -> None:
     """Make the master patterns that are not there yet."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
@@ -145,7 +150,7 @@ def make_masters(folder: Path, names: Sequence[str], half_width: int, beams: int
             content = (
                 emsoft_nickel()
                 if name == EMSOFT_NICKEL
-                else compute(structure_of(name), half_width, beams)
+                else compute(structure_of(name), half_width, beams, spacing)
             )
         except (ImportError, InputError) as error:
             print(f"{name}: left out: {error}", flush=True)
@@ -186,6 +191,11 @@ def main() -> None:
     )
     making.add_argument("--half-width", type=int, default=HALF_WIDTH)
     making.add_argument("--beams", type=int, default=BEAMS, help="strong beams on average")
+    making.add_argument(
+        "--spacing",
+        type=float,
+        help="smallest of lattice planes in A; without it suited to the cell",
+    )
     projecting = steps.add_parser("project")
     projecting.add_argument("--folder", type=Path, required=True)
     projecting.add_argument("--output", type=Path, required=True)
@@ -199,7 +209,9 @@ def main() -> None:
             names = [
                 name for name in MATERIALS if name not in CRYSTALS and not material(name).hidden
             ]
-        make_masters(given.folder, given.only or names, given.half_width, given.beams)
+        make_masters(
+            given.folder, given.only or names, given.half_width, given.beams, given.spacing
+        )
     else:
         project_all(given.folder, given.count, given.size, given.seed, given.output)
 

@@ -11,7 +11,11 @@ import pytest
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.structure import Structure, expand
 from napari_diffraction.errors import InputError
-from napari_diffraction.simulation.kikuchi.many_beam import many_beam_master, suited_spacing
+from napari_diffraction.simulation.kikuchi.many_beam import (
+    _averaged,
+    many_beam_master,
+    suited_spacing,
+)
 from napari_diffraction.simulation.kikuchi.master import MasterPattern, master_pattern
 
 _HALF_WIDTH = 24
@@ -78,12 +82,27 @@ def test_hemispheres_without_a_centre_still_meet_at_the_equator() -> None:
     assert abs(north - south).max() > 0.01 * north.mean()
 
 
+@pytest.mark.parametrize("times", [2, 3])
+def test_the_mean_at_the_equator_is_taken_over_both_hemispheres(times: int) -> None:
+    fine = np.zeros((2, 4 * times + 1, 4 * times + 1))
+    fine[1] = 1
+    fine[:, [0, -1]] = fine[:, :, [0, -1]] = 0.5
+    north, south = _averaged(fine, times)
+    assert north.shape == (5, 5)
+    rim = np.ones((5, 5), bool)
+    rim[1:-1, 1:-1] = False
+    np.testing.assert_allclose(north[rim], 0.5)
+    np.testing.assert_allclose(south[rim], 0.5)
+    np.testing.assert_allclose(north + south, 1)
+    assert north[2, 2] == 0
+
+
 def test_large_cells_go_without_their_finest_planes() -> None:
-    cells = [CRYSTALS["Al"], expand(UnitCell(8, 8, 8), 221, [("Fe", 0, 0, 0)])]
-    small, large = map(suited_spacing, cells)
-    assert small == 0.6
-    assert 0.6 < large <= 0.9
-    assert suited_spacing(expand(UnitCell(30, 30, 30), 221, [("Fe", 0, 0, 0)])) == 0.9
+    assert suited_spacing(CRYSTALS["Al"]) == 0.6
+    primitive = (expand(UnitCell(a, a, a), 221, [("Fe", 0, 0, 0)]) for a in (5, 8))
+    assert [round(suited_spacing(one), 3) for one in primitive] == [0.766, 0.9]
+    # of the cell that is centred on all faces only a quarter counts
+    assert suited_spacing(expand(UnitCell(5, 5, 5), 225, [("Fe", 0, 0, 0)])) == 0.6
 
 
 def test_atoms_without_the_symmetry_of_the_group_are_refused() -> None:

@@ -5,8 +5,32 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer, Points, Vectors
 
-from napari_diffraction.ui.viewer.quiet import choice_kept
+from napari_diffraction.ui.viewer.quiet import choice_kept, set_data
+
+_LAYERS = {
+    "image": lambda: (Image(np.zeros((4, 4))), np.ones((4, 4))),
+    "labels": lambda: (Labels(np.zeros((4, 4), int)), np.ones((4, 4), int)),
+    "points": lambda: (Points(np.zeros((3, 2))), np.ones((3, 2))),
+    "vectors": lambda: (Vectors(np.zeros((3, 2, 2))), np.ones((3, 2, 2))),
+}
+
+
+@pytest.mark.parametrize("kind", _LAYERS)
+@pytest.mark.parametrize("thumbnail", [True, False])
+def test_other_data_are_drawn_once_and_the_thumbnail_where_wanted(
+    kind: str, thumbnail: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, data = _LAYERS[kind]()
+    said, drawn, small = [], [], []
+    layer.events.data.connect(said.append)
+    layer.events.set_data.connect(drawn.append)
+    monkeypatch.setattr(layer, "_update_thumbnail", lambda: small.append(layer))
+    assert isinstance(layer, Layer)
+    set_data(layer, data, thumbnail=thumbnail)
+    np.testing.assert_array_equal(layer.data, data)
+    assert (len(said), len(drawn), len(small)) == (0, 1, int(thumbnail))
 
 
 @pytest.mark.parametrize("chosen", [0, 1, None])

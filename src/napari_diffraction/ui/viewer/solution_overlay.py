@@ -152,7 +152,8 @@ class SolutionOverlay:
             self.lines = self._add(viewer, patterns)
             return
         if not self.lines.visible:  # to say it again would draw it again
-            self.lines.visible = True
+            with self.lines._block_refresh():
+                self.lines.visible = True
         set_data(self.lines, self._strokes.copy(), thumbnail=False)
 
     def _add(self, viewer: ViewerModel, patterns: Image) -> Vectors:
