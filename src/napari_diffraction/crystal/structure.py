@@ -88,6 +88,11 @@ class Structure:
         """Pearson letters of the Bravais lattice that the space group says, for instance cF."""
         return pearson(self.space_group)
 
+    @property
+    def primitive_volume(self) -> float:
+        """Volume of the primitive cell in A^3."""
+        return self.cell.volume * abs(float(np.linalg.det(primitive_basis(self.space_group))))
+
 
 @lru_cache(maxsize=230)
 def pearson(space_group: int) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
-from napari_diffraction.crystal.structure import Structure, primitive_basis
+from napari_diffraction.crystal.structure import Structure
 from napari_diffraction.files import replacing
 from napari_diffraction.learning.bravais.data import PatternMaker, draw
 from napari_diffraction.learning.bravais.shards import (
@@ -92,10 +92,9 @@ def _drawn(lattice: str, rng: np.random.Generator) -> Structure:
 
     while True:
         structure = random_structure(lattice, rng)
-        number = structure.space_group
-        volume = structure.cell.volume * abs(np.linalg.det(primitive_basis(number)))
-        centred = gemmi.find_spacegroup_by_number(number).operations().is_centrosymmetric()
-        if volume < _MAX_VOLUME and (centred or rng.random() < _UNCENTRED):
+        group = gemmi.find_spacegroup_by_number(structure.space_group)
+        centred = group.operations().is_centrosymmetric()
+        if structure.primitive_volume < _MAX_VOLUME and (centred or rng.random() < _UNCENTRED):
             return structure
 
 

@@ -9,12 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import convolve1d
 
-from napari_diffraction.crystal.structure import (
-    Structure,
-    operations,
-    primitive_basis,
-    reference_setting,
-)
+from napari_diffraction.crystal.structure import Structure, operations, reference_setting
 from napari_diffraction.errors import InputError
 from napari_diffraction.simulation.kikuchi.master import MasterPattern
 
@@ -109,9 +104,8 @@ def suited_spacing(structure: Structure) -> float:
     structure
         The crystal.
     """
-    share = abs(np.linalg.det(primitive_basis(structure.space_group)))
-    volume = structure.cell.volume * share
-    return float(np.clip(_FINEST * np.cbrt(volume / _SMALL), _FINEST, _COARSEST))
+    suited = _FINEST * np.cbrt(structure.primitive_volume / _SMALL)
+    return float(np.clip(suited, _FINEST, _COARSEST))
 
 
 def _averaged(hemispheres: NDArray[Any], times: int) -> NDArray[Any]:
