@@ -51,6 +51,15 @@ def test_what_cannot_be_read_is_black():
     assert (np.delete(picture.ravel(), 6) == 9).all()
 
 
+def test_dead_pixels_do_not_count():
+    frames = np.random.default_rng(0).uniform(0, 255, (3, 4, 10, 12)).astype("f4")
+    expected = frames[..., 3:, :].mean((2, 3))
+    frames[..., :3, :] = np.nan
+    frames[1, 2], expected[1, 2] = np.nan, 0
+    stack = PatternStack(da.from_array(frames, chunks=(1, 4, 10, 12)), "scan")
+    np.testing.assert_allclose(finish(navigation_map(stack)), expected, rtol=1e-5)
+
+
 def test_out_of_patience():
     stack = PatternStack(da.ones((30, 30, 8, 8), chunks=(1, 30, 8, 8)), "scan")
     steps = []

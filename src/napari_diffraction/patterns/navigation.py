@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,7 @@ def navigation_map(
             break
         thin = 2 if min(stack.frame_shape) >= _ENOUGH_PIXELS else 1
         block = at_once(stack.data[rows, columns])[..., ::thin, ::thin]
-        picture[rows, columns] = np.nan_to_num(block.mean((2, 3), dtype=np.float32))
+        picture[rows, columns] = _means(block)
         done += block.shape[0] * block.shape[1]
         yield MapProgress(done, len(stack), "Reading the scan", picture)
     return picture
@@ -101,9 +102,18 @@ def _look_around(stack: PatternStack, picture: NDArray[np.float32]) -> int:
 
 def _mean(stack: PatternStack, index: int) -> float:
     try:
-        return float(np.nan_to_num(np.mean(stack.frame(index), dtype=np.float64)))
+        return float(_means(stack.frame(index)))
     except InputError:
         return 0.0
+
+
+def _means(frames: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the mean of each pattern without its dead pixels; 0 where all are dead."""
+    if frames.dtype.kind != "f":
+        return np.asarray(frames.mean((-2, -1), dtype=np.float32))
+    alive = np.isfinite(frames)
+    total = np.where(alive, frames, 0).sum((-2, -1), dtype=np.float32)
+    return np.asarray(total / np.maximum(1, alive.sum((-2, -1))), np.float32)
 
 
 def _blocks(stack: PatternStack) -> Iterator[tuple[slice, slice]]:

@@ -47,3 +47,16 @@ def test_it_is_read_beside_the_patterns(tmp_path, name: str) -> None:
         del file[f"Scan 1/EBSD/Header/{name}"]
         file[f"Scan 1/EBSD/Header/{name}"] = np.ones((3, 3))
     assert open_stack(path).background is None
+
+
+def test_that_of_oxford_belongs_to_the_unprocessed_patterns(tmp_path) -> None:
+    path = tmp_path / "scan.h5oina"
+    with h5py.File(path, "w") as file:
+        for kind in ("Processed", "Unprocessed"):
+            patterns = RNG.integers(0, 255, (6, 40, 40)).astype(np.uint8)
+            file[f"1/EBSD/Data/{kind} Patterns"] = patterns
+        file["1/EBSD/Header/Y Cells"], file["1/EBSD/Header/X Cells"] = [2], [3]
+        file["1/EBSD/Header/Unprocessed Static Background"] = DOME.astype(np.uint8)
+    found = open_stack(path, "Unprocessed Patterns").background
+    np.testing.assert_array_equal(found, DOME.astype(np.uint8))
+    assert open_stack(path).background is None

@@ -173,7 +173,7 @@ def test_the_map_beside_the_patterns(vendor, tmp_path):
         "edax": ("nRows", "nColumns", "Step Y", "Step X", "Phase", "MaterialName", "none"),
         "bruker": ("NROWS", "NCOLS", "YSTEP", "XSTEP", "Phases", "Name", "IT"),
     }[vendor]
-    angles = {"oxford": None, "edax": ("Phi1", "Phi", "Phi2"), "bruker": ("phi1", "PHI", "phi2")}
+    angles = {"oxford": (), "edax": ("Phi1", "Phi", "Phi2"), "bruker": ("phi1", "PHI", "phi2")}
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         header, data = file.create_group("1/EBSD/Header"), file.create_group("1/EBSD/Data")
@@ -184,15 +184,51 @@ def test_the_map_beside_the_patterns(vendor, tmp_path):
             header[f"{names[4]}/{number}/{names[6]}"] = [group]
         data["Phase"] = PHASE.ravel()
         unit = 1.0 if vendor == "bruker" else np.pi / 180
-        for i, name in enumerate(angles[vendor] or ()):
+        for i, name in enumerate(angles[vendor]):
             data[name] = EULER[..., i].ravel() * unit
+        if vendor == "oxford":
+            data["Euler"] = EULER.reshape(N, 3) * unit
     found = read_map(path)
     np.testing.assert_array_equal(found.phase, PHASE)
     assert found.names == NAMES
     assert found.step == (0.25, 0.5)
     assert found.lattices == ((None, None, None) if vendor == "edax" else (None, "cF", "hP"))
-    if angles[vendor]:
-        np.testing.assert_allclose(found.euler, EULER, atol=1e-3)
+    np.testing.assert_allclose(found.euler, EULER, atol=1e-3)
+
+
+def bruker(file, scan, order):
+    """Write the points of a scan in the order of recording."""
+    header, data = file.create_group(f"{scan}/EBSD/Header"), file.create_group(f"{scan}/EBSD/Data")
+    for name, value in {"NROWS": 90, "NCOLS": 80, "YSTEP": 0.25, "XSTEP": 0.5}.items():
+        header[name] = value
+    data["Phase"] = PHASE.ravel()[order]
+    for i, name in enumerate(("phi1", "PHI", "phi2")):
+        data[name] = EULER[..., i].ravel()[order]
+    file[f"{scan}/EBSD/SEM/IY"] = 7 + order // COLUMNS
+    file[f"{scan}/EBSD/SEM/IX"] = 3 + order % COLUMNS
+
+
+def test_a_region_of_interest_in_the_order_of_recording(tmp_path):
+    order = np.random.default_rng(1).permutation(N)
+    order, left_out = order[:-1], order[-1]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        bruker(file, "1", order)
+    found = read_map(tmp_path / "a.h5")
+    there = np.arange(N).reshape(ROWS, COLUMNS) != left_out
+    np.testing.assert_array_equal(found.phase, np.where(there, PHASE, 0))
+    np.testing.assert_allclose(found.euler[there], EULER[there], atol=1e-3)
+    assert found.step == (0.25, 0.5)
+
+
+def test_of_several_scans_the_largest_is_taken(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        bruker(file, "1", np.arange(COLUMNS))
+        bruker(file, "2", np.arange(N))
+    np.testing.assert_array_equal(read_map(tmp_path / "a.h5").phase, PHASE)
+    orix(tmp_path / "b.h5", "z/crystal_map")
+    with h5py.File(tmp_path / "b.h5", "a") as file:
+        file["a/crystal_map/data/phase_id"] = np.zeros(2, int)
+    assert read_map(tmp_path / "b.h5").phase.shape == PHASE.shape
 
 
 @pytest.mark.parametrize("suffix", [".ang", ".h5"])

@@ -151,7 +151,41 @@ def test_a_thumbnail_page_is_left_out_and_said(tmp_path: Path) -> None:
             file.write(frame, contiguous=False, metadata=None)
     stack = open_stack(tmp_path / "a.tif")
     assert_same(stack, data)
-    assert "1 images of another size in the file are left out." in stack.notes
+    assert "1 images of another size or kind in the file are left out." in stack.notes
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_tiff_written_image_by_image_is_one_stack(compression, tmp_path: Path) -> None:
+    import tifffile
+
+    data = patterns(5)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for frame in data:
+            file.write(frame, compression=compression)
+    stack = open_stack(tmp_path / "a.tif")
+    assert_same(stack, data)
+    assert not any("left out" in note for note in stack.notes)
+
+
+def test_a_tiff_to_which_stacks_were_added(tmp_path: Path) -> None:
+    import tifffile
+
+    data = patterns(12)
+    for part in (data[:5], data[5:10], data[10:]):
+        tifffile.imwrite(tmp_path / "a.tif", part, append=True)
+    assert_same(open_stack(tmp_path / "a.tif"), data)
+
+
+def test_an_overview_behind_a_scan_is_left_out_and_said(tmp_path: Path) -> None:
+    import tifffile
+
+    data = patterns(10).reshape(2, 5, 20, 28)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(data)
+        file.write(data[0, 0])
+    stack = open_stack(tmp_path / "a.tif")
+    assert_same(stack, data)
+    assert "1 images of another size or kind in the file are left out." in stack.notes
 
 
 def test_volume_stack_mrc_is_a_scan(tmp_path: Path) -> None:

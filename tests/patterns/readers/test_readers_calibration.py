@@ -64,6 +64,25 @@ def test_own_hdf5(tmp_path: Path) -> None:
     assert open_stack(tmp_path / "a.h5").geometry == SpotGeometry(0.0197, 0.004, (13.5, 9.5))
 
 
+@pytest.mark.parametrize("in_group", [False, True])
+def test_attributes_of_zarr(tmp_path: Path, in_group: bool) -> None:
+    import zarr
+
+    facts = {"wavelength": 0.0197, "pixel_size": "unknown", "centre_x": 13.5, "centre_y": 9}
+    if in_group:
+        root = zarr.open_group(tmp_path / "a.zarr", mode="w")
+        array = root.create_array("data", shape=FRAMES.shape, dtype=FRAMES.dtype)
+        root.attrs.update(facts)
+        array.attrs.update(pixel_size=0.004, wavelength=0.0251)
+        expected = SpotGeometry(0.0251, 0.004, (13.5, 9.0))
+    else:
+        array = zarr.create_array(tmp_path / "a.zarr", shape=FRAMES.shape, dtype=FRAMES.dtype)
+        array.attrs.update(facts)
+        expected = SpotGeometry(0.0197, None, (13.5, 9.0))
+    array[...] = FRAMES
+    assert open_stack(tmp_path / "a.zarr").geometry == expected
+
+
 @pytest.mark.parametrize("factor", [1.0, np.nan])
 def test_nexus(tmp_path: Path, factor: float) -> None:
     with h5py.File(tmp_path / "a.nxs", "w") as file:

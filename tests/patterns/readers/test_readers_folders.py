@@ -12,7 +12,7 @@ from napari_diffraction.patterns.readers import (
     joined,
     open_stack,
 )
-from napari_diffraction.patterns.readers.files import natural_key
+from napari_diffraction.patterns.readers.natural_order import natural_key
 
 
 def patterns(n: int = 12) -> np.ndarray:
@@ -101,6 +101,19 @@ def test_what_was_not_checked_on_opening_is_checked_on_reading(
     assert not np.asarray(stack.data[6:9]).any()
 
 
+def test_larger_numbers_than_those_of_the_first_files_do_not_wrap_round(
+    write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joined, "_CHECK_SECONDS", -1.0)
+    for number in range(3):
+        write(".tif", np.full((16, 24), 200, "u1"), name=f"shot{number}", folder="run")
+    path = write(".tif", np.full((16, 24), 300, "u2"), name="shot1", folder="run")
+    stack = open_stack(path.parent)
+    with pytest.raises(InputError, match=r"shot1\.tif holds uint16 values, unlike .*\(uint8\)"):
+        stack.frame(1)
+    assert (stack.frame(2) == 200).all()
+
+
 def test_the_check_goes_all_over_the_folder() -> None:
     for count in (1, 2, 3, 8, 100):
         files = [str(i) for i in range(count)]
@@ -121,6 +134,13 @@ def test_two_kinds_in_equal_number_are_not_guessed(write) -> None:
     path = write(".tif", patterns(1), folder="run")
     with pytest.raises(InputError, match=r"PNG and TIFF files in equal number"):
         open_stack(path.parent)
+
+
+def test_the_description_of_a_series_is_no_kind_of_its_own(write) -> None:
+    data = patterns(3)
+    path = write(".ser", data, name="run_1", folder="run")
+    path.with_name("run.emi").write_bytes(b"JG\2\0")
+    np.testing.assert_array_equal(np.asarray(open_stack(path.parent).data), data)
 
 
 def test_mixed_number_types_are_kept_exactly(write) -> None:

@@ -38,6 +38,14 @@ def test_the_biggest_stack_is_found(path: Path) -> None:
     assert "data set deep/down/here" in open_stack(path).notes[0]
 
 
+@pytest.mark.parametrize("name", ["run.mat", "run.nc", "run", "run.tif"])
+def test_hdf5_of_any_name_is_recognised(name: str, path: Path) -> None:
+    with h5py.File(path.with_name(name), "w") as file:
+        file["data"] = patterns()
+    assert_same(path.with_name(name), patterns())
+    assert f"{name} is in fact a HDF5 file." in open_stack(path.with_name(name)).notes
+
+
 def test_equal_stacks_are_not_guessed(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["run/a"] = patterns(seed=1)
@@ -108,6 +116,47 @@ def test_numbered_data_sets_are_one_stack(path: Path) -> None:
     assert_same(path, data)
     assert_same(path, data[3:], "data_000002")
     assert any("gone.h5" in note for note in open_stack(path).notes)
+
+
+def linked(path: Path, parts: list[np.ndarray]) -> Path:
+    """Write a master and its data files, which are numbered from 1."""
+    with h5py.File(path, "w") as file:
+        for number, part in enumerate(parts, start=1):
+            name = f"run_data_{number:06}.h5"
+            with h5py.File(path.with_name(name), "w") as other:
+                other["data"] = part
+            file[f"entry/data/data_{number:06}"] = h5py.ExternalLink(name, "data")
+    return path
+
+
+@pytest.mark.parametrize("gone", [[1], [2], [1, 2]])
+def test_a_missing_data_file_does_not_move_the_patterns_behind_it(gone: list, path: Path) -> None:
+    data = patterns(7)
+    linked(path, np.split(data, [2, 4, 6]))
+    for number in gone:
+        path.with_name(f"run_data_{number:06}.h5").unlink()
+        data[2 * number - 2 : 2 * number] = 0
+    stack = open_stack(path)
+    np.testing.assert_array_equal(np.asarray(stack.data), data)
+    np.testing.assert_array_equal(stack.frame(6), data[6])
+    with pytest.raises(InputError, match=rf"run_data_{gone[0]:06}\.h5, which is not there"):
+        stack.frame(2 * gone[0] - 1)
+    assert sum("Linked data file missing" in note for note in stack.notes) == len(gone)
+
+
+def test_the_second_of_two_data_files_stays_in_its_place(path: Path) -> None:
+    data = patterns(4)
+    linked(path, np.split(data, 2)).with_name("run_data_000001.h5").unlink()
+    data[:2] = 0
+    assert_same(path, data)
+
+
+def test_numbered_data_sets_are_in_natural_order(path: Path) -> None:
+    data = patterns(4)
+    with h5py.File(path, "w") as file:
+        for number, frame in enumerate(data, start=998):
+            file[f"frame_{number}"] = frame[np.newaxis]
+    assert_same(path, data)
 
 
 def virtual(path: Path, parts: list[np.ndarray]) -> None:
@@ -248,3 +297,36 @@ def test_one_unreadable_pattern_does_not_take_its_neighbours_along(path: Path) -
     found = stack.frames(range(2, 8))
     assert [one is None for one in found] == [False, False, True, False, False, False]
     np.testing.assert_array_equal(found[3], data[5])
+
+
+@pytest.mark.parametrize("place", ["detector", "detector/detectorSpecific"])
+def test_masked_pixels_have_no_value(place: str, path: Path) -> None:
+    data = patterns(6)
+    mask = np.zeros((16, 24), "u4")
+    mask[3, 4], mask[8:10] = 2, 1
+    data[:, mask > 0] = 65535
+    linked(path, np.split(data, 2))
+    with h5py.File(path, "a") as file:
+        file[f"entry/instrument/{place}/pixel_mask"] = mask
+    stack = open_stack(path)
+    expected = np.where(mask > 0, np.nan, data).astype("f4")
+    assert stack.data.dtype == np.float32
+    np.testing.assert_array_equal(np.asarray(stack.data), expected)
+    np.testing.assert_array_equal(stack.frame(4), expected[4])
+    assert "The detector masks 49 of 384 pixels, which have no value." in stack.notes
+
+
+@pytest.mark.parametrize("mask", [np.zeros((16, 24)), np.ones((16, 24)), np.ones((8, 24))])
+def test_a_mask_that_says_nothing_or_does_not_fit(mask: np.ndarray, path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["entry/data/data"] = patterns()
+        file["entry/instrument/detector/pixel_mask"] = mask.astype("u4")
+    assert open_stack(path).data.dtype == np.uint16
+    assert_same(path, patterns())
+
+
+def test_a_scan_that_is_blank_but_for_masked_pixels_is_mentioned(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["entry/data/data"] = np.zeros((2, 3, 16, 24), "u2")
+        file["entry/instrument/detector/pixel_mask"] = np.eye(16, 24, dtype="u4")
+    assert any("is blank" in note for note in open_stack(path).notes)

@@ -203,12 +203,13 @@ def test_patterns_behind_the_last_are_told(kind, write) -> None:
     check(open_stack(path), (4,), data, "holds 2 more, which are left over")
 
 
-def test_pages_whose_chain_breaks_off(tmp_path: Path) -> None:
+@pytest.mark.parametrize("metadata", [None, {}])
+def test_pages_whose_chain_breaks_off(metadata, tmp_path: Path) -> None:
     data = patterns(6)
     path = tmp_path / "a.tif"
     with tifffile.TiffWriter(path) as file:
         for frame in data:
-            file.write(frame, contiguous=False, metadata=None)
+            file.write(frame, contiguous=False, metadata=metadata)
     content = path.read_bytes()
     path.write_bytes(content[: content.rindex(data[3].tobytes()) + 2048 + 10])
     stack = open_stack(path)

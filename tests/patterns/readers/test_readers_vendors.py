@@ -150,6 +150,14 @@ def test_empad(about, named, tmp_path: Path) -> None:
     assert_same(stack, data.reshape(3, 4, 128, 128))
 
 
+def test_a_folder_of_an_empad_is_one_scan(tmp_path: Path) -> None:
+    data = patterns(12, 128, 128, "f4")
+    empad(tmp_path, data, "")
+    stack = open_stack(tmp_path)
+    assert_same(stack, data.reshape(3, 4, 128, 128))
+    assert not any("left out" in note for note in stack.notes)
+
+
 def test_empad_scan_that_was_stopped(tmp_path: Path) -> None:
     path = empad(tmp_path, patterns(11, 128, 128, "f4"), "")
     raw = tmp_path / "scan_x4_y3.raw"

@@ -19,19 +19,32 @@ from napari_diffraction.patterns.maps.vendor_map import (
     assemble,
     hexagonal_error,
 )
-from napari_diffraction.patterns.readers.ebsd.hdf5 import Values
+from napari_diffraction.patterns.readers.ebsd.hdf5 import Values, recorded_places
 
 
 def read_hdf5(path: str) -> VendorMap:
-    """Read the first map in a file: that of orix, or that beside the patterns of a vendor."""
+    """Read the map in a file: that of orix, or that beside the patterns of a vendor.
+
+    Of several it is the largest, as it is of the patterns.
+    """
     with h5py.File(path, "r", locking=False) as file:
-        for name in _groups(file):
-            if name.endswith("crystal_map"):
-                return _orix(path, file, name)
-        for name in _groups(file):
-            if name.endswith("EBSD/Data"):
-                return _vendor(path, file, name.removesuffix("/Data"))
+        orix = _largest(file, "crystal_map", "data/phase_id")
+        if orix is not None:
+            return _orix(path, file, orix)
+        vendor = _largest(file, "EBSD/Data", "Phase")
+        if vendor is not None:
+            return _vendor(path, file, vendor.removesuffix("/Data"))
     raise InputError(f"{path} holds no map: neither orix's nor that of an EBSD system.")
+
+
+def _largest(file: h5py.File, ending: str, phases: str) -> str | None:
+    """Return the group of such a name that holds most points, the first one among equals."""
+    sizes = {}
+    for name in _groups(file):
+        if name.endswith(ending):
+            item = file.get(f"{name}/{phases}")
+            sizes[name] = (item.size or 0) if isinstance(item, h5py.Dataset) else 0
+    return max(sizes, key=lambda name: sizes[name], default=None)
 
 
 def _groups(file: h5py.File, prefix: str = "", depth: int = 4) -> Iterator[str]:
@@ -85,6 +98,10 @@ def _first(values: NDArray[np.float64] | None, n: int) -> NDArray[np.float64] | 
 
 
 def _angles(data: Values, n: int, degrees: float) -> NDArray[np.float64] | None:
+    # Oxford keeps all three together, always in radians
+    euler = data.array("Euler")
+    if euler is not None and euler.size == 3 * n:
+        return np.degrees(euler.reshape(n, 3))
     for names in (("phi1", "Phi", "phi2"), ("Phi1", "Phi", "Phi2"), ("phi1", "PHI", "phi2")):
         parts = [_first(data.array(name), n) for name in names]
         known = [part for part in parts if part is not None]
@@ -119,6 +136,10 @@ def _vendor(path: str, file: h5py.File, ebsd: str) -> VendorMap:
     if edax and confidence is not None and len(confidence) == len(phase):
         not_indexed |= confidence == -1
     row, column = np.divmod(np.arange(n), columns)
+    places = recorded_places(file, ebsd, len(phase)) if "NROWS" in header else None
+    if places is not None:
+        (row, column), n = places, len(phase)
+        rows, columns = int(row.max()) + 1, int(column.max()) + 1
     step = header.number("Y Step", "Step Y", "YSTEP"), header.number("X Step", "Step X", "XSTEP")
     dy, dx = (size if size and size > 0 else 1.0 for size in step)
     # EDAX writes radians, Oxford too, Bruker degrees

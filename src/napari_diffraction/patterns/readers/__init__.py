@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.geometry import ASSUMED_KILOVOLTS, electron_wavelength
 from napari_diffraction.patterns.readers.datasets import AmbiguousDatasetError
@@ -199,7 +201,8 @@ def _try_some(patterns: LazyPatterns) -> tuple[str, ...]:
             problem = problem or error
         else:
             read += 1
-            if len(patterns.shape) == 3 or (frame != frame.flat[0]).any():
+            alive = frame[~np.isnan(frame)]
+            if len(patterns.shape) == 3 or (alive != alive[:1]).any():
                 return ()
     if not read and problem is not None:
         raise problem

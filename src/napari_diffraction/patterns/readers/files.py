@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,9 @@ from napari_diffraction.patterns.readers.formats import (
     is_folder_input,
     readable_formats,
 )
+from napari_diffraction.patterns.readers.natural_order import natural_key
 from napari_diffraction.patterns.readers.source import explained
+from napari_diffraction.patterns.readers.vendors.empad import may_describe
 
 #: Folders are looked into this far when only asked whether they hold anything to read.
 _GLANCE = 500
@@ -44,12 +45,6 @@ class Inputs:
     name: str
     files: tuple[str, ...]
     notes: tuple[str, ...] = ()
-
-
-def natural_key(text: str) -> tuple[tuple[int, str] | tuple[int, int], ...]:
-    """Sort key that puts "frame 10" after "frame 9"."""
-    parts = re.split(r"(\d+)", text)
-    return tuple((0, int(p)) if p.isdecimal() else (1, p.lower()) for p in parts if p)
 
 
 def find_inputs(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Inputs:
@@ -118,6 +113,7 @@ def _in_folder(folder: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _of_one_kind(label: str, paths: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    paths = _without_descriptions(paths)
     kinds: dict[Format | None, list[str]] = defaultdict(list)
     for path in paths:
         row = by_name(path)
@@ -131,19 +127,27 @@ def _of_one_kind(label: str, paths: list[str]) -> tuple[tuple[str, ...], tuple[s
             f"{label} holds {names} files in equal number; name one kind, for instance with "
             f"*{Path(kinds[best[0]][0]).suffix}."
         )
-    chosen = _without_companions(kinds[best[0]])
+    chosen = _without_parts(kinds[best[0]])
     others = len(paths) - most
     notes = (f"{others} files of other kinds in {label} are left out.",) if others else ()
     return tuple(chosen), notes
 
 
-def _without_companions(paths: list[str]) -> list[str]:
-    """Drop files that a master, header or first file in the same list already brings along."""
+def _without_descriptions(paths: list[str]) -> list[str]:
+    """Drop files that only describe another one of the list, which brings them along."""
+    if any(p.lower().endswith(".ser") for p in paths):
+        paths = [p for p in paths if not p.lower().endswith(".emi")]
+    raws = {p for p in paths if p.lower().endswith(".raw")}
+    if not raws:
+        return paths
+    return [p for p in paths if not p.lower().endswith(".xml") or raws.isdisjoint(may_describe(p))]
+
+
+def _without_parts(paths: list[str]) -> list[str]:
+    """Drop files that a master or first file in the same list already brings along."""
     masters = [p for p in paths if os.path.splitext(p)[0].lower().endswith("_master")]
     if masters:
         return masters
-    if any(p.lower().endswith(".ser") for p in paths):
-        return [p for p in paths if not p.lower().endswith(".emi")]
     firsts = [p for p in paths if p.lower().endswith("000.tvips")]
     return firsts or paths
 

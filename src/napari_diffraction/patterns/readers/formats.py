@@ -155,8 +155,8 @@ FORMATS = (
     Format("Bruker BCF", (".bcf",), "vendors.bruker:open_file", _starts(b"AAMVHFSS"), trusted=True),
     Format("CBF", (".cbf",), "general.cameras:open_cbf", _starts(b"###CBF")),
 )
-# many other programs zip their files, too
-_ZIPPED = ("NPZ", "Panta Rhei")
+# many other programs zip their files or write HDF5, too: there the name decides between them
+_BY_NAME_ONLY = ("NPZ", "Panta Rhei", "TopSpin")
 _BY_SUFFIX = {suffix: row for row in FORMATS for suffix in row.suffixes}
 
 
@@ -203,7 +203,7 @@ def recognise(path: str) -> tuple[Format, str | None]:
     if row is not None and (row.recognises(head) or row.trusts(path)):
         return row, None
     for other in FORMATS:
-        if other.recognises(head) and other.name not in _ZIPPED:
+        if other.recognises(head) and other.name not in _BY_NAME_ONLY:
             return other, f"{Path(path).name} is in fact a {other.name} file."
     if row is not None:
         text = " but text" if _is_text(head) else ""

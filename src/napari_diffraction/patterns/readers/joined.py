@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,7 +171,9 @@ class _Files:
             raise InputError(
                 f"{file} holds {source.count} patterns where one was expected; open it alone."
             )
-        if not np.can_cast(source.dtype, self.dtype, "same_kind"):
+        # whole numbers too large for the others would wrap round
+        casting: Literal["same_kind", "safe"] = "same_kind" if self.dtype.kind == "f" else "safe"
+        if not np.can_cast(source.dtype, self.dtype, casting):
             raise InputError(
                 f"{file} holds {source.dtype} values, unlike {self.files[0]} ({self.dtype}); put "
                 "it into another folder."

@@ -57,13 +57,19 @@ def scan_header(
     ):
         if key in header:
             known = vendor(_Scan(file, ebsd, header, count, frame_shape))
-            return replace(known, background=_background(header, frame_shape))
+            return replace(known, background=_background(header, dataset, frame_shape))
     return ScanHeader()
 
 
-def _background(header: Values, frame_shape: tuple[int, int]) -> NDArray[np.float32] | None:
+def _background(
+    header: Values, dataset: str, frame_shape: tuple[int, int]
+) -> NDArray[np.float32] | None:
     """Read the static background, if it is one of these patterns and not empty."""
-    values = header.array("static_background", "StaticBackground", "Static Background")
+    names = ["static_background", "StaticBackground", "Static Background"]
+    if dataset.endswith("/Unprocessed Patterns"):
+        # of Oxford, which took it off from the others
+        names.insert(0, "Unprocessed Static Background")
+    values = header.array(*names)
     if values is None or values.size != math.prod(frame_shape):
         return None
     background = values.reshape(frame_shape).astype(np.float32)
@@ -192,10 +198,9 @@ def _edax(scan: _Scan) -> ScanHeader:
 def _bruker(scan: _Scan) -> ScanHeader:
     rows, columns = scan.grid("NROWS", "NCOLS")
     order = None
-    place = _indices(scan)
-    if place is not None:
-        # a region of interest, or a whole scan, in the order of recording
-        y, x = (values - values.min() for values in place)
+    places = recorded_places(scan.file, scan.ebsd, scan.count)
+    if places is not None:
+        y, x = places
         rows, columns = int(y.max()) + 1, int(x.max()) + 1
         order = np.full(rows * columns, -1, np.int64)
         order[y * columns + x] = np.arange(scan.count)
@@ -214,18 +219,37 @@ def _bruker(scan: _Scan) -> ScanHeader:
     )
 
 
-def _indices(scan: _Scan) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Row and column of every pattern, where they are given."""
-    beside = scan.ebsd.rpartition("/")[0]
-    for group, prefix in ((f"{scan.ebsd}/SEM", ""), (f"{beside}/SEM", "SEM ")):
-        values = Values(scan.file, group)
+def recorded_places(
+    file: h5py.File, ebsd: str, count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Read where the points of a scan of Bruker lie.
+
+    They may be a region of interest, or a whole scan, in the order of recording.
+
+    Parameters
+    ----------
+    file
+        Opened file.
+    ebsd
+        Name of the group of the scan.
+    count
+        Number of points.
+
+    Returns
+    -------
+    (ndarray of int, ndarray of int) or None
+        Row and column of every point, from 0; ``None``: not given, or no map.
+    """
+    beside = ebsd.rpartition("/")[0]
+    for group, prefix in ((f"{ebsd}/SEM", ""), (f"{beside}/SEM", "SEM ")):
+        values = Values(file, group)
         y, x = values.array(f"{prefix}IY"), values.array(f"{prefix}IX")
-        if y is None or x is None or not y.size == x.size == scan.count:
+        if y is None or x is None or not y.size == x.size == count:
             continue
         places = np.unique(np.stack([y, x]), axis=1)
         # two patterns at one place, or a few strewn over a huge field, are no map
-        if places.shape[1] == scan.count and np.ptp(y) * np.ptp(x) < 20 * scan.count + 20:
-            return y.astype(np.int64), x.astype(np.int64)
+        if places.shape[1] == count and np.ptp(y) * np.ptp(x) < 20 * count + 20:
+            return (y - y.min()).astype(np.int64), (x - x.min()).astype(np.int64)
     return None
 
 

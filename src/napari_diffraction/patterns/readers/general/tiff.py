@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -48,12 +49,12 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         geometry = _beside(path) or SpotGeometry(pixel_size=_pixel_size(tif, page))
         whole = tif.is_shaped or tif.is_imagej
         # naming the series of a long file of plain pages would take a look at every page
-        series = _biggest(tif) if whole or (whole_chain and count <= _FEW_PAGES) else None
-        if series is not None and series.dataoffset is not None and series.axes[-1] != "S":
-            mapped = _contiguous(path, series, tif.byteorder, geometry)
+        series = _biggest(tif) if whole or (whole_chain and count <= _FEW_PAGES) else []
+        if len(series) == 1 and series[0].dataoffset is not None and series[0].axes[-1] != "S":
+            mapped = _contiguous(path, series[0], tif.byteorder, geometry, count)
             if mapped is not None:
                 return mapped
-        source = _paged(path, tif, series if whole_chain else None, geometry, count)
+        source = _paged(path, tif, series if whole_chain else [], geometry, count)
         note = "The file ends early: its list of pages breaks off behind those that are shown."
         return source if whole_chain else replace(source, notes=(*source.notes, note))
 
@@ -72,16 +73,47 @@ def _count(tif: tifffile.TiffFile) -> tuple[int, bool]:
     return count, not count or tif.filehandle.read(size) in (bytes(size), b"")
 
 
-def _biggest(tif: tifffile.TiffFile) -> tifffile.TiffPageSeries:
-    return max(tif.series, key=lambda series: series.size)
+def _biggest(tif: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
+    """Return the biggest series and those that continue it, as a program that adds images makes."""
+    try:
+        biggest = max(tif.series, key=lambda series: series.size)
+    except tifffile.TiffFileError:
+        return []  # cut short within the description of a page: those before it can be read
+    alike = [series for series in tif.series if _kind(series) == _kind(biggest)]
+    return alike if all(map(_is_paged, alike)) else [biggest]
 
 
-def _lead(series: tifffile.TiffPageSeries, count: int) -> tuple[int, ...]:
+def _kind(series: tifffile.TiffPageSeries) -> tuple[Any, ...]:
+    shape = series.shape
+    # what is added to a stack may be longer or shorter, while a scan is one of its own
+    if len(_axes_before(series)) == 1:
+        shape = shape[1:]
+    return len(series.shape), shape, series.dtype, series.axes[-1]
+
+
+def _is_paged(series: tifffile.TiffPageSeries) -> bool:
+    """Whether each image of a series is a page."""
+    return _page_numbers(series) is not None and np.prod(_axes_before(series)) == len(series.pages)
+
+
+def _axes_before(series: tifffile.TiffPageSeries) -> tuple[int, ...]:
+    """Return the shape of a series without that of its images."""
+    shape: tuple[int, ...] = series.shape[: -3 if series.axes[-1] == "S" else -2]
+    return shape
+
+
+def _lead(series: list[tifffile.TiffPageSeries], count: int) -> tuple[int, ...]:
     """Return (rows, columns) for what was written as a four-dimensional array, else (n,)."""
-    shape = series.shape[: -3 if series.axes[-1] == "S" else -2]
-    if series.kind == "shaped" and len(shape) == 2 and shape[0] * shape[1] == count:
+    shape = _axes_before(series[0])
+    if series[0].kind == "shaped" and len(shape) == 2 and shape[0] * shape[1] == count:
         return int(shape[0]), int(shape[1])
     return (count,)
+
+
+def _left_out(number: int) -> tuple[str, ...]:
+    if number < 1:  # fewer pages are there than a file that was cut short promises
+        return ()
+    return (f"{number} images of another size or kind in the file are left out.",)
 
 
 def _contiguous(
@@ -89,36 +121,35 @@ def _contiguous(
     series: tifffile.TiffPageSeries,
     byteorder: str,
     geometry: SpotGeometry,
+    pages: int,
 ) -> Source | None:
     # tifffile marks arrays of three or four images as colours but keeps their shape
     if ("S" in series.axes and series.kind != "shaped") or len(series.shape) < 2:
         return None
     dtype = np.dtype(series.dtype).newbyteorder(byteorder)
     count = int(np.prod(series.shape[:-2]))
-    shape = (*_lead(series, count), *series.shape[-2:])
+    shape = (*_lead([series], count), *series.shape[-2:])
     read = MappedPatterns(path, series.dataoffset, shape, dtype)
-    return open_mapped(read, to_end=False, geometry=geometry)
+    notes = _left_out(pages - sum(page is not None for page in series.pages))
+    return open_mapped(read, to_end=False, geometry=geometry, notes=notes)
 
 
 def _paged(
     path: str,
     tif: tifffile.TiffFile,
-    series: tifffile.TiffPageSeries | None,
+    series: list[tifffile.TiffPageSeries],
     geometry: SpotGeometry,
     pages: int,
 ) -> Source:
-    indices = _page_numbers(series) if series is not None else None
+    indices = _all_numbers(series)
     notes: tuple[str, ...] = ()
     if indices is None:
         count, first = pages, tif.pages.first
         lead: tuple[int, ...] = (count,)
     else:
-        assert series is not None
         count, first = len(indices), tif.pages[indices[0]]
         lead = _lead(series, count)
-        left_out = pages - count
-        if left_out:
-            notes = (f"{left_out} images of another size in the file are left out.",)
+        notes = _left_out(pages - count)
     shape = _grey_shape(path, first)
     stored = os.path.getsize(path)
     dtype = np.dtype(first.dtype)
@@ -130,6 +161,13 @@ def _paged(
         check_frame_bytes(path, first.tilewidth * first.tilelength * dtype.itemsize, stored)
     read = _Pages(path, indices)
     return Source(path, (*lead, *shape), native(dtype), read, geometry=geometry, notes=notes)
+
+
+def _all_numbers(series: list[tifffile.TiffPageSeries]) -> list[int] | None:
+    """Return the pages of several series in the order of the file."""
+    parts = [_page_numbers(one) for one in series]
+    known = [part for part in parts if part is not None]
+    return sorted(chain(*known)) if known and len(known) == len(parts) else None
 
 
 def _page_numbers(series: tifffile.TiffPageSeries) -> list[int] | None:

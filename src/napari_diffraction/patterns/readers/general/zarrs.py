@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 from functools import lru_cache
@@ -15,6 +16,7 @@ from zarr.storage import ZipStore
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.readers import hyperspy
 from napari_diffraction.patterns.readers.datasets import Candidate, choose, stack_shape
+from napari_diffraction.patterns.readers.slices import read_run
 from napari_diffraction.patterns.readers.source import (
     Source,
     check_frame_bytes,
@@ -63,8 +65,19 @@ def open_store(path: str, dataset: str | None = None) -> Source:
         read,
         run=run,
         dataset=chosen.name or None,
-        geometry=hyperspy.geometry_of(root, chosen.name) or SpotGeometry(),
+        geometry=hyperspy.geometry_of(root, chosen.name) or _own(root, arrays[chosen.name]),
     )
+
+
+def _own(root: Any, array: zarr.Array) -> SpotGeometry:
+    """Read the calibration from the attributes of the store and of its array, which go first."""
+    numbers = {}
+    for name in ("wavelength", "pixel_size", "centre_x", "centre_y"):
+        value = array.attrs.get(name, root.attrs.get(name))
+        # JSON may hold anything
+        if isinstance(value, int | float) and math.isfinite(value):
+            numbers[name] = float(value)
+    return SpotGeometry.of(numbers)
 
 
 def _arrays(group: zarr.Group) -> dict[str, Any]:
@@ -97,12 +110,5 @@ class _Patterns:
     def __call__(self, start: int, stop: int) -> NDArray[Any]:
         root = _root(self._path, self._changed)
         data = root[self._name] if self._name else root
-        lead = data.shape[: -3 if self._colours else -2]
-        if not lead:
-            frames = np.asarray(data[...])[np.newaxis]
-        elif len(lead) == 1:
-            frames = np.asarray(data[start:stop])
-        else:
-            where = (np.unravel_index(index, lead) for index in range(start, stop))
-            frames = np.stack([data[tuple(map(int, position))] for position in where])
+        frames = read_run(data, data.shape[: -3 if self._colours else -2], start, stop)
         return to_grey(frames) if self._colours else frames

@@ -21,12 +21,15 @@ from napari_diffraction.patterns.readers.ebsd.hdf5 import scan_header
 from napari_diffraction.patterns.readers.ebsd.scan import as_scan
 from napari_diffraction.patterns.readers.hdf5.links import (
     ALLOW,
+    Absent,
     Gaps,
     gaps,
     refusal,
     refuse_outside,
 )
+from napari_diffraction.patterns.readers.hdf5.masks import masked_pixels, without_pixels
 from napari_diffraction.patterns.readers.hdf5.survey import Survey, geometry_of, step_of, survey
+from napari_diffraction.patterns.readers.slices import read_run
 from napari_diffraction.patterns.readers.source import (
     Source,
     check_frame_bytes,
@@ -74,13 +77,13 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         _explain_broken(path, found, dataset)
         chosen = choose(path, found.candidates, dataset, found.parts)
         members = chosen.members or ((chosen.name, chosen.shape[0]),)
-        first = file[members[0][0]]
+        parts = [_part(file, name, count, found) for name, count in members]
+        there = [part for part in parts if isinstance(part, h5py.Dataset)]
         stack = stack_shape(chosen.shape)
         assert stack is not None
         shape, colours = stack
-        run = _run(path, first, colours)
-        parts = [file[name] for name, _ in members]
-        for part in parts:
+        run = _run(path, there[0], colours)
+        for part in there:
             refuse_outside(path, part)
         missing = gaps(parts, 3 if colours else 2)
         geometry = hyperspy.geometry_of(file, chosen.name) or geometry_of(file, found.scalars)
@@ -88,6 +91,7 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         count = int(np.prod(shape[:-2]))
         ebsd = scan_header(file, chosen.name, count, (shape[-2], shape[-1]))
         beside = arina(path, file, count)
+        masked = None if colours else masked_pixels(path, file, found.candidates, chosen)
     reader = _Patterns(path, members, chosen.shape, colours, missing)
     if missing.count >= count:
         raise InputError(
@@ -104,7 +108,13 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         notes=_notes(found, chosen, missing, count),
         step=step,
     )
+    if masked is not None:
+        source = without_pixels(source, masked)
     return with_beside(source, beside) if ebsd is None else as_scan(source, ebsd)
+
+
+def _part(file: h5py.File, name: str, count: int, found: Survey) -> h5py.Dataset | Absent:
+    return Absent(count, found.broken[name]) if name in found.broken else file[name]
 
 
 def _notes(found: Survey, chosen: Candidate, missing: Gaps, count: int) -> tuple[str, ...]:
@@ -164,7 +174,8 @@ class _Patterns:
         self.missing.check(self.path, start, stop)
         with opened(self.path) as file:
             if len(self.members) == 1:
-                frames = self._read(file[self.members[0][0]], start, stop)
+                lead = self.shape[: -3 if self.colours else -2]
+                frames = read_run(file[self.members[0][0]], lead, start, stop)
             else:
                 frames = np.concatenate(list(self._parts(file, start, stop)))
         return to_grey(frames) if self.colours else frames
@@ -176,19 +187,3 @@ class _Patterns:
             if low < high:
                 yield file[name][low:high]
             before += count
-
-    def _read(self, data: h5py.Dataset, start: int, stop: int) -> NDArray[Any]:
-        lead = self.shape[: -3 if self.colours else -2]
-        if not lead:
-            return np.asarray(data[()])[np.newaxis]
-        if len(lead) == 1:
-            return np.asarray(data[start:stop])
-        if len(lead) == 2:
-            first, last = start // lead[1], (stop - 1) // lead[1]
-            if first == last:
-                return np.asarray(data[first, start - first * lead[1] : stop - first * lead[1]])
-            # whole rows of the scan, and what is asked for of them
-            rows = np.asarray(data[first : last + 1])
-            flat = rows.reshape(-1, *rows.shape[2:])
-            return flat[start - first * lead[1] : stop - first * lead[1]]
-        return np.stack([data[np.unravel_index(i, lead)] for i in range(start, stop)])

@@ -163,8 +163,24 @@ class Gaps:
         raise InputError(f"{path}: pattern {max(start, int(self.starts[at]))} was never recorded.")
 
 
-def gaps(members: Sequence[h5py.Dataset], frame_axes: int) -> Gaps:
-    """Find the patterns that HDF5 would give as zeros without a word.
+@dataclass(frozen=True)
+class Absent:
+    """A data set whose file is missing.
+
+    Attributes
+    ----------
+    count
+        How many patterns are taken to be in it.
+    file
+        The missing file.
+    """
+
+    count: int
+    file: str
+
+
+def gaps(members: Sequence[h5py.Dataset | Absent], frame_axes: int) -> Gaps:
+    """Find the patterns that are missing or that HDF5 would give as zeros without a word.
 
     Parameters
     ----------
@@ -176,6 +192,10 @@ def gaps(members: Sequence[h5py.Dataset], frame_axes: int) -> Gaps:
     found: list[tuple[int, int, str]] = []
     before = 0
     for data in members:
+        if isinstance(data, Absent):
+            found.append((before, before + data.count, data.file))
+            before += data.count
+            continue
         lead = data.shape[: data.ndim - frame_axes]
         parts = _virtual_gaps(data, lead) if data.is_virtual else _unwritten(data, lead)
         found += [(before + low, before + high, name) for low, high, name in parts]

@@ -18,6 +18,7 @@ from napari_diffraction.patterns.geometry import in_millimetres, reciprocal_pixe
 from napari_diffraction.patterns.readers.datasets import Candidate, stack_shape
 from napari_diffraction.patterns.readers.ebsd.hdf5 import PATTERNS
 from napari_diffraction.patterns.readers.hdf5.links import link_target, outside
+from napari_diffraction.patterns.readers.natural_order import natural_key
 from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry, SpotGeometry
 
 # A file with more objects than this is not searched to the end.
@@ -185,16 +186,32 @@ def _join_numbered(arrays: list[Candidate], found: Survey) -> None:
         if match and len(array.shape) == 3 and stack_shape(array.shape) is not None:
             series[match[1], array.shape[1:], array.dtype].append(array)
     for (stem, *_), members in series.items():
-        if len(members) < 2:
+        members.sort(key=lambda member: natural_key(member.name))
+        names = _with_missing(stem, members, found.broken)
+        if len(names) < 2:
             continue
-        members.sort(key=lambda member: member.name)
-        count = sum(member.shape[0] for member in members)
-        shape = (count, *members[0].shape[1:])
-        names = tuple((member.name, member.shape[0]) for member in members)
+        shape = (sum(count for _, count in names), *members[0].shape[1:])
         tier = max(member.tier for member in members)
         found.parts += members
         found.candidates.append(Candidate(f"{stem}*", shape, members[0].dtype, tier, names))
     found.candidates += [array for array in arrays if array not in found.parts]
+
+
+def _with_missing(
+    stem: str, members: list[Candidate], broken: Iterable[str]
+) -> tuple[tuple[str, int], ...]:
+    """Name the members of a series and how many patterns each of them has.
+
+    Those that are missing before the last one are taken to be as long as the first, so that what
+    follows them stays in its place.
+    """
+    counts = {member.name: member.shape[0] for member in members}
+    last, length = natural_key(members[-1].name), members[0].shape[0]
+    for name in broken:
+        match = _NUMBERED.fullmatch(name)
+        if match and match[1] == stem and natural_key(name) < last:
+            counts[name] = length
+    return tuple(sorted(counts.items(), key=lambda item: natural_key(item[0])))
 
 
 def geometry_of(file: h5py.File, scalars: dict[str, tuple[float, str]]) -> Geometry:

@@ -45,6 +45,13 @@ def looks_like_empad(path: str) -> bool:
     return beside is not None and re.search(rb"<raw_file\b", _start(beside)) is not None
 
 
+def may_describe(xml: str) -> tuple[str, str]:
+    """Return the .raw files that an .xml may be about: of its own name, and the one it names."""
+    named = re.search(rb'<raw_file\b[^>]*filename="([^"]*)"', _start(xml))
+    text = named[1].decode("utf-8", "replace") if named else ""
+    return str(Path(xml).with_suffix(".raw")), _named_raw(xml, text)
+
+
 def open_file(path: str, dataset: str | None = None) -> Source:
     """Open the frames of an EMPAD by its .raw or .xml file.
 
@@ -71,12 +78,16 @@ def open_file(path: str, dataset: str | None = None) -> Source:
 def _raw_of(xml: str, root: ElementTree.Element) -> str:
     element = root.find("raw_file")
     named = "" if element is None else element.get("filename", "")
-    # only the name counts: the folder is that of the computer it was recorded with
-    name = re.split(r"[\\/]", named)[-1]
-    raw = os.path.join(os.path.dirname(xml), name) if name else str(Path(xml).with_suffix(".raw"))
+    raw = _named_raw(xml, named)
     if not os.path.isfile(raw):
         raise InputError(f"{xml} belongs to {os.path.basename(raw)}; put it into the same folder.")
     return raw
+
+
+def _named_raw(xml: str, named: str) -> str:
+    # only the name counts: the folder is that of the computer it was recorded with
+    name = re.split(r"[\\/]", named)[-1]
+    return os.path.join(os.path.dirname(xml), name) if name else str(Path(xml).with_suffix(".raw"))
 
 
 def _grid(root: ElementTree.Element, name: str) -> tuple[int, int]:
