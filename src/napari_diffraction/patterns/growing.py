@@ -112,6 +112,17 @@ def places_in(grown: PatternStack, stack: PatternStack) -> NDArray[np.int64]:
     return np.array([there.get(name, -1) for name in _names(stack)], np.int64)
 
 
+def only_grew(stack: PatternStack, before: PatternStack) -> bool:
+    """Whether an input has its former patterns under the same numbers, and perhaps more."""
+    if not same_input(stack, before):
+        return False
+    files, events = before.sources, before.events
+    alike = len(files) > 1 or len(stack.sources) == len(files)
+    if alike and stack.sources[: len(files)] == files and stack.events[: len(events)] == events:
+        return len(stack) >= len(before) and bool(stack.events) == bool(events)
+    return bool((places_in(stack, before) == np.arange(len(before))).all())
+
+
 def _names(stack: PatternStack) -> list[tuple[str, int]]:
     files = {source: os.path.abspath(source) for source in set(stack.sources)}
     return [(files.get(stack.source(i), ""), stack.event(i)) for i in range(len(stack))]

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_diffraction.crystal.materials import MATERIALS
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.bravais import masters, rounds, structure_pool
 from napari_diffraction.learning.bravais import shards as band_shards
@@ -21,6 +22,7 @@ from napari_diffraction.learning.bravais.recipe import BravaisRecipe
 from napari_diffraction.learning.bravais.rounds import moved_centre
 from napari_diffraction.learning.bravais.training import train_bravais
 from napari_diffraction.learning.models.registry import load_model
+from napari_diffraction.learning.networks.band_network import BandNetwork
 from napari_diffraction.learning.networks.band_view import measure
 from napari_diffraction.learning.runs.checkpoint import keep
 from napari_diffraction.progress import finish
@@ -47,6 +49,23 @@ def test_bands_move_with_the_centre_as_if_measured_with_it(
     assert same.sum() >= 2
 
 
+def test_patterns_of_both_squares_go_together() -> None:
+    pool = structure_pool.pool_of([MATERIALS["nickel"]])
+    few, many = (
+        band_shards.simulate(pool, np.random.default_rng(1), 3, side=side) for side in (64, 128)
+    )
+    both = band_shards.joined([few, many])
+    assert both["profile"].shape == (6, 24, 25)
+    np.testing.assert_array_equal(both["profile"][:3, :16], few["profile"])
+    assert not both["strength"][:3, 16:].any()
+    network = BandNetwork(width=12, heads=2).eval()
+    inputs, *_ = band_shards.as_batch(both)
+    alone, *_ = band_shards.as_batch(few)
+    with torch.inference_mode():
+        together, apart = network(*inputs)["lattice"][:3], network(*alone)["lattice"]
+    torch.testing.assert_close(together, apart)
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> BravaisRecipe:
     monkeypatch.setattr(band_shards, "SHARD", 128)
@@ -71,7 +90,7 @@ def quick_masters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(masters, "OF_A_FILE", ("cF", "cI"))
     monkeypatch.setattr(bravais_training, "OF_A_FILE", ("cF", "cI"))
     monkeypatch.setattr(bravais_training, "SYMMETRIC", ("cF",) * 3)
-    for name, value in {"_HALF_WIDTH": 12, "_BEAMS": 12, "_SPACING": 1.0}.items():
+    for name, value in {"_HALF_WIDTH": 12, "_BEAMS": 12}.items():
         monkeypatch.setattr(masters, name, value)
 
 
@@ -160,7 +179,6 @@ def test_many_beam_patterns_look_like_two_beam_patterns_of_the_same_crystals(
     for name, value in {
         "_HALF_WIDTH": 32,
         "_BEAMS": 30,
-        "_SPACING": 0.7,
         "_TWO_BEAM": (0.0, 0.0),
     }.items():
         monkeypatch.setattr(masters, name, value)

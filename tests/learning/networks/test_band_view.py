@@ -24,7 +24,7 @@ def streaks(size: int) -> torch.Tensor:
     return torch.from_numpy(frame)
 
 
-@pytest.mark.parametrize(("size", "side"), [(40, 64), (64, 64), (65, 96), (96, 96), (400, 96)])
+@pytest.mark.parametrize(("size", "side"), [(40, 64), (64, 64), (65, 128), (128, 128), (400, 128)])
 def test_frames_of_few_pixels_are_seen_in_the_smaller_square(size: int, side: int) -> None:
     pictures, weights = band_view.flat(torch.rand(2, size, size), torch.ones(size, size))
     assert pictures.shape == (2, side, side)

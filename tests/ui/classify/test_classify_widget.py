@@ -1,5 +1,6 @@
 import sys
 from dataclasses import replace
+from threading import Event
 
 import numpy as np
 import pytest
@@ -227,6 +228,72 @@ def test_without_a_stack_the_panel_says_what_is_missing(make_napari_viewer, lear
     assert panel.layer.currentText() == "renamed"
     viewer.layers.clear()
     assert not panel.run_button.isEnabled()
+
+
+@pytest.fixture
+def held_up(learning, monkeypatch):
+    """Let runs stop after their first batch, which is shown at once, until this is set."""
+    gate = Event()
+
+    def classify(stack, classifier, **options):
+        work = learning.classify(stack, classifier, **options)
+        yield next(work)
+        gate.wait(60)
+        return (yield from work)
+
+    inference = sys.modules["napari_diffraction.learning.classification.inference"]
+    monkeypatch.setattr(inference, "classify", classify)
+    monkeypatch.setattr("napari_diffraction.ui.widgets.worker_bar._INTERVAL", 0)
+    yield gate
+    gate.set()
+
+
+def classified(work):
+    return 0 if work.session is None else len(work.session)
+
+
+@pytest.mark.parametrize("first", [8, N], ids=["rows", "border"])
+def test_a_run_adds_nothing_to_the_results_of_a_lesson_that_ended_first(
+    opened, qtbot, learning, errors, held_up, monkeypatch, first
+):
+    """Neither more rows nor, after the last, those in which the border lies elsewhere."""
+    adaptation = "napari_diffraction.learning.classification.adaptation"
+    monkeypatch.setattr(f"{adaptation}.suited", lambda table, _: (table, Border(2.0, 7.0)))
+    viewer, panel = opened()
+    panel.batch_size.setValue(first)
+    work = Coordinator.of(viewer)
+    with qtbot.waitSignal(panel.bar.finished, timeout=30_000):
+        QTest.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(lambda: classified(work) > 0, timeout=30_000)
+        learned = learning.table(work.stack, range(4)).assign(label=ZONE, confidence=0.75)
+        work.begin(work.session.classes, {"model": "learned"})
+        work.add_rows(learned)
+        held_up.set()
+    assert work.session.about["model"] == "learned"
+    assert work.session.index.tolist() == list(range(4))
+    assert set(work.session.confidence) == {0.75}
+    assert "told" not in work.session.about
+    assert errors == []
+
+
+def test_a_run_adds_nothing_to_other_patterns_in_its_layer(
+    opened, qtbot, make_stack, errors, held_up
+):
+    viewer, panel = opened()
+    work = Coordinator.of(viewer)
+    layer, other = viewer.layers["run42"], make_stack(12)
+    with qtbot.waitSignal(panel.bar.finished, timeout=30_000):
+        QTest.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(lambda: classified(work) > 0, timeout=30_000)
+        layer.data = other.data
+        layer.metadata = {"pattern_stack": other}
+        held_up.set()
+    assert work.stack is other
+    assert work.session is None
+    assert "run42 - classes" not in viewer.layers
+    assert errors == []
+    run(qtbot, panel)
+    assert len(work.session) == 12
 
 
 def test_the_border_of_the_zones_is_put_where_it_suits_the_stack(opened, qtbot, monkeypatch):

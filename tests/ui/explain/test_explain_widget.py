@@ -8,9 +8,12 @@ from mouse import click
 from qtpy.QtWidgets import QApplication, QScrollArea
 
 from napari_diffraction.learning.classes import LAUE, ZONE
+from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import PatternStack
-from napari_diffraction.progress import finish
+from napari_diffraction.progress import Progress, finish
 from napari_diffraction.simulation.samples import serial_experiment
+from napari_diffraction.ui.explain.tasks import Explainers
+from napari_diffraction.ui.viewer.coordinator import Coordinator
 from napari_diffraction.ui.viewer.layers import can_be_stack
 
 pytestmark = pytest.mark.gui
@@ -212,6 +215,59 @@ def test_a_map_that_was_deleted_is_not_made_again_until_asked(opened, qtbot):
     click(panel.button)
     explained(qtbot, panel, 5)
     assert len(viewer.layers) == 2
+
+
+def test_maps_stay_and_follow_when_the_input_grows(make_napari_viewer, patterns, qtbot, tmp_path):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1280, 800)
+    path = tmp_path / "run42.npy"
+    np.save(path, patterns[:4])
+    (layer,) = viewer.open(path, plugin="napari-diffraction")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-diffraction", "Explain")
+    viewer.dims.set_current_step(0, 0)
+    QApplication.processEvents()
+    work = Coordinator.of(viewer)
+    work.set_layer(layer)
+    click(panel.button)
+    made = explained(qtbot, panel, 0)
+    heat = panel.shown.layer
+    # following begins with another look at what is there, before anything is added
+    work.grow(layer, open_stack(path), "the same")
+    panel._refresh()
+    np.save(path, patterns[:6])
+    work.grow(layer, open_stack(path), "more")
+    viewer.dims.set_current_step(0, 5)
+    explained(qtbot, panel, 5)
+    assert panel.shown.layer is heat
+    assert heat in viewer.layers
+    assert panel.shown.maps.get(panel.question, 0) is made
+    assert np.asarray(heat.data[5]).max() == 1
+    assert panel.last.maximum() == 5
+    # other patterns have no maps in common with these
+    np.save(tmp_path / "other.npy", patterns[:3])
+    work.grow(layer, open_stack(tmp_path / "other.npy"), "another")
+    panel._refresh()
+    assert (panel.question, 0) not in panel.shown.maps
+    assert heat not in viewer.layers
+
+
+def test_the_maps_of_several_end_with_the_patterns_they_are_of(
+    opened, qtbot, patterns, monkeypatch
+):
+    def endless(self, shown, question, indices, device):
+        while True:
+            yield Progress(0, len(indices), "Explaining patterns")
+
+    monkeypatch.setattr(Explainers, "several", endless)
+    viewer, panel = opened()
+    viewer.add_image(patterns, name="run43")
+    panel.layer.choose(viewer.layers["run42"])
+    click(panel.several_button)
+    assert not panel.several_button.isVisible()
+    with qtbot.waitSignal(panel.bar.finished, timeout=60_000):
+        viewer.layers.remove("run42")
+    assert panel.layer.currentText() == "run43"
+    assert panel.several_button.isVisible()
 
 
 def test_an_error_is_one_sentence(opened, qtbot, monkeypatch):

@@ -1,5 +1,6 @@
 """What a person does with a solution in the panel: watch it come, doubt it, name it, compare it."""
 
+from dataclasses import replace
 from threading import Event
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from napari_diffraction.learning.explain import heatmaps as explain
 from napari_diffraction.learning.models import registry
 from napari_diffraction.learning.palette import OKABE_ITO
 from napari_diffraction.patterns.geometry import electron_wavelength
+from napari_diffraction.patterns.stack import KikuchiGeometry
 from napari_diffraction.ui.indexed import tasks as work
 from napari_diffraction.ui.indexed.point_box import second_solution
 
@@ -162,6 +164,31 @@ def test_a_voltage_rescales_cells_and_ranks_materials_anew(opened, indexing, qtb
     panel.voltage.source.setCurrentIndex(1)
     hand.run(panel)
     assert indexing.settings.voltage == 20
+
+
+def test_what_was_said_of_a_scan_holds_when_it_is_looked_at_again(opened, indexing, qtbot, hand):
+    viewer, panel = opened
+    panel.voltage.source.setCurrentIndex(1)
+    panel.voltage.number.setValue(12)
+    panel.centre.source.setCurrentIndex(1)
+    for box, value in zip(panel.centre.numbers, (0.49, 0.34, 0.62), strict=True):
+        box.setValue(value)
+    hand.run(panel)
+    cells = [phase.cell for phase in panel.indexed.indexed.phases]
+    other = replace(panel._stack(), name="other", geometry=KikuchiGeometry())
+    layer = viewer.add_image(other.data, name="other", metadata={"pattern_stack": other})
+    panel.scan.choose(layer)
+    assert panel.voltage.source.currentText() == "not known: 20 kV are assumed"
+    assert panel.voltage.given is None
+    assert panel.centre.given is None
+    panel.scan.choose(viewer.layers["alloy"])
+    assert panel.voltage.given == 12
+    assert panel.centre.given == (0.49, 0.34, 0.62)
+    assert [phase.cell for phase in panel.indexed.indexed.phases] == cells
+    assert panel.indexed.indexed.voltage == 12
+    # of the other one, nobody has said anything
+    panel.scan.choose(layer)
+    assert panel.voltage.given is None
 
 
 def test_ones_own_crystals_name_a_phase_everywhere(opened, indexing, qtbot, hand, tmp_path, errors):

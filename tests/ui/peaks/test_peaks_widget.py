@@ -1,3 +1,5 @@
+import threading
+
 import dask.array as da
 import numpy as np
 import pandas as pd
@@ -7,11 +9,13 @@ from qtpy.QtWidgets import QApplication
 
 from napari_diffraction.learning.classes import LAUE, ZONE
 from napari_diffraction.learning.zones.peak_tables import tabulate
-from napari_diffraction.patterns.spots.measure import find_spots
+from napari_diffraction.patterns.readers import open_stack
+from napari_diffraction.patterns.spots.measure import THRESHOLD, find_spots
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
-from napari_diffraction.progress import finish
+from napari_diffraction.progress import Progress, finish
 from napari_diffraction.simulation.samples import serial_experiment
 from napari_diffraction.simulation.spots.redraw import SIZE, redraw_frame
+from napari_diffraction.ui.viewer.coordinator import Coordinator
 from napari_diffraction.ui.viewer.layers import can_be_stack, stack_of
 from napari_diffraction.ui.widgets.colours import class_colour
 
@@ -150,10 +154,47 @@ def test_redrawn_patterns_lie_beside_and_are_a_stack_of_their_own(opened, qtbot,
     stack = stack_of(redrawn)
     assert can_be_stack(redrawn)
     np.testing.assert_array_equal(stack.frame(3), redraw_frame(simulated.images[3]))
+    viewer.dims.set_current_step(0, 3)
+    qtbot.waitUntil(lambda: bool(np.asarray(redrawn.data[3]).any()), timeout=60_000)
     np.testing.assert_array_equal(np.asarray(redrawn.data[3]), stack.frame(3))
     assert redrawn.metadata["preprocess"] == "redraw"
     viewer.layers["run42"].visible = False
     assert not redrawn.visible
+
+
+def test_what_is_redrawn_first_is_searched_beside_the_window(opened, qtbot, simulated, monkeypatch):
+    drawn = {index: redraw_frame(simulated.images[index]) for index in (0, 5)}
+    fewer = redraw_frame(simulated.images[0], 2 * THRESHOLD)
+    threads = []
+
+    def find(frame, threshold):
+        threads.append(threading.current_thread())
+        return find_spots(frame, threshold)
+
+    room = "napari_diffraction"
+    for module in (f"{room}.ui.peaks.redrawn_layer", f"{room}.simulation.spots.redraw"):
+        monkeypatch.setattr(f"{module}.find_spots", find, raising=False)
+    viewer, panel = opened()
+    click(panel.redraw_button)
+    redrawn = viewer.layers["run42 - redrawn"]
+    stack = stack_of(redrawn)
+    for index in drawn:
+        viewer.dims.set_current_step(0, index)
+        qtbot.waitUntil(lambda i=index: bool(np.asarray(redrawn.data[i]).any()), timeout=60_000)
+        np.testing.assert_array_equal(redrawn._slice.image.raw, drawn[index])
+    assert stack_of(redrawn) is stack  # with all that is known of it
+    asked = len(threads)
+    viewer.dims.set_current_step(0, 0)
+    assert threading.main_thread() not in threads
+    assert len(viewer.layers) == 2
+    assert not panel._search.running  # what was found is not looked for again
+    # another threshold finds others
+    panel.threshold.setValue(2 * THRESHOLD)
+    click(panel.redraw_button)
+    qtbot.waitUntil(lambda: len(threads) > asked, timeout=60_000)
+    qtbot.waitUntil(lambda: not panel._search.running, timeout=60_000)
+    np.testing.assert_array_equal(redrawn._slice.image.raw, fewer)
+    assert threading.main_thread() not in threads
 
 
 def test_all_patterns_a_scan_and_the_table(opened, qtbot, simulated, tmp_path):
@@ -181,3 +222,62 @@ def test_kikuchi_patterns_have_no_peaks(opened):
     click(panel.all_button)
     click(panel.redraw_button)
     assert len(viewer.layers) == 1
+
+
+def test_corrections_stay_when_the_input_grows(make_napari_viewer, simulated, qtbot, tmp_path):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1280, 800)
+    path = tmp_path / "run42.npy"
+    np.save(path, simulated.images[:4])
+    (layer,) = viewer.open(path, plugin="napari-diffraction")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-diffraction", "Peaks")
+    viewer.dims.set_current_step(0, 0)
+    QApplication.processEvents()
+    work = Coordinator.of(viewer)
+    work.set_layer(layer)
+    click(panel.button)
+    settled(qtbot, panel, 0)
+    click(panel.redraw_button)
+    points = viewer.layers["run42 - peaks"]
+    points.add([[0, 40.0, 60.0]])
+    settled(qtbot, panel, 0)
+    peaks = points.data.copy()
+    # following begins with another look at what is there, before anything is added
+    work.grow(layer, open_stack(path), "the same")
+    panel._refresh()
+    np.save(path, simulated.images[:6])
+    work.grow(layer, open_stack(path), "more")
+    viewer.dims.set_current_step(0, 5)
+    settled(qtbot, panel, 5)
+    assert viewer.layers["run42 - peaks"] is points
+    np.testing.assert_array_equal(points.data[points.data[:, 0] == 0], peaks)
+    assert panel.shown.features(0)["by_hand"].sum() == 1
+    assert panel.shown.edited == {0}
+    assert panel.shown.looked.tolist() == [True, False, False, False, False, True]
+    assert len(viewer.layers["run42 - redrawn"].data) == 6
+    # other patterns have no peaks in common with these
+    np.save(tmp_path / "other.npy", simulated.images[:3])
+    work.grow(layer, open_stack(tmp_path / "other.npy"), "another")
+    panel._refresh()
+    assert not panel.shown.looked.any()
+    assert points not in viewer.layers
+
+
+def test_a_search_ends_with_the_patterns_it_is_for(opened, qtbot, simulated, monkeypatch):
+    def endless(stack, threshold, todo):
+        while True:
+            yield Progress(0, len(todo), "Finding peaks")
+
+    monkeypatch.setattr("napari_diffraction.ui.peaks.widget.find_in_stack", endless)
+    viewer, panel = opened()
+    viewer.add_image(simulated.images, name="run43")
+    panel.layer.choose(viewer.layers["run42"])
+    click(panel.all_button)
+    assert not panel.all_button.isVisible()
+    viewer.layers.remove("run43")  # another one: nobody minds
+    viewer.add_image(simulated.images, name="run44")
+    assert panel.bar.cancel_button.isEnabled()
+    with qtbot.waitSignal(panel.bar.finished, timeout=60_000):
+        viewer.layers.remove("run42")
+    assert panel.layer.currentText() == "run44"
+    assert panel.all_button.isVisible()

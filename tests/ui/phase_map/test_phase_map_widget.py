@@ -1,4 +1,5 @@
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
@@ -94,7 +95,6 @@ def errors(monkeypatch):
     """Collect the sentences shown as errors."""
     seen = []
     monkeypatch.setattr("napari_diffraction.ui.widgets.worker_bar.show_error", seen.append)
-    monkeypatch.setattr("napari_diffraction.ui.phase_map.network_map.show_error", seen.append)
     return seen
 
 
@@ -111,6 +111,7 @@ def vendor(monkeypatch):
     )
 
     def read_map(path):
+        assert threading.current_thread() is not threading.main_thread()
         if "missing" in str(path):
             raise InputError(f"{path}: there is no such map.")
         return theirs
@@ -320,10 +321,16 @@ def test_the_point_on_view_tells_its_probabilities(opened, qtbot):
     assert "Row 0, column 11: not indexed" in panel.network.point_text.text()
 
 
+def compared(qtbot, panel):
+    """Wait until the map on view is compared."""
+    qtbot.waitUntil(lambda: not panel.network.comparing.running, timeout=60_000)
+
+
 def test_another_map_is_compared_and_the_difference_is_seen(opened, qtbot, vendor, errors):
     viewer, panel = opened
     run(qtbot, panel)
     panel.compare_with("theirs.ctf")
+    compared(qtbot, panel)
     assert panel.network.comparison.isVisible()
     # Two of the twelve columns differ, and the odd point: 79 of 96 points agree.
     assert "Agreement 82.3% of 96 points" in panel.network.comparison.text.text()
@@ -335,11 +342,14 @@ def test_another_map_is_compared_and_the_difference_is_seen(opened, qtbot, vendo
     assert cells.rowCount() == 2
     assert cells.horizontalHeaderItem(0).text() == "tI"
     panel.network.threshold.setValue(0.8)
+    compared(qtbot, panel)
     assert (viewer.layers["alloy - difference"].data[:, 6:] == 0).all()
     panel.compare_with("missing.ctf")
+    compared(qtbot, panel)
     assert errors == ["missing.ctf: there is no such map."]
     vendor.phase = vendor.phase[1:]
     panel.compare_with("other.ctf")
+    compared(qtbot, panel)
     assert "7 x 12 points, alloy has 8 x 12" in errors[-1]
     assert "96" not in errors[0]
     assert panel.network.comparison.isVisible()  # the one before is still there
@@ -370,10 +380,20 @@ def test_removing_the_scan_stops_the_run_and_clears_the_panel(opened, qtbot, bra
     assert "Open a scan first" in panel.note.text()
 
 
+def test_a_map_goes_with_its_scan(opened, qtbot):
+    viewer, panel = opened
+    run(qtbot, panel)
+    viewer.layers.remove("alloy")
+    assert len(viewer.layers) == 0
+    assert not panel.network._works
+    assert not panel.network.isVisible()
+
+
 def test_nothing_is_cut_off_on_a_laptop(opened, qtbot, vendor):
     _, panel = opened
     run(qtbot, panel)
     panel.compare_with("theirs.ctf")
+    compared(qtbot, panel)
     QApplication.processEvents()
     area = panel.findChild(QScrollArea)
     assert panel.width() < 420

@@ -173,6 +173,28 @@ def test_a_lesson_that_is_cancelled_or_fails_changes_nothing(
     assert not list(models.iterdir())
 
 
+def test_a_lesson_about_patterns_that_have_other_numbers_by_now_makes_a_model_only(
+    reviewing, make_stack, monkeypatch, qtbot, models
+):
+    """As where the folder is followed, and a picture comes before those that were labelled."""
+    viewer, panel, work = reviewing(make_stack(N))
+    box, said = panel.learn, []
+    monkeypatch.setattr(learn_box, "show_info", said.append)
+    label_eight(panel)
+    given = {i + 1: work.session.label(i) for i in range(8)}
+    lesson = FakeLesson(endless=True)
+    monkeypatch.setattr(learn_box, "lesson", lesson)
+    with qtbot.waitSignal(box.bar.finished, timeout=60_000):
+        box.run()
+        work.grow(viewer.layers["run42"], make_stack(N + 1), "key", np.arange(1, N + 1))
+        lesson.endless = False
+    assert (models / "zones-run42.safetensors").exists()
+    assert work.session.about["model"] == "zones"
+    assert {i: work.session.label(i) for i in range(1, 9)} == given
+    assert len(work.session) == N
+    assert "run42 has changed since" in said[0]
+
+
 def test_a_name_that_cannot_be_used_is_told_at_once(reviewing, make_stack, monkeypatch):
     _, panel, _ = reviewing(make_stack(N))
     said = []

@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import dask.array as da
@@ -239,6 +240,32 @@ def test_stop_keeps_the_best_model_and_says_where_there_is_none(
         panel.bar.cancel_button.click()
     assert "'my model' is offered" in panel.result.text()
     assert (own / "my model.safetensors").exists()
+
+
+def test_a_copy_is_saved_beside_the_window(opened, trained, own, qtbot, monkeypatch, tmp_path):
+    said, failed, threads = [], [], []
+
+    def export(name, path):
+        threads.append(threading.current_thread())
+        if path.parent.name == "nowhere":
+            raise InputError(f"{path}: the folder does not exist.")
+        path.write_bytes(Path(name).read_bytes())
+
+    monkeypatch.setattr("napari_diffraction.learning.models.files.export_model", export)
+    monkeypatch.setattr(train_widget, "show_info", said.append)
+    monkeypatch.setattr("napari_diffraction.ui.widgets.worker_bar.show_error", failed.append)
+    _, _, panel = opened
+    with qtbot.waitSignal(panel.bar.finished, timeout=60_000):
+        panel.run()
+    for path in (tmp_path / "copy.safetensors", tmp_path / "nowhere" / "copy.safetensors"):
+        panel.save_copy(path)
+        assert not panel.save_button.isEnabled()
+        qtbot.waitUntil(panel.save_button.isEnabled, timeout=60_000)
+    assert (tmp_path / "copy.safetensors").read_bytes() == b"model"
+    assert len(said) == len(failed) == 1
+    assert "copy.safetensors" in said[0]
+    assert "the folder does not exist" in failed[0]
+    assert threading.main_thread() not in threads
 
 
 def test_nothing_is_cut_off_on_a_laptop(opened, trained, qtbot):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import dask.array as da
 import numpy as np
@@ -16,6 +17,7 @@ from qtpy.QtWidgets import QApplication, QScrollArea
 from napari_diffraction.crystal.reduction import cells_alike
 from napari_diffraction.learning.classes import LAUE, MULTIPLE, NO_HIT, ZONE, ZONE_CLASSES
 from napari_diffraction.learning.zones.peak_tables import tabulate
+from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.spots.measure import find_spots
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack, SpotGeometry
 from napari_diffraction.progress import finish
@@ -326,6 +328,37 @@ def test_without_a_scale_lengths_are_in_pixels_and_the_cell_up_to_a_factor(opene
     panel.scale.source.setCurrentIndex(panel.scale.source.findData("as I say"))
     assert panel.cells.stale.isVisible()
     assert panel.scale.number.isVisible()
+
+
+def test_what_was_said_of_a_stack_holds_as_long_as_its_patterns_are_those(
+    make_napari_viewer, simulated, tmp_path
+):
+    viewer = make_napari_viewer()
+    path = tmp_path / "run42.npy"
+    np.save(path, simulated.images[:4])
+    (layer,) = viewer.open(path, plugin="napari-diffraction")
+    other = viewer.add_image(simulated.images[:3], name="other")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-diffraction", "Unit cell")
+    work = Coordinator.of(viewer)
+    work.set_layer(layer)
+    known = panel.known
+    panel.scale.source.setCurrentIndex(panel.scale.source.findData("as I say"))
+    panel.scale.number.setValue(0.002)
+    known.stale = False
+    # following begins with another look at what is there, before anything is added
+    work.grow(layer, open_stack(path), "the same")
+    assert panel.scale.pixel_size == 0.002
+    work.set_layer(other)
+    assert panel.scale.pixel_size is None
+    work.set_layer(layer)
+    assert panel.scale.pixel_size == 0.002
+    assert panel.known is known
+    assert not known.stale
+    # nets are of the patterns that had these numbers
+    turned = replace(open_stack(path), events=(3, 0, 1, 2))
+    work.grow(layer, turned, "turned", np.array([1, 2, 3, 0]))
+    assert panel.known is not known
+    assert panel.scale.pixel_size == 0.002
 
 
 def two_shortest(basis):

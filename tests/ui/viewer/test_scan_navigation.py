@@ -1,3 +1,6 @@
+import gc
+from weakref import ref
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -87,6 +90,17 @@ def test_the_map_goes_with_its_patterns(stack, qtbot):
     assert viewer.mouse_drag_callbacks == before
     viewer.add_image(np.zeros((3, 4, 5, 6)))
     viewer.dims.set_point(0, 2)  # nobody listens any more
+
+
+def test_patterns_are_not_kept_by_their_map(stack, qtbot):
+    viewer = ViewerModel()
+    layer = add(viewer, stack)
+    navigation = ScanNavigation.of(viewer, layer)
+    kept = ref(layer)
+    del viewer, layer
+    gc.collect()
+    assert kept() is None
+    assert navigation.current is None
 
 
 def test_a_list_of_patterns_has_no_map(qtbot):

@@ -42,15 +42,15 @@ SYMMETRIC = ("tP", "tI", "hP", "hR", *("cP",) * 4, *("cI",) * 3, *("cF",) * 5)
 #: Largest primitive cell in A^3, and share of the structures without a centre of symmetry that are
 #: kept: both take long, and patterns hardly show that the centre is missing.
 _MAX_VOLUME, _UNCENTRED = 260.0, 0.25
-#: Of the masters: pixels from the pole to the equator, strong beams, smallest spacing in A, keV.
-_HALF_WIDTH, _BEAMS, _SPACING = 56, 36, 0.6
+#: Of the masters: pixels from the pole to the equator, strong beams, keV.
+_HALF_WIDTH, _BEAMS = 112, 24
 _VOLTAGES = (10, 15, 20, 20, 20, 25, 30)
-#: A pixel collects over its area, in so many steps each way.
+#: A pixel collects over its area, in so many steps each way; it is wider than those of a master.
 _OVERSAMPLE = 2
-#: Share of the two-beam pattern of the same crystal that is mixed in, from and to.  Lines are finer
-#: than the steps of the master pattern: of nickel, many beams alone are like EMsoft's patterns by
-#: 0.85 (correlation), two beams by 0.93, and shares of 0.6 to 0.8 of these by 0.93 to 0.94.
-_TWO_BEAM = (0.3, 0.8)
+#: Share of the two-beam pattern of the same crystal that is mixed in, from and to: of nickel, many
+#: beams and two beams alone are like EMsoft's master pattern by 0.95 (correlation), and either half
+#: by 0.96.
+_TWO_BEAM = (0.1, 0.7)
 
 
 def make_masters(job: tuple[str, int, tuple[str, ...]]) -> str:
@@ -75,9 +75,7 @@ def make_masters(job: tuple[str, int, tuple[str, ...]]) -> str:
     structures = [_drawn(lattice, rng) for lattice in lattices]
     voltages = rng.choice(_VOLTAGES, len(structures)).astype(float)
     masters = [
-        many_beam_master(
-            structure, voltage, _HALF_WIDTH, _BEAMS, _SPACING, oversample=1
-        ).hemispheres
+        many_beam_master(structure, voltage, _HALF_WIDTH, _BEAMS, oversample=1).hemispheres
         for structure, voltage in zip(structures, voltages, strict=True)
     ]
     arrays = structure_arrays(structures)

@@ -19,7 +19,7 @@ from napari_diffraction.learning.bravais.structure_pool import (
     read_chunk,
     save_arrays,
 )
-from napari_diffraction.learning.networks.band_view import BANDS, as_inputs, measure
+from napari_diffraction.learning.networks.band_view import as_inputs, measure
 from napari_diffraction.learning.networks.bravais_view import SIDES
 
 #: Patterns in a shard.
@@ -130,12 +130,12 @@ def make_shard(job: ShardJob) -> str:
 
 
 def read_shards(paths: Sequence[str | Path]) -> Arrays:
-    """Read shards, profiles and areas in half precision, no more bands than are looked at."""
+    """Read shards, profiles and areas in half precision."""
     parts = []
     for path in paths:
         with np.load(path, allow_pickle=False) as file:
             part = {name: file[name] for name in _PARTS}
-        parts.append(part | {name: part[name][:, :BANDS] for name in INPUTS[:4]})
+        parts.append(part)
     return joined(parts)
 
 
@@ -147,8 +147,20 @@ def as_batch(arrays: Arrays) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
 
 
 def joined(parts: Sequence[Arrays]) -> Arrays:
-    """Put arrays of several sets of patterns behind each other."""
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    """Put arrays of several sets of patterns behind each other.
+
+    Where some have fewer bands than others, as in the smaller square, zeros fill them up.
+    """
+    return {name: np.concatenate(_alike([part[name] for part in parts])) for name in parts[0]}
+
+
+def _alike(arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Fill up arrays whose second axis is shorter than that of others."""
+    if arrays[0].ndim == 1:
+        return arrays
+    most = max(values.shape[1] for values in arrays)
+    rest = ((0, 0),) * (arrays[0].ndim - 2)
+    return [np.pad(values, ((0, 0), (0, most - values.shape[1]), *rest)) for values in arrays]
 
 
 def write_shard(path: str, parts: Sequence[Arrays]) -> None:

@@ -119,8 +119,9 @@ def _example(classifier: Classifier) -> tuple[Tensor, ...]:
 
 
 def _recorded(judgement: nn.Module, inputs: tuple[Tensor, ...], name: str) -> Any:
-    """Follow the network on an example, for any number of patterns."""
-    number = torch.export.Dim("n")
+    """Follow the network on an example, for any number of patterns, and of bands in them."""
+    number, more = torch.export.Dim("n"), torch.export.Dim.AUTO
+    dynamic = tuple({0: number, 1: more} if x.ndim > 1 else {0: number} for x in inputs)
     try:
         # Other kernels of attention leave their result in an order that ONNX does not have.
         with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
@@ -130,7 +131,7 @@ def _recorded(judgement: nn.Module, inputs: tuple[Tensor, ...], name: str) -> An
                 inputs,
                 input_names=[f"input{k}" for k in range(len(inputs))],
                 output_names=["probabilities"],
-                dynamic_shapes=(tuple({0: number} for _ in inputs),),
+                dynamic_shapes=(dynamic,),
                 dynamo=True,
                 verbose=False,
             )

@@ -22,8 +22,8 @@ from napari_diffraction.patterns.stack import KikuchiGeometry
 if TYPE_CHECKING:
     from napari_diffraction.patterns.stack import PatternStack
 
-#: Greatest number of bands that are looked at.
-BANDS = 16
+#: Greatest number of bands that are looked at, in the smaller square and in the larger.
+BANDS = (16, 24)
 #: The number of pixels behind a profile is told at every so many of its values.
 _COARSE = 4
 #: Taken where nothing is known of the pattern centre, in Bruker's convention.
@@ -33,7 +33,7 @@ _HALF_WIDTH = 0.025
 #: What the card of a model keeps, so that it is never used with other preprocessing.
 PREPROCESSING: dict[str, Any] = {
     **bravais_view.PREPROCESSING,
-    "bands": BANDS,
+    "bands": list(BANDS),
     "profile": PROFILE_BINS,
     "span": PROFILE_SPAN,
 }
@@ -51,7 +51,13 @@ def measure(frames: Tensor, lit: Tensor, pc: NDArray[np.float32]) -> Bands:
     pc : ndarray, (n, 3) or (1, 3)
         Pattern centre as fractions of the square's side.
     """
-    return find_bands(*flat(frames, lit), np.asarray(pc, np.float32), BANDS)
+    pictures, weights = flat(frames, lit)
+    return find_bands(pictures, weights, np.asarray(pc, np.float32), most_bands(pictures.shape[-1]))
+
+
+def most_bands(side: int) -> int:
+    """Greatest number of bands that are looked at in a square of this side."""
+    return BANDS[0] if side <= bravais_view.SIDES[0] else BANDS[1]
 
 
 def flat(
@@ -126,12 +132,13 @@ def drawn(seen: tuple[Tensor, Tensor, tuple[float, float, float]]) -> Tensor:
 
     Returns
     -------
-    Tensor of float32, (1, 16, s, s)
+    Tensor of float32, (1, k, s, s)
         Zeros beyond the last band.
     """
     frame, lit, pc = seen
     pictures, weights = flat(frame[None], lit)
-    found = find_bands(pictures, weights, np.array([pc], np.float32), BANDS)
+    most = most_bands(pictures.shape[-1])
+    found = find_bands(pictures, weights, np.array([pc], np.float32), most)
     at = (np.arange(pictures.shape[-1]) + 0.5) / pictures.shape[-1]
     x, y = np.meshgrid((at - pc[0]) / pc[2], (pc[1] - at) / pc[2])
     direction = np.stack([x, y, np.ones_like(x)]) / np.sqrt(x * x + y * y + 1)

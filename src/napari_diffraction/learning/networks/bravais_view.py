@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_diffraction.patterns.stack import PatternStack
 
 #: Height and width of the square that the network sees: the smaller for frames of few pixels.
-SIDES = (64, 96)
+SIDES = (64, 128)
 #: Background and contrast are taken over this share of the side (standard deviation).
 _BACKGROUND = 0.11
 _CONTRAST = 0.1

@@ -234,7 +234,7 @@ class _Search:
             card, judge = self._classifier.card, self._classifier
             square = np.array([band_view.centre_in_square(centre, self._shape)], np.float32)
             with torch.inference_mode():
-                inputs = band_view.as_inputs(self._parts[number].bands(square, band_view.BANDS))
+                inputs = band_view.as_inputs(self._parts[number].bands(square, band_view.BANDS[0]))
                 out = judge.network(*(one.to(judge.device) for one in inputs))
             logits = card.scale * out[judge.kind.head].float().cpu().numpy() + np.array(card.bias)
             logits = logits[:, self._kinds]

@@ -156,7 +156,7 @@ class ClassifyWidget(Panel):
     def _on_stack(self) -> None:
         if self._coordinator.layer is not None:
             self.layer.choose(self._coordinator.layer)
-        if self.bar.running and self._run_layer not in self._coordinator.viewer.layers:
+        if self.bar.running and self._coordinator.review_in(self._run_layer) is None:
             self.bar.cancel()  # somebody removed the stack
         session = self._coordinator.session
         if session is not None and len(session) and not self.bar.running:
@@ -175,6 +175,7 @@ class ClassifyWidget(Panel):
     # -- running --------------------------------------------------------------------------------
     def run(self) -> None:
         """Sort the patterns, or go on where the last run was cancelled."""
+        self._coordinator.set_layer(self._coordinator.layer)  # it may have been drawn anew
         stack, card = self._coordinator.stack, self.model.currentData()
         if stack is None or card is None or self.bar.running:
             return
@@ -204,7 +205,9 @@ class ClassifyWidget(Panel):
     def _begin_run(self, card: Any, goes_on: bool) -> tuple[str, dict[str, Any]]:
         """Note what is run; return the model's name or file, and the settings."""
         self._run_layer, self._run_settings = self._coordinator.layer, self._settings(card)
-        self._begun = goes_on
+        self._coordinator.show_alone(self._run_layer)  # another may have been opened over it
+        self._run_review = self._coordinator.review_in(self._run_layer)
+        self._run_session = self._coordinator.session if goes_on else None
         self._rows, self._flushed, self._cost, self._border = [], 0.0, 0.0, None
         return str(card.path or card.name), self._run_settings
 
@@ -239,6 +242,9 @@ class ClassifyWidget(Panel):
 
     def _on_steps(self, steps: list[Progress]) -> None:
         for step in steps:
+            if not self._holds:
+                self._leave()
+                return
             if isinstance(step, Grown):
                 self._flush()  # before numbers change
                 if step.changed:
@@ -255,8 +261,10 @@ class ClassifyWidget(Panel):
             self._flush()
 
     def _flush(self, _: Any = None) -> None:
+        if not self._holds:
+            self._leave()
         rows, self._rows = self._rows, []
-        if not rows or self._run_layer not in self._coordinator.viewer.layers:
+        if not rows:
             return
         began = time.monotonic()
         self._begin_results()
@@ -269,10 +277,27 @@ class ClassifyWidget(Panel):
 
     def _begin_results(self) -> None:
         """Begin with an empty table, unless the run goes on with what is there."""
-        if not self._begun and self._run_layer in self._coordinator.viewer.layers:
-            self._begun = True
+        if self._run_session is None and self._holds:
             card = self.model.currentData()
             self._coordinator.begin(tuple(card.classes), self._about(card), self._run_layer)
+            self._run_session = self._run_review.session
+
+    @property
+    def _holds(self) -> bool:
+        """Whether the layer of the run still has its patterns and no results but its own.
+
+        A lesson that ends meanwhile shows those of the new model; the layer may get other
+        patterns, or be removed.
+        """
+        review = self._coordinator.review_in(self._run_layer)
+        if review is None or review is not self._run_review:
+            return False
+        return self._run_session is None or review.session is self._run_session
+
+    def _leave(self) -> None:
+        """Stop the run, and leave what it found aside."""
+        self._rows, self._told, self._border = [], "", None
+        self.bar.cancel()
 
     def _keep_told(self) -> None:
         """Keep what was found out about the whole stack, once."""
@@ -294,7 +319,7 @@ class ClassifyWidget(Panel):
 
     def _on_finished(self) -> None:
         self._flush()
-        if self._run_layer in self._coordinator.viewer.layers:
+        if self._holds:
             self._keep_told()
         self.follow.end()
         self._on_layer()

@@ -10,6 +10,7 @@ from weakref import ref
 from napari.components import ViewerModel
 from napari.layers import Image
 
+from napari_diffraction.patterns.growing import only_grew
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.explain.heat_maps import HeatArray, HeatMaps
 from napari_diffraction.ui.viewer.layers import StackView
@@ -61,6 +62,21 @@ class HeatLayer:
         """Whether the layer of the maps is there."""
         viewer = self._viewer()
         return viewer is not None and self.layer is not None and self.layer in viewer.layers
+
+    def grow(self, stack: PatternStack) -> bool:
+        """Go on with what the input has grown to; the maps stay.
+
+        Returns
+        -------
+        bool
+            Whether that can be done: it is the same input, and no pattern has another number.
+        """
+        if not only_grew(stack, self.stack):
+            return False
+        self.stack = stack
+        if self.is_shown and self.layer is not None:
+            self.layer.data = HeatArray(self.maps, self._question, self._shape)
+        return True
 
     def ask(self, question: Question, name: str, about: Mapping[str, Any]) -> None:
         """Show the maps that answer a question; the layer is made where it is not there.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QSpinBox, QWidget
 
 from napari_diffraction.learning.explain.heatmaps import METHODS, WAYS
+from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.review.provenance import file_hash
 from napari_diffraction.ui.explain.heat_layer import HeatLayer, Question
@@ -43,6 +44,7 @@ class ExplainWidget(Panel):
         self._coordinator = Coordinator.of(napari_viewer)
         self._viewer = self._coordinator.viewer
         self._shown: WeakKeyDictionary[Image, HeatLayer] = WeakKeyDictionary()
+        self._bar_for: HeatLayer | None = None
         self._explainers = Explainers()
         self._latest = Latest("The explanation", self)
         self._latest.done.connect(self._on_answer)
@@ -111,12 +113,21 @@ class ExplainWidget(Panel):
         image = self.layer.layer()
         if image is None:
             return None
-        stack = stack_of(image)
-        if image not in self._shown or self._shown[image].stack is not stack:
-            if image in self._shown:
-                self._shown[image].remove()
-            self._shown[image] = HeatLayer(self._viewer, image, stack)
+        stack, shown = stack_of(image), self._shown.get(image)
+        if shown is None or shown.stack is not stack:
+            self._take(image, stack)
         return self._shown[image]
+
+    def _take(self, image: Image, stack: PatternStack) -> None:
+        """Begin with the patterns of a layer, or go on with more of the same."""
+        shown = self._shown.get(image)
+        if shown is not None and shown.grow(stack):
+            for field in (self.first, self.last):
+                field.setMaximum(len(stack) - 1)
+            return
+        if shown is not None:
+            shown.remove()
+        self._shown[image] = HeatLayer(self._viewer, image, stack)
 
     @property
     def question(self) -> Question | None:
@@ -175,6 +186,8 @@ class ExplainWidget(Panel):
         gone = self._shown.pop(event.value, None)
         if gone is not None:
             gone.remove()
+            if gone is self._bar_for:
+                self.bar.cancel()  # nobody would see the maps
         self._refresh()
 
     # -- one pattern ----------------------------------------------------------------------------
@@ -225,7 +238,7 @@ class ExplainWidget(Panel):
         if shown is None or question is None or not indices or self.bar.running:
             return
         self._show_layer(shown, question)
-        device = preference("device", "auto")
+        self._bar_for, device = shown, preference("device", "auto")
         self.bar.start(
             lambda: self._explainers.several(shown, question, indices, device), "The explanation"
         )
@@ -237,6 +250,7 @@ class ExplainWidget(Panel):
             shown.refresh()
 
     def _on_several(self) -> None:
+        self._bar_for = None
         if self.shown is not None:
             self.shown.refresh()
         self._refresh()

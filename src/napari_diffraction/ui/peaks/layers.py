@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_diffraction.learning.classes import LAUE, ZONE
 from napari_diffraction.learning.zones.peak_tables import Found
+from napari_diffraction.patterns.growing import only_grew
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.viewer.layers import StackView
 from napari_diffraction.ui.widgets.colours import rgba
@@ -66,6 +67,20 @@ class PeakLayers:
         return viewer is not None and all(
             layer is not None and layer in viewer.layers for layer in (self.points, self.beams)
         )
+
+    def grow(self, stack: PatternStack) -> bool:
+        """Go on with what the input has grown to; peaks and corrections stay.
+
+        Returns
+        -------
+        bool
+            Whether that can be done: it is the same input, and no pattern has another number.
+        """
+        if not only_grew(stack, self.stack):
+            return False
+        more = len(stack) - len(self.stack)
+        self.stack, self.looked = stack, np.append(self.looked, np.zeros(more, bool))
+        return True
 
     # -- showing --------------------------------------------------------------------------------
     def show(self, about: Mapping[str, Any]) -> None:

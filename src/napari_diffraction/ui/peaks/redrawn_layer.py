@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -15,6 +15,7 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.spots.measure import THRESHOLD, find_spots
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.simulation.spots.redraw import SIZE, redraw, redraw_frame, redrawn_stack
 
@@ -26,12 +27,16 @@ _versions = count()
 
 Drawn = tuple[NDArray[np.float64], tuple[float, float]]
 
+#: What `RedrawnLayer.search` found: whose, in which pattern, at which threshold.
+Searched = tuple["RedrawnLayer", int, float, Drawn | None]
+
 
 class RedrawnLayer:
     """Shows the patterns of a layer redrawn from peaks that a person may have corrected.
 
-    Nothing is drawn before it is looked at.  Patterns in which no peaks have been looked for are
-    searched then.
+    Nothing is drawn before it is looked at.  A pattern in which no peaks have been looked for is
+    black until they have been, see `search`; whoever reads it from the stack gets it drawn.  It is
+    another stack only where a pattern becomes another, so that what is known of them stays.
 
     Parameters
     ----------
@@ -47,6 +52,11 @@ class RedrawnLayer:
         self._viewer = ref(viewer)
         self._image, self._stack = image, stack
         self.layer: Image | None = None
+        self._redrawn: PatternStack | None = None
+        self._known: dict[int, Drawn] = {}
+        self._by_hand: dict[int, Drawn] = {}
+        self._searched: dict[int, Drawn] = {}
+        self._threshold, self._about = THRESHOLD, dict[str, Any]()
         image.events.visible.connect(self._on_visible)
 
     @property
@@ -55,23 +65,68 @@ class RedrawnLayer:
         viewer = self._viewer()
         return viewer is not None and self.layer is not None and self.layer in viewer.layers
 
-    def show(self, known: Mapping[int, Drawn], threshold: float, about: Mapping[str, Any]) -> None:
+    def show(
+        self,
+        known: Mapping[int, Drawn],
+        edited: Collection[int],
+        threshold: float,
+        about: Mapping[str, Any],
+    ) -> None:
         """Draw from these peaks; the layer is made where it is not there.
 
         Parameters
         ----------
         known
             Spots and direct beam by the number of the pattern.
+        edited
+            The patterns that a person has corrected; the others are as they were found.
         threshold
             For the patterns that are not known.
         about
             Where the peaks come from, for the layer's metadata.
         """
+        by_hand = {index: drawn for index, drawn in known.items() if index in edited}
+        if threshold != self._threshold:
+            self._threshold, self._searched, self._redrawn = threshold, {}, None
+        if not _same(by_hand, self._by_hand):
+            self._by_hand, self._redrawn = by_hand, None
+        self._known, self._about = dict(known), dict(about)
+        self._draw()
+
+    def grow(self, stack: PatternStack) -> None:
+        """Go on with what the input has grown to, from the next drawing on."""
+        self._stack, self._redrawn = stack, None
+
+    def lacks(self, index: int) -> bool:
+        """Whether a pattern is black because nobody has looked for its peaks."""
+        return self.is_shown and index not in self._known and index not in self._searched
+
+    def search(self, index: int) -> Callable[[], Searched]:
+        """Return what looks for the peaks of a pattern, in any thread, for `take`."""
+        stack, threshold = self._stack, self._threshold
+
+        def work() -> Searched:
+            try:
+                spots = find_spots(stack.frame(index), threshold)
+            except InputError:  # cannot be read
+                return self, index, threshold, None
+            return self, index, threshold, (spots.position, spots.centre)
+
+        return work
+
+    def take(self, index: int, threshold: float, drawn: Drawn | None) -> None:
+        """Draw a pattern from what `search` found in it; ``None``: nothing."""
+        if drawn is not None and self.is_shown and threshold == self._threshold:
+            self._searched[index] = drawn
+            self._draw()
+
+    def _draw(self) -> None:
         viewer, image = self._viewer(), self._image
         if viewer is None:
             return
-        stack = self._redrawn(dict(known), threshold, dict(about))
-        data = stack.data if image.ndim > 2 else stack.data[0]
+        stack = self._redrawn = self._redrawn or self._make()
+        data = self._blocks(self._seen)
+        data = data if image.ndim > 2 else data[0]
         if self.is_shown and self.layer is not None:
             self.layer.data = data
         else:
@@ -91,41 +146,52 @@ class RedrawnLayer:
             )
             viewer.layers.selection.active = active
             viewer.reset_view()
-        self.layer.metadata = {"pattern_stack": stack, "chosen_from": image.name, **about}
+        self.layer.metadata = {"pattern_stack": stack, "chosen_from": image.name, **self._about}
 
-    def _redrawn(
-        self, known: dict[int, Drawn], threshold: float, about: dict[str, Any]
-    ) -> PatternStack:
-        stack, longer = self._stack, max(self._stack.frame_shape)
+    def _make(self) -> PatternStack:
+        stack, threshold, longer = self._stack, self._threshold, max(self._stack.frame_shape)
+        known = {**self._searched, **self._known}
 
         def draw(index: int) -> NDArray[np.uint8]:
             if index in known:
                 return redraw(*known[index], longer)
             return redraw_frame(stack.frame(index), threshold)
 
-        shape = stack.data.shape[:-2]
+        def draw_or_black(index: int) -> NDArray[np.uint8]:
+            try:
+                return draw(index)
+            except InputError:  # cannot be read
+                return np.zeros((SIZE, SIZE), np.uint8)
+
+        return replace(
+            redrawn_stack(stack),
+            data=self._blocks(draw_or_black),
+            name=f"{self._image.name} - redrawn",
+            metadata={**stack.metadata, **self._about},
+            read=draw,
+        )
+
+    def _seen(self, index: int) -> NDArray[np.uint8]:
+        """Draw for napari, in the window's thread, which cannot wait for peaks to be found."""
+        drawn = self._known.get(index) or self._searched.get(index)
+        if drawn is None:
+            return np.zeros((SIZE, SIZE), np.uint8)
+        return redraw(*drawn, max(self._stack.frame_shape))
+
+    def _blocks(self, draw: Callable[[int], NDArray[np.uint8]]) -> da.Array:
+        """Return all patterns, drawn one by one when they are asked for."""
+        shape = self._stack.data.shape[:-2]
         numbers = da.from_array(
-            np.arange(len(stack)).reshape(*shape, 1, 1), chunks=(*(1 for _ in shape), 1, 1)
+            np.arange(len(self._stack)).reshape(*shape, 1, 1), chunks=(*(1 for _ in shape), 1, 1)
         )
 
         def block(places: NDArray[np.int64]) -> NDArray[np.uint8]:
-            try:
-                image = draw(int(places.flat[0]))
-            except InputError:  # cannot be read
-                image = np.zeros((SIZE, SIZE), np.uint8)
-            return image.reshape(*places.shape[:-2], SIZE, SIZE)
+            return draw(int(places.flat[0])).reshape(*places.shape[:-2], SIZE, SIZE)
 
         chunks = (*numbers.chunks[:-2], (SIZE,), (SIZE,))
         # Every time another name, lest napari shows what it kept of the last.
-        data = da.map_blocks(
+        return da.map_blocks(
             block, numbers, chunks=chunks, dtype=np.uint8, name=f"redrawn-{next(_versions)}"
-        )
-        return replace(
-            redrawn_stack(stack),
-            data=data,
-            name=f"{self._image.name} - redrawn",
-            metadata={**stack.metadata, **about},
-            read=draw,
         )
 
     def _on_visible(self, event: Any = None) -> None:
@@ -138,3 +204,11 @@ class RedrawnLayer:
         self._image.events.visible.disconnect(self._on_visible)
         if viewer is not None and self.is_shown:
             viewer.layers.remove(self.layer)
+
+
+def _same(one: dict[int, Drawn], other: dict[int, Drawn]) -> bool:
+    """Whether the same is drawn in the same patterns."""
+    return one.keys() == other.keys() and all(
+        np.array_equal(one[index][0], other[index][0]) and one[index][1] == other[index][1]
+        for index in one
+    )

@@ -23,7 +23,7 @@ from napari_diffraction.progress import Progress
 from napari_diffraction.review.provenance import write_beside
 from napari_diffraction.ui.classify.widget import open_panel
 from napari_diffraction.ui.peaks.layers import PeakLayers
-from napari_diffraction.ui.peaks.redrawn_layer import RedrawnLayer
+from napari_diffraction.ui.peaks.redrawn_layer import RedrawnLayer, Searched
 from napari_diffraction.ui.viewer.coordinator import Coordinator
 from napari_diffraction.ui.viewer.layers import LayerCombo, follow, stack_of
 from napari_diffraction.ui.widgets.latest_request import Latest
@@ -49,11 +49,14 @@ class PeaksWidget(Panel):
         self._viewer = self._coordinator.viewer
         self._shown: WeakKeyDictionary[Image, PeakLayers] = WeakKeyDictionary()
         self._redrawn: WeakKeyDictionary[Image, RedrawnLayer] = WeakKeyDictionary()
+        self._bar_for: PeakLayers | None = None
         self._waiting: dict[int, Found] = {}
         self._flushed = self._cost = 0.0
         self._latest = Latest("The search for peaks", self)
         self._latest.done.connect(self._on_answer)
         self._latest.finished.connect(self._refresh)
+        self._search = Latest("The search for peaks", self)
+        self._search.done.connect(self._on_searched)
         self._build()
         follow(self, self._viewer.dims.events.current_step, self._on_step)
         follow(self, self._viewer.layers.events.removed, self._on_removed)
@@ -79,7 +82,7 @@ class PeaksWidget(Panel):
         self.follow.setChecked(True)
         self.bar = WorkBar("patterns", PEAKS["cancel"])
         self.bar.stepped.connect(self._on_steps)
-        self.bar.finished.connect(self._flush)
+        self.bar.finished.connect(self._on_finished)
         self.note = sentence()
         self.content.addLayout(fields)
         parts = (self.button, self.follow, self.all_button, self.bar, self.note)
@@ -109,13 +112,21 @@ class PeaksWidget(Panel):
         image = self.layer.layer()
         if image is None:
             return None
-        stack = stack_of(image)
-        if image not in self._shown or self._shown[image].stack is not stack:
-            self._forget(image)
-            layers = PeakLayers(self._viewer, image, stack, self._on_edit)
-            self._shown[image] = layers
-            self._redrawn[image] = RedrawnLayer(self._viewer, image, stack)
+        stack, shown = stack_of(image), self._shown.get(image)
+        if shown is None or shown.stack is not stack:
+            self._take(image, stack)
         return self._shown[image]
+
+    def _take(self, image: Image, stack: PatternStack) -> None:
+        """Begin with the patterns of a layer, or go on with more of the same."""
+        shown = self._shown.get(image)
+        if shown is not None and shown.grow(stack):
+            self._redrawn[image].grow(stack)
+            self._update_redrawn()
+            return
+        self._forget(image)
+        self._shown[image] = PeakLayers(self._viewer, image, stack, self._on_edit)
+        self._redrawn[image] = RedrawnLayer(self._viewer, image, stack)
 
     @property
     def redrawn(self) -> RedrawnLayer | None:
@@ -127,6 +138,8 @@ class PeaksWidget(Panel):
             gone = kept.pop(image, None)
             if gone is not None:
                 gone.remove()
+                if gone is self._bar_for:
+                    self.bar.cancel()  # nobody would see what is found
 
     def _on_removed(self, event: Any) -> None:
         if event.value in self._shown:
@@ -177,11 +190,15 @@ class PeaksWidget(Panel):
         if time.monotonic() - self._flushed > max(0.3, 10 * self._cost):
             self._flush()
 
+    def _on_finished(self) -> None:
+        self._flush()
+        self._bar_for = None
+
     def _flush(self) -> None:
-        began = time.monotonic()
+        shown, began = self._bar_for, time.monotonic()
         found, self._waiting = self._waiting, {}
-        # What was corrected meanwhile stays.
-        self._bar_for.put({i: one for i, one in found.items() if i not in self._bar_for.edited})
+        if shown is not None:  # what was corrected meanwhile stays
+            shown.put({i: one for i, one in found.items() if i not in shown.edited})
         self._update_redrawn()
         self._refresh()
         self._flushed = time.monotonic()
@@ -193,6 +210,7 @@ class PeaksWidget(Panel):
             index = shown.view.index()
             if index is not None and not shown.looked[index] and not self.bar.running:
                 self.find()
+        self._search_redrawn()
         self._refresh()
 
     def _on_threshold(self) -> None:
@@ -246,9 +264,21 @@ class PeaksWidget(Panel):
         shown, redrawn = self.shown, self.redrawn
         if shown is None or redrawn is None:
             return
-        redrawn.show(
-            shown.drawn(), self.threshold.value(), {**self._about(), "preprocess": "redraw"}
-        )
+        about = {**self._about(), "preprocess": "redraw"}
+        redrawn.show(shown.drawn(), shown.edited, self.threshold.value(), about)
+        self._search_redrawn()
+
+    def _search_redrawn(self) -> None:
+        """Look for the peaks of a pattern that is seen redrawn, unless that is being done."""
+        shown, redrawn = self.shown, self.redrawn
+        index = None if shown is None else shown.view.index()
+        if redrawn is None or index is None or self._latest.running or not redrawn.lacks(index):
+            return
+        self._search.ask(redrawn.search(index))
+
+    def _on_searched(self, found: Searched) -> None:
+        redrawn, *rest = found
+        redrawn.take(*rest)
 
     def _classify(self) -> None:
         self.redraw()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari.layers import Layer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
 
@@ -9,6 +10,7 @@ from napari_diffraction.patterns.geometry import CENTRES
 from napari_diffraction.patterns.growing import same_input
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.ui.widgets.panel import named, sentence
+from napari_diffraction.ui.widgets.said import Said
 from napari_diffraction.ui.widgets.tooltips import CENTRE
 
 _BY_HAND = "as I say"
@@ -29,7 +31,9 @@ class CentreBox(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self._layer: Layer | None = None
         self._stack: PatternStack | None = None
+        self._said: Said[tuple[int, tuple[float, ...]]] = Said()
         self._of_file = False
         self._indexes = True
         self.source = named(QComboBox(), "Pattern centre", CENTRE["source"])
@@ -53,22 +57,36 @@ class CentreBox(QWidget):
         self.show_stack(None)
         self.source.currentIndexChanged.connect(self._on_source)
 
-    def show_stack(self, stack: PatternStack | None) -> None:
-        """Offer what is known of a scan; what was said by hand stays for the same one."""
-        same, self._stack = same_input(stack, self._stack), stack
+    def show_stack(self, stack: PatternStack | None, layer: Layer | None = None) -> None:
+        """Offer what is known of a scan, and what was said of it by hand before.
+
+        Parameters
+        ----------
+        stack
+            The scan.
+        layer
+            The one that shows it: as long as it is there, what is said by hand stays.
+        """
+        same = layer is self._layer and same_input(stack, self._stack)
         if same and self.source.count():
+            self._stack = stack
             return
+        self._said.keep(self._layer, self._stack, (self.source.currentIndex(), self._values()))
+        self._layer, self._stack = layer, stack
         geometry = None if stack is None else stack.geometry
         pc = geometry.pc if isinstance(geometry, KikuchiGeometry) else None
         self._of_file = pc is not None
         first = "found by the program" if pc is None else "of the file: " + _written(pc)
+        place, values = self._said.of(layer, stack) or (0, pc or self._values())
         self.source.blockSignals(True)
         self.source.clear()
         self.source.addItems((first, _BY_HAND))
+        self.source.setCurrentIndex(place)
         self.source.blockSignals(False)
-        if pc is not None:
-            for box, value in zip(self.numbers, pc, strict=True):
-                box.setValue(value)
+        for box, value in zip(self.numbers, values, strict=True):
+            box.blockSignals(True)
+            box.setValue(value)
+            box.blockSignals(False)
         self.say("")
         self._on_source()
 
@@ -77,8 +95,11 @@ class CentreBox(QWidget):
         """The centre that a person gives; ``None`` where it is that of the file or searched."""
         if self.source.currentText() != _BY_HAND:
             return None
-        x, y, z = (box.value() for box in self.numbers)
+        x, y, z = self._values()
         return x, y, z
+
+    def _values(self) -> tuple[float, ...]:
+        return tuple(box.value() for box in self.numbers)
 
     def applied(self, stack: PatternStack) -> PatternStack:
         """Return a stack with the centre that is given, if one is."""

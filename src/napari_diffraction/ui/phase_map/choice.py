@@ -56,10 +56,10 @@ class ChoiceBox(QWidget):
 
     def show_scan(self, navigation: ScanNavigation | None) -> None:
         """Say what is known of another scan."""
-        stack = None if navigation is None else navigation.stack
-        self.centre.show_stack(stack)
-        self.voltage.show_stack(stack)
-        self.pattern.show_scan(self.scan.layer(), navigation)
+        stack, layer = None if navigation is None else navigation.stack, self.scan.layer()
+        self.centre.show_stack(stack, layer)
+        self.voltage.show_stack(stack, layer)
+        self.pattern.show_scan(layer, navigation)
 
     def show_model(self) -> None:
         """Say what the model is for."""

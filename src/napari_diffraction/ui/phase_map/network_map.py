@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import pandas as pd
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
-from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 
 from napari_diffraction.analysis.maps.phase_map import DEFAULT_THRESHOLD, NOT_INDEXED, PhaseMap
-from napari_diffraction.errors import InputError
 from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR, class_colour, class_title
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.phase_map.layers import PhaseMapLayers
-from napari_diffraction.ui.phase_map.tasks import ScanWork
+from napari_diffraction.ui.phase_map.tasks import ScanWork, comparing
+from napari_diffraction.ui.viewer.layers import follow
 from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
 from napari_diffraction.ui.widgets.compare_box import CompareBox
+from napari_diffraction.ui.widgets.latest_request import Latest
 from napari_diffraction.ui.widgets.panel import button, form, group, named, sentence
 from napari_diffraction.ui.widgets.share_rows import ShareRow, ShareRows
 from napari_diffraction.ui.widgets.tooltips import PHASE_MAP
+
+if TYPE_CHECKING:
+    from napari_diffraction.analysis.maps.compare import Comparison
+    from napari_diffraction.patterns.maps.vendor_map import VendorMap
 
 _VOTES = ("of each pattern by itself", "of regions that vote")
 
@@ -60,10 +64,14 @@ class NetworkMapBox(QWidget):
         self._navigation: ScanNavigation | None = None
         self._rows: list[pd.DataFrame] = []
         self._flushed, self._cost = 0.0, 0.0
+        self.comparing = Latest("The comparison", self)
+        self.comparing.done.connect(self._on_compared)
+        self.comparing.finished.connect(self._show_comparison)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._build_map())
         layout.addWidget(self._build_point())
+        follow(self, viewer.layers.events.removed, lambda event: self.drop(event.value))
 
     def _build_map(self) -> QWidget:
         box, column = group("Map")
@@ -140,7 +148,7 @@ class NetworkMapBox(QWidget):
         layers = PhaseMapLayers(self._viewer, self._navigation, made, card.name)
         work = self._works[self._layer] = ScanWork(made, layers, followed=followed)
         if before is not None and len(before.single) == len(made):
-            work.other, work.other_name = before.other, before.other_name
+            work.other, work.path = before.other, before.path
         self._rows, self._flushed, self._cost = [], 0.0, 0.0
 
     def add(self, layer: Layer, rows: list[pd.DataFrame]) -> None:
@@ -166,7 +174,8 @@ class NetworkMapBox(QWidget):
         work = self._works.get(layer)
         if work is not None and len(work.single) < len(stack):
             # a vote and a comparison were those of the scan as it was
-            work.single, work.voted, work.other = work.single.grown(stack), None, None
+            work.single, work.voted = work.single.grown(stack), None
+            work.other = work.found = None
             work.layers.clear_difference()
 
     def take_votes(self, layer: Layer, voted: PhaseMap) -> None:
@@ -194,6 +203,12 @@ class NetworkMapBox(QWidget):
         """Take up another scan."""
         self._layer, self._navigation = layer, navigation
 
+    def drop(self, layer: Layer) -> None:
+        """Forget the map of a scan, and remove its layers."""
+        before = self._works.pop(layer, None)
+        if before is not None:
+            before.layers.clear()
+
     def show_when_there(self, wanted: bool) -> None:
         """Appear where it is wanted and there is a map."""
         work = self.work
@@ -217,27 +232,32 @@ class NetworkMapBox(QWidget):
             self.show_point(*self._navigation.current)
 
     def compare_with(self, path: Path) -> None:
-        """Compare the map with that of another program."""
+        """Compare the map with that of another program, in another thread."""
+        if self.work is not None:
+            self._compare(self.work, path, None)
+
+    def _compare(self, work: ScanWork, path: Path, other: VendorMap | None) -> None:
+        shown, threshold = work.shown(self.by_regions), self.threshold.value()
+        work.found_for = work.state(self.by_regions, threshold)
+        self.comparing.ask(lambda: (work, path, *comparing(shown, threshold, path, other)))
+
+    def _on_compared(self, answer: tuple[ScanWork, Path, VendorMap, Comparison]) -> None:
+        work, path, other, found = answer
+        if found.difference.shape != work.single.shape:
+            return  # the scan has grown since
+        work.path, work.other, work.found = path, other, found
+        work.layers.show_difference(found, str(path))
+
+    def _show_comparison(self) -> None:
+        """Show the newest comparison, and ask for another one where the map is another by now."""
         work = self.work
         if work is None:
             return
-        from napari_diffraction.patterns.maps.files import read_map
-
-        before = work.other, work.other_name
-        try:
-            work.other, work.other_name = read_map(path), str(path)
-            self._show_comparison()
-        except InputError as error:
-            work.other, work.other_name = before
-            show_error(str(error))
-
-    def _show_comparison(self) -> None:
-        work = self.work
-        assert work is not None
-        comparison = work.compared(self.by_regions, self.threshold.value())
-        self.comparison.show_comparison(comparison)
-        if comparison is not None:
-            work.layers.show_difference(comparison, work.other_name)
+        self.comparison.show_comparison(work.found)
+        state = work.state(self.by_regions, self.threshold.value())
+        # one that waits may be with a file that was chosen just now
+        if work.other is not None and not self.comparing.running and work.found_for != state:
+            self._compare(work, work.path, work.other)
 
     def show_point(self, row: int, column: int) -> None:
         """Say what the network thinks of the pattern of a point."""

@@ -38,8 +38,10 @@ class ScanWork:
         Its layers.
     voted
         The map in which regions voted.
-    other
-        The map of another program that it is compared with, and the name of its file.
+    other, path
+        The map of another program that it is compared with, and its file.
+    found, found_for
+        The newest comparison, and what `state` was when it was asked for.
     followed
         Whether it was made while the scan was recorded, by what was known then.
     """
@@ -48,7 +50,9 @@ class ScanWork:
     layers: PhaseMapLayers
     voted: PhaseMap | None = None
     other: VendorMap | None = None
-    other_name: str = ""
+    path: Path = Path()
+    found: Comparison | None = None
+    found_for: tuple[bool, int, float] | None = None
     followed: bool = False
 
     @property
@@ -60,11 +64,10 @@ class ScanWork:
         """Return the map to be shown: that of single patterns where no other is there."""
         return self.voted if by_regions and self.voted is not None else self.single
 
-    def compared(self, by_regions: bool, threshold: float) -> Comparison | None:
-        """Compare the map to be shown with that of another program, if there is one."""
-        if self.other is None:
-            return None
-        return compare(self.shown(by_regions), self.other, threshold)
+    def state(self, by_regions: bool, threshold: float) -> tuple[bool, int, float]:
+        """Return what tells whether the map to be shown is still the one that was compared."""
+        shown = self.shown(by_regions)
+        return shown is self.voted, int(shown.done.sum()), threshold
 
 
 def model_combo() -> ModelCombo:
@@ -100,6 +103,31 @@ def mapping(
     from napari_diffraction.learning.models.registry import load_model
 
     return (yield from classify(stack, load_model(model), **settings, skip=skip))
+
+
+def comparing(
+    phase_map: PhaseMap, threshold: float, path: Path, other: VendorMap | None
+) -> tuple[VendorMap, Comparison]:
+    """Compare a map with that of another program, in another thread.
+
+    Parameters
+    ----------
+    phase_map, threshold
+        The map.
+    path
+        The file of the other map.
+    other
+        The other map; ``None``: it is read.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or is of another scan.
+    """
+    from napari_diffraction.patterns.maps.files import read_map
+
+    known = read_map(path) if other is None else other
+    return known, compare(phase_map, known, threshold)
 
 
 def exporting(phase_map: PhaseMap, path: Path, threshold: float) -> Generator[Progress, None, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari.layers import Layer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QVBoxLayout, QWidget
 
@@ -9,6 +10,7 @@ from napari_diffraction.indexing.known import VOLTAGE
 from napari_diffraction.patterns.growing import same_input
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.ui.widgets.panel import named, sentence
+from napari_diffraction.ui.widgets.said import Said
 from napari_diffraction.ui.widgets.tooltips import VOLTAGE_TIPS
 
 _BY_HAND = "as I say"
@@ -28,7 +30,9 @@ class VoltageBox(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self._layer: Layer | None = None
         self._stack: PatternStack | None = None
+        self._said: Said[tuple[int, float]] = Said()
         self._of_file: float | None = None
         self.source = named(QComboBox(), "Voltage", VOLTAGE_TIPS["source"])
         self.source.setSizeAdjustPolicy(
@@ -48,11 +52,22 @@ class VoltageBox(QWidget):
         self.source.currentIndexChanged.connect(self._on_source)
         self.number.valueChanged.connect(self.changed)
 
-    def show_stack(self, stack: PatternStack | None) -> None:
-        """Offer what is known of a scan; what was said by hand stays for the same one."""
-        same, self._stack = same_input(stack, self._stack), stack
+    def show_stack(self, stack: PatternStack | None, layer: Layer | None = None) -> None:
+        """Offer what is known of a scan, and what was said of it by hand before.
+
+        Parameters
+        ----------
+        stack
+            The scan.
+        layer
+            The one that shows it: as long as it is there, what is said by hand stays.
+        """
+        same = layer is self._layer and same_input(stack, self._stack)
         if same and self.source.count():
+            self._stack = stack
             return
+        self._said.keep(self._layer, self._stack, (self.source.currentIndex(), self.number.value()))
+        self._layer, self._stack = layer, stack
         geometry = None if stack is None else stack.geometry
         self._of_file = geometry.voltage if isinstance(geometry, KikuchiGeometry) else None
         first = (
@@ -60,12 +75,14 @@ class VoltageBox(QWidget):
             if self._of_file is None
             else f"of the file: {self._of_file:g} kV"
         )
+        place, number = self._said.of(layer, stack) or (0, self._of_file or VOLTAGE)
         self.source.blockSignals(True)
         self.source.clear()
         self.source.addItems((first, _BY_HAND))
+        self.source.setCurrentIndex(place)
         self.source.blockSignals(False)
         self.number.blockSignals(True)
-        self.number.setValue(self._of_file or VOLTAGE)
+        self.number.setValue(number)
         self.number.blockSignals(False)
         self._on_source()
 

@@ -119,6 +119,7 @@ class PhaseMapWidget(Panel):
             self._navigation = navigation
             if navigation is not None:
                 self.listen(navigation.moved, self._show_point)
+                Coordinator.of(self._viewer).show_alone(layer)
         for box in (self.indexed, self.network):
             box.show_scan(layer, navigation)
         self.choice.show_scan(navigation)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_info
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
@@ -32,6 +32,7 @@ class LearnBox(QWidget):
         super().__init__(parent)
         self._coordinator = coordinator
         self._layer: Any = None
+        self._stack: Any = None
         self.about = sentence()
         self.name = named(QLineEdit(), "Name of the new model", LEARN["name"])
         self.learn_button = button("Learn from my labels", LEARN["learn"], self.run)
@@ -98,7 +99,7 @@ class LearnBox(QWidget):
         except InputError as error:
             show_error(str(error))
             return
-        self._layer = self._coordinator.layer
+        self._layer, self._stack = self._coordinator.layer, asked.stack
         self.result.setText("")
         self.bar.start(lambda: lesson(asked), "The lesson")
         self.refresh()
@@ -133,6 +134,11 @@ class LearnBox(QWidget):
         coordinator, layer = self._coordinator, self._layer
         MODELS.changed.emit()
         if layer not in coordinator.viewer.layers:
+            return
+        review = coordinator.review_in(layer)
+        if review is None or review.stack is not self._stack:  # other numbers, or other patterns
+            name, model = layer.name, learned.card.name
+            show_info(f"{model} is made, but {name} has changed since: choose {model} and run it.")
             return
         coordinator.set_layer(layer)
         before = coordinator.session

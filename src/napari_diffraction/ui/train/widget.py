@@ -18,6 +18,7 @@ from napari_diffraction.ui.train.curves import TrainCurves
 from napari_diffraction.ui.train.sources import TrainSources, narrow
 from napari_diffraction.ui.train.tasks import training
 from napari_diffraction.ui.viewer.coordinator import Coordinator
+from napari_diffraction.ui.widgets.latest_request import Latest
 from napari_diffraction.ui.widgets.model_list import MODELS
 from napari_diffraction.ui.widgets.panel import Panel, button, form, group, named, sentence
 from napari_diffraction.ui.widgets.tooltips import TRAIN
@@ -57,6 +58,9 @@ class TrainWidget(Panel):
         super().__init__()
         self._coordinator = Coordinator.of(napari_viewer)
         self._output: Path | None = None
+        self._saving = Latest("Saving", self)
+        self._saving.done.connect(self._on_saved)
+        self._saving.finished.connect(self._refresh)
         self._build()
         self.listen(self._coordinator.results_changed, self.sources.later)
         self.listen(self._coordinator.stack_changed, self.sources.later)
@@ -219,14 +223,12 @@ class TrainWidget(Panel):
             self.save_copy(Path(name).with_suffix(".safetensors"))
 
     def save_copy(self, path: Path) -> None:
-        """Write the model as a file for others."""
-        from napari_diffraction.learning.models.files import export_model
+        """Write the model as a file for others; to load it takes PyTorch, so in another thread."""
+        model = str(self._output)
+        self._saving.ask(lambda: _copied(model, path))
+        self._refresh()
 
-        try:
-            export_model(str(self._output), path)
-        except InputError as error:
-            show_error(str(error))
-            return
+    def _on_saved(self, path: Path) -> None:
         show_info(f"Written: {path}. Whoever drops it on napari has the model.")
 
     def _refresh(self) -> None:
@@ -245,6 +247,7 @@ class TrainWidget(Panel):
         done = not running and self._output is not None and self._output.exists()
         self.classify_button.setVisible(done)
         self.save_button.setVisible(done)
+        self.save_button.setEnabled(not self._saving.running)
         self.result_box.setVisible(self._output is not None)
 
 
@@ -253,6 +256,14 @@ def _verdict(best: Epoch) -> str:
         f"Best epoch so far, with the lowest loss: {best.epoch}, balanced accuracy "
         f"{best.balanced_accuracy:.3f} on the patterns kept to judge by."
     )
+
+
+def _copied(model: str, path: Path) -> Path:
+    """Write a model as one file; return the file."""
+    from napari_diffraction.learning.models.files import export_model
+
+    export_model(model, path)
+    return path
 
 
 def _told(path: Path) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from napari.layers import Layer
 from qtpy.QtCore import QLocale, Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QVBoxLayout, QWidget
 
+from napari_diffraction.patterns.growing import same_input
 from napari_diffraction.patterns.stack import PatternStack, SpotGeometry
 from napari_diffraction.ui.widgets.panel import named
+from napari_diffraction.ui.widgets.said import Said
 from napari_diffraction.ui.widgets.tooltips import UNIT_CELL
 
 _FILE, _BY_HAND, _OPEN = "file", "as I say", "left open"
@@ -26,7 +29,9 @@ class ScaleBox(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self._layer: Layer | None = None
         self._stack: PatternStack | None = None
+        self._said = Said[tuple[str, float]]()  # where the scale is from, and the number by hand
         self.source = named(QComboBox(), "Scale", UNIT_CELL["scale"])
         self.source.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
@@ -50,23 +55,39 @@ class ScaleBox(QWidget):
         # gives the keys of the panel back
         self.number.editingFinished.connect(self.number.clearFocus)
 
-    def show_stack(self, stack: PatternStack | None) -> None:
-        """Offer what is known of a stack; what was said by hand stays for the same one."""
-        if stack is self._stack and self.source.count():
+    def show_stack(self, stack: PatternStack | None, layer: Layer | None = None) -> None:
+        """Offer what is known of a stack, and what was said of it before; nothing is signalled.
+
+        Parameters
+        ----------
+        stack
+            The patterns.
+        layer
+            The one that shows them: as long as it is there, what is said of them stays.
+        """
+        same = layer is self._layer and same_input(stack, self._stack)
+        if same and self.source.count():
+            self._stack = stack
             return
-        self._stack = stack
+        self._said.keep(self._layer, self._stack, (self.source.currentData(), self.number.value()))
+        self._layer, self._stack = layer, stack
         of_file = self._of_file()
+        chosen, number = self._said.of(layer, stack) or (
+            _OPEN if of_file is None else _FILE,
+            of_file or self.number.value(),
+        )
         self.source.blockSignals(True)
         self.source.clear()
         if of_file is not None:
             self.source.addItem(f"of the file: {of_file:.5g} 1/A per pixel", _FILE)
-            self.number.setValue(of_file)
         self.source.addItem(_BY_HAND, _BY_HAND)
         self.source.addItem(f"{_OPEN}: the cell up to a factor", _OPEN)
-        if of_file is None:  # nobody has said anything yet
-            self.source.setCurrentIndex(self.source.findData(_OPEN))
+        self.source.setCurrentIndex(self.source.findData(chosen))
         self.source.blockSignals(False)
-        self._on_source()
+        self.number.blockSignals(True)
+        self.number.setValue(number)
+        self.number.blockSignals(False)
+        self._show_number()
 
     @property
     def pixel_size(self) -> float | None:
@@ -80,6 +101,9 @@ class ScaleBox(QWidget):
         geometry = None if self._stack is None else self._stack.geometry
         return geometry.pixel_size if isinstance(geometry, SpotGeometry) else None
 
-    def _on_source(self) -> None:
+    def _show_number(self) -> None:
         self.number.setVisible(self.source.currentData() == _BY_HAND)
+
+    def _on_source(self) -> None:
+        self._show_number()
         self.changed.emit()

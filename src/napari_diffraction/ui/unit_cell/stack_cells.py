@@ -17,6 +17,8 @@ from napari_diffraction.indexing.zones.overlay import nodes, oriented_spots, pre
 from napari_diffraction.indexing.zones.patterns import PatternMatches
 from napari_diffraction.indexing.zones.solution import CellSolution, ExplainedZone
 from napari_diffraction.learning.zones.peak_tables import Found
+from napari_diffraction.patterns.growing import only_grew
+from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.unit_cell.cell_overlay import CellOverlay
 from napari_diffraction.ui.unit_cell.lattice_scene import LatticeScene, lattice_scene
 from napari_diffraction.ui.unit_cell.nets.layers import NetLayers
@@ -32,6 +34,8 @@ class StackCells:
     viewer
         Where the layers are.
     image
+        The layer with the patterns.
+    stack
         The patterns.
     on_edit
         As for `NetLayers`.
@@ -54,9 +58,10 @@ class StackCells:
         self,
         viewer: ViewerModel,
         image: Image,
+        stack: PatternStack,
         on_edit: Callable[[int, NDArray[np.float64], NDArray[np.float64]], None],
     ) -> None:
-        self.image, self.nets = image, ZoneNets()
+        self.image, self.stack, self.nets = image, stack, ZoneNets()
         self.added: set[int] = set()
         self.layers = NetLayers(viewer, image, self.nets, on_edit)
         self.overlay = CellOverlay(viewer, image)
@@ -67,6 +72,19 @@ class StackCells:
         self._zones: dict[int, ExplainedZone] = {}
         self._matches: PatternMatches | None = None
         self._one_by_one: OneByOne | None = None
+
+    def grow(self, stack: PatternStack) -> bool:
+        """Go on with what the input has grown to; all that is known stays.
+
+        Returns
+        -------
+        bool
+            Whether that can be done: it is the same input, and no pattern has another number.
+        """
+        if not only_grew(stack, self.stack):
+            return False
+        self.stack = stack
+        return True
 
     def draw(self) -> None:
         """Draw the nets anew."""

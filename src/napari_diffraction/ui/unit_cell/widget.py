@@ -134,12 +134,15 @@ class UnitCellWidget(Panel):
     @property
     def known(self) -> StackCells | None:
         """What is known of the stack at work."""
-        layer = self._coordinator.layer
-        if layer is None or not self._has_spots:
+        layer, stack = self._coordinator.layer, self._coordinator.stack
+        if layer is None or stack is None or not self._has_spots:
             return None
-        if layer not in self._known:
-            self._known[layer] = StackCells(self._viewer, layer, self._on_edit)
-        return self._known[layer]
+        known = self._known.get(layer)
+        if known is None or not (known.stack is stack or known.grow(stack)):
+            gone, known = known, StackCells(self._viewer, layer, stack, self._on_edit)
+            self._known[layer] = known
+            self._clear(gone)  # nets of other patterns say nothing of these
+        return known
 
     @property
     def _has_spots(self) -> bool:
@@ -319,13 +322,18 @@ class UnitCellWidget(Panel):
 
     def _on_removed(self, event: Any) -> None:
         # To draw anew when a drawing is removed would never end.
-        gone = self._known.pop(event.value, None)
+        if event.value in self._known:
+            self._clear(self._known.pop(event.value))
+            self._refresh()
+
+    def _clear(self, gone: StackCells | None) -> None:
+        """Take what is drawn away, and end the work that it is for."""
         if gone is None:
             return
         if gone is self._working:
+            self._working = None
             self.bar.cancel()
         gone.remove()
-        self._refresh()
 
     def _refresh(self) -> None:
         coordinator, known, running = self._coordinator, self.known, self.bar.running
@@ -342,7 +350,7 @@ class UnitCellWidget(Panel):
         self.run_button.setVisible(not running)
         number = 0 if coordinator.stack is None else len(coordinator.stack)
         self.every.setText(f"index all {number:,} patterns")
-        self.scale.show_stack(coordinator.stack)
+        self.scale.show_stack(coordinator.stack, coordinator.layer)
         if known is None:
             self.cells.show_result(None, Path.home())
             return

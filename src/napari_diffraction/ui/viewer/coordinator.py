@@ -22,7 +22,7 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.review.session import ReviewSession
 from napari_diffraction.review.store import SavedReview
-from napari_diffraction.ui.viewer.layers import bare_viewer, first_stack, was_opened
+from napari_diffraction.ui.viewer.layers import bare_viewer, can_be_stack, first_stack, was_opened
 from napari_diffraction.ui.viewer.stack_review import StackReview, show_alone
 from napari_diffraction.ui.viewer.vertex_arrays import guard
 from napari_diffraction.ui.widgets.preferences import preference
@@ -126,15 +126,28 @@ class Coordinator:
         InputError
             The layer is no stack of patterns.
         """
+        if layer in self._reviews and not self._reviews[layer].renew(layer):
+            self._forget(layer)
         if layer is self.layer:
             return
         if layer is not None and layer not in self._reviews:
             self._reviews[layer] = StackReview.of(self.viewer, layer, self.row_changed.emit)
+            layer.events.data.connect(self._on_input)
+            layer.events.metadata.connect(self._on_input)  # where the stack is kept
         self._at = None if layer is None else self._reviews[layer]
-        self._show_alone(layer)
+        self.show_alone(layer)
         self.set_threshold(self.threshold)
         self.stack_changed.emit()
         self.results_changed.emit()
+
+    def show_alone(self, layer: Layer | None) -> None:
+        """Show a stack that was opened, and no other; it need not be the one at work."""
+        if layer is not None:
+            show_alone(self.viewer, layer, self._reviews)
+
+    def review_in(self, layer: Layer | None) -> StackReview | None:
+        """Return what is known of the patterns of a layer, whatever is at work."""
+        return self._reviews.get(layer)
 
     def begin(
         self, classes: Sequence[str], about: Mapping[str, Any], layer: Layer | None = None
@@ -253,7 +266,7 @@ class Coordinator:
     def show(self, index: int) -> None:
         """Show a pattern in the whole stack."""
         if self._at is not None:
-            self._show_alone(self._at.layers.image)
+            self.show_alone(self._at.layers.image)
             before = self.current
             self._at.layers.show(index)
             if index == before:  # else moving the sliders has led there
@@ -395,16 +408,24 @@ class Coordinator:
     def _on_inserted(self, event: Any) -> None:
         """Show a stack that was just opened, and not another one or its classes with it."""
         if self._at is not None and was_opened(event.value):
-            self._show_alone(event.value)
-
-    def _show_alone(self, layer: Layer | None) -> None:
-        if layer is not None:
-            show_alone(self.viewer, layer, self._reviews)
+            self.show_alone(event.value)
 
     def _on_removed(self, event: Any) -> None:
-        gone = self._reviews.pop(event.value, None)
-        for review in self._reviews.values():
-            review.layers.removed(event.value)
+        for layer, review in self._reviews.items():
+            if layer is not event.value:
+                review.layers.removed(event.value, at_work=review is self._at)
+        self._forget(event.value)
+
+    def _on_input(self, event: Any) -> None:
+        """Begin anew where a layer shows other patterns: what is known says nothing of them."""
+        layer, at_work = event.source, event.source is self.layer
+        if layer in self._reviews and not self._reviews[layer].is_of(layer):
+            self._forget(layer)
+            if at_work and can_be_stack(layer):
+                self.set_layer(layer)
+
+    def _forget(self, layer: Layer) -> None:
+        gone = self._reviews.pop(layer, None)
         if gone is None:
             return
         at_work = gone is self._at

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari.components import ViewerModel
-from napari.layers import Points
+from napari.layers import Layer, Points
 from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QMainWindow, QTableView
@@ -54,8 +54,19 @@ def _tables_of(layer: Points) -> list[tuple[QTableView, Any]]:
     for table in {view for window in windows for view in window.findChildren(QTableView)}:
         model = getattr(table.model(), "sourceModel", lambda: None)()
         shown, features = getattr(model, "df", None), layer.features
-        if shown is None or len(shown) != len(features):
+        if shown is None or len(shown) != len(features) or _layers_in(table) != [layer]:
             continue
         if list(shown.columns) == list(features.columns):
             found.append((table, model))
     return found
+
+
+def _layers_in(table: QTableView) -> list[Layer]:
+    """Return the layers whose rows a table of napari shows.
+
+    Tables of two layers may look alike, and what is written into one goes into its layer.
+    """
+    parent = table.parentWidget()
+    while parent is not None and not hasattr(parent, "_selected_layers"):
+        parent = parent.parentWidget()
+    return [] if parent is None else list(parent._selected_layers)

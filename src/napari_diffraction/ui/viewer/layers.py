@@ -77,7 +77,7 @@ def was_opened(layer: Layer) -> bool:
     """Return whether a layer is a stack of its own, not chosen or drawn from another."""
     return (
         can_be_stack(layer)
-        and layer.ndim == 3
+        and layer.ndim > 2
         and "pattern_stack" in layer.metadata
         and "chosen_from" not in layer.metadata
     )

@@ -84,7 +84,6 @@ class ScanNavigation:
         if not self.stack.is_scan:
             raise InputError(f"{layer.name} is a list of patterns, not a scan: it has no map.")
         self.shape = tuple(int(size) for size in layer.data.shape[:2])
-        self._view = StackView(viewer, layer)
         self._at: tuple[int, int] | None = None
         self._stopped = False
         self.scale, self.translate = self._place()
@@ -168,12 +167,20 @@ class ScanNavigation:
     @property
     def current(self) -> tuple[int, int] | None:
         """Row and column of the pattern on view."""
-        index = self._view.index()
+        view = self._view()
+        index = None if view is None else view.index()
         return None if index is None else (index // self.shape[1], index % self.shape[1])
 
     def show(self, row: int, column: int) -> None:
         """Show the pattern of a point of the scan."""
-        self._view.show(row * self.shape[1] + column)
+        view = self._view()
+        if view is not None:
+            view.show(row * self.shape[1] + column)
+
+    def _view(self) -> StackView | None:
+        """Return the sliders' view of the patterns, which holds the layer: it is not kept."""
+        viewer, layer = self._viewer(), self._layer()
+        return None if viewer is None or layer is None else StackView(viewer, layer)
 
     def _on_step(self, event: Any = None) -> None:
         here = self.current

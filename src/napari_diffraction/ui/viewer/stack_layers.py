@@ -67,20 +67,26 @@ class StackLayers:
 
     # -- results --------------------------------------------------------------------------------
     def use(self, session: ReviewSession) -> None:
-        """Show another session, with layers made for it."""
+        """Show another session, with layers made for it; a stack that is hidden stays so."""
+        shown = self.image.visible or self._shown() is not None
         self.clear()
         self._session = session
-        self.image.visible = True
+        self.image.visible = shown
         self.make_points()
+        if self.points is not None:
+            self.points.layer.visible = shown
 
     def clear(self) -> None:
         """Remove the layers made for the stack, which without it say nothing."""
-        layers = [points.layer for points in self._all_points()]
-        layers += [shown.view.layer for shown in self._classes.values()]
+        layers = self._made()
         self.points, self._classes, self._within = None, {}, None
         for layer in layers:
             if layer in self._layers:
                 self._layers.remove(layer)
+
+    def _made(self) -> list[Layer]:
+        points = [points.layer for points in self._all_points()]
+        return points + [shown.view.layer for shown in self._classes.values()]
 
     def make_points(self) -> None:
         """Make the layer with the results, if somebody deleted it."""
@@ -236,10 +242,8 @@ class StackLayers:
 
     def hide(self) -> None:
         """Hide the stack and all that belongs to it."""
-        self._set_visible(None)
-        self.image.visible = False
-        if self.points is not None:
-            self.points.layer.visible = False
+        for layer in (self.image, *self._made()):
+            layer.visible = False
 
     def bring(self) -> None:
         """Show the stack with its results, unless it or one of its classes is shown already."""
@@ -269,12 +273,21 @@ class StackLayers:
         if self.points is not None:
             self.points.layer.visible = shown is None
 
-    def removed(self, layer: Layer) -> None:
-        """Tidy up after somebody removed a layer: no results without their patterns."""
+    def removed(self, layer: Layer, *, at_work: bool) -> None:
+        """Tidy up after somebody removed a layer: no results without their patterns.
+
+        Parameters
+        ----------
+        layer
+            The one that was removed.
+        at_work
+            Whether this is the stack at work, which comes back when nothing of it is left on view.
+        """
         gone = [name for name, shown in self._classes.items() if shown.view.layer is layer]
         for name in gone:
             shown = self._classes.pop(name)
             if shown.points.layer in self._layers:
                 self._layers.remove(shown.points.layer)
-            self._set_visible(None)
-            self._view.fit_sliders()
+            if at_work and layer.visible and not self.image.visible:  # it was on view
+                self._set_visible(None)
+                self._view.fit_sliders()

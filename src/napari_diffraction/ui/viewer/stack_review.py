@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.review.fingerprint import stack_key
 from napari_diffraction.review.session import ReviewSession
 from napari_diffraction.review.store import SavedReview, SessionStore, saved_review
-from napari_diffraction.ui.viewer.layers import StackView, stack_of, was_opened
+from napari_diffraction.ui.viewer.layers import StackView, can_be_stack, stack_of, was_opened
 from napari_diffraction.ui.viewer.stack_layers import StackLayers
 
 
@@ -57,6 +57,17 @@ class StackReview:
         stack = stack_of(layer)
         layers = StackLayers(viewer, layer, stack, on_row)
         return cls(stack, layers, saved=saved_review(stack_key(stack)))
+
+    def is_of(self, layer: Image) -> bool:
+        """Return whether a layer still shows these patterns, not others given to it since."""
+        return can_be_stack(layer) and _same_input(stack_of(layer), self.stack)
+
+    def renew(self, layer: Image) -> bool:
+        """Take the patterns as they are drawn in a layer now; return whether they are these."""
+        same = self.is_of(layer)
+        if same:
+            self.stack = self.layers.stack = stack_of(layer)
+        return same
 
     def new_session(self, classes: Sequence[str], about: Mapping[str, Any]) -> ReviewSession:
         """Return a session with an empty table, see `Coordinator.begin`."""
@@ -173,16 +184,49 @@ def show_alone(viewer: ViewerModel, layer: Layer, reviews: Mapping[Layer, StackR
     """
     if not was_opened(layer):
         return
-    for other in viewer.layers:
-        if other is layer or not was_opened(other) or not other.visible:
-            continue
-        review = reviews.get(other)
-        if review is None:
-            other.visible = False
-        else:
-            review.layers.hide()
+    opened = [other for other in viewer.layers if other is not layer and was_opened(other)]
+    others = [other for other in opened if not _beside(layer, other)]
+    for other in others:
+        if other in reviews:
+            reviews[other].layers.hide()  # also where a class is shown instead of the stack
+        other.visible = False
+    _hide_chosen(viewer, {other.name for other in others})
     if layer in reviews:
         reviews[layer].layers.bring()
+    else:
+        layer.visible = True
     view = StackView(viewer, layer)
     if view.index() is None:
         view.show(0)
+
+
+def _same_input(one: PatternStack, other: PatternStack) -> bool:
+    """Return whether two stacks are of the same patterns, perhaps drawn in another way.
+
+    Patterns that are redrawn from their peaks get a stack for each peak that is found or corrected.
+    """
+
+    def facts(stack: PatternStack) -> tuple[Any, ...]:
+        form, about = (stack.data.shape, stack.data.dtype), repr(stack.metadata)
+        return stack.sources, stack.dataset, stack.events, stack.name, form, about
+
+    return one is other or facts(one) == facts(other)
+
+
+def _beside(one: Image, other: Image) -> bool:
+    """Return whether one of two stacks has the averages of the grains of the other, a scan.
+
+    These lie beside its patterns, and are looked at together with them.
+    """
+    stacks = stack_of(one), stack_of(other)
+    averages = any("grain" in stack.metadata for stack in stacks)
+    return averages and stacks[0].sources[:1] == stacks[1].sources[:1]
+
+
+def _hide_chosen(viewer: ViewerModel, stacks: Collection[str]) -> None:
+    """Hide what another panel has chosen from stacks of these names, and what is said of it."""
+    chosen = [layer for layer in viewer.layers if layer.metadata.get("chosen_from") in stacks]
+    names = {layer.name for layer in chosen}
+    said = [layer for layer in viewer.layers if layer.metadata.get("made_from") in names]
+    for layer in (*chosen, *said):
+        layer.visible = False
