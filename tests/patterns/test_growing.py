@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.growing import Growing, Seen, recorded, unchanged
-from napari_diffraction.patterns.readers import AmbiguousDatasetError
+from napari_diffraction.patterns.growing import Growing, Seen, only_grew, recorded, unchanged
+from napari_diffraction.patterns.readers import AmbiguousDatasetError, open_stack
 
 
 def picture(path: Path, grey: int) -> None:
@@ -123,6 +123,29 @@ def test_a_file_that_is_begun_anew_gets_another_mark(tmp_path: Path) -> None:
     assert growing.look().marks == before
     np.save(path, numbered(4)[::-1])
     assert growing.look().marks != before
+
+
+def test_room_that_is_not_filled_yet_is_none_where_a_detector_masks_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "run.npy"
+    stack = numbered(4).astype(np.float32)
+    stack[2:] = 0
+    stack[:, -1, -2:] = np.nan
+    np.save(path, stack)
+    seen = Growing(str(path)).look()
+    assert seen.stack is not None
+    assert [one is None for one in seen.stack.frames(range(4))] == [False, False, True, True]
+
+
+def test_more_patterns_under_the_same_numbers_are_the_same_input(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for number in (3, 5):
+        Image.fromarray(np.full((16, 16), number, np.uint8)).save(folder / f"{number}.png")
+    before = open_stack(folder)
+    Image.fromarray(np.full((16, 16), 7, np.uint8)).save(folder / "7.png")
+    assert only_grew(open_stack(folder), before)
+    Image.fromarray(np.full((16, 16), 4, np.uint8)).save(folder / "4.png")
+    assert not only_grew(open_stack(folder), before)
 
 
 def test_room_that_is_not_filled_yet_is_no_pattern_until_the_end(tmp_path: Path) -> None:

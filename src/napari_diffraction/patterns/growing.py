@@ -114,13 +114,14 @@ def places_in(grown: PatternStack, stack: PatternStack) -> NDArray[np.int64]:
 
 def only_grew(stack: PatternStack, before: PatternStack) -> bool:
     """Whether an input has its former patterns under the same numbers, and perhaps more."""
-    if not same_input(stack, before):
+    count, files = len(before), before.sources
+    if not same_input(stack, before) or len(stack) < count:
         return False
-    files, events = before.sources, before.events
-    alike = len(files) > 1 or len(stack.sources) == len(files)
-    if alike and stack.sources[: len(files)] == files and stack.events[: len(events)] == events:
-        return len(stack) >= len(before) and bool(stack.events) == bool(events)
-    return bool((places_in(stack, before) == np.arange(len(before))).all())
+    if len(stack.sources) < 2:
+        return len(files) < 2 and stack.events[:count] == before.events
+    former = files * count if len(files) == 1 else files
+    events = before.events or (tuple(range(count)) if len(files) == 1 else (0,) * count)
+    return stack.sources[:count] == former and (stack.events[:count] or (0,) * count) == events
 
 
 def _names(stack: PatternStack) -> list[tuple[str, int]]:
@@ -323,6 +324,7 @@ class _Recorded:
 
 def _check_recorded(frames: NDArray[Any], start: int) -> None:
     flat = frames.reshape(len(frames), -1)
-    blank = np.flatnonzero((flat == flat[:, :1]).all(axis=1))
+    low, high = np.fmin.reduce(flat, axis=1), np.fmax.reduce(flat, axis=1)  # past dead pixels
+    blank = np.flatnonzero(~(low < high))
     if len(blank):
         raise InputError(f"Pattern {start + blank[0]} is blank: it is not recorded yet.")

@@ -33,6 +33,18 @@ def test_the_background_of_the_file_is_taken_where_the_patterns_hold_it() -> Non
     assert not static_background(stack(raw)).usable
 
 
+def test_pixels_that_the_detector_masks_are_no_part_of_the_background() -> None:
+    phase = RNG.uniform(0, 9, (40, 1, 1))
+    raw = DOME * (1 + 0.1 * np.sin(20 * (ROWS + COLUMNS) + phase)).astype(np.float32)
+    whole = static_background(stack(raw))
+    raw[:, 18:20, 3] = np.nan
+    masked = static_background(stack(raw))
+    assert whole.usable
+    assert masked.usable, masked.reason
+    assert not masked.mask[18:20, 3].any()
+    assert masked.mask.sum() > 0.9 * whole.mask.sum()
+
+
 @pytest.mark.parametrize("name", ["static_background", "StaticBackground"])
 def test_it_is_read_beside_the_patterns(tmp_path, name: str) -> None:
     path = tmp_path / "scan.h5"

@@ -148,6 +148,16 @@ def test_the_patterns_of_a_class_do_not_lie_over_the_stack_chosen_next(viewer, a
     assert on_view(viewer) == ["second"]
 
 
+def test_the_sliders_reach_all_patterns_after_those_of_a_class(viewer, add, classified):
+    first, second = add("first"), add("second")
+    work = classified(first)
+    work.open_class(ZONE)
+    assert viewer.dims.range[0].stop < N - 1
+    work.set_layer(second)
+    work.show(N - 1)
+    assert work.current == N - 1
+
+
 def test_what_another_panel_chose_from_a_stack_goes_with_it(viewer, add, classified):
     """As the wrong ones of an evaluation, which hides the stack while it shows them."""
     first, second = add("first"), add("second")

@@ -211,8 +211,11 @@ def background_of(
     given : ndarray of float32, (h, w), optional
         The background in the file; taken where the frames still hold it.
     """
+    known = np.isfinite(frames).all(0)
+    if not known.all():  # pixels that the detector masks
+        frames = np.where(known, frames, 0)
     mean = frames.mean(0, dtype=np.float64).astype(np.float32)
-    mask = find_mask(frames)
+    mask = find_mask(frames) & known
     if given is not None and _is_in(mean, given, mask):
         reason = "Static background: the one in the file."
         return StaticBackground(given, mask, True, reason)
@@ -257,7 +260,7 @@ def _sample(stack: PatternStack, most: int, seed: int) -> Iterator[NDArray[Any]]
             frame = stack.frame(int(index))
         except InputError:
             continue
-        if frame.max() > frame.min():
+        if np.fmax.reduce(frame, axis=None) > np.fmin.reduce(frame, axis=None):
             yield frame
 
 

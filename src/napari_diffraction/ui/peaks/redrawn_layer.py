@@ -53,6 +53,7 @@ class RedrawnLayer:
         self._image, self._stack = image, stack
         self.layer: Image | None = None
         self._redrawn: PatternStack | None = None
+        self._numbers: da.Array | None = None
         self._known: dict[int, Drawn] = {}
         self._by_hand: dict[int, Drawn] = {}
         self._searched: dict[int, Drawn] = {}
@@ -95,7 +96,7 @@ class RedrawnLayer:
 
     def grow(self, stack: PatternStack) -> None:
         """Go on with what the input has grown to, from the next drawing on."""
-        self._stack, self._redrawn = stack, None
+        self._stack, self._redrawn, self._numbers = stack, None, None
 
     def lacks(self, index: int) -> bool:
         """Whether a pattern is black because nobody has looked for its peaks."""
@@ -181,9 +182,10 @@ class RedrawnLayer:
     def _blocks(self, draw: Callable[[int], NDArray[np.uint8]]) -> da.Array:
         """Return all patterns, drawn one by one when they are asked for."""
         shape = self._stack.data.shape[:-2]
-        numbers = da.from_array(
-            np.arange(len(self._stack)).reshape(*shape, 1, 1), chunks=(*(1 for _ in shape), 1, 1)
-        )
+        if self._numbers is None:  # takes long for many patterns
+            numbers = np.arange(len(self._stack)).reshape(*shape, 1, 1)
+            self._numbers = da.from_array(numbers, chunks=(*(1 for _ in shape), 1, 1))
+        numbers = self._numbers
 
         def block(places: NDArray[np.int64]) -> NDArray[np.uint8]:
             return draw(int(places.flat[0])).reshape(*places.shape[:-2], SIZE, SIZE)

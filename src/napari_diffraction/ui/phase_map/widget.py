@@ -69,6 +69,7 @@ class PhaseMapWidget(Panel):
         self._doing, self._seen = "", False
         self._build()
         self._on_model()
+        self.scan.choose(Coordinator.of(self._viewer).at_hand())
         self._on_scan()
 
     # -- the parts ------------------------------------------------------------------------------
@@ -119,11 +120,17 @@ class PhaseMapWidget(Panel):
             self._navigation = navigation
             if navigation is not None:
                 self.listen(navigation.moved, self._show_point)
-                Coordinator.of(self._viewer).show_alone(layer)
+                self._show_alone(layer)
         for box in (self.indexed, self.network):
             box.show_scan(layer, navigation)
         self.choice.show_scan(navigation)
         self._on_voltage()
+
+    def _show_alone(self, layer: Layer | None) -> None:
+        """Hide other scans, and a list of patterns if a person has chosen the scan."""
+        coordinator = Coordinator.of(self._viewer)
+        if self.isVisible() or coordinator.layer is None or coordinator.layer.ndim > 3:
+            coordinator.show_alone(layer)
 
     def _on_voltage(self) -> None:
         """Let what depends on the voltage follow it."""

@@ -24,6 +24,7 @@ from napari_diffraction.ui.unit_cell.lattice_scene import LatticeScene, lattice_
 from napari_diffraction.ui.unit_cell.nets.layers import NetLayers
 from napari_diffraction.ui.unit_cell.nets.zone_nets import ZoneNets
 from napari_diffraction.ui.unit_cell.one_by_one import OneByOne
+from napari_diffraction.ui.viewer.stack_review import same_patterns
 
 
 class StackCells:
@@ -79,9 +80,10 @@ class StackCells:
         Returns
         -------
         bool
-            Whether that can be done: it is the same input, and no pattern has another number.
+            Whether that can be done: it is the same input, and no pattern has another number, or
+            only drawn in another way.
         """
-        if not only_grew(stack, self.stack):
+        if not (only_grew(stack, self.stack) or same_patterns(stack, self.stack)):
             return False
         self.stack = stack
         return True

@@ -144,6 +144,16 @@ class StackView:
             ranges[axis] = (min(low, high), max(low, high), ranges[axis][2])
         self._dims.range = ranges
 
+    def widen_sliders(self) -> None:
+        """Let the sliders reach all patterns of this layer, where they were fitted to fewer."""
+        ranges = list(self._dims.range)
+        first, last = self._world([0] * len(self.shape)), self._world(np.subtract(self.shape, 1))
+        for axis, low, high in zip(self._axes(), first, last, strict=True):
+            start, stop, step = ranges[axis]
+            ranges[axis] = (min(start, low, high), max(stop, low, high), step)
+        if ranges != list(self._dims.range):
+            self._dims.range = ranges
+
     def _world(self, place: Any) -> list[float]:
         centre = (0,) * (self.layer.ndim - len(self.shape))
         world = self.layer.data_to_world((*(int(x) for x in place), *centre))

@@ -169,8 +169,11 @@ class StackLayers:
     def show(self, index: int) -> None:
         """Show a pattern in the whole stack."""
         self.show_all()
-        self.image.visible = True
         self.make_points()
+        if not self.image.visible:
+            self.image.visible = True
+            if self.points is not None:
+                self.points.layer.visible = True
         self._view.show(index)
 
     def select_current(self) -> None:
@@ -243,7 +246,8 @@ class StackLayers:
     def hide(self) -> None:
         """Hide the stack and all that belongs to it."""
         for layer in (self.image, *self._made()):
-            layer.visible = False
+            if layer.visible:  # else napari forgets in which mode it was
+                layer.visible = False
 
     def bring(self) -> None:
         """Show the stack with its results, unless it or one of its classes is shown already."""

@@ -60,7 +60,7 @@ class StackReview:
 
     def is_of(self, layer: Image) -> bool:
         """Return whether a layer still shows these patterns, not others given to it since."""
-        return can_be_stack(layer) and _same_input(stack_of(layer), self.stack)
+        return can_be_stack(layer) and same_patterns(stack_of(layer), self.stack)
 
     def renew(self, layer: Image) -> bool:
         """Take the patterns as they are drawn in a layer now; return whether they are these."""
@@ -189,18 +189,21 @@ def show_alone(viewer: ViewerModel, layer: Layer, reviews: Mapping[Layer, StackR
     for other in others:
         if other in reviews:
             reviews[other].layers.hide()  # also where a class is shown instead of the stack
-        other.visible = False
+        elif other.visible:
+            other.visible = False
     _hide_chosen(viewer, {other.name for other in others})
     if layer in reviews:
         reviews[layer].layers.bring()
-    else:
+    elif not layer.visible:
         layer.visible = True
     view = StackView(viewer, layer)
+    if layer.visible:
+        view.widen_sliders()  # which may be those of a class that was on view
     if view.index() is None:
         view.show(0)
 
 
-def _same_input(one: PatternStack, other: PatternStack) -> bool:
+def same_patterns(one: PatternStack, other: PatternStack) -> bool:
     """Return whether two stacks are of the same patterns, perhaps drawn in another way.
 
     Patterns that are redrawn from their peaks get a stack for each peak that is found or corrected.
@@ -229,4 +232,5 @@ def _hide_chosen(viewer: ViewerModel, stacks: Collection[str]) -> None:
     names = {layer.name for layer in chosen}
     said = [layer for layer in viewer.layers if layer.metadata.get("made_from") in names]
     for layer in (*chosen, *said):
-        layer.visible = False
+        if layer.visible:
+            layer.visible = False

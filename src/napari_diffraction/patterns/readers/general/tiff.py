@@ -80,7 +80,7 @@ def _biggest(tif: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
     except tifffile.TiffFileError:
         return []  # cut short within the description of a page: those before it can be read
     alike = [series for series in tif.series if _kind(series) == _kind(biggest)]
-    return alike if all(map(_is_paged, alike)) else [biggest]
+    return alike if len(alike) > 1 and all(map(_is_paged, alike)) else [biggest]
 
 
 def _kind(series: tifffile.TiffPageSeries) -> tuple[Any, ...]:
@@ -130,7 +130,7 @@ def _contiguous(
     count = int(np.prod(series.shape[:-2]))
     shape = (*_lead([series], count), *series.shape[-2:])
     read = MappedPatterns(path, series.dataoffset, shape, dtype)
-    notes = _left_out(pages - sum(page is not None for page in series.pages))
+    notes = _left_out(pages - len(series.pages))
     return open_mapped(read, to_end=False, geometry=geometry, notes=notes)
 
 
