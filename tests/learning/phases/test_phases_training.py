@@ -143,7 +143,7 @@ def test_a_batch_holds_phases_others_and_empty_frames(tmp_path: Path, few: dict[
     job = (str(path), recipe, [3, 1], 120, 0.2, False)
     batch = make_batch(job)
     label = batch["label"]
-    assert batch["normal"].shape == (120, BANDS, 3)
+    assert batch["normal"].shape in [(120, most, 3) for most in BANDS]
     assert set(label) == {0, 1, 2, 3}
     assert (label < 2).mean() > 0.5
     assert (batch["laue"][label == 3] == -1).all()
