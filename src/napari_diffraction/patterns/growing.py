@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.blank import are_blank
 from napari_diffraction.patterns.part import part_of
 from napari_diffraction.patterns.readers import AmbiguousDatasetError, Opening, open_stack
 from napari_diffraction.patterns.readers.files import find_inputs
@@ -323,8 +324,6 @@ class _Recorded:
 
 
 def _check_recorded(frames: NDArray[Any], start: int) -> None:
-    flat = frames.reshape(len(frames), -1)
-    low, high = np.fmin.reduce(flat, axis=1), np.fmax.reduce(flat, axis=1)  # past dead pixels
-    blank = np.flatnonzero(~(low < high))
+    blank = np.flatnonzero(are_blank(frames))
     if len(blank):
         raise InputError(f"Pattern {start + blank[0]} is blank: it is not recorded yet.")

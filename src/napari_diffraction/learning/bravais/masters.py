@@ -45,7 +45,8 @@ _MAX_VOLUME, _UNCENTRED = 260.0, 0.25
 #: Of the masters: pixels from the pole to the equator, strong beams, keV.
 _HALF_WIDTH, _BEAMS = 112, 24
 _VOLTAGES = (10, 15, 20, 20, 20, 25, 30)
-#: A pixel collects over its area, in so many steps each way; it is wider than those of a master.
+#: A pixel collects over its area, in so many steps each way; in the smaller square it is wider than
+#: those of a master.
 _OVERSAMPLE = 2
 #: Share of the two-beam pattern of the same crystal that is mixed in, from and to: of nickel, many
 #: beams and two beams alone are like EMsoft's master pattern by 0.95 (correlation), and either half

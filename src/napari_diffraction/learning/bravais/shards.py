@@ -134,8 +134,7 @@ def read_shards(paths: Sequence[str | Path]) -> Arrays:
     parts = []
     for path in paths:
         with np.load(path, allow_pickle=False) as file:
-            part = {name: file[name] for name in _PARTS}
-        parts.append(part)
+            parts.append({name: file[name] for name in _PARTS})
     return joined(parts)
 
 

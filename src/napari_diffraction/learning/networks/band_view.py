@@ -51,13 +51,14 @@ def measure(frames: Tensor, lit: Tensor, pc: NDArray[np.float32]) -> Bands:
     pc : ndarray, (n, 3) or (1, 3)
         Pattern centre as fractions of the square's side.
     """
-    pictures, weights = flat(frames, lit)
-    return find_bands(pictures, weights, np.asarray(pc, np.float32), most_bands(pictures.shape[-1]))
+    return _find(*flat(frames, lit), np.asarray(pc, np.float32))
 
 
-def most_bands(side: int) -> int:
-    """Greatest number of bands that are looked at in a square of this side."""
-    return BANDS[0] if side <= bravais_view.SIDES[0] else BANDS[1]
+def _find(
+    pictures: NDArray[np.float32], weights: NDArray[np.float32], pc: NDArray[np.float32]
+) -> Bands:
+    most = BANDS[bravais_view.SIDES.index(pictures.shape[-1])]
+    return find_bands(pictures, weights, pc, most)
 
 
 def flat(
@@ -137,8 +138,7 @@ def drawn(seen: tuple[Tensor, Tensor, tuple[float, float, float]]) -> Tensor:
     """
     frame, lit, pc = seen
     pictures, weights = flat(frame[None], lit)
-    most = most_bands(pictures.shape[-1])
-    found = find_bands(pictures, weights, np.array([pc], np.float32), most)
+    found = _find(pictures, weights, np.array([pc], np.float32))
     at = (np.arange(pictures.shape[-1]) + 0.5) / pictures.shape[-1]
     x, y = np.meshgrid((at - pc[0]) / pc[2], (pc[1] - at) / pc[2])
     direction = np.stack([x, y, np.ones_like(x)]) / np.sqrt(x * x + y * y + 1)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.blank import are_blank
 from napari_diffraction.patterns.stack import PatternStack
 
 Floats = NDArray[np.float32]
@@ -260,7 +261,7 @@ def _sample(stack: PatternStack, most: int, seed: int) -> Iterator[NDArray[Any]]
             frame = stack.frame(int(index))
         except InputError:
             continue
-        if np.fmax.reduce(frame, axis=None) > np.fmin.reduce(frame, axis=None):
+        if not are_blank(frame[None])[0]:
             yield frame
 
 

@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.blank import are_blank
 from napari_diffraction.patterns.geometry import ASSUMED_KILOVOLTS, electron_wavelength
 from napari_diffraction.patterns.readers.datasets import AmbiguousDatasetError
 from napari_diffraction.patterns.readers.files import Inputs, find_inputs, holds_inputs
@@ -201,8 +200,7 @@ def _try_some(patterns: LazyPatterns) -> tuple[str, ...]:
             problem = problem or error
         else:
             read += 1
-            alive = frame[~np.isnan(frame)]
-            if len(patterns.shape) == 3 or (alive != alive[:1]).any():
+            if len(patterns.shape) == 3 or not are_blank(frame[None])[0]:
                 return ()
     if not read and problem is not None:
         raise problem

@@ -16,6 +16,7 @@ from napari_diffraction.learning.classification.opinion import NetworkOpinion
 from napari_diffraction.progress import Progress, retold
 from napari_diffraction.ui.indexed.pictures import Pictured, pictured
 from napari_diffraction.ui.viewer.quiet import prepare_labels
+from napari_diffraction.ui.widgets.compare_box import with_map
 
 if TYPE_CHECKING:
     from napari_diffraction.analysis.indexed.compare import IndexedComparison
@@ -190,27 +191,10 @@ class _Pace:
 def comparing(
     indexed: IndexedMap, path: Path, other: VendorMap | None
 ) -> tuple[VendorMap, IndexedComparison]:
-    """Compare a solution with the map of another program, in another thread.
-
-    Parameters
-    ----------
-    indexed
-        The solution.
-    path
-        The file of the other map.
-    other
-        The other map; ``None``: it is read.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read, or is of another scan.
-    """
+    """Compare a solution with the map of another program, see `with_map`."""
     from napari_diffraction.analysis.indexed.compare import compare_indexed, program_of
-    from napari_diffraction.patterns.maps.files import read_map
 
-    known = read_map(path) if other is None else other
-    return known, compare_indexed(indexed, known, program_of(path))
+    return with_map(path, other, lambda known: compare_indexed(indexed, known, program_of(path)))
 
 
 def exporting_indexed(indexed: IndexedMap, path: Path) -> Generator[Progress, None, Path]:

@@ -7,7 +7,6 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_diffraction.patterns.geometry import CENTRES
-from napari_diffraction.patterns.growing import same_input
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.ui.widgets.panel import named, sentence
 from napari_diffraction.ui.widgets.said import Said
@@ -31,8 +30,6 @@ class CentreBox(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._layer: Layer | None = None
-        self._stack: PatternStack | None = None
         self._said: Said[tuple[int, tuple[float, ...]]] = Said()
         self._of_file = False
         self._indexes = True
@@ -67,17 +64,14 @@ class CentreBox(QWidget):
         layer
             The one that shows it: as long as it is there, what is said by hand stays.
         """
-        same = layer is self._layer and same_input(stack, self._stack)
-        if same and self.source.count():
-            self._stack = stack
+        said = (self.source.currentIndex(), self._values())
+        if not self._said.turn_to(stack, layer, said) and self.source.count():
             return
-        self._said.keep(self._layer, self._stack, (self.source.currentIndex(), self._values()))
-        self._layer, self._stack = layer, stack
         geometry = None if stack is None else stack.geometry
         pc = geometry.pc if isinstance(geometry, KikuchiGeometry) else None
         self._of_file = pc is not None
         first = "found by the program" if pc is None else "of the file: " + _written(pc)
-        place, values = self._said.of(layer, stack) or (0, pc or self._values())
+        place, values = self._said.again() or (0, pc or self._values())
         self.source.blockSignals(True)
         self.source.clear()
         self.source.addItems((first, _BY_HAND))

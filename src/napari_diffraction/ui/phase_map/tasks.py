@@ -16,6 +16,7 @@ from napari_diffraction.progress import Progress
 from napari_diffraction.review.provenance import file_hash
 from napari_diffraction.ui.indexed.tasks import WAYS
 from napari_diffraction.ui.phase_map.layers import PhaseMapLayers
+from napari_diffraction.ui.widgets.compare_box import with_map
 from napari_diffraction.ui.widgets.model_list import ModelCombo
 from napari_diffraction.ui.widgets.preferences import preference
 
@@ -108,26 +109,8 @@ def mapping(
 def comparing(
     phase_map: PhaseMap, threshold: float, path: Path, other: VendorMap | None
 ) -> tuple[VendorMap, Comparison]:
-    """Compare a map with that of another program, in another thread.
-
-    Parameters
-    ----------
-    phase_map, threshold
-        The map.
-    path
-        The file of the other map.
-    other
-        The other map; ``None``: it is read.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read, or is of another scan.
-    """
-    from napari_diffraction.patterns.maps.files import read_map
-
-    known = read_map(path) if other is None else other
-    return known, compare(phase_map, known, threshold)
+    """Compare a map with that of another program, see `with_map`."""
+    return with_map(path, other, lambda known: compare(phase_map, known, threshold))
 
 
 def exporting(phase_map: PhaseMap, path: Path, threshold: float) -> Generator[Progress, None, Path]:

@@ -7,7 +7,6 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QVBoxLayout, QWidget
 
 from napari_diffraction.indexing.known import VOLTAGE
-from napari_diffraction.patterns.growing import same_input
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.ui.widgets.panel import named, sentence
 from napari_diffraction.ui.widgets.said import Said
@@ -30,8 +29,6 @@ class VoltageBox(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._layer: Layer | None = None
-        self._stack: PatternStack | None = None
         self._said: Said[tuple[int, float]] = Said()
         self._of_file: float | None = None
         self.source = named(QComboBox(), "Voltage", VOLTAGE_TIPS["source"])
@@ -62,12 +59,9 @@ class VoltageBox(QWidget):
         layer
             The one that shows it: as long as it is there, what is said by hand stays.
         """
-        same = layer is self._layer and same_input(stack, self._stack)
-        if same and self.source.count():
-            self._stack = stack
+        said = (self.source.currentIndex(), self.number.value())
+        if not self._said.turn_to(stack, layer, said) and self.source.count():
             return
-        self._said.keep(self._layer, self._stack, (self.source.currentIndex(), self.number.value()))
-        self._layer, self._stack = layer, stack
         geometry = None if stack is None else stack.geometry
         self._of_file = geometry.voltage if isinstance(geometry, KikuchiGeometry) else None
         first = (
@@ -75,7 +69,7 @@ class VoltageBox(QWidget):
             if self._of_file is None
             else f"of the file: {self._of_file:g} kV"
         )
-        place, number = self._said.of(layer, stack) or (0, self._of_file or VOLTAGE)
+        place, number = self._said.again() or (0, self._of_file or VOLTAGE)
         self.source.blockSignals(True)
         self.source.clear()
         self.source.addItems((first, _BY_HAND))

@@ -6,7 +6,6 @@ from napari.layers import Layer
 from qtpy.QtCore import QLocale, Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QVBoxLayout, QWidget
 
-from napari_diffraction.patterns.growing import same_input
 from napari_diffraction.patterns.stack import PatternStack, SpotGeometry
 from napari_diffraction.ui.widgets.panel import named
 from napari_diffraction.ui.widgets.said import Said
@@ -29,8 +28,6 @@ class ScaleBox(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._layer: Layer | None = None
-        self._stack: PatternStack | None = None
         self._said = Said[tuple[str, float]]()  # where the scale is from, and the number by hand
         self.source = named(QComboBox(), "Scale", UNIT_CELL["scale"])
         self.source.setSizeAdjustPolicy(
@@ -65,14 +62,11 @@ class ScaleBox(QWidget):
         layer
             The one that shows them: as long as it is there, what is said of them stays.
         """
-        same = layer is self._layer and same_input(stack, self._stack)
-        if same and self.source.count():
-            self._stack = stack
+        said = (self.source.currentData(), self.number.value())
+        if not self._said.turn_to(stack, layer, said) and self.source.count():
             return
-        self._said.keep(self._layer, self._stack, (self.source.currentData(), self.number.value()))
-        self._layer, self._stack = layer, stack
         of_file = self._of_file()
-        chosen, number = self._said.of(layer, stack) or (
+        chosen, number = self._said.again() or (
             _OPEN if of_file is None else _FILE,
             of_file or self.number.value(),
         )
@@ -98,7 +92,7 @@ class ScaleBox(QWidget):
         return self._of_file() if chosen == _FILE else float(self.number.value())
 
     def _of_file(self) -> float | None:
-        geometry = None if self._stack is None else self._stack.geometry
+        geometry = None if self._said.stack is None else self._said.stack.geometry
         return geometry.pixel_size if isinstance(geometry, SpotGeometry) else None
 
     def _show_number(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -139,20 +139,24 @@ class StackView:
     def fit_sliders(self) -> None:
         """Let the sliders run over this layer alone, for a layer that is shorter than others."""
         ranges = list(self._dims.range)
-        first, last = self._world([0] * len(self.shape)), self._world(np.subtract(self.shape, 1))
-        for axis, low, high in zip(self._axes(), first, last, strict=True):
-            ranges[axis] = (min(low, high), max(low, high), ranges[axis][2])
+        for axis, low, high in self._reach():
+            ranges[axis] = (low, high, ranges[axis][2])
         self._dims.range = ranges
 
     def widen_sliders(self) -> None:
         """Let the sliders reach all patterns of this layer, where they were fitted to fewer."""
         ranges = list(self._dims.range)
-        first, last = self._world([0] * len(self.shape)), self._world(np.subtract(self.shape, 1))
-        for axis, low, high in zip(self._axes(), first, last, strict=True):
+        for axis, low, high in self._reach():
             start, stop, step = ranges[axis]
-            ranges[axis] = (min(start, low, high), max(stop, low, high), step)
+            ranges[axis] = (min(start, low), max(stop, high), step)
         if ranges != list(self._dims.range):
             self._dims.range = ranges
+
+    def _reach(self) -> Iterator[tuple[int, float, float]]:
+        """Yield each slider with the least and the greatest place of this layer's patterns."""
+        ends = self._world([0] * len(self.shape)), self._world(np.subtract(self.shape, 1))
+        for axis, *both in zip(self._axes(), *ends, strict=True):
+            yield axis, min(both), max(both)
 
     def _world(self, place: Any) -> list[float]:
         centre = (0,) * (self.layer.ndim - len(self.shape))

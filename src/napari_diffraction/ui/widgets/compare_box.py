@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
@@ -9,7 +13,36 @@ from napari_diffraction.analysis.maps.compare import Comparison
 from napari_diffraction.ui.widgets.panel import named, sentence
 from napari_diffraction.ui.widgets.tooltips import PHASE_MAP
 
+if TYPE_CHECKING:
+    from napari_diffraction.patterns.maps.vendor_map import VendorMap
+
 _MOST_ROWS = 6
+C = TypeVar("C")
+
+
+def with_map(
+    path: Path, other: VendorMap | None, compare: Callable[[VendorMap], C]
+) -> tuple[VendorMap, C]:
+    """Compare with the map of another program, in another thread.
+
+    Parameters
+    ----------
+    path
+        The file of the other map.
+    other
+        The other map; ``None``: it is read.
+    compare
+        Compares with it.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or is of another scan.
+    """
+    from napari_diffraction.patterns.maps.files import read_map
+
+    known = read_map(path) if other is None else other
+    return known, compare(known)
 
 
 class CompareBox(QWidget):

@@ -1,4 +1,4 @@
-"""What a person has said of each scan, for when the scan is looked at again."""
+"""What a person has said of each stack, for when the stack is looked at again."""
 
 from __future__ import annotations
 
@@ -14,19 +14,40 @@ T = TypeVar("T")
 
 
 class Said(Generic[T]):
-    """Keeps what was said of the patterns of a layer, as long as they are those of one input."""
+    """Keeps what was said of the patterns of a layer, as long as they are those of one input.
+
+    Attributes
+    ----------
+    stack
+        The patterns on view.
+    """
 
     def __init__(self) -> None:
+        self.stack: PatternStack | None = None
+        self._layer: Layer | None = None
         self._kept: WeakKeyDictionary[Layer, tuple[PatternStack, T]] = WeakKeyDictionary()
 
-    def keep(self, layer: Layer | None, stack: PatternStack | None, said: T) -> None:
-        """Keep what was said of the patterns of a layer; of no patterns nothing can be said."""
-        if layer is not None and stack is not None:
-            self._kept[layer] = stack, said
+    def turn_to(self, stack: PatternStack | None, layer: Layer | None, said: T) -> bool:
+        """Take other patterns on view; return whether they are others, not more of the same.
 
-    def of(self, layer: Layer | None, stack: PatternStack | None) -> T | None:
-        """Return what was said of these patterns, or of fewer of the same input."""
-        if layer is None or layer not in self._kept:
+        Parameters
+        ----------
+        stack, layer
+            The patterns, and what shows them.
+        said
+            What is said of those that were on view before, which is kept; of none nothing can be.
+        """
+        before, self.stack = self.stack, stack
+        if layer is self._layer and same_input(stack, before):
+            return False
+        if self._layer is not None and before is not None:
+            self._kept[self._layer] = before, said
+        self._layer = layer
+        return True
+
+    def again(self) -> T | None:
+        """Return what was said of these patterns, or of fewer of the same input, before."""
+        if self._layer is None or self._layer not in self._kept:
             return None
-        before, said = self._kept[layer]
-        return said if same_input(stack, before) else None
+        before, said = self._kept[self._layer]
+        return said if same_input(self.stack, before) else None
