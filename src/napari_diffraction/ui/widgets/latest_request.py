@@ -49,7 +49,9 @@ class Latest(QObject):
 
     def _begin(self) -> None:
         work, self._next, self._running = self._next, None, True
-        create_worker(_answer, work, _connect={"returned": self._end})
+        assert work is not None
+        # napari keeps a worker and its arguments as long as the window: the work is taken out of them
+        create_worker(_answer, [work], _connect={"returned": self._end})
 
     def _end(self, answer: tuple[Any, Exception | None]) -> None:
         result, error = answer
@@ -64,8 +66,8 @@ class Latest(QObject):
             self.finished.emit()
 
 
-def _answer(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
+def _answer(waiting: list[Callable[[], Any]]) -> tuple[Any, Exception | None]:
     try:
-        return work(), None
+        return waiting.pop()(), None
     except Exception as error:
         return None, error
