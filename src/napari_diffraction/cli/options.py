@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,6 +61,46 @@ Idle = Annotated[
         show_default="never",
     ),
 ]
+
+
+def spare_inputs(outputs: Path | Sequence[Path], *inputs: str | Path | None) -> None:
+    """Refuse to write over what is read, or among the files of a folder that is read.
+
+    Parameters
+    ----------
+    outputs
+        Files or folders to write.
+    inputs
+        What is read; ``None``: nothing.
+
+    Raises
+    ------
+    InputError
+        One of the outputs is, or would be taken for, a part of the inputs.
+    """
+    for output in [outputs] if isinstance(outputs, Path) else outputs:
+        for one in inputs:
+            if one is not None and _is_read(output, str(one)):
+                raise InputError(
+                    f"{output}: this is what is read, or would be read together with it: give the "
+                    "output another name or folder."
+                )
+
+
+def _is_read(output: Path, name: str) -> bool:
+    """Whether an output is an input, lies in it, or would be taken for one of its files."""
+    from napari_diffraction.patterns.readers.formats import by_name, is_folder_input
+
+    written, read = output.resolve(), Path(name).resolve()
+    if written == read:
+        return True
+    if Path(name).is_dir():
+        inside = read in written.parents
+        of_it = written.parent == read and by_name(output.name) is not None
+        return inside if is_folder_input(name) else of_it
+    if not Path(name).exists():  # a name with wildcards
+        return PurePath(os.path.abspath(output)).match(os.path.abspath(name))
+    return output.exists() and output.samefile(name)
 
 
 def to_follow(

@@ -240,8 +240,9 @@ def _why_none(bands: GrainBands, known: Known) -> str:
     if not len(bands):
         return "No pattern shows bands."
     if known.pc is None and len(bands) < FEW:
+        some = "1 orientation" if len(bands) == 1 else f"{len(bands)} orientations"
         return (
-            f"{len(bands)} patterns cannot tell the pattern centre: give it (--pc X Y Z), or more "
-            "patterns of other orientations."
+            f"{some} cannot tell the pattern centre: give it (--pc X Y Z), or more patterns of "
+            "other orientations."
         )
     return "No lattice explains the bands of several patterns."

@@ -120,3 +120,17 @@ def test_folders_named_after_classes_are_labels(
     assert table["correct"].tolist() == [True, True, False, False, False]
     assert table["source"].str.endswith("3.png").tolist() == [False] * 4 + [True]
     assert (tmp_path / "out" / "worst.png").exists()
+
+
+def test_shares_are_those_of_the_classes_of_the_model(
+    capsys: pytest.CaptureFixture[str],
+    learning: Any,
+    patterns: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    label(patterns, [ZONE_CLASSES[i % 4] for i in range(10)])
+    words = ["evaluate", "zones", str(patterns), "--output", str(patterns.with_name("e"))]
+    usual = {"cF": 0.4, "hP": 0.6}
+    monkeypatch.setattr("napari_diffraction.cli.shares.usual_shares", lambda model: usual)
+    assert run([*words, "--share", "2DZone=0.2"]) == 2
+    assert "CLASS being one of cF, hP" in capsys.readouterr().err

@@ -110,3 +110,35 @@ def test_what_cannot_be_mapped_is_said_before_anything_is_computed(
     learning.before_batch = lambda done: (_ for _ in ()).throw(InputError("No memory: stop."))
     assert run([*words, str(tmp_path / "map.csv"), scan]) == 2
     assert not (tmp_path / "map.csv").exists()
+
+
+def test_ctrl_c_keeps_the_points_that_are_classified(
+    scan: str, learning: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(done: int) -> None:
+        if done >= 8:
+            raise KeyboardInterrupt
+
+    learning.before_batch = stop
+    output = tmp_path / "map.csv"
+    words = ["phase-map", scan, "--model", "zones", "--output", str(output), "--batch-size", "4"]
+    assert run(words) == 130
+    assert f"8 of 12 points are in {output}" in capsys.readouterr().err
+    assert pd.read_csv(output)["label"].tolist() == list(ZONE_CLASSES) * 2
+
+
+def test_what_is_known_of_the_camera_stands_in_the_files(
+    scan: str, learning: Any, tmp_path: Path
+) -> None:
+    words = ["phase-map", scan, "--model", "zones", "--pc", "0.5", "0.3", "0.6"]
+    outputs = [tmp_path / "map.ang", tmp_path / "map.csv"]
+    assert run([*words, *(word for path in outputs for word in ("--output", str(path)))]) == 0
+    lines = dict(
+        line[2:].split(maxsplit=1)
+        for line in outputs[0].read_text().splitlines()
+        if line.startswith(("# x-star", "# y-star", "# z-star"))
+    )
+    # EDAX counts y from below
+    assert [float(lines[f"{axis}-star"]) for axis in "xyz"] == pytest.approx([0.5, 0.7, 0.6])
+    facts = json.loads((tmp_path / "map.csv.json").read_text())
+    assert facts["geometry"] == {"pc_x": 0.5, "pc_y": 0.3, "pc_z": 0.6}

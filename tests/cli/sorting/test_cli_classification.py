@@ -145,6 +145,24 @@ def test_rows_of_another_model_are_not_mixed_in(
         run(stack, learning, tmp_path / "out.csv", resume=True)
 
 
+def test_rows_by_another_pattern_centre_are_not_mixed_in(
+    stack: PatternStack, learning: Any, tmp_path: Path
+) -> None:
+    learning.before_batch = stop_after(6, KeyboardInterrupt())
+    one, other = stack.with_centre((0.5, 0.3, 0.6)), stack.with_centre((0.4, 0.4, 0.7))
+    with pytest.raises(Interrupted):
+        run(one, learning, tmp_path / "out.csv")
+    learning.before_batch = lambda done: None
+    with pytest.raises(InputError, match=r"another run \(geometry differ"):
+        run(other, learning, tmp_path / "out.csv", resume=True)
+    run(one, learning, tmp_path / "out.csv", resume=True)
+    learning.seen.clear()
+    run(other, learning, tmp_path / "out.csv", resume=True)
+    assert len(learning.seen) == 10  # the finished table is of the other centre
+    said = json.loads((tmp_path / "out.csv.json").read_text())
+    assert said["geometry"] == {"pc_x": 0.4, "pc_y": 0.4, "pc_z": 0.7}
+
+
 def test_a_finished_run_is_not_done_twice(
     stack: PatternStack, learning: Any, tmp_path: Path
 ) -> None:

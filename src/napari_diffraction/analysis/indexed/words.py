@@ -100,9 +100,10 @@ def _phase(phase: IndexedPhase) -> list[str]:
     sure = phase.lattice_probabilities.get(phase.lattice)
     probability = f" (p = {sure:.2f})" if sure is not None else ""
     misfit = f", misfit {phase.misfit_deg:.2f} deg" if math.isfinite(phase.misfit_deg) else ""
-    grains = f"{phase.grains} grain" + ("" if phase.grains == 1 else "s")
+    # single patterns, and those of a scan that is still recorded, make no grains
+    grains = f", {phase.grains} grain" + "s" * (phase.grains != 1) if phase.grains else ""
     lines = [
-        f"{phase.share:.1%}  {named}{title}{probability}, {grains}{misfit}",
+        f"{phase.share:.1%}  {named}{title}{probability}{grains}{misfit}",
         f"    {cell_text(phase)}",
     ]
     likely = [one for one in phase.candidates if one.score >= _LIKELY][:_CANDIDATES]

@@ -28,6 +28,8 @@ from napari_diffraction.analysis.maps.vendor_files import (
 )
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
+from napari_diffraction.patterns.geometry import from_bruker
+from napari_diffraction.patterns.stack import KikuchiGeometry
 from napari_diffraction.review.provenance import write_beside
 from napari_diffraction.review.store import now
 
@@ -82,6 +84,7 @@ def provenance(phase_map: PhaseMap, threshold: float) -> dict[str, Any]:
         "points": len(phase_map),
         "points classified": int(phase_map.done.sum()),
         "scan": phase_map.name,
+        "geometry": {} if phase_map.geometry is None else phase_map.geometry.numbers(),
         "sources": sorted(set(phase_map.sources)),
     }
     plain: dict[str, Any] = json.loads(json.dumps(facts, default=str))
@@ -137,6 +140,11 @@ def _file(phase_map: PhaseMap, threshold: float) -> MapFile:
     """Return what the files of other programs say of a map."""
     phases = map_phases(phase_map, threshold)
     zero = np.zeros(len(phase_map))
+    camera = phase_map.geometry
+    known = camera if isinstance(camera, KikuchiGeometry) else KikuchiGeometry()
+    centre = np.zeros(3)
+    if known.pc is not None and phase_map.frame_shape is not None:
+        centre = from_bruker(known.pc, "edax", phase_map.frame_shape)
     confidence = np.nan_to_num(phase_map.confidence.ravel())
     return MapFile(
         phase_map.name,
@@ -151,6 +159,9 @@ def _file(phase_map: PhaseMap, threshold: float) -> MapFile:
         contrast=100 * confidence,  # in percent, where the band contrast would stand
         fit=zero,
         bands=zero,
+        centre=(float(centre[0]), float(centre[1]), float(centre[2])),
+        voltage=known.voltage or 0.0,
+        tilt=known.sample_tilt or 0.0,
     )
 
 

@@ -57,6 +57,8 @@ class PhaseMap:
         Distance of rows and of columns in um, if known.
     geometry
         Geometry of the scan.
+    frame_shape
+        Height and width of a pattern, by which centres are converted; ``None``: not known.
     sources
         Source file of every pattern, or one for all.
     about
@@ -76,6 +78,7 @@ class PhaseMap:
     done: NDArray[np.bool_]
     step: tuple[float, float] | None = None
     geometry: Any = None
+    frame_shape: tuple[int, int] | None = None
     sources: tuple[str, ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
     structures: Mapping[str, Structure] = field(default_factory=dict)
@@ -129,6 +132,7 @@ class PhaseMap:
             done=np.zeros(n, bool),
             step=stack.step,
             geometry=stack.geometry,
+            frame_shape=stack.frame_shape,
             sources=tuple(stack.sources),
             about=dict(about or {}),
             structures=phases_of(getattr(card, "recipe", {})),

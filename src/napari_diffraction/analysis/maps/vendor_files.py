@@ -264,7 +264,7 @@ def _orix_data(group: h5py.Group, file_map: MapFile) -> None:
 def _orix_header(group: h5py.Group, file_map: MapFile) -> None:
     dy, dx = file_map.known_step
     _text(group, "grid_type", "square")
-    _text(group, "scan_unit", "um")
+    _text(group, "scan_unit", "px" if file_map.step is None else "um")
     n = len(file_map.number)
     for name, value in {"nx": n, "ny": n, "rotations_per_point": 1}.items():
         group.create_dataset(name, data=[value])

@@ -15,6 +15,7 @@ from napari_diffraction.cli.options import (
     Inputs,
     Model,
     open_inputs,
+    spare_inputs,
 )
 from napari_diffraction.cli.terminal import output_file, with_bar
 
@@ -190,7 +191,6 @@ def evaluate(
 ) -> None:
     """Compare a model with known labels: confusion matrix, figures with intervals, reliability."""
     from napari_diffraction.cli.models.evaluation import evaluate_file
-    from napari_diffraction.cli.shares import expected_shares
 
     for line in evaluate_file(
         [model, *(compare or [])],
@@ -198,7 +198,7 @@ def evaluate(
         output,
         device=device,
         batch_size=batch_size,
-        shares=expected_shares(share or []),
+        share=share or [],
     ):
         print(line)
 
@@ -230,6 +230,7 @@ def explain(
 ) -> None:
     """Draw over a pattern what the network looked at."""
     output_file(output, (".png",))
+    spare_inputs(output, *inputs)
     stack = open_inputs(inputs, dataset, pc)
     # these take seconds, which a bad file need not wait for
     from napari_diffraction.cli.models.explain import explain_pattern

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ def evaluate_file(
     *,
     device: str = "auto",
     batch_size: int = 64,
-    shares: Mapping[str, float] | None = None,
+    share: Sequence[str] = (),
 ) -> list[str]:
     """Classify labelled patterns and write tables, figures and a page into a folder.
 
@@ -32,8 +32,10 @@ def evaluate_file(
         Labelled patterns.
     folder
         Where the report goes.
-    device, batch_size, shares
+    device, batch_size
         See `napari_diffraction.learning.classification.inference.classify`.
+    share
+        ``CLASS=SHARE``, as of `napari_diffraction.cli.shares.expected_shares`, of the first model.
 
     Returns
     -------
@@ -43,17 +45,21 @@ def evaluate_file(
     Raises
     ------
     InputError
-        The patterns bear no labels, or cannot be read, or the folder cannot be written.
+        The patterns bear no labels, or cannot be read, a share cannot be, or the folder cannot be
+        written.
     """
+    from napari_diffraction.cli.shares import expected_shares, usual_shares
     from napari_diffraction.learning.evaluation.data import open_judged
     from napari_diffraction.learning.evaluation.report import origin, write_report
     from napari_diffraction.learning.evaluation.run import evaluate_models
     from napari_diffraction.learning.labels.ground_truth import truth_of
+    from napari_diffraction.learning.models.registry import load_model
 
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: this is a file; name a folder.")
     claim_output(folder)
     stack, labels = open_judged(data)
+    shares = expected_shares(share, usual_shares(load_model(models[0]))) if share else None
     work = evaluate_models(
         stack,
         lambda classes: truth_of(labels, stack, classes),

@@ -20,6 +20,7 @@ from napari_diffraction.cli.options import (
     crew,
     look_at_inputs,
     open_inputs,
+    spare_inputs,
     to_follow,
 )
 
@@ -57,6 +58,7 @@ def phase_map(
     workers: WorkerCount = None,
 ) -> None:
     """Map the phases of a scan; without a phase list, each point gets its Bravais lattice."""
+    spare_inputs(output, scan, compare)
     elsewhere = scheduler is not None or workers is not None
     growing = to_follow(scan, dataset, idle, follow=follow, elsewhere=elsewhere)
     if growing is not None:
@@ -81,16 +83,24 @@ def phase_map(
         return
     stack = open_inputs([scan], dataset, pc)
     # these take seconds, which a bad file need not wait for
-    from napari_diffraction.cli.scans.phase_map import check_first, map_scan, write_and_compare
+    from napari_diffraction.cli.scans.phase_map import check_first, map_to_files
     from napari_diffraction.learning.models.registry import load_model
 
     other = check_first(stack, output, compare)
     classifier = load_model(model)
     with crew(scheduler, workers) as them:
-        made = map_scan(
-            stack, classifier, device=device, batch_size=batch_size, regions=regions, workers=them
+        said = map_to_files(
+            stack,
+            classifier,
+            output,
+            threshold=threshold,
+            other=other,
+            device=device,
+            batch_size=batch_size,
+            regions=regions,
+            workers=them,
         )
-    for line in write_and_compare(made, output, threshold, other):
+    for line in said:
         print(line)
 
 
@@ -149,6 +159,7 @@ def index(
     workers: WorkerCount = None,
 ) -> None:
     """Find phases, cells, pattern centre and orientations of EBSD patterns, with nothing given."""
+    spare_inputs(output, *scan)
     elsewhere = scheduler is not None or workers is not None
     growing = to_follow(scan, dataset, idle, follow=follow, elsewhere=elsewhere)
     to_open = scan if growing else look_at_inputs(scan, dataset)

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_diffraction.cli.terminal import output_file, with_bar
+from napari_diffraction.cli.terminal import Interrupted, output_file, with_bar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +17,57 @@ if TYPE_CHECKING:
     from napari_diffraction.patterns.maps.vendor_map import VendorMap
     from napari_diffraction.patterns.stack import PatternStack
     from napari_diffraction.workers import Workers
+
+
+class Unfinished(KeyboardInterrupt):
+    """Ctrl-C was pressed.
+
+    Attributes
+    ----------
+    made
+        The map as far as it is.
+    """
+
+    def __init__(self, made: PhaseMap) -> None:
+        super().__init__()
+        self.made = made
+
+
+def map_to_files(
+    stack: PatternStack,
+    classifier: Classifier,
+    outputs: Sequence[Path],
+    *,
+    threshold: float,
+    other: VendorMap | None = None,
+    **settings: Any,
+) -> list[str]:
+    """Classify a scan, write its map, and compare it if asked.
+
+    Parameters
+    ----------
+    stack, classifier, settings
+        As of `map_scan`.
+    outputs, threshold, other
+        As of `write_and_compare`.
+
+    Returns
+    -------
+    list of str
+        Lines for a person.
+
+    Raises
+    ------
+    InputError
+        As of these two.
+    Interrupted
+        Ctrl-C was pressed; the points that were classified are written.
+    """
+    try:
+        made = map_scan(stack, classifier, **settings)
+    except Unfinished as stop:
+        raise Interrupted(f"Stopped.{_kept(stop.made, outputs, threshold)}") from stop
+    return write_and_compare(made, outputs, threshold, other)
 
 
 def map_scan(
@@ -45,18 +96,33 @@ def map_scan(
     ------
     InputError
         The patterns are a list, not a scan.
+    Unfinished
+        Ctrl-C was pressed.
     """
     from napari_diffraction.learning.classification.inference import classify
 
-    table = with_bar(
-        classify(stack, classifier, device=device, batch_size=batch_size, workers=workers)
-    )
-    settings = {"device": device, "batch_size": batch_size}
+    settings: dict[str, Any] = {"device": device, "batch_size": batch_size}
+    made = map_of(None, stack, classifier, settings)
+    work = classify(stack, classifier, workers=workers, **settings)
+    try:
+        table = with_bar(work, lambda batch: None if batch.rows.empty else made.add(batch.rows))
+    except KeyboardInterrupt as stop:
+        raise Unfinished(made) from stop
     return map_of(table, stack, classifier, settings, regions=regions)
 
 
+def _kept(made: PhaseMap, outputs: Sequence[Path], threshold: float) -> str:
+    """Write what there is of a map; say what is kept."""
+    count = int(made.done.sum())
+    if not count:
+        return ""
+    write_and_compare(made, outputs, threshold, None)
+    names = ", ".join(str(output) for output in outputs)
+    return f" {count} of {len(made)} points are in {names}, the others are not classified."
+
+
 def map_of(
-    table: pd.DataFrame,
+    table: pd.DataFrame | None,
     stack: PatternStack,
     classifier: Classifier,
     settings: dict[str, Any],
@@ -68,7 +134,7 @@ def map_of(
     Parameters
     ----------
     table
-        Its classification.
+        Its classification; ``None``: nothing yet.
     stack, classifier, regions
         As of `map_scan`.
     settings
@@ -90,6 +156,8 @@ def map_of(
         "model_sha256": file_hash(Path(card.path) if card.path else None),
         "settings": settings,
     }
+    if table is None:
+        return PhaseMap.empty(stack, card, about)
     made = PhaseMap.from_classification(table, stack, card, about)
     return with_bar(vote_by_regions(made, stack)) if regions else made
 

@@ -180,6 +180,7 @@ def identity(
         "patterns": len(stack),
         "dataset": stack.dataset,
         "stack": stack_key(stack),
+        "geometry": stack.geometry.numbers(),
     }
 
 

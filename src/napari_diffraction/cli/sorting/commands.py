@@ -21,6 +21,7 @@ from napari_diffraction.cli.options import (
     crew,
     look_at_inputs,
     open_inputs,
+    spare_inputs,
     to_follow,
 )
 from napari_diffraction.cli.terminal import output_file
@@ -76,6 +77,7 @@ def classify(
     from functools import partial
 
     output_file(output, (".csv",))
+    spare_inputs(output, *inputs)
     # before torch is imported, which takes seconds
     elsewhere = scheduler is not None or workers is not None
     growing = to_follow(inputs, dataset, idle, follow=follow, elsewhere=elsewhere)

@@ -50,7 +50,7 @@ class Latest(QObject):
     def _begin(self) -> None:
         work, self._next, self._running = self._next, None, True
         assert work is not None
-        # napari keeps a worker and its arguments as long as the window: the work is taken out of them
+        # napari keeps a worker with its arguments as long as the window, but not what was in a list
         create_worker(_answer, [work], _connect={"returned": self._end})
 
     def _end(self, answer: tuple[Any, Exception | None]) -> None:
