@@ -17,8 +17,10 @@ def cubic(a):
     return CELL | dict.fromkeys("abc", a)
 
 
-def write(tmp_path, cell=CELL, group="F m -3 m", atoms=SALT, operations=(), number=None):
-    lines = ["data_test"]
+def write(
+    tmp_path, cell=CELL, group="F m -3 m", atoms=SALT, operations=(), number=None, extra=(), last=""
+):
+    lines = ["data_test", *extra]
     for key, value in cell.items():
         kind = "length" if len(key) == 1 else "angle"
         lines.append(f"_cell_{kind}_{key} {value}")
@@ -29,7 +31,8 @@ def write(tmp_path, cell=CELL, group="F m -3 m", atoms=SALT, operations=(), numb
     if operations:
         lines += ["loop_", "_symmetry_equiv_pos_as_xyz", *[f"'{op}'" for op in operations]]
     if atoms:
-        columns = ("label", "type_symbol", "fract_x", "fract_y", "fract_z", "occupancy")
+        columns = ("label", "type_symbol", "fract_x", "fract_y", "fract_z", "occupancy", last)
+        columns = columns if last else columns[:-1]
         lines += ["loop_", *[f"_atom_site_{column}" for column in columns], *atoms]
     path = tmp_path / "test.cif"
     path.write_text("\n".join(lines) + "\n")
@@ -83,6 +86,110 @@ def test_second_origin_of_diamond(tmp_path):
     assert spglib_number(silicon) == 227
 
 
+SILICON = {"1": ["Si1 Si 0 0 0 1"], "2": ["Si1 Si .125 .125 .125 1"]}
+
+
+@pytest.mark.parametrize("origin", SILICON)
+@pytest.mark.parametrize(
+    "say",
+    [
+        {"group": "F d -3 m:{0}"},
+        {"group": "F d -3 m {1}"},
+        {"extra": ["_symmetry_space_group_name_Hall '{2}'"]},
+        {"group": "", "extra": ["_symmetry_space_group_name_Hall '{2}'"]},
+        {"group": "", "number": 227, "extra": ["_symmetry_space_group_name_Hall '{2}'"]},
+        {},
+        {"group": "", "number": 227},
+    ],
+)
+def test_the_origin_is_the_one_that_is_said_or_that_atoms_can_have(tmp_path, origin, say):
+    words = (
+        origin,
+        {"1": "S", "2": "Z"}[origin],
+        {"1": "F 4d 2 3 -1d", "2": "-F 4vw 2vw 3"}[origin],
+    )
+    say = {"group": "F d -3 m"} | say
+    open_still = "extra" not in say and "{" not in say["group"]
+    say["group"] = say["group"].format(*words)
+    say["extra"] = [line.format(*words) for line in say.get("extra", ())]
+    silicon = read_cif(write(tmp_path, cubic(5.43), atoms=SILICON[origin], **say))
+    assert len(silicon.species) == 8
+    assert spglib_number(silicon) == 227
+    assert (f"setting F d -3 m:{origin}" in silicon.source) == open_still
+
+
+def test_what_the_file_says_counts_more_than_distances(tmp_path):
+    atoms = SILICON["2"]
+    assert len(read_cif(write(tmp_path, cubic(5.43), "F d -3 m S", atoms)).species) == 16
+
+
+@pytest.mark.parametrize(("formula", "magnesium"), [("Cu2 Mg", 8), ("?", 8), ("Cu Mg2", 16)])
+def test_the_formula_tells_origins_apart(tmp_path, formula, magnesium):
+    # at the other origin the two elements of a Laves phase change places
+    atoms = ["Mg1 Mg 0 0 0 1", "Cu1 Cu .625 .625 .625 1"]
+    extra = [f"_chemical_formula_sum '{formula}'"]
+    laves = read_cif(write(tmp_path, cubic(7.04), "F d -3 m", atoms, extra=extra))
+    assert laves.species.count("Mg") == magnesium
+    assert len(laves.species) == 24
+
+
+def test_halls_symbol_on_other_axes_is_not_taken(tmp_path):
+    cell = {"a": 5.128, "b": 5.128, "c": 5.128, "alpha": 55.28, "beta": 55.28, "gamma": 55.28}
+    atoms = ["Al1 Al .3522 .3522 .3522 1", "O1 O .5564 -.0564 .25 1"]
+    extra = ["_symmetry_space_group_name_Hall '-R 3 2\"c'"]
+    corundum = read_cif(write(tmp_path, cell, "R -3 c", atoms, extra=extra))
+    assert (corundum.space_group, len(corundum.species)) == (167, 30)
+
+
+IONS = ["Fe1 Fe3+ {0} {0} {0} 1", "Fe2 Fe3+ {1} {1} {1} .5", "Fe3 Fe2+ {1} {1} {1} .5"]
+
+
+@pytest.mark.parametrize(
+    ("group", "iron", "oxygen"),
+    [("F d -3 m:2", (0.125, 0.5), 0.2549), ("F d -3 m:1", (0, 0.625), 0.3799)],
+)
+def test_two_ions_of_one_element_on_one_site_are_one_atom(tmp_path, group, iron, oxygen):
+    atoms = [*(row.format(*iron) for row in IONS), f"O1 O2- {oxygen} {oxygen} {oxygen} 1"]
+    magnetite = read_cif(write(tmp_path, cubic(8.396), group, atoms))
+    assert (magnetite.species.count("Fe"), magnetite.species.count("O")) == (24, 32)
+    assert (magnetite.occupancy == 1).all()
+    assert magnetite.space_group == 227
+
+
+def test_two_ions_of_one_element_without_symmetry(tmp_path):
+    atoms = ["Fe1 Fe3+ 0 0 0 .5", "Fe2 Fe2+ 0 0 0 .5"]
+    iron = read_cif(write(tmp_path, cubic(4), "P 1", atoms))
+    assert (iron.species, iron.occupancy.tolist(), iron.space_group) == (("Fe",), [1.0], 221)
+
+
+def test_every_atom_keeps_its_b_in_the_standard_setting(tmp_path):
+    cell = {"a": 5, "b": 6, "c": 7, "alpha": 90, "beta": 90, "gamma": 90}
+    atoms = ["Fe1 Fe 0 0 0 1 0.3", "Fe2 Fe .5 .4 .3 1 2.0", "O1 O .2 .3 .6 1 1.0"]
+    structure = read_cif(write(tmp_path, cell, "P 1", atoms, last="B_iso_or_equiv"))
+    rows = zip(structure.species, structure.b_iso.round(6).tolist(), strict=True)
+    assert sorted(rows) == [("Fe", 0.3), ("Fe", 2.0), ("O", 1.0)]
+
+
+def test_equivalent_atoms_have_one_b(tmp_path):
+    fcc = ["Ni1 Ni 0 0 0 1 .2", "Ni2 Ni 0 .5 .5 1 .4", "Ni3 Ni .5 0 .5 1 .6", "Ni4 Ni .5 .5 0 1 .8"]
+    nickel = read_cif(write(tmp_path, cubic(3.52), "P 1", fcc, last="B_iso_or_equiv"))
+    assert nickel.b_iso == pytest.approx(np.full(4, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("?", "test"),
+        (".", "test"),
+        ("''", "test"),
+        ("'Halite (blue)'", "Halite (blue)"),
+        ("\n;\nHalite\nblue\n;", "Halite blue"),
+    ],
+)
+def test_the_name_is_that_of_the_mineral_or_of_the_file(tmp_path, given, name):
+    assert read_cif(write(tmp_path, extra=[f"_chemical_name_mineral {given}"])).name == name
+
+
 def test_mixed_sites_share_their_place(tmp_path):
     atoms = ["M1 Fe 0 0 0 0.6", "M2 Cr 0 0 0 0.4"]
     mixed = read_cif(write(tmp_path, group="I m -3 m", atoms=atoms))
@@ -119,6 +226,7 @@ def test_a_structure_survives_being_written_by_gemmi(tmp_path):
         ({"cell": CELL | {"c": 7.1}}, "contradicts its space group"),
         ({"cell": CELL | {"gamma": 95}, "group": "P 2 2 2"}, "contradicts its space group"),
         ({"operations": ["x,y,z", "-x,-y,-z"]}, "lists the symmetry operations of 'P -1'"),
+        ({"extra": ["_symmetry_space_group_name_Hall '-P 1'"]}, "has the Hall symbol of 'P -1'"),
         ({"operations": ["x,y,z", "y,x,2*z"], "group": ""}, "no known setting"),
         ({"cell": {}}, "has no unit cell"),
         ({"cell": CELL | {"alpha": 20, "beta": 100, "gamma": 150}, "group": "P 1"}, "no volume"),

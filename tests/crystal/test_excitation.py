@@ -60,13 +60,21 @@ def check(
     seed=st.integers(0, 2**32 - 1),
     wavelength=st.floats(0.005, 0.1),
     error=st.floats(1e-4, 0.1),
-    group=st.sampled_from([None, "I 1 2 1", "F d d d", "P 1 21 1"]),
+    kind=st.sampled_from(
+        [
+            ("triclinic", None),
+            ("monoclinic", "I 1 2 1"),
+            ("orthorhombic", "F d d d"),
+            ("monoclinic", "P 1 21 1"),
+        ]
+    ),
 )
 def test_same_as_enumeration(
-    volume: float, seed: int, wavelength: float, error: float, group: str | None
+    volume: float, seed: int, wavelength: float, error: float, kind: tuple[str, str | None]
 ) -> None:
     rng = np.random.default_rng(seed)
-    cell = random_cell(volume, anisotropy=(1, 6), rng=rng)
+    system, group = kind
+    cell = random_cell(volume, system, anisotropy=(1, 6), rng=rng)
     table = reflection_table(cell, 1.0, group, "random", rng)
     check(table, random_rotations(3, rng), wavelength, error)
 

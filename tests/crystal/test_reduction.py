@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import spglib
 
 from napari_diffraction.crystal.cell import UnitCell, random_cell
+from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.crystal.materials import MATERIALS
 from napari_diffraction.crystal.reduction import (
     cells_alike,
@@ -31,6 +33,24 @@ def test_a_lattice_has_one_reduced_cell_whatever_its_axes():
         assert reduced_cell(other).parameters == pytest.approx(
             reduced_cell(cell).parameters, abs=1e-3
         )
+
+
+@pytest.mark.parametrize("lattice", ["tI", "oI", "cI", "cF", "oF", "hR", "mC"])
+@pytest.mark.parametrize("volume", [50.0, 2000.0, 50_000.0])
+def test_reduced_cells_of_centred_lattices_are_those_of_spglib(lattice, volume):
+    rng = np.random.default_rng(1)
+    for _ in range(30):
+        cell = BRAVAIS_LATTICES[lattice].random_cell(volume, rng)
+        primitive = primitive_cell(cell, lattice) @ cell.basis
+        theirs = cell_of(spglib.niggli_reduce(primitive, eps=1e-5))
+        assert reduced_cell(cell, lattice).parameters == pytest.approx(
+            theirs.parameters, rel=1e-4, abs=0.01
+        )
+
+
+def test_equal_angles_of_a_large_cell_are_obtuse():
+    reduced = reduced_cell(UnitCell(5.7976822, 5.7976822, 20.8643341), "tI")
+    assert reduced.angles == pytest.approx([104.988, 104.988, 90], abs=1e-3)
 
 
 def test_centring_counts():

@@ -138,6 +138,38 @@ def test_space_groups_by_number_or_symbol(name: str | int, number: int) -> None:
     assert parse_space_group(name).number == number
 
 
+@pytest.mark.parametrize("group", ["R -3 c", 167, "R -3 c:R"])
+def test_a_rhombohedral_cell_has_no_absences_of_hexagonal_axes(group: str | int) -> None:
+    cell = UnitCell(5.128, 5.128, 5.128, 55.28, 55.28, 55.28)
+    missing, h, k, m = absent(group, cell)
+    # R -3 c:R extinguishes hhl with l odd, and what three-fold axes make of it
+    odd = [(h == k) & (m % 2 == 1), (k == m) & (h % 2 == 1), (m == h) & (k % 2 == 1)]
+    np.testing.assert_array_equal(missing, np.any(odd, axis=0))
+    hexagonal = UnitCell(4.759, 4.759, 12.991, 90, 90, 120)
+    if group != "R -3 c:R":
+        missing, h, k, m = absent(group, hexagonal)
+        assert missing[(-h + k + m) % 3 != 0].all()
+
+
+@pytest.mark.parametrize(
+    ("cell", "group"),
+    [
+        (UnitCell(5.128, 5.128, 5.128, 55.28, 55.28, 55.28), "R -3 c:H"),
+        (UnitCell(4.759, 4.759, 12.991, 90, 90, 120), "R -3 c:R"),
+        (ORTHORHOMBIC, 225),
+        (MONOCLINIC, "P 1 1 21"),
+    ],
+)
+def test_a_cell_on_other_axes_than_its_group_is_refused(cell: UnitCell, group: str | int) -> None:
+    with pytest.raises(InputError, match="contradicts the space group"):
+        reflection_table(cell, 1.0, group)
+    assert parse_space_group(group).number  # nothing to check without a cell
+
+
+def test_a_measured_cell_is_near_enough_to_its_group() -> None:
+    assert parse_space_group("P 4/m m m", UnitCell(5.0, 5.03, 7.0, 90.4, 89.8, 90)).number == 123
+
+
 @pytest.mark.parametrize("name", [0, 231, "", "P 7", "²", -1])
 def test_unknown_space_group(name: str | int) -> None:
     with pytest.raises(InputError, match="Unknown space group"):

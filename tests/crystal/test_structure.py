@@ -45,6 +45,25 @@ def test_occupancy_and_b_go_to_every_image():
     assert structure.b_iso.tolist() == [1.5] * 3 + [0.5]
 
 
+def test_sites_of_one_element_on_one_place_are_one():
+    both = [("Fe", 0, 0.5, 0.5, 0.75, 1.0), ("Al", 0, 0, 0), ("Fe", 0.5, 0.503, 0, 0.25, 3.0)]
+    structure = expand(CUBE, 221, both)
+    assert structure.species == ("Fe",) * 3 + ("Al",)
+    assert structure.occupancy.tolist() == [1.0] * 4
+    assert structure.b_iso.tolist() == [1.5] * 3 + [0.5]
+    # listed twice, not two halves
+    assert expand(CUBE, 221, [("Fe", 0, 0, 0), ("Fe", 1, 1, 0)]).occupancy.tolist() == [1.0]
+
+
+def test_sites_that_differ_in_element_place_or_number_of_images_stay_apart():
+    assert len(expand(CUBE, 221, [("Fe", 0, 0, 0, 0.5), ("Al", 0, 0, 0, 0.5)]).species) == 2
+    assert len(expand(CUBE, 1, [("Fe", 0, 0, 0, 0.5), ("Fe", 0.02, 0, 0, 0.5)]).species) == 2
+    # a pair beside a mirror plane of P m m 2, and an atom on it
+    split = [("Fe", 0.007, 0.2, 0.1, 0.5), ("Fe", 0, 0.2, 0.1, 0.5)]
+    assert len(expand(CUBE, 1, split).species) == 1
+    assert len(expand(CUBE, 25, split).species) == 6
+
+
 @pytest.mark.parametrize(("sites", "said"), [([("Qq", 0, 0, 0)], "Qq"), ([], "no atoms")])
 def test_expand_refuses_what_is_no_structure(sites, said):
     with pytest.raises(InputError, match=said):

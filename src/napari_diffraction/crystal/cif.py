@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import gemmi
 import numpy as np
 
 from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.crystal.settings import find_setting, hall_setting, metric_fits, origins
 from napari_diffraction.crystal.structure import (
     DEFAULT_B,
     Structure,
     cell_of,
     expand,
     find_symmetry,
-    operations,
 )
 from napari_diffraction.errors import InputError
 
-#: Largest relative change of the metric by an operation of the space group.
-_METRIC_TOLERANCE = 5e-3
-
 #: Distance in A within which atoms are equivalent when a structure is put in standard setting.
 _SYMPREC = 0.02
+
+#: A setting that comes second is taken where its atoms are further apart by this factor.
+_FURTHER = 1.15
+
+#: Largest difference of an element's share of the atoms from that in the formula.
+_SHARE = 0.02
 
 _U_TO_B = 8 * np.pi**2
 
@@ -31,7 +35,8 @@ def read_cif(path: str | Path) -> Structure:
     """Read the first structure of a CIF file.
 
     A structure without symmetry, or in an unusual setting, is brought into the standard setting of
-    the space group that its atoms have.
+    the space group that its atoms have.  Where the file leaves the origin open, it is the one that
+    keeps the atoms apart, and ``source`` says which.
 
     Parameters
     ----------
@@ -56,12 +61,16 @@ def read_cif(path: str | Path) -> Structure:
     except (ValueError, RuntimeError, OverflowError) as error:
         raise InputError(f"{path} is not a valid CIF file: {_first_line(error)}.") from error
     cell = _cell(small, path)
-    group = _space_group(small, path)
-    _check_metric(cell, group, path)
-    name = (block.find_value("_chemical_name_mineral") or path.stem).strip("'\" ")
-    structure = expand(
-        cell, group.number, _sites(small, path), name, f"CIF file {path.name}", group.xhm()
-    )
+    settings = _settings(small, cell, path)
+    sites = _sites(small, path)
+    name = _text(block, "_chemical_name_mineral") or path.stem
+    found = []
+    for group in settings:
+        said = "" if len(settings) == 1 else f", read in the setting {group.xhm()}"
+        source = f"CIF file {path.name}{said}"
+        found.append(expand(cell, group.number, sites, name, source, group.xhm()))
+    chosen = _likeliest(found, _text(block, "_chemical_formula_sum"))
+    structure, group = found[chosen], settings[chosen]
     standard = gemmi.find_spacegroup_by_number(group.number).xhm() == group.xhm()
     return structure if standard and group.number > 1 else _standardised(structure)
 
@@ -124,6 +133,11 @@ def _block_with_atoms(path: Path) -> gemmi.cif.Block:
     )
 
 
+def _text(block: gemmi.cif.Block, tag: str) -> str:
+    """Return a text on one line, empty where it is not given or unknown."""
+    return " ".join(gemmi.cif.as_string(block.find_value(tag) or "?").split())
+
+
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0].rstrip(".")
 
@@ -137,19 +151,51 @@ def _cell(small: gemmi.SmallStructure, path: Path) -> UnitCell:
         raise InputError(f"{path}: {error}") from error
 
 
-def _space_group(small: gemmi.SmallStructure, path: Path) -> gemmi.SpaceGroup:
-    """Find the group by the operations, or by its symbol or number where there are none."""
+def _settings(small: gemmi.SmallStructure, cell: UnitCell, path: Path) -> list[gemmi.SpaceGroup]:
+    """Find the setting by operations, Hall's symbol, symbol or number, the first that there is.
+
+    There are several where the file leaves open which it is, the likeliest first.
+    """
     symbol = small.spacegroup_hm or small.spacegroup_hall or str(small.spacegroup_number or "")
-    named = gemmi.find_spacegroup_by_name(small.spacegroup_hm, small.cell.alpha, small.cell.gamma)
-    if named is None and small.spacegroup_number > 0:  # gemmi takes 0 for 1
-        named = gemmi.find_spacegroup_by_number(small.spacegroup_number)
-    if not small.symops:
-        if named is None:
+    name: str | int = small.spacegroup_hm
+    named = find_setting(name, cell) if name else None
+    if named is None and small.spacegroup_number > 0:
+        name = small.spacegroup_number
+        named = find_setting(name, cell)
+    if small.symops:
+        listed = _by_operations(small, path)
+        if named is not None and named.number != listed.number:
             raise InputError(
-                f"{path} has the unknown space group '{symbol}': give its symbol like 'P 21/c', or "
-                "its symmetry operations."
+                f"{path} calls its space group '{symbol}' but lists the symmetry operations of "
+                f"'{listed.hm}': remove what is wrong."
             )
-        return named
+        settings = [listed]
+    else:
+        hall = hall_setting(small.spacegroup_hall)
+        if named is not None and hall is not None and named.number != hall.number:
+            raise InputError(
+                f"{path} calls its space group '{symbol}' but has the Hall symbol of "
+                f"'{hall.hm}': remove what is wrong."
+            )
+        settings = [] if named is None else origins(named, name)
+        if hall is not None and metric_fits(cell, hall):
+            other_axes = isinstance(name, str) and named is not None and named.hm != hall.hm
+            settings = [*settings, hall] if other_axes else [hall]
+    if not settings:
+        raise InputError(
+            f"{path} has the unknown space group '{symbol}': give its symbol like 'P 21/c', or "
+            "its symmetry operations."
+        )
+    fitting = [group for group in settings if metric_fits(cell, group)]
+    if not fitting:
+        raise InputError(
+            f"The cell {' '.join(f'{x:g}' for x in cell.parameters)} in {path} contradicts "
+            f"its space group '{settings[0].hm}': one of the two is wrong."
+        )
+    return fitting
+
+
+def _by_operations(small: gemmi.SmallStructure, path: Path) -> gemmi.SpaceGroup:
     try:
         listed = gemmi.find_spacegroup_by_ops(
             gemmi.GroupOps([gemmi.Op(text) for text in small.symops])
@@ -161,24 +207,51 @@ def _space_group(small: gemmi.SmallStructure, path: Path) -> gemmi.SpaceGroup:
             f"The symmetry operations in {path} belong to no known setting of a space group: "
             "remove them and keep the symbol, or export the structure with symmetry P 1."
         )
-    if named is not None and named.number != listed.number:
-        raise InputError(
-            f"{path} calls its space group '{symbol}' but lists the symmetry operations of "
-            f"'{listed.hm}': remove what is wrong."
-        )
     return listed
 
 
-def _check_metric(cell: UnitCell, group: gemmi.SpaceGroup, path: Path) -> None:
-    metric = cell.basis @ cell.basis.T
-    size = np.sqrt(np.outer(np.diag(metric), np.diag(metric)))
-    for rotation in operations(group.number, group.xhm())[0]:
-        turned = rotation.T @ metric @ rotation
-        if np.max(np.abs(turned - metric) / size) > _METRIC_TOLERANCE:
-            raise InputError(
-                f"The cell {' '.join(f'{x:g}' for x in cell.parameters)} in {path} contradicts "
-                f"its space group '{group.hm}': one of the two is wrong."
-            )
+def _likeliest(structures: list[Structure], formula: str) -> int:
+    """Place of the structure with the file's formula; of several, of one that atoms can have."""
+    places = list(range(len(structures)))
+    if len(places) == 1:
+        return 0
+    places = [one for one in places if _has_formula(structures[one], formula)] or places
+    room = {place: _room(structures[place]) for place in places}
+    best = places[0]
+    for place in places[1:]:  # in a wrong setting some atoms come too close
+        if room[place] > _FURTHER * room[best]:
+            best = place
+    return best
+
+
+def _has_formula(structure: Structure, formula: str) -> bool:
+    """Whether the elements of a structure have the shares of a formula like "Si O2"."""
+    wanted: dict[str, float] = {}
+    for element, count in re.findall(r"([A-Z][a-z]?)(\d*\.?\d*)", formula):
+        element = "H" if element == "D" else element
+        wanted[element] = wanted.get(element, 0.0) + (float(count) if count.strip(".") else 1.0)
+    total, atoms = sum(wanted.values()), float(structure.occupancy.sum())
+    elements = np.array(structure.species)
+    return total > 0 and all(
+        abs(structure.occupancy[elements == one].sum() / atoms - wanted.get(one, 0.0) / total)
+        < _SHARE
+        for one in {*wanted, *structure.species}
+    )
+
+
+def _room(structure: Structure) -> float:
+    """Smallest distance of two atoms over the sum of their radii.
+
+    Two that are not always there may lie closer: where one is, the other is not.
+    """
+    radii = np.array([gemmi.Element(element).covalent_r for element in structure.species])
+    least = np.inf
+    for i in range(1, len(radii)):
+        away = structure.positions[:i] - structure.positions[i]
+        distance = np.linalg.norm((away - np.rint(away)) @ structure.cell.basis, axis=1)
+        both = structure.occupancy[:i] + structure.occupancy[i] > 1.01
+        least = min(least, np.min(distance[both] / (radii[:i] + radii[i])[both], initial=np.inf))
+    return float(least)
 
 
 def _sites(small: gemmi.SmallStructure, path: Path) -> list[tuple[str | float, ...]]:
@@ -215,7 +288,10 @@ def _standardised(structure: Structure) -> Structure:
             f"{structure.source}: no symmetry could be found, do atoms lie on top of each other?"
         )
     types = dataset.std_types
-    b_iso = [structure.b_iso[numbers == kind][0] for kind in types]
+    # B is no part of a kind: where it alone tells equivalent atoms apart, they get the mean.
+    orbits = dataset.crystallographic_orbits
+    mean_b = (np.bincount(orbits, structure.b_iso) / np.maximum(np.bincount(orbits), 1))[orbits]
+    _, of_primitive = np.unique(dataset.mapping_to_primitive, return_index=True)
     return Structure(
         structure.name,
         cell_of(dataset.std_lattice),
@@ -223,6 +299,6 @@ def _standardised(structure: Structure) -> Structure:
         tuple(kinds[kind][0] for kind in types),
         dataset.std_positions % 1.0,
         np.array([kinds[kind][1] for kind in types]),
-        np.array(b_iso),
+        mean_b[of_primitive[dataset.std_mapping_to_primitive]],
         structure.source,
     )

@@ -149,8 +149,12 @@ def _number(symmetry: str | int) -> int:
 
 def _niggli(basis: FloatArray) -> NDArray[np.float64]:
     """Integers that turn a basis (rows) into a right-handed, Niggli-reduced one."""
-    cell = cell_of(basis)
-    vector = gemmi.GruberVector(gemmi.UnitCell(*cell.parameters), "P", track_change_of_basis=True)
+    # Equal sides are equal up to epsilon only, which is absolute, so that the volume is made 1, and
+    # the angles are not rounded.
+    metric = basis @ basis.T / abs(np.linalg.det(basis)) ** (2 / 3)
+    sides, angles = _parameters(metric)
+    cell = gemmi.UnitCell(*sides.tolist(), *angles.tolist())
+    vector = gemmi.GruberVector(cell, "P", track_change_of_basis=True)
     vector.niggli_reduce(epsilon=1e-6)
     change = np.array(vector.change_of_basis.rot, dtype=float).T / gemmi.Op.DEN
     if np.linalg.det(change @ basis) < 0:

@@ -9,12 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.crystal.settings import find_setting, metric_fits
 from napari_diffraction.errors import InputError
 
 INTENSITY_MODELS = ("equal", "random", "kinematical")
 
 #: Elements of the random structures behind "kinematical" intensities.
 _ELEMENTS = ("C", "N", "O", "Si", "S", "Fe")
+
+#: As in `metric_fits`: a measured cell is good enough, one on other axes is not.
+_METRIC_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -43,22 +47,31 @@ class ReflectionTable:
         return np.asarray(self.intensity[i[..., 0], i[..., 1], i[..., 2]])
 
 
-def parse_space_group(name: str | int) -> gemmi.SpaceGroup:
+def parse_space_group(name: str | int, cell: UnitCell | None = None) -> gemmi.SpaceGroup:
     """Find a space group by number or Hermann-Mauguin symbol.
+
+    Parameters
+    ----------
+    name
+        The number or symbol.
+    cell
+        Says whether a rhombohedral group is on hexagonal axes, and has to have the symmetry of the
+        group; without it nothing is checked.
 
     Raises
     ------
     InputError
-        No such space group.
+        No such space group, or one that the cell contradicts.
     """
-    text = str(name).strip()
-    if text.isdecimal():  # gemmi takes 0 for 1
-        group = gemmi.find_spacegroup_by_number(int(text)) if 1 <= int(text) <= 230 else None
-    else:
-        group = gemmi.find_spacegroup_by_name(text)
+    group = find_setting(name, cell)
     if group is None:
         raise InputError(
             f"Unknown space group '{name}': give a number from 1 to 230 or a symbol like 'P 21/c'."
+        )
+    if cell is not None and not metric_fits(cell, group, _METRIC_TOLERANCE):
+        raise InputError(
+            f"The cell {' '.join(f'{x:g}' for x in cell.parameters)} contradicts the space group "
+            f"'{group.hm}': one of the two is wrong, or give the symbol for these axes."
         )
     return group
 
@@ -80,6 +93,7 @@ def reflection_table(
         Smallest plane spacing in A.
     space_group
         Number or symbol; its centring, screws and glides extinguish reflections.  ``None``: P 1.
+        A rhombohedral group is on the axes that the cell has.
     model
         ``"equal"``: 1 for all; ``"random"``: Wilson's acentric statistics, the same for Friedel
         mates; ``"kinematical"``: |F|^2 of a random structure of light and medium atoms with the
@@ -90,7 +104,8 @@ def reflection_table(
     Raises
     ------
     InputError
-        Unknown model or space group, or a cell so large that the table would not fit.
+        Unknown model or space group, a cell that contradicts the group, or one so large that the
+        table would not fit.
     """
     rng = rng or np.random.default_rng()
     half = np.floor(cell.lengths / resolution).astype(int)
@@ -114,7 +129,7 @@ def reflection_table(
             f"Unknown intensities '{model}': use one of {', '.join(INTENSITY_MODELS)}."
         )
     if space_group is not None:
-        group = parse_space_group(space_group)
+        group = parse_space_group(space_group, cell)
         absent = group.operations().systematic_absences(grid)
         values = np.where(absent, 0.0, values)
     values[origin] = 0.0  # the direct beam is no reflection
@@ -133,7 +148,7 @@ def _random_structure_intensities(
     """|F|^2 of random atoms, one for some 20 A^3, placed by the space group."""
     g2 = np.sum((hkl @ cell.reciprocal_basis) ** 2, axis=1)
     inside = np.flatnonzero(g2 <= 1 / resolution**2)
-    group = parse_space_group(space_group if space_group is not None else 1)
+    group = parse_space_group(space_group if space_group is not None else 1, cell)
     operations = list(group.operations())
     n_sites = max(1, min(40, round(cell.volume / 20 / len(operations))))
     factor = np.zeros(len(inside), dtype=complex)

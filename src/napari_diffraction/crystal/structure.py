@@ -158,7 +158,8 @@ def expand(
         Number from 1 to 230.
     sites
         Rows ``(element, x, y, z[, occupancy[, B]])``; B in A^2.  A site within 0.05 A of a special
-        position is moved onto it.
+        position is moved onto it.  Sites of one element within 0.05 A, as of two of its ions, are
+        one: their occupancies add up to 1 at most, and B is the mean.
     name, source
         Kept in the structure.
     setting
@@ -170,7 +171,7 @@ def expand(
         Unknown element, or no site at all.
     """
     rotations, shifts = operations(space_group, setting)
-    rows = []
+    orbits: list[_Orbit] = []
     for symbol, x, y, z, *rest in sites:
         element = gemmi.Element(str(symbol)).name
         if element == "X":
@@ -178,20 +179,54 @@ def expand(
         occupancy, b_iso = (*map(float, rest), *(1.0, DEFAULT_B)[len(rest) :])
         point = np.array([x, y, z], dtype=float)
         images = orbit(rotations, shifts, point, cell.basis, _SAME_SITE)
-        rows += [(element, image, occupancy, b_iso) for image in images]
-    if not rows:
+        orbits.append(_Orbit(element, images, occupancy, b_iso))
+    if not orbits:
         raise InputError(f"{name or 'The structure'} has no atoms.")
-    species, positions, occupancies, b_isos = zip(*rows, strict=True)
+    orbits = _merged(orbits, cell.basis)
+    counts = [len(one.images) for one in orbits]
     return Structure(
         name,
         cell,
         int(space_group),
-        species,
-        np.array(positions),
-        np.array(occupancies),
-        np.array(b_isos),
+        tuple(one.element for one in orbits for _ in one.images),
+        np.concatenate([one.images for one in orbits]),
+        np.repeat([one.occupancy for one in orbits], counts),
+        np.repeat([one.b_iso for one in orbits], counts),
         source,
     )
+
+
+@dataclass(eq=False)
+class _Orbit:
+    """The images of a site, (k, 3)."""
+
+    element: str
+    images: FloatArray
+    occupancy: float
+    b_iso: float
+
+
+def _merged(orbits: list[_Orbit], basis: FloatArray) -> list[_Orbit]:
+    """Make one of the orbits of one element that lie on each other."""
+    alike: dict[tuple[str, int], list[_Orbit]] = {}
+    for one in orbits:
+        alike.setdefault((one.element, len(one.images)), []).append(one)
+    merged = set()
+    for group in alike.values():
+        images = np.array([one.images for one in group])
+        for i, one in enumerate(group[1:], start=1):
+            away = images[:i] - one.images[0]
+            distance = np.linalg.norm((away - np.rint(away)) @ basis, axis=-1).min(axis=-1)
+            nearest = int(np.argmin(distance))
+            if distance[nearest] < _SAME_SITE:
+                same = group[nearest]
+                both = same.occupancy + one.occupancy
+                if both > 0:
+                    same.b_iso += (one.b_iso - same.b_iso) * one.occupancy / both
+                same.occupancy = min(both, 1.0)
+                group[i] = same
+                merged.add(id(one))
+    return [one for one in orbits if id(one) not in merged]
 
 
 def cell_of(basis: FloatArray) -> UnitCell:

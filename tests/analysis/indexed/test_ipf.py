@@ -1,11 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from napari_diffraction.analysis.indexed.ipf import direction_colours, ipf_colours, ipf_key
+from napari_diffraction.analysis.indexed.ipf import (
+    IPF_GROUPS,
+    direction_colours,
+    ipf_colours,
+    ipf_group,
+    ipf_key,
+)
 from napari_diffraction.analysis.indexed.orientations import orientations
 from napari_diffraction.crystal.cell import UnitCell
-from napari_diffraction.crystal.structure import LAUE_GROUPS
+from napari_diffraction.crystal.structure import LAUE_GROUPS, expand, laue_group, pearson
 from napari_diffraction.crystal.symmetry import proper_rotations
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR
@@ -50,6 +58,29 @@ def test_equivalent_directions_have_one_colour(laue):
             assert again == pytest.approx(colours, abs=1e-6)
 
 
+@pytest.mark.parametrize("number", range(143, 168))
+def test_equivalent_directions_of_trigonal_crystals_have_one_colour(number, indexed):
+    vectors = np.random.default_rng(1).normal(size=(100, 3))
+    cell = UnitCell(5, 5, 6, gamma=120)
+    structure = expand(cell, number, [("Fe", 0.1, 0.2, 0.3)])
+    given = {"lattice": pearson(number), "structure": structure, "cell_su": (0.0,) * 6}
+    group = ipf_group(replace(indexed.phases[1], **given))
+    colours = direction_colours(vectors, group)
+    for rotation in proper_rotations(number, cell):
+        again = direction_colours(vectors @ rotation.T, group)
+        assert again == pytest.approx(colours, abs=1e-6)
+    assert group in (laue_group(number), "-31m")
+
+
+def test_the_key_between_is_the_other_trigonal_one_turned_by_30_degrees():
+    vectors = np.random.default_rng(2).normal(size=(100, 3))
+    c, s = np.cos(np.pi / 6), np.sin(np.pi / 6)
+    turned = vectors @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T
+    assert direction_colours(turned, "-31m") == pytest.approx(
+        direction_colours(vectors, "-3m"), abs=1e-6
+    )
+
+
 def test_corners_of_the_cubic_key_are_red_green_and_blue():
     corners = direction_colours([[0, 0, 2], [1, 0, 1], [1, -1, 1]], "m-3m")
     assert corners == pytest.approx(np.eye(3), abs=0.02)
@@ -82,7 +113,7 @@ def test_no_direction_has_no_colour():
         direction_colours([0, 0, 1], "5/m")
 
 
-@pytest.mark.parametrize("laue", LAUE_GROUPS)
+@pytest.mark.parametrize("laue", IPF_GROUPS)
 def test_the_key_shows_the_sector_and_names_its_corners(laue):
     key = ipf_key(laue, 120)
     assert max(key.image.shape[:2]) in (120, 121)

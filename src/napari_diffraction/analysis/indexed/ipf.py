@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_diffraction.analysis.indexed.orientations import orientations
-from napari_diffraction.analysis.indexed.phases import laue_of_phase
+from napari_diffraction.analysis.indexed.phases import laue_of_phase, symmetry_of_phase
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.structure import LAUE_GROUPS
 from napari_diffraction.crystal.symmetry import proper_rotations
@@ -24,14 +24,19 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR, rgb
 
 if TYPE_CHECKING:
-    from napari_diffraction.indexing.solution import IndexedMap
+    from napari_diffraction.indexing.solution import IndexedMap, IndexedPhase
 
 FloatArray = NDArray[np.float64]
+
+#: Groups with a key.  In "-31m" the twofold axes stand between those of "-3m".
+IPF_GROUPS = (*LAUE_GROUPS, "-31m")
+#: Space groups of "-31m".
+_BETWEEN = (149, 151, 153, 157, 159, 162, 163)
 
 #: Unlike directions of the upper half: from one azimuth to another, in degrees from a.
 _WEDGES = {
     "2/m": (0, 180), "mmm": (0, 90), "4/m": (0, 90), "4/mmm": (0, 45), "-3": (0, 120),
-    "-3m": (-30, 30), "6/m": (0, 60), "6/mmm": (0, 30),
+    "-3m": (-30, 30), "-31m": (0, 60), "6/m": (0, 60), "6/mmm": (0, 30),
 }  # fmt: skip
 #: Normals of the planes around the sector, pointing inwards, of the other groups.
 _NORMALS = {
@@ -50,6 +55,7 @@ _CORNERS: dict[str, tuple[tuple[str, tuple[float, float, float]], ...]] = {
     "-3m": (
         ("[0001]", (0, 0, 1)), ("[1-100]", (3**0.5 / 2, -0.5, 0)), ("[10-10]", (3**0.5 / 2, 0.5, 0))
     ),
+    "-31m": (("[0001]", (0, 0, 1)), ("[2-1-10]", (1, 0, 0)), ("[11-20]", (0.5, 3**0.5 / 2, 0))),
     "6/m": (("[0001]", (0, 0, 1)), ("[2-1-10]", (1, 0, 0)), ("[11-20]", (0.5, 3**0.5 / 2, 0))),
     "6/mmm": (("[0001]", (0, 0, 1)), ("[2-1-10]", (1, 0, 0)), ("[10-10]", (3**0.5 / 2, 0.5, 0))),
     "m-3": (("[001]", (0, 0, 1)), ("[101]", (1, 0, 1)), ("[111]", (1, 1, 1)), ("[011]", (0, 1, 1))),
@@ -60,7 +66,7 @@ _ON_B = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 #: Any cell of a group, for the rotations; all of one system have the same.
 _CELLS = {
     group: UnitCell(1, 1, 1, gamma=120.0 if group[:2] in ("-3", "6/") else 90.0)
-    for group in LAUE_GROUPS
+    for group in IPF_GROUPS
 }
 #: Axes of the sample.
 AXES = ("x", "y", "z")
@@ -85,6 +91,11 @@ class _Sector:
     turns: FloatArray
 
 
+def ipf_group(phase: IndexedPhase) -> str:
+    """Return the group of `IPF_GROUPS` whose key colours a phase."""
+    return "-31m" if symmetry_of_phase(phase) in _BETWEEN else laue_of_phase(phase)
+
+
 def direction_colours(directions: ArrayLike, laue: str) -> FloatArray:
     """Colours of crystal directions.
 
@@ -93,7 +104,7 @@ def direction_colours(directions: ArrayLike, laue: str) -> FloatArray:
     directions : array_like, (..., 3)
         In our frame of the crystal (a along x, c* along z), of any length.
     laue
-        Laue group, one of `napari_diffraction.crystal.structure.LAUE_GROUPS`.
+        Laue group, one of `IPF_GROUPS`.
 
     Returns
     -------
@@ -139,7 +150,7 @@ def ipf_colours(indexed: IndexedMap, axis: str = "z") -> FloatArray:
     out = np.tile(np.array(rgb(NOT_INDEXED_COLOUR)), (len(indexed), 1))
     for number, phase in enumerate(indexed.phases):
         here = indexed.phase == number
-        out[here] = direction_colours(directions[here], laue_of_phase(phase))
+        out[here] = direction_colours(directions[here], ipf_group(phase))
     return out
 
 
@@ -165,7 +176,7 @@ def ipf_key(laue: str, size: int = 200) -> IpfKey:
     Parameters
     ----------
     laue
-        Laue group.
+        Laue group, one of `IPF_GROUPS`.
     size
         Pixels along the longer side.
     """
@@ -233,14 +244,14 @@ def _reach(sector: _Sector, azimuth: FloatArray) -> FloatArray:
 
 @cache
 def _sector(laue: str) -> _Sector:
-    if laue not in LAUE_GROUPS:
-        raise InputError(f"Unknown Laue group '{laue}': use one of {', '.join(LAUE_GROUPS)}.")
+    if laue not in IPF_GROUPS:
+        raise InputError(f"Unknown Laue group '{laue}': use one of {', '.join(IPF_GROUPS)}.")
     normals = _normals(laue)
     middle = _middle(laue, normals)
     pole = np.array([1.0, 0.0, 0.0] if laue == "-1" else [0.0, 0.0, 1.0])
     first = pole - pole @ middle * middle
     first /= np.linalg.norm(first)
-    turns = proper_rotations(laue, _CELLS[laue])
+    turns = proper_rotations(_BETWEEN[0] if laue == "-31m" else laue, _CELLS[laue])
     if laue == "2/m":
         turns = _ON_B @ turns @ _ON_B.T
     second = np.cross(middle, first)

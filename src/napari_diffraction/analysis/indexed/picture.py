@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from napari_diffraction.analysis.indexed.ipf import ipf_colours, ipf_key
-from napari_diffraction.analysis.indexed.phases import laue_of_phase, phase_colours
+from napari_diffraction.analysis.indexed.ipf import ipf_colours, ipf_group, ipf_key
+from napari_diffraction.analysis.indexed.phases import phase_colours
 from napari_diffraction.analysis.indexed.words import cell_text
 from napari_diffraction.analysis.maps.picture import draw_scale_bar
 from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR
@@ -100,7 +100,7 @@ def _below(figure: Figure, indexed: IndexedMap, total: float, tall: float) -> No
     """Draw the keys of the largest phases and the misfits below the maps."""
     keys: dict[str, list[str]] = {}
     for phase in indexed.phases:
-        keys.setdefault(laue_of_phase(phase), []).append(phase.name)
+        keys.setdefault(ipf_group(phase), []).append(phase.name)
     low = -(_KEY + 0.95) / tall
     step = (_KEY + 0.7) / total
     for place, (laue, names) in enumerate(list(keys.items())[:_KEYS]):

@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 
-from napari_diffraction.analysis.indexed.phases import laue_of_phase
+from napari_diffraction.analysis.indexed.ipf import ipf_group
 from napari_diffraction.indexing.revision import ranked_anew, with_name, with_voltage
 from napari_diffraction.ui.indexed.candidates_box import CandidatesBox
 from napari_diffraction.ui.indexed.comparing import Comparing
@@ -318,7 +318,7 @@ class IndexedBox(QWidget):
         now = self._now()
         assert now is not None
         self.list.show_solution(now.shown)
-        self.key.show_groups([laue_of_phase(phase) for phase in now.shown.phases])
+        self.key.show_groups([ipf_group(phase) for phase in now.shown.phases])
         self.comparison.show_comparison(now.comparing.found)
         self._show_here()
 

@@ -93,10 +93,9 @@ def colours_kept(
     ndarray of float64, (n, 3), or None
         ``None``: the phases have other symmetries, so that no colour can be kept.
     """
-    from napari_diffraction.analysis.indexed.ipf import ipf_colours
-    from napari_diffraction.analysis.indexed.phases import laue_of_phase
+    from napari_diffraction.analysis.indexed.ipf import ipf_colours, ipf_group
 
-    symmetry = [[laue_of_phase(phase) for phase in one.phases] for one in (before, after)]
+    symmetry = [[ipf_group(phase) for phase in one.phases] for one in (before, after)]
     if symmetry[0] != symmetry[1]:
         return None
     both = min(len(before), len(after))

@@ -164,7 +164,7 @@ class CrystalForm(QWidget):
         name = self.space_group.text().strip()
         if not name:
             return None
-        parse_space_group(name)
+        parse_space_group(name, self.cell())
         return name
 
     def set_cell(self, cell: UnitCell, space_group: str = "") -> None:
