@@ -11,6 +11,7 @@ import tifffile
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import LAUE, NO_HIT, ZONE, ZONE_CLASSES
+from napari_diffraction.learning.evaluation.data import open_judged
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import PatternStack, SpotGeometry
 from napari_diffraction.progress import finish
@@ -78,7 +79,8 @@ def test_patterns_as_hdf5(session, stack, tmp_path):
         np.testing.assert_array_equal(data[:], FRAMES[[4, 0, 1]])
         assert data.chunks == (1, 8, 10)
         assert data.dtype == np.uint16
-        assert file["entry/labels/index"][:].tolist() == [4, 0, 1]
+        assert file["entry/labels/index"][:].tolist() == [0, 1, 2]
+        assert file["entry/labels/stack_index"][:].tolist() == [4, 0, 1]
         assert file["entry/labels/label"].asstr()[:].tolist() == [ZONE] * 3
         assert file["entry/labels/reviewed_label"].asstr()[:].tolist() == ["", "", ZONE]
         assert file["entry/labels/p_2DZone"][0] == 0.95
@@ -94,11 +96,52 @@ def test_patterns_as_tiff(session, stack, tmp_path):
     path = tmp_path / "zones.tif"
     finish(export.export_patterns(session, stack, [4, 0], path))
     np.testing.assert_array_equal(tifffile.imread(path), FRAMES[[4, 0]])
-    assert pd.read_csv(tmp_path / "zones.tif.csv")["index"].tolist() == [4, 0]
+    rows = pd.read_csv(tmp_path / "zones.tif.csv")
+    assert rows["index"].tolist() == [0, 1]
+    assert rows["stack_index"].tolist() == [4, 0]
     facts = json.loads((tmp_path / "zones.tif.json").read_text())
     assert facts["geometry"]["pixel_size"] == 0.004
     assert facts["chosen"] == 2
     assert open_stack(path).geometry == stack.geometry  # read back from beside the file
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out.tif"])
+@pytest.mark.parametrize("indices", [[1, 0, 2, 3], [5, 4, 3]])
+def test_exported_patterns_are_read_with_their_own_labels(stack, tmp_path, name, indices):
+    said = np.array(["A", "B", "A", "C", "B", "NA"])
+    rows = pd.DataFrame({"index": range(N), "source": "", "label": said, "confidence": 0.9})
+    path = tmp_path / name
+    finish(export.export_patterns(ReviewSession(rows), stack, indices, path))
+    judged, labels = open_judged(str(path))
+    np.testing.assert_array_equal([judged.frame(k) for k in range(len(judged))], FRAMES[indices])
+    assert labels["label"].tolist() == said[indices].tolist()
+    assert labels["stack_index"].tolist() == indices
+
+
+@pytest.mark.parametrize("indices", [[1, 0, 2, 3], [5, 4, 3]])
+def test_exports_of_older_versions_are_read_by_their_rows(session, stack, tmp_path, indices):
+    names = np.array([ZONE, ZONE, NO_HIT, LAUE, ZONE, LAUE])[indices].tolist()
+    hdf5, tiff = tmp_path / "out.h5", tmp_path / "out.tif"
+    for path in (hdf5, tiff):
+        finish(export.export_patterns(session, stack, indices, path))
+    with h5py.File(hdf5, "a") as file:
+        labels = file["entry/labels"]
+        labels["index"][:] = labels["stack_index"][:]
+        del labels["stack_index"]
+    beside = tmp_path / "out.tif.csv"
+    rows = pd.read_csv(beside).drop(columns="index").rename(columns={"stack_index": "index"})
+    rows.to_csv(beside, index=False)
+    for path in (hdf5, tiff):
+        assert open_judged(str(path))[1]["label"].tolist() == names
+
+
+def test_black_and_white_patterns_as_tiff(session, tmp_path):
+    path = tmp_path / "bands.tif"
+    frames = FRAMES > 30_000
+    finish(export.export_patterns(session, make_stack(frames=frames), [0, 3, 2], path))
+    back = open_stack(path)
+    assert len(back) == 3
+    np.testing.assert_array_equal(back.data.compute(), frames[[0, 3, 2]])
 
 
 @pytest.mark.parametrize(

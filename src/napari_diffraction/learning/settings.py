@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -56,6 +57,22 @@ def settings_of(kind: type[T], values: dict[str, Any], where: str) -> T:
         raise InputError(f"{where}: {_said(kind, error)}") from error
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+
+
+def beside(name: str, folder: str | Path) -> str:
+    """Where a file is that a recipe names: beside the recipe, or else in the current folder.
+
+    Parameters
+    ----------
+    name
+        A CIF file or a model file; whatever else it is, such as the name of a model, stays as it
+        is.
+    folder
+        That of the recipe.
+    """
+    path = Path(folder) / name
+    is_file = name.lower().endswith((".cif", ".safetensors")) and path.is_file()
+    return str(path) if is_file else name
 
 
 def _said(kind: type[Any], error: ValidationError) -> str:

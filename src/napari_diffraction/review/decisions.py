@@ -17,18 +17,20 @@ NOBODY = -1
 
 @dataclass(frozen=True)
 class _Step:
-    """What undoing one step needs: the patterns and what had been decided before."""
+    """What undoing one step needs: the patterns, no two alike, and what was decided before."""
 
     indices: Indices
     before: tuple[NDArray[Any], ...]
+    id: str
 
 
 class Decisions:
     """The label, the person and the time of every decision, by flat number of the pattern.
 
     A step is a record as the journal keeps it: ``{"do": "label", "labels": {"2DZone": [12]},
-    "person": ..., "time": ..., "said": "NoHit", "model": "zones"}``, where a model had said what
-    the pattern shows, or ``{"do": "undo", ...}``.
+    "person": ..., "time": ..., "said": "NoHit", "model": "zones", "id": "5f0c..."}``, where a
+    model had said what the pattern shows, or ``{"do": "undo", "of": "5f0c...", ...}``.  Without
+    ``of``, as older versions wrote it, the last step is taken back.
 
     Attributes
     ----------
@@ -96,7 +98,7 @@ class Decisions:
         (self.labels, self.reviewers, self.times, self.said, self.sayers, self.singly) = (
             fresh._columns()
         )
-        self._steps = [_Step(places[step.indices], step.before) for step in self._steps]
+        self._steps = [_Step(places[step.indices], step.before, step.id) for step in self._steps]
 
     def name(self, index: int) -> str | None:
         """Return the label somebody gave a pattern, or ``None``."""
@@ -126,19 +128,14 @@ class Decisions:
         A record that makes no sense, as in a damaged journal, does nothing.
         """
         if record.get("do") == "undo":
-            return self._back()
-        try:
-            given = {
-                str(name): np.asarray(numbers, np.int64).ravel()
-                for name, numbers in dict(record.get("labels", {})).items()
-            }
-        except (TypeError, ValueError, OverflowError):
+            return self._back(record.get("of"))
+        given = _given(record)
+        if not given:
             return np.empty(0, np.int64)
-        indices = np.concatenate([*given.values(), np.empty(0, np.int64)])
-        if not len(indices) or indices.min() < 0 or indices.max() >= MOST_PATTERNS:
-            return np.empty(0, np.int64)
+        indices = np.unique(np.concatenate([*given.values()]))
         self.make_room(int(indices.max()) + 1)
-        self._steps.append(_Step(indices, tuple(column[indices] for column in self._columns())))
+        before = tuple(column[indices] for column in self._columns())
+        self._steps.append(_Step(indices, before, str(record.get("id", ""))))
         accepted = record.get("do") == "accept"
         said = str(record.get("said", ""))
         for name, numbers in given.items():
@@ -159,24 +156,69 @@ class Decisions:
         """The patterns that the last step concerns, ``None`` if there is nothing to take back."""
         return self._steps[-1].indices if self._steps else None
 
-    def _back(self) -> Indices:
-        if not self._steps:
+    @property
+    def last_id(self) -> str:
+        """The name of the last step, an empty text if there is none or it has no name."""
+        return self._steps[-1].id if self._steps else ""
+
+    def _back(self, of: object) -> Indices:
+        """Take back a step, the last one where none is named."""
+        numbers = range(len(self._steps) - 1, -1, -1)
+        number = next((n for n in numbers if not of or self._steps[n].id == of), None)
+        if number is None:
             return np.empty(0, np.int64)
-        last = self._steps.pop()
-        for column, values in zip(self._columns(), last.before, strict=True):
-            column[last.indices] = values
-        return last.indices
+        step = self._steps.pop(number)
+        shows = np.ones(len(step.indices), bool)
+        for later in self._steps[number:]:
+            # What was decided again since stays so; taking that back leads to before this step.
+            _, mine, theirs = np.intersect1d(
+                np.where(shows, step.indices, NOBODY), later.indices, return_indices=True
+            )
+            for values, old in zip(later.before, step.before, strict=True):
+                values[theirs] = old[mine]
+            shows[mine] = False
+        for column, old in zip(self._columns(), step.before, strict=True):
+            column[step.indices[shows]] = old[shows]
+        return step.indices
 
 
-def renumbered(record: Mapping[str, Any], places: Indices) -> dict[str, Any]:
-    """Return a record as `Decisions` takes it with other numbers of the patterns."""
-    labels = record.get("labels")
-    if not isinstance(labels, dict):
+def _given(record: Mapping[str, Any]) -> dict[str, Indices]:
+    """Labels of a record with the numbers of their patterns; empty where it makes no sense."""
+    try:
+        given = {
+            str(name): np.asarray(numbers, np.int64).ravel()
+            for name, numbers in dict(record.get("labels", {})).items()
+        }
+    except (TypeError, ValueError, OverflowError):
+        return {}
+    given = {name: numbers for name, numbers in given.items() if len(numbers)}
+    if any(numbers.min() < 0 or numbers.max() >= MOST_PATTERNS for numbers in given.values()):
+        return {}
+    return given
+
+
+def renumbered(record: Mapping[str, Any], places: Indices) -> dict[str, Any] | None:
+    """Return a record as `Decisions` takes it with other numbers of the patterns.
+
+    Parameters
+    ----------
+    record
+        What was done.
+    places : ndarray of int64, (n,)
+        The new number of each pattern.
+
+    Returns
+    -------
+    dict or None
+        ``None`` where the record makes no sense or names patterns that are not there, as in a
+        damaged journal.
+    """
+    if "labels" not in record:
         return dict(record)
-    return {
-        **record,
-        "labels": {name: places[np.asarray(some, int)].tolist() for name, some in labels.items()},
-    }
+    given = _given(record)
+    if not given or any(numbers.max() >= len(places) for numbers in given.values()):
+        return None
+    return {**record, "labels": {name: places[some].tolist() for name, some in given.items()}}
 
 
 def _named(names: list[str], places: NDArray[np.int16]) -> NDArray[np.str_]:

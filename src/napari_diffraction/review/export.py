@@ -103,8 +103,9 @@ def export_patterns(
     ``.h5`` (also .hdf5, .nxs, .cxi) holds the patterns in ``/entry/data/data``, one chunk each,
     their rows of the table in ``/entry/labels``, and in the attributes of the file the
     calibration (``wavelength, pixel_size, centre_x, centre_y``) and ``provenance``.  ``.tif``
-    (.tiff) holds the patterns, with ``.csv`` and ``.json`` beside it for the rest.  Patterns that
-    cannot be read are left out; provenance names them.
+    (.tiff) holds the patterns, with ``.csv`` and ``.json`` beside it for the rest.  In the rows
+    ``index`` is the number of the pattern in the new file, ``stack_index`` that in the old stack.
+    Patterns that cannot be read are left out; provenance names them.
 
     Raises
     ------
@@ -157,7 +158,9 @@ def _rows(session: ReviewSession, stack: PatternStack, indices: list[int]) -> pd
     table = session.table()
     if not len(table):
         table = pd.DataFrame({"index": [], "label": [], "confidence": []})
-    rows = table.set_index("index").reindex(indices).reset_index()
+    rows = table.set_index("index").reindex(indices).reset_index(drop=True)
+    rows.insert(0, "index", range(len(rows)))
+    rows["stack_index"] = indices
     rows["source"] = [stack.source(index) for index in indices]
     texts = [name for name in rows if rows[name].dtype.kind not in "fiub"]
     return rows.fillna(dict.fromkeys(texts, ""))
@@ -212,6 +215,8 @@ def _write_tiff(
         with tifffile.TiffWriter(temporary, bigtiff=size > 3_900_000_000) as file:
             for step, frame in frames:
                 if frame is not None:
+                    # Readers take several black-and-white pages for one.
+                    frame = frame.astype(np.uint8) if frame.dtype == bool else frame
                     file.write(frame, photometric="minisblack", contiguous=True)
                 yield step
         frames.check(path)

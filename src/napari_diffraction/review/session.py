@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,8 @@ class ReviewSession(ReviewedTable):
         store = SessionStore(folder)
         about = store.about()
         classes = about.get("classes")
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            classes = None  # a damaged file: those of the table
         session = cls(store.table(), key, folder, classes=classes, person=person, about=about)
         session._owns_table = True
         session.take_up()
@@ -267,7 +270,11 @@ class ReviewSession(ReviewedTable):
         InputError
             As for `decide`.
         """
-        return self._take({"do": "undo"}) if self.last is not None else np.empty(0, np.int64)
+        if self.last is None:
+            return np.empty(0, np.int64)
+        # Another program may have written steps since, which are not meant.
+        of = {"of": self._decisions.last_id} if self._decisions.last_id else {}
+        return self._take({"do": "undo", **of})
 
     @property
     def last(self) -> Indices | None:
@@ -276,6 +283,7 @@ class ReviewSession(ReviewedTable):
 
     def _take(self, record: dict[str, Any]) -> Indices:
         record |= {"person": self.person, "time": now(), "model": str(self.about.get("model", ""))}
+        record |= {"id": uuid.uuid4().hex}
         indices = self._decisions.apply(record)
         if self.store is not None:
             self.store.append(record)

@@ -19,7 +19,7 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 import platformdirs
@@ -47,7 +47,6 @@ class SessionStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._journal_is_whole = False
         # Lines that are not known to be on the disk, and where a failed attempt to write began.
         self._pending: list[bytes] = []
         self._failed_at: int | None = None
@@ -83,8 +82,8 @@ class SessionStore:
         whole = text[: text.rfind("\n") + 1]
         if not whole:
             return None
-        columns = whole[: whole.find("\n")].split(",")
         try:
+            columns = pd.read_csv(io.StringIO(whole), nrows=0).columns
             table = pd.read_csv(
                 io.StringIO(whole),
                 dtype={name: str for name in _TEXTS if name in columns},
@@ -112,7 +111,15 @@ class SessionStore:
                 _drop_torn_line(path)
             # A table of no patterns is written as an empty line.
             new = not path.exists() or path.stat().st_size <= len(os.linesep)
+            columns = list(rows.columns) if new else _heading(path)
+            if not set(rows.columns) <= set(columns):
+                old = self.table()
+                if old is None:  # damaged
+                    self._rename(_TABLE)
+                self.write_table(pd.concat([old, rows], ignore_index=True))
+                return
             with path.open("w" if new else "a", encoding="utf-8", newline="") as file:
+                rows = rows.reindex(columns=columns)
                 rows.to_csv(file, header=new, index=False, lineterminator="\n")
         except OSError as error:
             raise writing_error(path, error) from error
@@ -153,12 +160,12 @@ class SessionStore:
         self._make_folder()
         path = self.folder / _JOURNAL
         try:
-            with path.open("ab") as file:
+            with path.open("a+b") as file:
                 if self._failed_at is not None:
-                    file.truncate(min(self._failed_at, file.seek(0, os.SEEK_END)))
+                    self._drop_failed(file, self._failed_at)
                 self._failed_at = file.seek(0, os.SEEK_END)
-                # After a crash the next line must not be glued to a torn one.
-                if not self._journal_is_whole and not self._ends_whole():
+                # The next line must not be glued to a torn one, of a crash or another program.
+                if not _ends_whole(file):
                     file.write(b"\n")
                 file.write(b"".join(self._pending))
                 file.flush()
@@ -166,13 +173,21 @@ class SessionStore:
         except OSError as error:
             raise writing_error(path, error) from error
         self._forget_pending()
-        self._journal_is_whole = True
+
+    def _drop_failed(self, file: BinaryIO, start: int) -> None:
+        """Cut off what a failed attempt left from a place on, unless others have written since."""
+        file.seek(start)
+        rest = file.read()
+        if b"".join(self._pending).startswith(rest.removeprefix(b"\n")):
+            file.truncate(min(start, file.seek(0, os.SEEK_END)))
+        else:  # what arrived whole stays where it is, with the lines of the others
+            arrived = set(rest.splitlines(keepends=True))
+            self._pending = [line for line in self._pending if line not in arrived]
 
     def set_aside(self) -> None:
         """Begin with an empty journal; the old one stays beside it under another name."""
         self._rename(_JOURNAL)
         self._forget_pending()
-        self._journal_is_whole = False
 
     def move(self, folder: Path, places: Indices | None = None) -> bool:
         """Keep the review in another folder, with other numbers of the patterns in its journal.
@@ -198,7 +213,8 @@ class SessionStore:
         theirs = there.journal() if met else []
         ours = [*self.journal(), *map(json.loads, self._pending)]
         if places is not None:
-            ours = [renumbered(record, places) for record in ours]
+            renamed = (renumbered(record, places) for record in ours)
+            ours = [record for record in renamed if record is not None]
         if met:
             there.set_results_aside()
         else:
@@ -222,7 +238,6 @@ class SessionStore:
             with replacing(self.folder / _JOURNAL) as temporary:
                 temporary.write_text(text, encoding="utf-8")
         self._forget_pending()
-        self._journal_is_whole = True
 
     def _rename(self, *names: str) -> None:
         """Give files that are there another name with the time in it."""
@@ -244,10 +259,6 @@ class SessionStore:
         except OSError:
             return b""
 
-    def _ends_whole(self) -> bool:
-        text = self._journal_bytes()
-        return not text or text.endswith(b"\n")
-
     def _make_folder(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -262,12 +273,25 @@ def _plain(table: pd.DataFrame) -> bool:
     return bool(whole and confidence.dtype.kind in "fiu")
 
 
+def _heading(path: Path) -> list[str]:
+    """Names of the columns of a table, of a damaged one none."""
+    try:
+        return list(pd.read_csv(path, nrows=0).columns)
+    except ValueError:
+        return []
+
+
+def _ends_whole(file: BinaryIO) -> bool:
+    """Whether a file is empty or its last line has an end; goes to the end of the file."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 1))
+    return file.read(1) in (b"", b"\n")
+
+
 def _drop_torn_line(path: Path) -> None:
     """Cut off a last line without an end, as a crash or a full disk leaves it."""
     with path.open("rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 1))
-        if size and file.read(1) != b"\n":
+        if not _ends_whole(file):
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing, replacing_hdf5
+from napari_diffraction.simulation.label_table import read_labels
 from napari_diffraction.simulation.spots.dataset import SimulatedStack
 
 #: Where the patterns stand in an HDF5 file.
@@ -66,11 +67,18 @@ def labels_beside(path: Path) -> Path:
     return path.with_name(path.name + ".csv")
 
 
-def load_labels(path: str | Path) -> pd.DataFrame | None:
+def load_labels(path: str | Path, texts: Collection[str] = ()) -> pd.DataFrame | None:
     """Read the labels that belong to a stack; ``None`` where there are none.
 
     They are those of a simulated HDF5 file, else a table ``NAME.csv`` beside the file (``run42.h5``
     has ``run42.h5.csv``), else those of an HDF5 file that was exported after a review.
+
+    Parameters
+    ----------
+    path
+        The stack.
+    texts
+        Columns of a table beside it that stay texts besides those that usually hold classes.
 
     Raises
     ------
@@ -81,20 +89,35 @@ def load_labels(path: str | Path) -> pd.DataFrame | None:
     beside = labels_beside(path)
     try:
         if path.suffix.lower() not in _HDF5:
-            return pd.read_csv(beside) if beside.exists() else None
+            return _of_this_file(read_labels(beside, texts), path) if beside.exists() else None
         with h5py.File(path) as file:
             simulated, exported = file.get("labels"), file.get("entry/labels")
             if isinstance(simulated, h5py.Group) and "columns" in simulated.attrs:
                 return _read_table(simulated, simulated.attrs["columns"])
             if beside.exists():
-                return pd.read_csv(beside)
+                return read_labels(beside, texts)
             if isinstance(exported, h5py.Group) and "label" in exported:
-                return _read_table(exported, exported)
+                return _without_old_index(_read_table(exported, exported))
             return None
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"{path}: its labels cannot be read ({error}); write them anew."
         ) from error
+
+
+def _of_this_file(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return the table beside a file, which the review may have written in an older version."""
+    try:
+        facts = json.loads(path.with_name(path.name + ".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return table
+    exported = isinstance(facts, dict) and facts.get("chosen") == len(table)
+    return _without_old_index(table) if exported else table
+
+
+def _without_old_index(table: pd.DataFrame) -> pd.DataFrame:
+    """Leave out numbers that older versions took over from the stack they exported."""
+    return table if "stack_index" in table else table.drop(columns="index", errors="ignore")
 
 
 def write_patterns(file: h5py.File, images: NDArray[Any]) -> None:

@@ -230,6 +230,40 @@ def test_a_training_goes_on_with_many_beams_and_can_be_stopped_there(
     assert not work.exists()
 
 
+def test_shards_of_another_recipe_are_not_taken(tmp_path: Path) -> None:
+    base = BravaisRecipe(masters=9, symmetric=4)
+
+    def names(recipe: BravaisRecipe) -> list[Path]:
+        numbered = (rounds.shard_file, rounds.two_beam_file, rounds.many_beam_file)
+        files = [of(tmp_path, recipe, 1) for of in numbered]
+        return [*files, rounds.checks_file(tmp_path, recipe)]
+
+    first, two, many, checks = names(base)
+    for changes, same in (
+        ({"seed": 2}, set()),
+        ({"structures": 7000}, {two, many, checks}),
+        ({"masters": 20}, {first, two}),
+        ({"symmetric": 20}, {first, two}),
+        ({"many_beam": 9}, {first, two, many}),
+        ({"rounds": 9, "again": 1, "name": "x"}, {first, two, many, checks}),
+    ):
+        assert set(names(replace(base, **changes))) & {first, two, many, checks} == same  # type: ignore[arg-type]
+
+
+def test_a_training_that_begins_anew_forgets_the_checkpoints(
+    tmp_path: Path, small: BravaisRecipe
+) -> None:
+    work = tmp_path / "x.safetensors.work"
+    work.mkdir()
+    old = [work / "checkpoint.pt", work / "refining.pt"]
+    for path in old:
+        path.write_bytes(b"of another recipe")
+    training = train_bravais(replace(small, structures=70), tmp_path / "x.safetensors")
+    next(training)
+    training.close()
+    assert not any(path.exists() for path in old)
+
+
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path, small: BravaisRecipe) -> None:
     work = tmp_path / "x.safetensors.work"
     work.mkdir()

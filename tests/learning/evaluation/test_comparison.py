@@ -59,3 +59,9 @@ def test_what_cannot_be_compared_is_said() -> None:
     other = np.where(np.arange(200) < 100, "", TRUTH)
     with pytest.raises(InputError, match="no pattern that all models could judge"):
         compare([model("ours", [], without), model("theirs", [], other)])
+
+
+@pytest.mark.parametrize("names", [["m", "m", "m"], ["m (1)", "m (1)"], ["m", "m", "m (2)"]])
+def test_models_of_one_name_are_told_apart(names: list[str]) -> None:
+    made = [model(name, [1, 2]) for name in names]
+    assert compare(made).index.is_unique

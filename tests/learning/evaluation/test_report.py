@@ -114,3 +114,21 @@ def test_a_failed_write_keeps_what_was_there(
         finish(write_report([evaluated()], tmp_path))
     assert (tmp_path / "summary.json").read_text() == "of before"
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_models_name_never_leads_out_of_the_folder(tmp_path: Path) -> None:
+    made = [evaluated(name) for name in ("ours", "x/../../../evil", str(tmp_path / "absolute"))]
+    finish(write_report(made, tmp_path / "a" / "report"))
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["report"]
+    inside = {path.name for path in (tmp_path / "a" / "report").iterdir() if path.is_dir()}
+    assert "2_x_.._.._.._evil" in inside
+    assert len(inside) == 2
+
+
+def test_names_with_dollars_are_drawn_as_they_are(
+    tmp_path: Path, stack: PatternStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "CLASSES", (r"$\foo$", "b", r"\$x$"))
+    finish(write_report([evaluated(r"$\bar$"), evaluated("$m$")], tmp_path, stack))
+    assert r"$\foo$" in (tmp_path / "report.html").read_text()

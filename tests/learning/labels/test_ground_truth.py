@@ -1,7 +1,9 @@
 import dask.array as da
 import numpy as np
 import pandas as pd
+import pytest
 
+from napari_diffraction.errors import InputError
 from napari_diffraction.learning.labels.ground_truth import label_column, truth_of
 from napari_diffraction.patterns.stack import PatternStack
 
@@ -45,3 +47,15 @@ def test_patterns_of_a_cell_or_of_a_file_belong_together() -> None:
     assert by_cell.grouped_by == "unit cell"
     assert by_cell.groups is not None
     assert by_cell.groups.tolist() == ["0", "0", "1", "2"]
+
+
+def test_a_column_that_is_named_counts_before_all_others() -> None:
+    table = pd.DataFrame({"reviewed_label": ["a"] * 4, "kind": ["c", "d", None, "c"]})
+    truth = truth_of(table, stack(), ("a",), "kind")
+    assert truth.labels.tolist() == ["c", "d", "", "c"]
+    assert truth.notes == ("The labels are those of the column kind.",)
+
+
+def test_a_table_without_classes_is_refused() -> None:
+    with pytest.raises(InputError, match="call one of index, kind label"):
+        truth_of(pd.DataFrame({"index": range(4), "kind": "a"}), stack(), ("a",))

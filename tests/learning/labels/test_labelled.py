@@ -8,7 +8,12 @@ import pytest
 from PIL import Image
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.labels.labelled import LabelledSource, check_classes, open_labelled
+from napari_diffraction.learning.labels.labelled import (
+    LabelledSource,
+    aligned,
+    check_classes,
+    open_labelled,
+)
 from napari_diffraction.learning.models.leakage import content_hash
 
 
@@ -120,3 +125,51 @@ def test_classes_are_checked_in_plain_words() -> None:
     check_classes(np.array(["a", "b", "a", "b"]), ("a", "b"))
     with pytest.raises(InputError, match="at least two"):
         check_classes(np.array(["a", "b", "a"]), ("a", "b"))
+
+
+def test_a_column_may_stand_beside_what_a_review_said(tmp_path: Path) -> None:
+    table: dict[str, list[object]] = {"reviewed_label": ["a", "b"] * 3, "label": ["c", "d"] * 3}
+    path = write_stack(tmp_path / "run.npy", table)
+    data = open_labelled([LabelledSource(str(path), column="label")])
+    assert data.labels.tolist() == ["c", "d"] * 3
+    write_stack(path, {"index": list(range(6)), "kind": ["a", "b"] * 3})
+    with pytest.raises(InputError, match="no column of its labels names classes"):
+        open_labelled([LabelledSource(str(path))])
+
+
+@pytest.mark.parametrize("column", ["kind", "phase"])
+def test_contradictions_in_any_column_of_classes_are_refused(tmp_path: Path, column: str) -> None:
+    table: dict[str, list[object]] = {"index": [0, 1, 2, 3, 0], column: ["a", "a", "b", "b", "b"]}
+    path = write_stack(tmp_path / "run.npy", table)
+    source = LabelledSource(str(path), column=column if column == "kind" else "")
+    with pytest.raises(InputError, match="pattern 0 has two different labels"):
+        open_labelled([source])
+
+
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("column", ["label", "kind"])
+@pytest.mark.parametrize("names", ["None NA", "1 2", "01 1.0", "True nan"])
+def test_classes_keep_their_names(tmp_path: Path, names: str, column: str, beside: bool) -> None:
+    path = write_stack(tmp_path / "run.npy", None)
+    table = tmp_path / ("run.npy.csv" if beside else "said.csv")
+    first, second = names.split()
+    table.write_text(f"index,{column}\n0,{first}\n1,{second}\n2,\n4,{first}\n5,{second}\n")
+    source = LabelledSource(
+        str(path), "" if beside else str(table), column if column == "kind" else ""
+    )
+    data = open_labelled([source], (first, second))
+    assert data.labels.tolist() == [first, second] * 2
+    assert data.index.tolist() == [0, 1, 4, 5]
+
+
+def test_numbers_as_classes_stay_whole_where_patterns_have_none() -> None:
+    table = aligned(pd.DataFrame({"index": [2, 0], "label": [1, 2]}), 3, "run")
+    assert table["label"].fillna("").tolist() == ["2", "", "1"]
+
+
+@pytest.mark.parametrize("index", ["0.5", "-1", "x", "", "inf"])
+def test_numbers_that_are_none_of_a_pattern_are_refused(tmp_path: Path, index: str) -> None:
+    path = write_stack(tmp_path / "run.npy", None)
+    (tmp_path / "run.npy.csv").write_text(f"index,label\n{index},a\n1,a\n2,b\n3,b\n")
+    with pytest.raises(InputError, match="whole numbers from 0 to 5"):
+        open_labelled([LabelledSource(str(path))])

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from napari_diffraction.learning.labels.splits import kfold, split
@@ -62,3 +63,35 @@ def test_in_folds_each_pattern_is_judged_once() -> None:
     assert sorted(np.concatenate([judged for _, judged in folds])) == list(range(90))
     for learned, judged in folds:
         assert not set(data.groups[learned]) & set(data.groups[judged])
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.3, 0.4, 0.5])
+def test_as_many_are_judged_as_are_asked_for(share: float) -> None:
+    rng = np.random.default_rng(0)
+    data = Grouped(rng.choice(["a", "b"], 2000), rng.integers(0, 400, 2000).astype(str))
+    learned, judged, warning = split(data, share)
+    assert warning == ""
+    assert len(judged) / 2000 == pytest.approx(share, rel=0.1)
+    assert not set(data.groups[learned]) & set(data.groups[judged])
+    alone = Grouped(data.labels, np.full(2000, "one"))
+    assert len(split(alone, share)[1]) / 2000 == pytest.approx(share, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "groups", "k", "words"),
+    [
+        ("aaaabbbb", "xxxxxxxx", 4, "4 folds instead of 10, since a has only 4 patterns"),
+        ("aaaabbbb", "12345678", 4, "4 folds instead of 10, since a has only 4 sources"),
+        ("aaaaaaaabbbbcc", "abcdefghijklmn", 2, "2 folds instead of 10, since c has only 2"),
+    ],
+)
+def test_there_are_no_more_folds_than_each_class_can_fill(
+    labels: str, groups: str, k: int, words: str
+) -> None:
+    data = Grouped(np.array(list(labels)), np.array(list(groups)))
+    folds, warning = kfold(data, 10)
+    assert words in warning
+    assert len(folds) == k
+    for part in (part for fold in folds for part in fold):
+        assert set(data.labels[part]) == set(labels)
+    assert sorted(np.concatenate([judged for _, judged in folds])) == list(range(len(labels)))

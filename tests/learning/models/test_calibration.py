@@ -40,6 +40,12 @@ def test_a_class_without_patterns_gets_a_finite_bias() -> None:
     scale, bias = calibrate(logits, label)
     assert np.isfinite([scale, *bias]).all()
     assert probabilities(logits, scale, bias, CLASSES, {})[:, 2].mean() < 0.02
+    # asked for even shares, it comes like the others
+    seen = dict(zip(CLASSES, np.array([250, 250, 1]) / 501, strict=True))
+    even = dict.fromkeys(CLASSES, 1 / 3)
+    sure = probabilities(4 * np.eye(3), scale, bias, CLASSES, seen, even)
+    assert sure.argmax(axis=1).tolist() == [0, 1, 2]
+    assert np.ptp(np.diag(sure)) < 0.05
 
 
 def test_groups_are_calibrated_apart() -> None:

@@ -171,7 +171,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         ({"options": {"width": 20_000, "n_features": N_FEATURES}}, "another network"),
         ({"options": {"width": -1, "n_features": N_FEATURES}}, "another network"),
         ({"options": {"width": 10**30, "n_features": N_FEATURES}}, "another network"),
-        ({"classes": ("2DZone", "NoHit")}, "another network"),
+        ({"classes": ("2DZone", "NoHit"), "bias": (0.0, 0.0)}, "another network"),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(
@@ -226,3 +226,42 @@ def test_a_model_that_fails_to_be_written_leaves_the_old_one(
         save_classifier(untrained.network, untrained.card, path)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": 5},
+        {"name": ""},
+        {"title": None},
+        {"network": ["x"]},
+        {"classes": ("2DZone",) * 4},
+        {"classes": (1, 2, 3, 4)},
+        {"classes": "2DZ1"},
+        {"classes": ("2DZone",), "bias": (0.0,)},
+        {"options": [1]},
+        {"preprocessing": [1]},
+        {"preprocessing": None},
+        {"recipe": [1]},
+        {"figures": [2]},
+        {"scale": "x"},
+        {"scale": [1.0]},
+        {"scale": float("nan")},
+        {"scale": 0.0},
+        {"bias": ()},
+        {"bias": (0.0,) * 5},
+        {"bias": ("a",) * 4},
+        {"bias": (0.0, 0.0, 0.0, float("inf"))},
+        {"shares": {}},
+        {"shares": []},
+        {"shares": {"2DZone": -1.0}},
+    ],
+)
+def test_a_card_with_values_that_are_none_is_refused(
+    untrained: Classifier, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    path = tmp_path / "odd.safetensors"
+    save_classifier(untrained.network, replace(untrained.card, **changes), path)
+    for read in (read_card, load_classifier):
+        with pytest.raises(InputError, match="not a model of napari-diffraction"):
+            read(path)

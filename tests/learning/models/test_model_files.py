@@ -159,3 +159,15 @@ def test_an_import_that_is_stopped_leaves_nothing(server: str, theirs: Path) -> 
     next(work)
     work.close()
     assert list_models() == []
+
+
+def test_a_file_that_holds_a_model_of_another_name_is_not_written_over(
+    theirs: Path, untrained: Classifier, folders: tuple[Path, Path]
+) -> None:
+    folders[1].mkdir(parents=True)
+    save(untrained, folders[1] / "camera 7.safetensors", "mine", seed=4)
+    for taken in ("refuse", "replace"):
+        with pytest.raises(InputError, match="is there already"):
+            import_model(theirs, taken=taken)
+    assert import_model(theirs, taken="number").name == "camera 7-2"
+    assert load_model("mine").card.recipe == {"seed": 4}

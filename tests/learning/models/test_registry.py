@@ -74,3 +74,14 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 def test_the_users_folder_is_among_the_users_data() -> None:
     assert user_folder().parts[-2:] == ("napari-diffraction", "models")
+
+
+def test_an_odd_file_does_not_break_the_list(
+    untrained: Classifier, folders: tuple[Path, Path]
+) -> None:
+    save(untrained, folders[1], "good")
+    card = replace(untrained.card, name=5, title=None, figures=[2])  # type: ignore[arg-type]
+    save_classifier(untrained.network, card, folders[1] / "odd.safetensors")
+    assert [card.name for card in list_models()] == ["good"]
+    with pytest.raises(InputError, match=r"no model 'other' \(good\)"):
+        load_model("other")

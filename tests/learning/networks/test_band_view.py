@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dask.array as da
 import numpy as np
 import pytest
 import torch
 
+from napari_diffraction.errors import InputError
 from napari_diffraction.learning.networks import band_view
 from napari_diffraction.learning.networks.bravais_view import shown_part, side_of
+from napari_diffraction.patterns.stack import PatternStack
 
 PC = np.array([[0.5, 0.4, 0.6]], np.float32)
 
@@ -50,3 +53,17 @@ def test_the_same_bands_are_found_in_either_square() -> None:
     # a profile goes by the angle, whatever the pixels
     here, there = (found.profile[0, 0] for found in (few, many))
     assert np.corrcoef(here, there)[0, 1] > 0.97
+
+
+@pytest.mark.parametrize("shape", [(4, 900), (900, 4), (1, 300)])
+def test_frames_that_are_lines_are_refused(shape: tuple[int, int]) -> None:
+    stack = PatternStack(da.zeros((3, *shape), chunks=(1, *shape)), "lines")
+    with pytest.raises(InputError, match="too narrow"):
+        band_view.looker(stack)
+
+
+@pytest.mark.parametrize("shape", [(40, 1280), (1280, 40), (1, 1)])
+def test_narrow_frames_are_seen(shape: tuple[int, int]) -> None:
+    frames = np.random.default_rng(0).poisson(50, (3, *shape))
+    stack = PatternStack(da.from_array(frames, chunks=(1, *shape)), "narrow")
+    band_view.looker(stack)(frames[0])

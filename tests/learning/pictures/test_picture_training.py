@@ -151,6 +151,39 @@ def test_early_stopping_ends_a_training_that_gets_no_better(patterns: Path, tmp_
     assert said[-1].epoch == 3
 
 
+@pytest.mark.parametrize("folds", [0, 2])
+def test_a_training_that_is_late_at_once_ends_with_the_model_of_an_epoch(
+    patterns: Path, tmp_path: Path, folds: int
+) -> None:
+    from napari_diffraction.learning.models.registry import load_model
+
+    recipe = recipe_of(patterns, minutes=1e-9, folds=folds, epochs=50)
+    path = finish(train_pictures(recipe, tmp_path / "x.safetensors"))
+    assert load_model(str(path)).card.figures["best epoch"] == 1
+
+
+def test_there_is_a_model_or_an_error(
+    patterns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_diffraction.learning.pictures import training as picture_training
+
+    nan = (float("nan"),) * 3
+    monkeypatch.setattr(picture_training, "figures_of", lambda *_: nan)
+    with pytest.raises(InputError, match="No epoch gave a model"):
+        finish(train_pictures(recipe_of(patterns, epochs=1), tmp_path / "x.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"network": "resnet19"}, "no network"), ({"start": "none.safetensors"}, "no such model")],
+)
+def test_a_network_that_cannot_be_had_is_refused_before_the_work(
+    patterns: Path, tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        next(train_pictures(recipe_of(patterns, **changes), tmp_path / "x.safetensors"))
+
+
 def test_a_loss_that_is_no_number_stops_and_says_what_to_lower(
     patterns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,3 +34,9 @@ def test_only_doubtful_patterns_that_can_be_read_are_chosen(untrained):
     assert set(chosen) <= {1, 3, 7, 9, 11}
     nothing = finish(teach_most(PatternStack(frames, "run"), untrained, index[:0], p[:0], 4))
     assert len(nothing) == 0
+
+
+def test_a_model_of_one_class_is_never_in_doubt(untrained):
+    frames = da.zeros((3, 64, 64), chunks=(1, 64, 64))
+    work = teach_most(PatternStack(frames, "run"), untrained, np.arange(3), np.ones((3, 1)), 2)
+    assert len(finish(work)) == 0

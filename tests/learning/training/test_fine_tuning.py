@@ -18,7 +18,14 @@ from napari_diffraction.learning.models.classifier import (
 )
 from napari_diffraction.learning.models.leakage import content_hash, training_hashes
 from napari_diffraction.learning.models.registry import load_model
-from napari_diffraction.learning.training.fine_tuning import AFTER, BEFORE, Lesson, learn, usable
+from napari_diffraction.learning.training.fine_tuning import (
+    AFTER,
+    BEFORE,
+    Lesson,
+    _first_model,
+    learn,
+    usable,
+)
 from napari_diffraction.learning.training.last_layers import tail_of
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish
@@ -131,6 +138,15 @@ def test_learning_again_after_more_labels_starts_from_the_first_model(
     lesson = Lesson(stack, others, truth[others])
     on = finish(learn(lesson, load_classifier(learned[0]), tmp_path / "on.safetensors"))
     assert on.recipe["parent"] == "mine"
+
+
+def test_a_card_that_hides_its_parent_counts_as_the_first_model(spoilt, tmp_path):
+    parent = load_classifier(spoilt)
+    for recipe in ({"kind": "labels"}, {"kind": "labels", "parent": str(spoilt)}):
+        path = tmp_path / "hidden.safetensors"
+        save_classifier(parent.network, dataclasses.replace(parent.card, recipe=recipe), path)
+        hidden = load_classifier(path)
+        assert _first_model(hidden, []) is hidden
 
 
 def test_labels_the_model_does_not_know_are_left_out_and_too_few_are_refused(experiment):

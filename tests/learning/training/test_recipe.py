@@ -61,6 +61,10 @@ def test_every_setting_can_be_written_and_read(tmp_path: Path) -> None:
         ('kind = "pictures"\n[augmentation]\nnose = 3', r"'nose' in \[augmentation\]; .* noise"),
         ('kind = "pictures"\n[[spots]]\ncells = 3.5', r"cells is 3.5 in \[\[spots\]\]; it should"),
         ('kind = "pictures"\nfolder = "x"', "unknown key 'folder'"),
+        ('kind = ["pictures"]', "unknown kind"),
+        ('kind = "bravais"\nheads = 7', "a multiple of heads"),
+        ('kind = "bravais"\nbatch_size = 60000', "a round has only 49152 patterns"),
+        ('kind = "bravais"\nmasters = 9\nmixed = 1\nbatch_size = 40000', "only 32768 patterns"),
         ('kind = "pictures"\noptimiser = "sgd"', "should be 'adam' or 'adamw'"),
         (
             'kind = "pictures"\n[[kikuchi]]\nstructures = ["Ni"]\npc = [0.5, 0.5]',
@@ -94,3 +98,22 @@ def test_any_bytes_are_read_or_refused(
     path.write_bytes(data)
     with suppress(InputError):
         assert isinstance(read_recipe(path), ZoneRecipe)
+
+
+def test_files_are_found_beside_the_recipe_or_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "recipes"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    (folder / "mine.cif").touch()
+    (folder / "mine.safetensors").touch()
+    (tmp_path / "here.cif").touch()
+    text = """kind = "phases"
+phases = ["mine.cif", "here.cif", "nickel"]
+start = "mine.safetensors"
+"""
+    recipe = read_recipe(Path("recipes") / write(folder, text).name)
+    assert recipe.phases == ("recipes/mine.cif", "here.cif", "nickel")
+    assert recipe.start == "recipes/mine.safetensors"
+    assert recipe.phase_names == ("mine", "here", "nickel")

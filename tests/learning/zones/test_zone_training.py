@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from napari_diffraction.learning.models.classifier import load_classifier
 from napari_diffraction.learning.networks.zone_network import FRACTIONS
 from napari_diffraction.learning.networks.zone_view import N_FEATURES, PICTURE, VECTORS
 from napari_diffraction.learning.runs.epochs import Epoch
+from napari_diffraction.learning.zones import shards as zone_shards
 from napari_diffraction.learning.zones import training as zone_training
 from napari_diffraction.learning.zones.recipe import ZoneRecipe
 from napari_diffraction.learning.zones.shards import KINDS, ZoneData, load_shards, make_shard
@@ -241,6 +243,62 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(tmp_path: Path) 
     for output in (tmp_path / "model.pt", tmp_path / "file" / "model.safetensors"):
         with pytest.raises(InputError, match=r"written"):
             next(train_zones(RECIPE, output))
+
+
+def test_a_training_goes_on_with_the_patterns_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that a limit of time left out are not made when it goes on, either."""
+    made: list[str] = []
+
+    def make(job: tuple[str, int, int, float, bool]) -> int:
+        path, seed, count, *_ = job
+        if Path(path).exists():
+            return count
+        made.append(path)
+        np.savez(path, **{k: np.asarray(v) for k, v in vars(made_up(count, seed)).items()})
+        return count
+
+    class Here:
+        def __init__(self, *_: object) -> None: ...
+        def __enter__(self) -> Here:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+        def imap_unordered(self, work: Any, jobs: Any) -> Iterator[int]:
+            return map(make, jobs)
+
+    here = SimpleNamespace(get_context=lambda _: SimpleNamespace(Pool=Here))
+    monkeypatch.setattr(zone_shards, "multiprocessing", here)
+    monkeypatch.setattr(zone_shards, "SHARD", 16)
+    recipe = replace(RECIPE, patterns=64)
+    output = tmp_path / "x.safetensors"
+    work = train_zones(recipe, output, minutes=1e-9)
+    stop_after_epoch_of(work)
+    assert len(made) == 2  # one to validate, one to learn from
+    finish(train_zones(recipe, output, resume=True, minutes=1))
+    assert len(made) == 2
+    assert load_classifier(output).card.recipe["patterns"] == 16
+
+    stop_after_epoch_of(train_zones(recipe, output, minutes=1e-9))
+    Path(made[-1]).unlink()
+    with pytest.raises(InputError, match="has lost the patterns"):
+        finish(train_zones(recipe, output, resume=True))
+
+
+def stop_after_epoch_of(work: Generator[Progress, None, Any]) -> None:
+    """Run until the first checkpoint is written."""
+    for step in work:
+        if isinstance(step, Epoch) and step.epoch == 1:
+            break
+    work.close()
+
+
+def test_a_checkpoint_with_other_patterns_is_refused(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.pt"
+    stop_after_epoch(fit(RECIPE, TRAINING, VALIDATION, checkpoint), 1)
+    with pytest.raises(InputError, match="another recipe"):
+        finish(fit(RECIPE, made_up(32), VALIDATION, checkpoint))
 
 
 def test_a_shard_is_made_once_and_whole(tmp_path: Path) -> None:

@@ -231,7 +231,7 @@ def test_exports(reviewing, qtbot, tmp_path, monkeypatch):
             box.export(tmp_path / name)
     assert len(pd.read_csv(tmp_path / "out.csv")) == N
     with h5py.File(tmp_path / "out.h5") as file:
-        assert file["entry/labels/index"][:].tolist() == members.tolist()
+        assert file["entry/labels/stack_index"][:].tolist() == members.tolist()
     assert len(tifffile.imread(tmp_path / "out.tif")) == len(members)
     assert len((tmp_path / "out.lst").read_text().splitlines()) == len(members)
     assert json.loads((tmp_path / "out.csv.json").read_text())["model"] == "zones"

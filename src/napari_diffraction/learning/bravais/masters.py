@@ -14,9 +14,9 @@ from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.crystal.structure import Structure
 from napari_diffraction.files import replacing
 from napari_diffraction.learning.bravais.data import PatternMaker, draw
+from napari_diffraction.learning.bravais.recipe import SHARD
 from napari_diffraction.learning.bravais.shards import (
     BLOCK,
-    SHARD,
     Arrays,
     ShardJob,
     alone,

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
+from napari_diffraction.errors import InputError
 from napari_diffraction.learning.settings import (
     STRICT,
     BatchSize,
@@ -15,6 +16,9 @@ from napari_diffraction.learning.settings import (
     Positive,
     Seed,
 )
+
+#: Patterns in a shard.
+SHARD = 16_384
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -71,6 +75,20 @@ class BravaisRecipe:
     width: Count = 96
     depth: Count = 3
     heads: Count = 6
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise InputError(
+                f"width is {self.width} and heads is {self.heads}: take a width that is a multiple "
+                "of heads."
+            )
+        rounds = [self.fresh] + ([2 * min(self.mixed, self.many_beam)] if self.masters else [])
+        most = min(rounds) * SHARD
+        if self.batch_size > most:
+            raise InputError(
+                f"batch_size is {self.batch_size}, and a round has only {most} patterns: lower it, "
+                "or raise fresh, mixed and many_beam."
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe as plain values, for the model's card and for checkpoints."""

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.learning.bravais.loop import BandLearner, BandTask
-from napari_diffraction.learning.bravais.recipe import BravaisRecipe
-from napari_diffraction.learning.bravais.shards import SHARD, Arrays, read_shards
+from napari_diffraction.learning.bravais.recipe import SHARD, BravaisRecipe
+from napari_diffraction.learning.bravais.shards import Arrays, read_shards
 from napari_diffraction.learning.runs.epochs import Epoch
 from napari_diffraction.learning.runs.loop import Epochs
 
@@ -21,24 +21,30 @@ from napari_diffraction.learning.runs.loop import Epochs
 _OFF, _FAR_OFF, _POOR = 0.008, 0.025, 0.1
 
 
-def shard_file(work: Path, number: int) -> Path:
+# In the names of shards stands all of the recipe that says what is in them, as the folder may still
+# hold those of another one.
+def shard_file(work: Path, recipe: BravaisRecipe, number: int) -> Path:
     """Two-beam patterns of the first part."""
-    return work / f"bands-{number:05d}.npz"
+    return work / f"bands-{recipe.seed}-{recipe.structures}-{number:05d}.npz"
 
 
-def two_beam_file(work: Path, number: int) -> Path:
+def two_beam_file(work: Path, recipe: BravaisRecipe, number: int) -> Path:
     """Two-beam patterns of the second part."""
-    return work / f"two-beam-{number:05d}.npz"
+    return work / f"two-beam-{recipe.seed}-{number:05d}.npz"
 
 
-def many_beam_file(work: Path, number: int) -> Path:
+def many_beam_file(work: Path, recipe: BravaisRecipe, number: int) -> Path:
     """Many-beam patterns of the second part."""
-    return work / f"many-beam-{number:05d}.npz"
+    return work / f"many-beam-{_masters(recipe)}-{number:05d}.npz"
 
 
-def checks_file(work: Path) -> Path:
+def checks_file(work: Path, recipe: BravaisRecipe) -> Path:
     """Many-beam patterns of structures that are not learned from."""
-    return work / "many-beam-checks.npz"
+    return work / f"many-beam-checks-{_masters(recipe)}-{recipe.many_beam}.npz"
+
+
+def _masters(recipe: BravaisRecipe) -> str:
+    return f"{recipe.seed}-{recipe.masters}-{recipe.symmetric}"
 
 
 class _Sharded(BandTask, Epochs[BandLearner]):
@@ -110,8 +116,8 @@ class Rounds(_Sharded):
         """Those that are new, and some older ones."""
         first, end = number * self.recipe.fresh, (number + 1) * self.recipe.fresh
         old = rng.permutation(first)[: self.recipe.again]
-        paths = [shard_file(self.work, int(k)) for k in (*range(first, end), *old)]
-        return paths, [shard_file(self.work, k) for k in range(end)]
+        paths = [shard_file(self.work, self.recipe, int(k)) for k in (*range(first, end), *old)]
+        return paths, [shard_file(self.work, self.recipe, k) for k in range(end)]
 
 
 class Refining(_Sharded):
@@ -127,8 +133,8 @@ class Refining(_Sharded):
         paths = []
         for kind in (many_beam_file, two_beam_file):
             chosen = rng.permutation(self.recipe.many_beam)[: self.recipe.mixed]
-            paths += [kind(self.work, int(k)) for k in chosen]
-        return paths, [*paths, checks_file(self.work)]
+            paths += [kind(self.work, self.recipe, int(k)) for k in chosen]
+        return paths, [*paths, checks_file(self.work, self.recipe)]
 
 
 def _endless(count: int, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:

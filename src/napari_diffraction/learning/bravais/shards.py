@@ -14,6 +14,7 @@ from torch import Tensor
 
 from napari_diffraction.files import replacing
 from napari_diffraction.learning.bravais.data import Draw, PatternMaker, draw
+from napari_diffraction.learning.bravais.recipe import SHARD
 from napari_diffraction.learning.bravais.structure_pool import (
     StructurePool,
     read_chunk,
@@ -22,8 +23,6 @@ from napari_diffraction.learning.bravais.structure_pool import (
 from napari_diffraction.learning.networks.band_view import as_inputs, measure
 from napari_diffraction.learning.networks.bravais_view import SIDES
 
-#: Patterns in a shard.
-SHARD = 16_384
 #: Patterns that are made at a time.
 BLOCK = 64
 #: Names of what a shard holds: the network's inputs, the truth, and the pattern centre.

@@ -99,8 +99,11 @@ def train_bravais(
     """
     work = work_folder(output)
     learner = _start(recipe)
-    checkpoint = work / "checkpoint.pt"
-    if resume and checkpoint.exists():
+    checkpoint, refining = work / "checkpoint.pt", work / "refining.pt"
+    if not resume:
+        for old in (checkpoint, refining):
+            old.unlink(missing_ok=True)
+    if checkpoint.exists():
         take_up(checkpoint, recipe.as_dict(), learner)
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         if learner.epoch < recipe.rounds:
@@ -110,10 +113,10 @@ def train_bravais(
             yield from train(Rounds(recipe, work, made), learner, checkpoint, recipe.as_dict())
         if recipe.masters:
             made = yield from _prepare_second(recipe, work, pool)
-            learner, checkpoint = _refining(recipe, learner), work / "refining.pt"
-            if resume and checkpoint.exists():
-                take_up(checkpoint, recipe.as_dict(), learner)
-            yield from train(Refining(recipe, work, made), learner, checkpoint, recipe.as_dict())
+            learner = _refining(recipe, learner)
+            if refining.exists():
+                take_up(refining, recipe.as_dict(), learner)
+            yield from train(Refining(recipe, work, made), learner, refining, recipe.as_dict())
     yield from _finish(recipe, learner, work, output)
     shutil.rmtree(work, ignore_errors=True)
     return output
@@ -172,12 +175,13 @@ def _prepare_second(
     chunks = yield from _draw_structures(work, pool, seed, _SECOND_CHUNKS)
     kept, number = max(1, count // _KEPT), recipe.many_beam
     seed = recipe.seed * _SECOND_SHARDS
-    two = [(str(two_beam_file(work, k)), chunks, seed, k, _side(k)) for k in range(number)]
+    two = [(str(two_beam_file(work, recipe, k)), chunks, seed, k, _side(k)) for k in range(number)]
     seed = recipe.seed * _FIRST_SHARDS
     many = [
-        (str(many_beam_file(work, k)), masters[:-kept], seed, k, _side(k)) for k in range(number)
+        (str(many_beam_file(work, recipe, k)), masters[:-kept], seed, k, _side(k))
+        for k in range(number)
     ]
-    checks = (str(checks_file(work)), masters[-kept:], seed, number, SIDES[-1])
+    checks = (str(checks_file(work, recipe)), masters[-kept:], seed, number, SIDES[-1])
     return _begun(pool, make_shard, two) + _begun(pool, make_many_beam_shard, [*many, checks])
 
 
@@ -189,7 +193,7 @@ def _side(number: int) -> int:
 def _shard_jobs(recipe: BravaisRecipe, work: Path, chunks: tuple[str, ...]) -> list[ShardJob]:
     """All shards of the first part, of the smaller square, in their order."""
     return [
-        (str(shard_file(work, k)), chunks, recipe.seed * _FIRST_SHARDS, k, SIDES[0])
+        (str(shard_file(work, recipe, k)), chunks, recipe.seed * _FIRST_SHARDS, k, SIDES[0])
         for k in range(recipe.rounds * recipe.fresh)
     ]
 
@@ -209,7 +213,7 @@ def _finish(
     logits, label = predict(network, every_structure(pool, rng, _CHECKS))
     figures = {"single pattern, unseen random structures": _share_right(logits, label)}
     if recipe.masters:
-        checks = read_shards([checks_file(work)])
+        checks = read_shards([checks_file(work, recipe)])
         as_many = {name: values[: len(label)] for name, values in checks.items()}
         many_logits, many = predict(network, as_many)
         figures["the same, many beams"] = _share_right(many_logits, many)

@@ -110,6 +110,9 @@ def _unique(evaluations: Sequence[Evaluation]) -> list[str]:
     """Name the models apart, also two files of one name."""
     names: list[str] = []
     for evaluation in evaluations:
-        number = sum(name.split(" (")[0] == evaluation.name for name in names)
-        names.append(f"{evaluation.name} ({number + 1})" if number else evaluation.name)
+        name, number = evaluation.name, 1
+        while name in names:
+            number += 1
+            name = f"{evaluation.name} ({number})"
+        names.append(name)
     return names

@@ -35,7 +35,7 @@ def open_judged(path: str) -> tuple[PatternStack, pd.DataFrame]:
     Returns
     -------
     stack
-        All patterns, also those without a label.
+        All patterns, also those without a label, as in a folder named Unreadable.
     labels
         One row a pattern, for `napari_diffraction.learning.labels.ground_truth.truth_of`.
 
@@ -80,10 +80,8 @@ def _joined(path: str, parts: list[LabelledData]) -> tuple[PatternStack, pd.Data
         geometry=first.geometry,
         read=read,
     )
-    labels = pd.DataFrame(
-        {
-            "label": np.concatenate([part.labels for part in parts]),
-            "group": np.concatenate([part.groups for part in parts]),
-        }
-    )
+    labels = pd.DataFrame("", index=range(len(joined)), columns=["label", "group"])
+    for part, start in zip(parts, starts, strict=False):
+        labels.loc[start + part.index, "label"] = part.labels
+        labels.loc[start + part.index, "group"] = part.groups
     return joined, labels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -30,8 +30,8 @@ def confusion_figure(confusion: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(2.6 + 0.95 * n_columns, 1.6 + 0.75 * n_rows), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(n_columns), confusion.columns, rotation=30, ha="right")
-    axes.set_yticks(range(n_rows), confusion.index)
+    axes.set_xticks(range(n_columns), _plain(confusion.columns), rotation=30, ha="right")
+    axes.set_yticks(range(n_rows), _plain(confusion.index))
     axes.set_xlabel("assigned class")
     axes.set_ylabel("true class")
     for row in range(n_rows):
@@ -83,7 +83,13 @@ def coverage_figure(curves: Mapping[str, pd.DataFrame], thresholds: pd.DataFrame
     figure = Figure(figsize=(4.6, 3.8), layout="constrained")
     axes = figure.add_subplot()
     for (name, curve), colour in zip(curves.items(), cycle(OKABE_ITO[4:] + OKABE_ITO[:4])):
-        axes.step(curve["coverage"], curve["accuracy"], where="post", color=colour, label=name)
+        axes.step(
+            curve["coverage"],
+            curve["accuracy"],
+            where="post",
+            color=colour,
+            label=_plain([name])[0],
+        )
     columns = ["threshold", "coverage", "accuracy"]
     for threshold, kept, right in thresholds.reindex(columns=columns).drop_duplicates().to_numpy():
         axes.plot(kept, right, "o", color="black", markersize=4)
@@ -121,7 +127,7 @@ def per_class_figure(per_class: pd.DataFrame) -> Figure:
         axes.hlines(y, per_class[f"{what}_low"], per_class[f"{what}_high"], color=colour)
         name = what.replace("f1", "F1")
         axes.plot(per_class[what], y, "o", color=colour, mec="0.3", mew=0.5, label=name)
-    axes.set_yticks(range(n), per_class.index)
+    axes.set_yticks(range(n), _plain(per_class.index))
     axes.invert_yaxis()
     axes.set_xlim(-0.02, 1.02)
     axes.grid(axis="x", color="0.9")
@@ -143,7 +149,7 @@ def comparison_figure(table: pd.DataFrame) -> Figure:
     y = np.arange(len(table))
     axes.hlines(y, table["balanced_accuracy_low"], table["balanced_accuracy_high"])
     axes.plot(table["balanced_accuracy"], y, "o")
-    axes.set_yticks(y, table.index)
+    axes.set_yticks(y, _plain(table.index))
     axes.invert_yaxis()
     axes.set_ylim(len(table) - 0.5, -0.5)
     axes.set_xlabel("balanced accuracy")
@@ -170,8 +176,13 @@ def patterns_figure(
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         axes.axis("off")
-    for axes, frame, title in zip(grid, frames, titles, strict=False):
+    for axes, frame, title in zip(grid, frames, _plain(titles), strict=False):
         low, high = contrast_limits(frame)
         axes.imshow(frame, cmap="gray", vmin=low, vmax=high, interpolation="antialiased")
         axes.set_title(title, fontsize=7)
     return figure
+
+
+def _plain(names: Iterable[object]) -> list[str]:
+    """Names as they are to be read: between two dollars, Matplotlib would take them for TeX."""
+    return [str(name).replace("$", r"\$") for name in names]

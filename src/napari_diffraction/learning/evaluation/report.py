@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -71,7 +72,7 @@ def write_report(
     both = {} if comparison is None else _draw_comparison(evaluations, comparison)
     yield Progress(steps - 1, steps, "Writing the report")
     for number, (evaluation, drawn) in enumerate(zip(evaluations, figures, strict=True)):
-        inside = folder if number == 0 else folder / f"{number + 1}_{evaluation.name}"
+        inside = folder if number == 0 else folder / _inner(number + 1, evaluation.name)
         _write(inside, _tables(evaluation), drawn)
     if comparison is not None:
         _write(folder, {"comparison.csv": comparison.to_csv}, both)
@@ -80,6 +81,12 @@ def write_report(
     _write(folder, {path.name: lambda part: part.write_text(text, encoding="utf-8")}, {})
     yield Progress(steps, steps, "Writing the report")
     return path
+
+
+def _inner(number: int, name: str) -> str:
+    """Name of the folder of a model, whose own name may be anything."""
+    usable = re.sub(r"[^\w .+-]", "_", name)[:80]
+    return f"{number}_{usable}"
 
 
 def origin(data: str, models: Sequence[str], **settings: str) -> dict[str, str]:

@@ -15,11 +15,12 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import UNREADABLE
 from napari_diffraction.learning.metrics import confusion_matrix
 from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.simulation.label_table import CLASS_COLUMNS
 
 #: A review's export: what a person said, where somebody did; ``label`` is the model's own.
 _REVIEWED = "reviewed_label"
 #: Columns that may hold the class, the first one where several do as well.
-_LABELS = ("label", "phase", "structure", "material", "lattice")
+_LABELS = tuple(name for name in CLASS_COLUMNS if name != _REVIEWED)
 #: Columns of what belongs together, and what to call it.
 _GROUPS = {
     "group": "group",
@@ -59,7 +60,9 @@ class Truth:
         return len(self.labels)
 
 
-def truth_of(labels: pd.DataFrame, stack: PatternStack, classes: Sequence[str]) -> Truth:
+def truth_of(
+    labels: pd.DataFrame, stack: PatternStack, classes: Sequence[str], column: str = ""
+) -> Truth:
     """Read true classes and groups from a table of labels.
 
     Parameters
@@ -70,8 +73,20 @@ def truth_of(labels: pd.DataFrame, stack: PatternStack, classes: Sequence[str]) 
         The patterns; those of one file belong together where the table says nothing else.
     classes
         Of the model: where several columns might be meant, the one that names most of them is.
+    column
+        The column of the true classes; empty: the one that names them.
+
+    Raises
+    ------
+    InputError
+        No column names classes.
     """
-    column = label_column(labels, classes)
+    column = column or label_column(labels, classes)
+    if not column:
+        raise InputError(
+            f"{stack.name}: no column of its labels names classes; call one of "
+            f"{', '.join(map(str, labels.columns))} label, or say which one it is."
+        )
     names = labels[column].astype(object).fillna("").to_numpy(dtype=str)
     groups, grouped_by = _groups(labels, stack)
     return Truth(names, groups, grouped_by, _notes(column))

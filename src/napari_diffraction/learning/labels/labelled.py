@@ -20,6 +20,7 @@ from napari_diffraction.learning.models.leakage import content_hash
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.readers.formats import is_folder_input
 from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.simulation.label_table import CLASS_COLUMNS, read_labels
 
 #: Gives what persons decided on a stack: columns index and reviewed_label; ``None``: nothing.
 Reviewed = Callable[[PatternStack], pd.DataFrame | None]
@@ -215,16 +216,14 @@ def open_parts(
         return
     stack = open_stack(path, source.dataset or None)
     table = _table(source, path, folder, stack, reviewed)
-    table = aligned(table, len(stack), source.labels or path)
     for column in filter(None, (source.column, source.group)):
         if column not in table:
             raise InputError(
                 f"{path}: its labels have no column '{column}'; the columns are "
                 f"{', '.join(map(str, table.columns))}."
             )
-    if source.column:
-        table = table.rename(columns={source.column: "reviewed_label"})
-    truth = truth_of(table, stack, classes)
+    table = aligned(table, len(stack), source.labels or path, source.column)
+    truth = truth_of(table, stack, classes, source.column)
     if source.group:
         names = table[source.group].astype(str).to_numpy(dtype=str)
         truth = Truth(truth.labels, names, source.group, truth.notes)
@@ -262,6 +261,7 @@ def _table(
 ) -> pd.DataFrame:
     from napari_diffraction.simulation.files import load_labels
 
+    texts = (source.column, source.group)
     if source.labels == REVIEW:
         found = None if reviewed is None else reviewed(stack)
         if found is None:
@@ -269,13 +269,13 @@ def _table(
         return found
     if source.labels:
         try:
-            return pd.read_csv(folder / source.labels)
+            return read_labels(folder / source.labels, texts)
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{folder / source.labels} is no table of labels ({error}): give a .csv with the "
                 "columns index and label."
             ) from error
-    found = load_labels(path)
+    found = load_labels(path, texts)
     if found is None:
         raise InputError(
             f"{path}: no labels stand in this file, nor in {path.name}.csv beside it; write such a "
@@ -284,14 +284,28 @@ def _table(
     return found
 
 
-def aligned(table: pd.DataFrame, n: int, name: object) -> pd.DataFrame:
+def aligned(table: pd.DataFrame, n: int, name: object, column: str = "") -> pd.DataFrame:
     """Return a table of labels with a row for each of n patterns, in their order.
+
+    Parameters
+    ----------
+    table
+        A row for each pattern, or a column ``index`` with the numbers of those labelled.
+    n
+        Number of patterns.
+    name
+        What messages call the table.
+    column
+        Column of the class; empty: each that may be.
 
     Raises
     ------
     InputError
         It names patterns that are not there, or one of them twice with different classes.
     """
+    names = [one for one in ([column] if column else CLASS_COLUMNS) if one in table]
+    # Before rows are added: whole numbers with a gap become fractions.
+    table = table.assign(**{one: _texts(table[one]) for one in names})
     if "index" not in table:
         if len(table) == n:
             return table.reset_index(drop=True)
@@ -300,17 +314,21 @@ def aligned(table: pd.DataFrame, n: int, name: object) -> pd.DataFrame:
             "number of each labelled pattern, counted from 0."
         )
     index = pd.to_numeric(table["index"], errors="coerce")
-    if index.isna().any() or (index < 0).any() or (index >= n).any():
+    if not (index.between(0, n - 1) & (index % 1 == 0)).all():
         raise InputError(
-            f"{name} names patterns that are not there: its column index must hold numbers from 0 "
-            f"to {n - 1}."
+            f"{name} names patterns that are not there: its column index must hold whole numbers "
+            f"from 0 to {n - 1}."
         )
     table = table.assign(index=index.astype(np.int64))
-    names = [column for column in ("reviewed_label", "label") if column in table]
     twice = table.drop_duplicates(["index", *names])["index"]
     if twice.duplicated().any():
         raise _contradiction(name, int(twice[twice.duplicated()].iloc[0]))
     return table.drop_duplicates("index").set_index("index").reindex(range(n)).reset_index()
+
+
+def _texts(values: pd.Series) -> pd.Series:
+    """Names of classes as texts, empty where there is none."""
+    return values.astype(object).where(values.notna(), "").astype(str)
 
 
 def _joined(parts: Sequence[LabelledData]) -> LabelledData:

@@ -6,12 +6,18 @@ will, so they stay together: a split by pattern would promise more than the mode
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
+
+#: A split deals groups to so many folds and joins some of them, as they make the share.
+_FINE = 20
+#: A split is good enough when it misses the share by less than this part of it.
+_CLOSE = 0.1
 
 
 class Grouped(Protocol):
@@ -49,40 +55,70 @@ def split(data: Grouped, share: float = 0.2, seed: int = 0) -> tuple[Indices, In
     warning
         A sentence where the split could not be made so, else an empty text.
     """
-    labels = data.labels
-    wanted = max(2, round(1 / share))
-    for k in range(wanted, 1, -1):
-        fold = _folds(data, k, seed)
-        for number in range(k):
-            judged = fold == number
-            if _holds_all(labels, judged) and _holds_all(labels, ~judged):
-                return *_parts(judged), _uneven(float(judged.mean()), share, data.grouped_by)
-    return *_parts(_dealt(labels, wanted, seed) == 0), _alone(data)
+    _, code = np.unique(data.labels, return_inverse=True)
+    best, off = None, np.inf
+    for judged in _joined(data, share, seed):
+        now = abs(float(judged.mean()) - share)
+        if now < off and _holds_all(code, judged) and _holds_all(code, ~judged):
+            best, off = judged, now
+            if off <= _CLOSE * share:
+                break
+    if best is None:
+        return *_parts(_alone_judged(code, share, seed)), _alone(data)
+    return *_parts(best), _uneven(float(best.mean()), share, data.grouped_by)
 
 
 def kfold(data: Grouped, k: int, seed: int = 0) -> tuple[list[tuple[Indices, Indices]], str]:
     """Split patterns k times, so that each is judged once, never within a group.
 
+    Where a class has fewer groups or patterns than there are folds, there are fewer folds, as every
+    fold shall judge all classes.
+
     Returns
     -------
     folds
-        Numbers of the patterns to learn from and to judge by, k times.
+        Numbers of the patterns to learn from and to judge by, k times or less.
     warning
-        As for `split`.
+        As for `split`, or what class makes the folds fewer.
     """
-    fold, warning = _folds(data, k, seed), ""
-    whole = all(_holds_all(data.labels, fold != i) and (fold == i).any() for i in range(k))
-    if not whole:
-        fold, warning = _dealt(data.labels, k, seed), _alone(data)
-    return [_parts(fold == i) for i in range(k)], warning
+    _, code = np.unique(data.labels, return_inverse=True)
+    pairs = np.unique(np.stack([code, np.unique(data.groups, return_inverse=True)[1]]), axis=1)
+    groups, patterns = np.bincount(pairs[0]), np.bincount(code)
+    for fewer in range(min(k, int(groups.min())), 1, -1):
+        fold = _folds(data, fewer, seed)
+        if all(_holds_all(code, fold == i) for i in range(fewer)):
+            return _each(fold), _fewer(data, groups, fewer, k, f"sources (by {data.grouped_by})")
+    fewer = max(2, min(k, int(patterns.min())))
+    said = [_alone(data), _fewer(data, patterns, fewer, k, "patterns")]
+    return _each(_dealt(code, fewer, seed)), " ".join(filter(None, said))
+
+
+def _each(fold: Indices) -> list[tuple[Indices, Indices]]:
+    """All folds that hold anything."""
+    return [_parts(fold == i) for i in np.unique(fold)]
+
+
+def _fewer(data: Grouped, counts: NDArray[np.int64], now: int, k: int, what: str) -> str:
+    if now == k:
+        return ""
+    least = np.unique(data.labels)[counts.argmin()]
+    return f"There are {now} folds instead of {k}, since {least} has only {counts.min()} {what}."
 
 
 def _parts(judged: NDArray[np.bool_]) -> tuple[Indices, Indices]:
     return np.flatnonzero(~judged), np.flatnonzero(judged)
 
 
-def _holds_all(labels: NDArray[np.str_], part: NDArray[np.bool_]) -> bool:
-    return len(np.unique(labels[part])) == len(np.unique(labels))
+def _holds_all(code: Indices, part: NDArray[np.bool_]) -> bool:
+    return bool((np.bincount(code[part], minlength=code.max() + 1) > 0).all())
+
+
+def _joined(data: Grouped, share: float, seed: int) -> Iterator[NDArray[np.bool_]]:
+    """Join folds to parts that may make the share, from fine folds to coarse ones."""
+    for k in range(max(_FINE, round(1 / share)), 1, -1):
+        fold, joined = _folds(data, k, seed), max(1, round(share * k))
+        for first in range(k):
+            yield (fold - first) % k < joined
 
 
 def _folds(data: Grouped, k: int, seed: int) -> Indices:
@@ -105,14 +141,26 @@ def _folds(data: Grouped, k: int, seed: int) -> Indices:
     return np.asarray(fold[group])
 
 
-def _dealt(labels: NDArray[np.str_], k: int, seed: int) -> Indices:
+def _dealt(code: Indices, k: int, seed: int) -> Indices:
     """Deal single patterns to k folds, class by class."""
-    rng = np.random.default_rng(seed)
-    fold = np.zeros(len(labels), dtype=np.int64)
-    for name in np.unique(labels):
-        of_class = rng.permutation(np.flatnonzero(labels == name))
+    fold = np.zeros(len(code), dtype=np.int64)
+    for of_class in _shuffled(code, seed):
         fold[of_class] = np.arange(len(of_class)) % k
     return fold
+
+
+def _alone_judged(code: Indices, share: float, seed: int) -> NDArray[np.bool_]:
+    """Choose a share of the patterns of each class, whatever their groups."""
+    judged = np.zeros(len(code), dtype=bool)
+    for of_class in _shuffled(code, seed):
+        judged[of_class[: max(1, round(share * len(of_class)))]] = True
+    return judged
+
+
+def _shuffled(code: Indices, seed: int) -> list[Indices]:
+    """Numbers of the patterns of each class, in random order."""
+    rng = np.random.default_rng(seed)
+    return [rng.permutation(np.flatnonzero(code == one)) for one in range(code.max() + 1)]
 
 
 def _uneven(part: float, share: float, grouped_by: str) -> str:

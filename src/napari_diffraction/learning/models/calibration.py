@@ -29,10 +29,18 @@ def calibrate(
     -------
     scale : float
     bias : ndarray, (n_classes,)
-        With a mean of 0.
+        With a mean of 0.  A class without patterns, of which they tell nothing, has the bias that
+        the others have on average, but for its share, which is taken as that of one pattern.
     """
     from scipy.optimize import minimize  # slow to import, and only training needs it
 
+    there = np.unique(label)
+    if len(there) < np.shape(logits)[1]:
+        whole = np.zeros(np.shape(logits)[1])
+        scale, whole[there] = calibrate(logits[:, there], np.searchsorted(there, label))
+        counts = np.bincount(label, minlength=len(whole))
+        whole[counts == 0] = -np.log(counts[there]).mean()
+        return scale, whole - whole.mean()
     z = np.asarray(logits, dtype=float)
     rows = np.arange(len(z))
 
@@ -42,7 +50,7 @@ def calibrate(
         error = np.exp(log_p)
         error[rows, label] -= 1
         gradient = np.concatenate([[np.mean(np.sum(error * z, axis=1))], error.mean(axis=0)])
-        # A class without patterns must not run away.
+        # A class of few patterns must not run away.
         return (
             float(-log_p[rows, label].mean() + 1e-4 * np.sum(bias**2)),
             gradient + np.concatenate([[0.0], 2e-4 * bias]),

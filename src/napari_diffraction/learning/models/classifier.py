@@ -202,9 +202,12 @@ def _read_values(path: Path) -> dict[str, Any]:
 
 
 def _card(path: Path, values: dict[str, Any]) -> ModelCard:
+    from napari_diffraction.learning.models.checked_card import check_card
+
     known = {item.name for item in fields(ModelCard)}
     values = {key: value for key, value in values.items() if key in known}
     try:
+        check_card(values)
         values["classes"], values["bias"] = tuple(values["classes"]), tuple(values["bias"])
         return ModelCard(**values | {"path": str(path)})
     except _NOT_OURS as error:

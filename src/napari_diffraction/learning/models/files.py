@@ -108,10 +108,17 @@ def usable_name(name: str, taken: Taken = "refuse") -> str:
     if not _NAME.fullmatch(name):
         raise InputError(f"'{name}' is no name for a model: use letters, digits, - and _.")
     others = {card.name: Path(card.path) for card in registry.list_models()}
-    if name not in others or (taken == "replace" and others[name] == own_path(name)):
+
+    def is_free(name: str) -> bool:
+        # A file may hold a model of another name, or one that is damaged.
+        return name not in others and not own_path(name).exists()
+
+    if is_free(name) or (taken == "replace" and others.get(name) == own_path(name)):
         return name
     if taken == "number":
-        return next(n for k in range(2, 10_000) if (n := f"{name}-{k}") not in others)
+        return next(n for k in range(2, 10_000) if is_free(n := f"{name}-{k}"))
+    if name not in others:
+        raise InputError(f"{own_path(name)} is there already: give this model another name.")
     raise InputError(f"There is a model '{name}' already: give this one another name.")
 
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from napari_diffraction.errors import InputError
+
 if TYPE_CHECKING:
     from napari_diffraction.patterns.stack import PatternStack
 
@@ -31,6 +33,8 @@ PREPROCESSING: dict[str, Any] = {
 }
 #: Frames are averaged over blocks down to at least this before anything else.
 _ENOUGH = 128
+#: No frame is so many times as wide as it is high, or the other way round.
+_NARROWEST = 32
 
 
 def side_of(shape: Sequence[int]) -> int:
@@ -186,9 +190,20 @@ def looker(stack: PatternStack) -> Callable[[NDArray[Any]], tuple[Tensor, Tensor
     callable
         Takes a frame (h, w); returns it, binned and with the static background divided out, and
         where the screen is lit.
+
+    Raises
+    ------
+    InputError
+        The frames are much too narrow for Kikuchi patterns, or none can be read.
     """
     from napari_diffraction.learning.networks.found_backgrounds import background_of_stack
 
+    height, width = stack.frame_shape
+    if max(height, width) > _NARROWEST * min(height, width):
+        raise InputError(
+            f"Frames of {height} x {width} pixels are too narrow for Kikuchi patterns: choose "
+            "another dataset of the file."
+        )
     background = background_of_stack(stack)
     lit = background.mask.astype(np.float32)
     gain: NDArray[Any] = np.ones_like(background.mean)

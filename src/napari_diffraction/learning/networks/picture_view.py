@@ -61,15 +61,18 @@ def looker(card: ModelCard) -> Callable[[PatternStack], Callable[[NDArray[Any]],
 def picture(frame: NDArray[Any], preprocessing: Preprocessing) -> Picture:
     """Make a picture of a frame, (size, size).
 
-    Values that are not numbers become black.  A frame that is not square stands in the middle of a
-    black square.
+    Values that are not numbers become black and count for nothing else.  A frame that is not square
+    stands in the middle of a black square.
     """
-    values = np.nan_to_num(np.asarray(frame, dtype=np.float32), posinf=0.0, neginf=0.0)
+    values = np.asarray(frame, dtype=np.float32)
+    known = np.isfinite(values)
+    values = np.where(known, values, np.float32(0))
     if preprocessing.flatten:
-        width = preprocessing.flatten * values.shape[0]
-        values = values - ndimage.gaussian_filter(values, width, mode="nearest")
-    black, white = np.percentile(values, (preprocessing.black, preprocessing.white))
+        values = values - _background(values, known, preprocessing.flatten * values.shape[0])
+    counted = values[known] if known.any() else values
+    black, white = np.percentile(counted, (preprocessing.black, preprocessing.white))
     values = np.clip((values - black) / max(float(white - black), 1e-12), 0, 1)
+    values[~known] = 0
     # Averaged before it is drawn out, as a coarser camera would.
     values = _resized(values, preprocessing.size)
     if preprocessing.grey == "sqrt":
@@ -77,6 +80,17 @@ def picture(frame: NDArray[Any], preprocessing: Preprocessing) -> Picture:
     elif preprocessing.grey == "log":
         values = np.log1p(_LOG * values) / np.log1p(_LOG)
     return np.asarray(np.rint(255 * values), dtype=np.uint8)
+
+
+def _background(
+    values: NDArray[np.float32], known: NDArray[np.bool_], width: float
+) -> NDArray[np.float32]:
+    """Blur a frame; each pixel is the mean over those near it that are known."""
+    blurred = ndimage.gaussian_filter(values, width, mode="nearest")
+    if not known.all():
+        weight = ndimage.gaussian_filter(known.astype(np.float32), width, mode="nearest")
+        blurred /= np.maximum(weight, 1e-6)
+    return np.asarray(blurred)
 
 
 def _resized(values: NDArray[np.float32], size: int) -> NDArray[np.float32]:

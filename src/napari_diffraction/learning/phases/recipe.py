@@ -162,7 +162,10 @@ def phases_of(recipe: Mapping[str, Any]) -> dict[str, Structure]:
     from napari_diffraction.crystal.materials import load_structure
 
     found = {}
-    for phase in recipe.get("phases", ()):
+    phases = recipe.get("phases")
+    for phase in phases if isinstance(phases, list | tuple) else ():
+        if not isinstance(phase, str):
+            continue
         name = Path(phase).stem if phase.lower().endswith(".cif") else phase
         try:
             found[name] = load_structure(phase)

@@ -17,6 +17,7 @@ from napari_diffraction.learning.labels.labelled import Reviewed, check_classes,
 from napari_diffraction.learning.models.leakage import content_hash
 from napari_diffraction.learning.networks.picture_view import picture
 from napari_diffraction.learning.pictures.recipe import KikuchiSource, PicturesRecipe, SpotSource
+from napari_diffraction.learning.settings import beside
 from napari_diffraction.progress import Progress
 
 _PICTURES, _TABLE = "pictures.bin", "pictures.npz"
@@ -214,7 +215,7 @@ def _patterns(
         yield from _spots(spots, [recipe.seed, number], f"spots {number + 1}")
     for number, kikuchi in enumerate(recipe.kikuchi):
         made.grouped_by.append(_MATERIAL)
-        yield from _kikuchi(kikuchi, [recipe.seed, 1 << 20, number])
+        yield from _kikuchi(kikuchi, [recipe.seed, 1 << 20, number], recipe.folder)
 
 
 def _labelled(
@@ -263,7 +264,7 @@ def _spots(source: SpotSource, seed: list[int], name: str) -> Iterator[_Pattern]
             yield _Pattern(frame, str(label), f"{name}, cell {number + 1}")
 
 
-def _kikuchi(source: KikuchiSource, seed: list[int]) -> Iterator[_Pattern]:
+def _kikuchi(source: KikuchiSource, seed: list[int], folder: str) -> Iterator[_Pattern]:
     import gemmi
 
     from napari_diffraction.crystal.materials import load_structure
@@ -282,7 +283,8 @@ def _kikuchi(source: KikuchiSource, seed: list[int]) -> Iterator[_Pattern]:
     conditions = KikuchiConditions(
         source.voltage, pc_x, pc_y, pc_z, pc_spread=0.02 if source.realistic else 0.0
     )
-    for number, structure in enumerate(map(load_structure, source.structures)):
+    structures = [load_structure(beside(name, folder)) for name in source.structures]
+    for number, structure in enumerate(structures):
         rng = np.random.default_rng([*seed, number])
         stack = finish(
             simulate_kikuchi(

@@ -15,12 +15,17 @@ from torch.nn import functional
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.learning.models.calibration import calibrate
-from napari_diffraction.learning.models.classifier import load_classifier, save_classifier
+from napari_diffraction.learning.models.classifier import (
+    Classifier,
+    load_classifier,
+    save_classifier,
+)
 from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.learning.networks.picture_networks import build, build_pretrained
 from napari_diffraction.learning.networks.picture_view import on_card
 from napari_diffraction.learning.pictures.data import Pictures
 from napari_diffraction.learning.pictures.recipe import PicturesRecipe
+from napari_diffraction.learning.settings import beside
 
 #: Digests of so many patterns are kept with the model.
 _MOST_HASHES = 200_000
@@ -60,17 +65,7 @@ def first_network(
 
 def _started(recipe: PicturesRecipe, classes: tuple[str, ...]) -> nn.Module:
     """Return the network of the model that a recipe starts from."""
-    before = load_model(recipe.start)
-    if before.card.options.get("name") != recipe.network:
-        raise InputError(
-            f"{before.card.path} holds another network than {recipe.network}: name its network in "
-            "the recipe, or leave start out."
-        )
-    if before.card.preprocessing != on_card(recipe.preprocessing):
-        raise InputError(
-            f"{before.card.path} saw other pictures: take the preprocessing of its recipe, or "
-            "leave start out."
-        )
+    before = model_before(recipe)
     network = build(len(classes), recipe.network)
     own, theirs = network.state_dict(), before.network.state_dict()
     # Weights of the last layer mean something only for the same classes.
@@ -82,6 +77,36 @@ def _started(recipe: PicturesRecipe, classes: tuple[str, ...]) -> nn.Module:
         {name: theirs[name] if same or id(kept[name]) not in last else own[name] for name in own}
     )
     return network
+
+
+def check_network(recipe: PicturesRecipe) -> None:
+    """Raise `InputError` where the network or the model to start from cannot be had."""
+    with torch.device("meta"):
+        build(2, recipe.network)
+    if recipe.start:
+        model_before(recipe)
+
+
+def model_before(recipe: PicturesRecipe) -> Classifier:
+    """Load the model that a recipe starts from.
+
+    Raises
+    ------
+    InputError
+        It is missing, or of another network, or saw other pictures.
+    """
+    before = load_model(beside(recipe.start, recipe.folder))
+    if before.card.options.get("name") != recipe.network:
+        raise InputError(
+            f"{before.card.path} holds another network than {recipe.network}: name its network in "
+            "the recipe, or leave start out."
+        )
+    if before.card.preprocessing != on_card(recipe.preprocessing):
+        raise InputError(
+            f"{before.card.path} saw other pictures: take the preprocessing of its recipe, or "
+            "leave start out."
+        )
+    return before
 
 
 def let_learn(network: Any, last_layer_only: bool) -> None:
@@ -138,7 +163,9 @@ def write_model(
     """
     (logits, label), classes = judged, pictures.classes
     scale, bias = calibrate(logits, label)
-    shares = np.bincount(label, minlength=len(classes)) / len(label)
+    # A class that was not judged may come all the same, about as often as one pattern among these.
+    counts = np.maximum(np.bincount(label, minlength=len(classes)), 1)
+    shares = counts / counts.sum()
     _, balanced, accuracy = figures_of(logits, label)
     names = ", ".join(classes)
     card = ModelCard(

@@ -158,14 +158,15 @@ class PicturesRecipe:
         Share of the patterns to judge by, taken by unit cell, material or file.
     folds
         Where above 1, the training is repeated so that each pattern is judged once, the figures
-        are the mean, and the best of the models is kept.
+        are the mean, and the best of the models is kept.  There are no more folds than the rarest
+        class has groups.
     epochs
         Greatest number of them.
     patience, min_delta
         Training ends when the loss on the patterns to judge by has not fallen by `min_delta` for
         so many epochs; 0 epochs: never before the last one.
     minutes
-        Where above 0, training ends after this time at the latest.
+        Where above 0, training ends after this time at the latest, but not before a model is there.
     precision
         bfloat16, float32, or auto: whichever is quicker on the machine.
     folder

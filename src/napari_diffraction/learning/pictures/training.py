@@ -27,6 +27,7 @@ from napari_diffraction.learning.models.device import halves_are_quick
 from napari_diffraction.learning.pictures.augmentation import augmented
 from napari_diffraction.learning.pictures.data import Pictures, load, prepare
 from napari_diffraction.learning.pictures.model import (
+    check_network,
     figures_of,
     first_network,
     let_learn,
@@ -80,6 +81,8 @@ def train_pictures(
     """
     work = work_folder(output)
     checkpoint = work / "checkpoint.pt"
+    if not (resume and checkpoint.exists()):
+        check_network(recipe)  # before hours go into pictures
     with joined() as ranks:
         if ranks.is_first:
             if not resume:
@@ -155,11 +158,16 @@ class _Pictures(Epochs[PictureLearner]):
         kept = checkpoint if self.ranks.is_first else None
         learner = self._begin(checkpoint)
         yield from self._told(learner)
+        self.began = time.monotonic()
         while True:
             yield from train(self, learner, kept, self.recipe.identity())
             if learner.fold + 1 >= len(self.folds) or self._is_late():
                 break
             learner = self._next_fold(learner)
+        if not learner.best_epoch:
+            raise InputError(
+                "No epoch gave a model whose loss is a number: lower learning_rate in the recipe."
+            )
         if len(self.folds) > 1 and self.ranks.is_first:
             write_mean(self.pictures, learner.history, self.output)
 
@@ -206,7 +214,9 @@ class _Pictures(Epochs[PictureLearner]):
     def is_over(self, learner: PictureLearner) -> bool:
         patience = self.recipe.patience
         patient = not patience or learner.waited < patience
-        return super().is_over(learner) or not patient or self._is_late()
+        # A training that is late ends with a model all the same, that of its first epoch.
+        ended = bool(learner.history) and (not patient or self._is_late())
+        return super().is_over(learner) or ended
 
     # -- learn --------------------------------------------------------------------------------
     def _seed(self, learner: PictureLearner, step: int) -> int:

@@ -51,6 +51,8 @@ def teach_most(
     """
     from napari_diffraction.learning.training.fine_tuning import found_in, looker
 
+    if p.shape[1] < 2:  # one class is never in doubt
+        return np.empty(0, np.int64)
     two = np.sort(p, axis=1)[:, -2:]
     doubt = 1 - (two[:, 1] - two[:, 0])
     order = np.argsort(-np.nan_to_num(doubt, nan=-1.0), kind="stable")

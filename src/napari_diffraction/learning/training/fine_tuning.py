@@ -263,10 +263,10 @@ def _first_model(parent: Classifier, hashes: Sequence[str]) -> Classifier:
     if recipe.get("kind") != KIND or not training_hashes(parent.card.path) <= set(hashes):
         return parent
     try:
-        first = load_model(str(recipe["parent"]))
+        first = load_model(str(recipe.get("parent", "")))
     except InputError:
         return parent
-    same = _file_hash(first.card.path) == recipe["parent_sha256"]
+    same = _file_hash(first.card.path) == recipe.get("parent_sha256")
     return _first_model(first, hashes) if same else parent
 
 

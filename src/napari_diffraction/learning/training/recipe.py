@@ -10,7 +10,7 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.learning.bravais.recipe import BravaisRecipe
 from napari_diffraction.learning.phases.recipe import PhasesRecipe
 from napari_diffraction.learning.pictures.recipe import PicturesRecipe
-from napari_diffraction.learning.settings import settings_of
+from napari_diffraction.learning.settings import beside, settings_of
 from napari_diffraction.learning.zones.recipe import ZoneRecipe
 
 #: By the key ``kind`` of the file.
@@ -58,10 +58,21 @@ def read_recipe(path: str | Path) -> Any:
             "learning/training/recipes/zones.toml of the package."
         ) from error
     kind = values.pop("kind", "zones")
-    if kind not in RECIPES:
+    if not isinstance(kind, str) or kind not in RECIPES:
         raise InputError(f"{path}: unknown kind {kind!r}; the kinds are {', '.join(RECIPES)}.")
     if kind == "pictures":
         if "folder" in values:
             raise InputError(f"{path}: unknown key 'folder'; write paths relative to the recipe.")
         values["folder"] = str(path.parent)
+    else:
+        _find(values, path.parent)
     return settings_of(RECIPES[kind], values, str(path))
+
+
+def _find(values: dict[str, Any], folder: Path) -> None:
+    """Replace the names of files by where they are, seen from the current folder."""
+    start, phases = values.get("start"), values.get("phases")
+    if isinstance(start, str):
+        values["start"] = beside(start, folder)
+    if isinstance(phases, list):
+        values["phases"] = [beside(one, folder) if isinstance(one, str) else one for one in phases]

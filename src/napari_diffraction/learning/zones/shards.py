@@ -97,6 +97,7 @@ def make_shards(
     natural: bool,
     workers: int | None = None,
     minutes: float | None = None,
+    new: bool = True,
 ) -> Generator[Progress, None, list[Path]]:
     """Make the shards that are not there yet, in several processes.
 
@@ -114,6 +115,8 @@ def make_shards(
         Number of processes; by default one per core.
     minutes
         Stop after this time with what is there.
+    new
+        Whether to make any; else those that are there are all.
 
     Returns
     -------
@@ -127,6 +130,8 @@ def make_shards(
     n = -(-count // size)
     paths = [folder / f"{name}-{seed}-{clean:g}-{N_FEATURES}-{size}-{k:04d}.npz" for k in range(n)]
     first = seed * 100_000 + (50_000 if natural else 0)
+    if not new:
+        return [path for path in paths if path.exists()]
     jobs = [(str(path), first + k, size, clean, natural) for k, path in enumerate(paths)]
     yield Progress(0, n * size, "Simulating patterns")
     with multiprocessing.get_context("spawn").Pool(workers or os.cpu_count()) as pool:

@@ -77,19 +77,22 @@ def train_zones(
     check_output(output)
     start = load_model(recipe.start) if recipe.start else None
     work = work_folder(output)
-    validation = load_shards(
-        (yield from make_shards(work, recipe.seed, recipe.validation, recipe.clean, True, workers))
-    )
-    training = load_shards(
-        (
-            yield from make_shards(
-                work, recipe.seed, recipe.patterns, recipe.clean, False, workers, minutes
-            )
-        )
-    )
     checkpoint = work / "checkpoint.pt"
     if not resume:
         checkpoint.unlink(missing_ok=True)
+    # A training goes on with the patterns that it began with, however many there might be now.
+    new = not checkpoint.exists()
+    validation = load_shards(
+        (yield from make_shards(work, recipe.seed, recipe.validation, recipe.clean, True, workers))
+    )
+    made = yield from make_shards(
+        work, recipe.seed, recipe.patterns, recipe.clean, False, workers, minutes, new
+    )
+    if not made:
+        raise InputError(
+            f"{work} has lost the patterns that its training began with: train without --resume."
+        )
+    training = load_shards(made)
     network = yield from fit(recipe, training, validation, checkpoint, start)
     calibrate_network(network, validation)
     shares = np.bincount(validation.label, minlength=len(ZONE_CLASSES)) / len(validation)
@@ -139,9 +142,10 @@ def fit(
     )
     schedule = one_cycle(task.steps * recipe.epochs)
     learner = Learner(network, optimiser, recipe.learning_rate, schedule=schedule)
+    identity = recipe.as_dict() | {"patterns to learn from": len(training)}
     if checkpoint is not None and checkpoint.exists():
-        take_up(checkpoint, recipe.as_dict(), learner)
-    yield from train(task, learner, checkpoint, recipe.as_dict())
+        take_up(checkpoint, identity, learner)
+    yield from train(task, learner, checkpoint, identity)
     network.cpu()
     return network
 
