@@ -36,10 +36,8 @@ def by_chance(shape: tuple[int, int], seed: int) -> np.ndarray:
 
 
 def indexed(line: np.ndarray, pc: np.ndarray, crystal: Crystal, grains: KnownGrains) -> Points:
-    out = Points.empty(len(line))
     centres = np.tile(pc, (len(line), 1))
-    index_bands(lines_at(line), (crystal,), centres, grains, slice(0, len(line)), out)
-    return out
+    return index_bands(lines_at(line), (crystal,), centres, grains, slice(0, len(line)))
 
 
 def alone(count: int) -> KnownGrains:
@@ -115,10 +113,9 @@ def test_of_two_phases_with_the_same_directions_a_point_is_of_that_of_its_grain(
     of_grain = np.arange(COUNT) % 2
     kin = np.array([0, 0])
     grains = KnownGrains(np.arange(COUNT, dtype=np.int32), of_grain, made.rotation, kin)
-    out = Points.empty(COUNT)
     centres = np.tile(made.pc, (COUNT, 1))
     crystals = (nickel, nickel)
-    index_bands(lines_at(made.lines.line), crystals, centres, grains, slice(0, COUNT), out)
+    out = index_bands(lines_at(made.lines.line), crystals, centres, grains, slice(0, COUNT))
     assert out.phase.tolist() == of_grain.tolist()
     # the other one is no rival
     assert (out.confidence > 0.3).mean() > 0.9

@@ -86,3 +86,18 @@ def test_a_material_of_ones_own_names_a_phase_with_its_atoms() -> None:
     gold = with_name(solution(), 0, "Au")
     assert gold.phases[0].structure is not None
     assert with_name(with_voltage(solution(), 20.0, "given"), 0, "Au").phases[0].structure is None
+
+
+def test_what_a_name_does_not_tell_of_orientations_is_noted() -> None:
+    quartz = load_structure("quartz")
+    found = solution(quartz.cell, lattice="hP")
+    named = with_name(found, 0, "quartz")
+    assert named.phases[0].structure is not None
+    (note,) = (one for one in named.notes if "quartz" in one)
+    assert "-3m" in note
+    assert "6/mmm" in note
+    assert with_name(named, 0, "quartz").notes == named.notes
+    assert with_name(named, 0, "sand").notes == found.notes
+    # it goes with the atoms, and lattices that tell all need none
+    assert not any("quartz" in one for one in with_voltage(named, 10.0, "given").notes)
+    assert with_name(solution(), 0, "Ni").notes == solution().notes

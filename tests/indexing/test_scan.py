@@ -252,6 +252,10 @@ def test_the_second_best_answer_is_another_one(scan: Scan, found: IndexedMap) ->
     both = finish(index_scan(scan.part(6).stack, IndexSettings(pc=PC, phases=(NICKEL, TITANIUM))))
     assert {phase.name for phase in both.phases} == {"Ni"}
     assert (both.second.phase < len(both.phases)).all()
+    # that of a phase which no pattern has is no answer
+    assert (both.second.phase < 0).any()
+    none = np.isnan(both.second.rotation).all(axis=(1, 2))
+    np.testing.assert_array_equal(none, both.second.phase < 0)
 
 
 def test_a_given_phase_without_reflections_is_refused(scan: Scan) -> None:

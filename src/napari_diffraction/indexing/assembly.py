@@ -93,6 +93,9 @@ class Assembly:
             copies = {one.name: getattr(points, one.name).copy() for one in fields(Points)}
             points = Points(**copies)
         phases, order = self._phases(points, finished)
+        second = order[points.second_phase]
+        # that of a phase that no pattern has is no answer
+        second_rotation = np.where((second < 0)[:, None, None], np.nan, points.second_rotation)
         geometry = self.stack.geometry
         voltage_note = scale_note(self.known.voltage, self.known.voltage_from)
         return IndexedMap(
@@ -120,9 +123,7 @@ class Assembly:
             notes=(*self.notes, *voltage_note),
             about={"settings": settings_told(self.settings)},
             frame_shape=self.stack.frame_shape,
-            second=SecondBest(
-                order[points.second_phase], points.second_rotation, points.second_share
-            ),
+            second=SecondBest(second, second_rotation, points.second_share),
             finished=finished,
         )
 

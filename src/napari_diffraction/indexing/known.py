@@ -99,9 +99,15 @@ def _plane(pc_map: FloatArray) -> FloatArray:
     rows, columns = pc_map.shape[:2]
     down = np.arange(rows) - (rows - 1) / 2
     right = np.arange(columns) - (columns - 1) / 2
-    per_row = down @ pc_map.mean(axis=1) / max(float(down @ down), 1.0)
-    per_column = right @ pc_map.mean(axis=0) / max(float(right @ right), 1.0)
-    return np.stack([per_row, per_column])
+    y, x = (one.ravel() for one in np.meshgrid(down, right, indexing="ij"))
+    centres = pc_map.reshape(-1, 3)
+    # files leave the centres of some points out
+    there = np.isfinite(centres).all(axis=1)
+    if not there.any():
+        return np.zeros((2, 3))
+    places = np.stack([np.ones_like(y), y, x], axis=1)[there]
+    # the smallest slopes where points on one line do not tell both
+    return np.asarray(np.linalg.lstsq(places, centres[there])[0][1:])
 
 
 def centres_of(middle: FloatArray, gradient: FloatArray, shape: tuple[int, ...]) -> FloatArray:

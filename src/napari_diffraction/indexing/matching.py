@@ -90,7 +90,8 @@ class KnownGrains:
 class Points:
     """Solution of ``n`` patterns; see `napari_diffraction.indexing.solution.IndexedMap`.
 
-    ``second_phase``, ``second_rotation`` and ``second_share`` are those of
+    ``tried`` are those that were looked at or could not be read.  ``second_phase``,
+    ``second_rotation`` and ``second_share`` are those of
     `napari_diffraction.indexing.solution.SecondBest`.
     """
 
@@ -102,6 +103,7 @@ class Points:
     confidence: NDArray[np.float32]
     quality: NDArray[np.float32]
     done: NDArray[np.bool_]
+    tried: NDArray[np.bool_]
     second_phase: NDArray[np.int16]
     second_rotation: NDArray[np.float32]
     second_share: NDArray[np.float32]
@@ -117,6 +119,7 @@ class Points:
             np.zeros(count, np.int16),
             np.zeros(count, np.float32),
             np.zeros(count, np.float32),
+            np.zeros(count, bool),
             np.zeros(count, bool),
             np.full(count, -1, np.int16),
             np.full((count, 3, 3), np.nan, np.float32),
@@ -187,8 +190,7 @@ def index_bands(
     centres: FloatArray,
     grains: KnownGrains,
     part: slice,
-    out: Points,
-) -> None:
+) -> Points:
     """Index some patterns whose bands were found.
 
     Parameters
@@ -203,12 +205,16 @@ def index_bands(
         Of all patterns.
     part
         Their places among all patterns.
-    out
-        Filled in at these places.
+
+    Returns
+    -------
+    Points
+        Of these patterns alone, without their quality and what was done.
     """
+    out = Points.empty(len(lines))
     normals, weights = lines.normals(centres), band_weights(lines)
     error = band_error(centres.mean(axis=0), lines.shape)
-    out.bands_found[part] = lines.count
+    out.bands_found[:] = lines.count
     best, second = np.zeros(len(lines)), np.zeros(len(lines))
     label = grains.label[part]
     known = grains.phase_of(label)
@@ -223,19 +229,20 @@ def index_bands(
             accepted[own] |= some
         better = accepted & (found.score > best)
         # what was the best so far is the second now, unless there is a better one
-        before = out.phase[part].copy(), best, out.rotation[part].transpose(0, 2, 1)
-        _offer(out, part, second, better, *before)
-        _offer(out, part, second, better, number, found.second, found.second_rotation)
-        _offer(out, part, second, ~better, number, found.score, found.rotation)
-        _take(out, part, better, number, found, better)
+        before = out.phase.copy(), best, out.rotation.transpose(0, 2, 1)
+        _offer(out, second, better, *before)
+        _offer(out, second, better, number, found.second, found.second_rotation)
+        _offer(out, second, ~better, number, found.score, found.rotation)
+        _take(out, better, number, found, better)
         best = np.where(better, found.score, best)
-    _look_beside(crystals, normals, weights, error, grains, part, out, best)
-    indexed = out.phase[part] >= 0
+    _look_beside(crystals, normals, weights, error, grains, part.start, out, best)
+    indexed = out.phase >= 0
     rival = np.maximum(second, _level(_CHANCE, weights))
     share = 1 - np.minimum(rival, best) / np.maximum(best, 1e-9)
-    out.confidence[part] = np.where(indexed, share, 0)
+    out.confidence[:] = np.where(indexed, share, 0)
     needed = np.where(indexed, best, (_level(_SEARCHED, weights) + rival) / 2)
-    out.second_share[part] = np.minimum(second / needed, 1)
+    out.second_share[:] = np.minimum(second / needed, 1)
+    return out
 
 
 def _look_beside(
@@ -244,13 +251,13 @@ def _look_beside(
     weights: FloatArray,
     error: float,
     grains: KnownGrains,
-    part: slice,
+    start: int,
     out: Points,
     best: FloatArray,
 ) -> None:
     """Try the orientations of the grains beside them on points without an answer: mixtures."""
-    none = np.flatnonzero(out.phase[part] < 0)
-    for label in grains.beside(none + part.start):
+    none = np.flatnonzero(out.phase < 0)
+    for label in grains.beside(none + start):
         phase = grains.phase_of(label)
         for number, crystal in enumerate(crystals):
             some = none[phase == number]
@@ -258,7 +265,7 @@ def _look_beside(
             found = follow(crystal.table, normals[some], weights[some], error, rotation)
             better = _confirmed(found, weights[some]) & (found.score > best[some])
             places = some[better]
-            _take(out, part, places, number, found, better)
+            _take(out, places, number, found, better)
             best[places] = found.score[better]
 
 
@@ -321,7 +328,6 @@ def _apart(one: FloatArray, other: FloatArray, symmetry: FloatArray) -> NDArray[
 
 def _offer(
     out: Points,
-    part: slice,
     second: FloatArray,
     which: NDArray[np.bool_],
     phase: int | NDArray[np.int16],
@@ -330,21 +336,20 @@ def _offer(
 ) -> None:
     """Write down the second-best answers of some patterns where there is no better one."""
     which = which & (score > second)
-    out.second_phase[part][which] = np.broadcast_to(phase, len(second))[which]
-    out.second_rotation[part][which] = rotation[which].transpose(0, 2, 1)
+    out.second_phase[which] = np.broadcast_to(phase, len(second))[which]
+    out.second_rotation[which] = rotation[which].transpose(0, 2, 1)
     second[which] = score[which]
 
 
 def _take(
     out: Points,
-    part: slice,
     places: NDArray[np.bool_] | NDArray[np.int64],
     number: int,
     found: Matches,
     which: NDArray[np.bool_],
 ) -> None:
     """Write some of the matches down at places that a phase serves best so far."""
-    out.phase[part][places] = number
-    out.rotation[part][places] = found.rotation[which].transpose(0, 2, 1)
-    out.misfit_deg[part][places] = np.degrees(found.misfit[which])
-    out.bands[part][places] = found.bands[which]
+    out.phase[places] = number
+    out.rotation[places] = found.rotation[which].transpose(0, 2, 1)
+    out.misfit_deg[places] = np.degrees(found.misfit[which])
+    out.bands[places] = found.bands[which]

@@ -69,7 +69,7 @@ def index_points(
     grains
         The orientation of a pattern's grain is tried first.
     out
-        Filled in; blocks of patterns that are done already are left as they are.
+        Filled in; blocks of patterns that were tried already are left as they are.
     workers
         Other processes that read and index the patterns.
 
@@ -81,7 +81,7 @@ def index_points(
     yield PointsProgress(0, len(stack), "Indexing patterns", points=out)
     known = Knowledge(preparation, tuple(crystals), centres, grains)
     if workers is not None:
-        parts = [part for part in block_parts(stack) if not out.done[part].all()]
+        parts = [part for part in block_parts(stack) if not out.tried[part].all()]
         key = workers.share(_PointsElsewhere, StackElsewhere.of(stack), known)
         done = in_order(
             lambda part: workers.submit(key, _PointsElsewhere.index, part), parts, workers.ahead
@@ -90,8 +90,8 @@ def index_points(
             out.put(part, some)
             yield PointsProgress(part.stop, len(stack), "Indexing patterns", points=out)
         return out
-    for part, frames, readable in blocks(stack, lambda part: not out.done[part].all()):
-        known.index(frames, readable, part, out)
+    for part, frames, readable in blocks(stack, lambda part: not out.tried[part].all()):
+        out.put(part, known.index(frames, readable, part))
         yield PointsProgress(part.stop, len(stack), "Indexing patterns", points=out)
     return out
 
@@ -109,9 +109,7 @@ class Knowledge:
         self._ready, self._coarse = preparation.thinned(PIXELS), preparation.thinned(_QUALITY)
         self._crystals, self._centres, self._grains = crystals, centres, grains
 
-    def index(
-        self, frames: NDArray[Any], readable: NDArray[np.bool_], part: slice, out: Points
-    ) -> None:
+    def index(self, frames: NDArray[Any], readable: NDArray[np.bool_], part: slice) -> Points:
         """Index a block of patterns.
 
         Parameters
@@ -122,15 +120,19 @@ class Knowledge:
             False where a frame is none.
         part
             Their places among all patterns.
-        out
-            Filled in at these places.
+
+        Returns
+        -------
+        Points
+            Of these patterns alone.
         """
         pictures = self._ready.flattened(self._ready.corrected(frames))
         lines = find_lines(pictures, self._ready.weight, LOOKED_AT)
-        out.quality[part] = band_contrast(self._coarse.binned(frames), self._coarse)
-        index_bands(lines, self._crystals, self._centres[part], self._grains, part, out)
-        out.done[part] = readable
-        out.phase[part][~readable] = -1
+        out = index_bands(lines, self._crystals, self._centres[part], self._grains, part)
+        out.quality[:] = band_contrast(self._coarse.binned(frames), self._coarse)
+        out.done[:], out.tried[:] = readable, True
+        out.phase[~readable] = -1
+        return out
 
 
 class _PointsElsewhere:
@@ -142,7 +144,4 @@ class _PointsElsewhere:
     def index(self, part: slice) -> Points:
         """Return the solution of a block."""
         frames, readable = read_block(self._stack, part)
-        # one after the other in each thread, at the places of the whole
-        points = Points.empty(len(self._stack))
-        self._known.index(frames, readable, part, points)
-        return points.part(part)
+        return self._known.index(frames, readable, part)

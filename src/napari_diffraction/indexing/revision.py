@@ -12,7 +12,12 @@ from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.materials import MATERIALS
 from napari_diffraction.errors import InputError
 from napari_diffraction.indexing.candidates import rank_candidates
-from napari_diffraction.indexing.solution import IndexedMap, IndexedPhase, scale_note
+from napari_diffraction.indexing.solution import (
+    IndexedMap,
+    IndexedPhase,
+    scale_note,
+    symmetry_note,
+)
 from napari_diffraction.patterns.geometry import electron_wavelength
 
 if TYPE_CHECKING:
@@ -21,11 +26,6 @@ if TYPE_CHECKING:
 #: A material is taken for a phase, atoms and all, where no length differs by more than this part
 #: and no angle by more than so many degrees.
 _ALIKE, _ALIKE_DEG = 0.05, 1.5
-
-
-def was_found(phase: IndexedPhase) -> bool:
-    """Whether a phase was found, so that its cell has uncertainties, and not given."""
-    return any(phase.cell_su)
 
 
 def with_voltage(indexed: IndexedMap, voltage: float, voltage_from: str) -> IndexedMap:
@@ -46,17 +46,25 @@ def with_voltage(indexed: IndexedMap, voltage: float, voltage_from: str) -> Inde
     factor = electron_wavelength(voltage) / electron_wavelength(indexed.voltage)
     known = voltage_from != "assumed"
     phases = tuple(
-        _rescaled(phase, factor, known) if was_found(phase) else phase for phase in indexed.phases
+        _rescaled(phase, factor, known) if phase.was_found else phase for phase in indexed.phases
     )
     before = scale_note(indexed.voltage, indexed.voltage_from)
     notes = tuple(note for note in indexed.notes if note not in before)
-    return replace(
+    told = replace(
         indexed,
-        phases=phases,
         voltage=voltage,
         voltage_from=voltage_from,
         notes=notes + scale_note(voltage, voltage_from),
     )
+    return _with_phases(told, phases)
+
+
+def _with_phases(indexed: IndexedMap, phases: tuple[IndexedPhase, ...]) -> IndexedMap:
+    """Replace the phases, and what is noted of their symmetry."""
+    before = [note for phase in indexed.phases for note in symmetry_note(phase)]
+    notes = tuple(note for note in indexed.notes if note not in before)
+    notes += tuple(note for phase in phases for note in symmetry_note(phase))
+    return replace(indexed, phases=phases, notes=notes)
 
 
 def _rescaled(phase: IndexedPhase, factor: float, known: bool) -> IndexedPhase:
@@ -90,7 +98,7 @@ def ranked_anew(
         A person's own materials by name, besides the built-in ones.
     """
     phases = tuple(
-        replace(phase, candidates=rank_candidates(phase, structures)) if was_found(phase) else phase
+        replace(phase, candidates=rank_candidates(phase, structures)) if phase.was_found else phase
         for phase in indexed.phases
     )
     return replace(indexed, phases=phases)
@@ -103,6 +111,9 @@ def with_name(
     structures: Mapping[str, Structure] | None = None,
 ) -> IndexedMap:
     """Return a solution in which a phase has a name, and its atoms where they fit its cell.
+
+    Orientations stay as they are: those of a phase that was found are known up to the symmetry of
+    its lattice, also where its atoms have less, and a note says so then.
 
     Parameters
     ----------
@@ -118,7 +129,7 @@ def with_name(
     phases = list(indexed.phases)
     atoms = _atoms(phases[number], name, structures or {})
     phases[number] = replace(phases[number], name=name, structure=atoms)
-    return replace(indexed, phases=tuple(phases))
+    return _with_phases(indexed, tuple(phases))
 
 
 def _atoms(phase: IndexedPhase, name: str, structures: Mapping[str, Structure]) -> Structure | None:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.crystal.structure import laue_group
+from napari_diffraction.crystal.symmetry import holohedry
 
 if TYPE_CHECKING:
     from napari_diffraction.crystal.structure import Structure
@@ -75,9 +77,10 @@ class IndexedPhase:
     name
         "phase 1" and so on until a person (or a phase list) names it.
     lattice
-        Pearson letters of the most probable Bravais lattice.
+        Pearson letters of the Bravais lattice that the bands show best.
     lattice_probabilities
-        Of all 14 lattices, by Pearson letters.
+        Of all 14 lattices, by Pearson letters: by the shape of the lattice, by lattices of other
+        sizes that bands hardly exclude, and by the opinion of a network, if it was asked.
     cell
         Conventional cell; its frame (a along x, b in the xy plane) is that of the rotations.
     cell_su
@@ -119,6 +122,11 @@ class IndexedPhase:
     candidates: tuple[Candidate, ...] = ()
     structure: Structure | None = None
     doubt: str = ""
+
+    @property
+    def was_found(self) -> bool:
+        """Whether the phase was found, so that its cell has uncertainties, and not given."""
+        return any(self.cell_su)
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,6 +259,25 @@ class IndexedMap:
         place = np.array([index // columns - (rows - 1) / 2, index % columns - (columns - 1) / 2])
         x, y, z = np.asarray(self.pattern_centre) + place @ self.pc_gradient
         return float(x), float(y), float(z)
+
+
+def symmetry_note(phase: IndexedPhase) -> tuple[str, ...]:
+    """Say up to which symmetry orientations are known, where the atoms have less of it.
+
+    Parameters
+    ----------
+    phase
+        A phase that may have atoms.
+    """
+    if phase.structure is None or not phase.was_found:
+        return ()
+    known, own = holohedry(phase.lattice), laue_group(phase.structure.space_group)
+    if known == own:
+        return ()
+    return (
+        f"{phase.name} has Laue group {own}, but was found by its lattice: its orientations are "
+        f"known and compared up to {known}; index with {phase.name} given to tell more.",
+    )
 
 
 def scale_note(voltage: float, voltage_from: str) -> tuple[str, ...]:

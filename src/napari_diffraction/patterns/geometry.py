@@ -45,9 +45,7 @@ def electron_wavelength(kilovolts: float) -> float:
     """
     if not (math.isfinite(kilovolts) and kilovolts > 0):
         raise ValueError(f"an acceleration voltage of {kilovolts} kV is not positive")
-    volts = 1000.0 * kilovolts
-    # h / sqrt(2 m e) in A sqrt(V), and e / (2 m c^2) in 1/V (CODATA 2018)
-    return 12.264259 / math.sqrt(volts * (1.0 + 0.97847556e-6 * volts))
+    return float(wavelength(kilovolts))
 
 
 def plausible_wavelength(kilovolts: float) -> float | None:
@@ -103,9 +101,10 @@ def in_millimetres(value: float, unit: str) -> float | None:
 
 
 def wavelength(voltage: ArrayLike) -> Any:
-    """Relativistic electron wavelength in A, voltage in kV (Reimer 1993, eq. 2.12)."""
+    """Return `electron_wavelength` of any number of voltages, which are not checked."""
     volts = 1e3 * np.asarray(voltage, dtype=float)
-    return 12.2643 / np.sqrt(volts * (1 + 0.97845e-6 * volts))
+    # h / sqrt(2 m e) in A sqrt(V), and e / (2 m c^2) in 1/V (CODATA 2018)
+    return 12.264259 / np.sqrt(volts * (1.0 + 0.97847556e-6 * volts))
 
 
 def to_bruker(pc: ArrayLike, convention: str, shape: tuple[int, int]) -> NDArray[np.float64]:

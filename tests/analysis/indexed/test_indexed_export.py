@@ -198,7 +198,8 @@ def test_without_orix_there_is_advice(indexed, monkeypatch):
 def test_named_phases_carry_their_symmetry(make_indexed, tmp_path):
     indexed = make_indexed()
     quartz = MATERIALS["quartz"]
-    values = vars(indexed.phases[1]) | {"structure": quartz, "name": "quartz"}
+    given = {"structure": quartz, "name": "quartz", "cell_su": (0,) * 6}
+    values = vars(indexed.phases[1]) | given
     phases = (indexed.phases[0], type(indexed.phases[1])(**values), indexed.phases[2])
     text = export_indexed(make_indexed(phases=phases), tmp_path / "map.ctf").read_text()
     line = next(line for line in text.splitlines() if "\tquartz\t" in line)

@@ -120,11 +120,27 @@ def test_symmetry_of_phases_by_lattice_and_by_structure(indexed):
     cubic, hexagonal, monoclinic = indexed.phases
     assert [laue_of_phase(one) for one in indexed.phases] == ["m-3m", "6/mmm", "2/m"]
     assert symmetry_of_phase(hexagonal) == "hP"
-    quartz = replace(hexagonal, structure=MATERIALS["quartz"])
+    quartz = replace(hexagonal, structure=MATERIALS["quartz"], cell_su=(0,) * 6)
     assert laue_of_phase(quartz) == "-3m"
     assert symmetry_of_phase(quartz) == MATERIALS["quartz"].space_group
     assert symmetry_of_phase(monoclinic) == "mC"
     assert laue_of_phase(cubic) != laue_of_phase(quartz)
+
+
+def test_a_name_tells_no_more_of_the_orientations_of_a_phase_that_was_found(make_indexed):
+    from dataclasses import replace
+
+    cubic, hexagonal, monoclinic = make_indexed().phases
+    nickel = replace(cubic, structure=MATERIALS["Ni"])
+    quartz = replace(hexagonal, structure=MATERIALS["quartz"])
+    assert (laue_of_phase(quartz), symmetry_of_phase(quartz)) == ("6/mmm", "hP")
+    named = file_phases(make_indexed(phases=(nickel, quartz, monoclinic)))
+    assert [one.laue for one in named] == ["m-3m", "6/mmm", "2/m"]
+    # programs take the symmetry of orientations from the group
+    assert [one.space_group for one in named] == [225, 0, 0]
+    given = replace(quartz, cell_su=(0,) * 6)
+    told = file_phases(make_indexed(phases=(nickel, given, monoclinic)))[1]
+    assert (told.laue, told.space_group) == ("-3m", MATERIALS["quartz"].space_group)
 
 
 def test_phases_in_files_are_numbered_from_one(indexed):

@@ -16,7 +16,7 @@ from napari_diffraction.indexing.bands.four_bands import lattice_shape, reduced
 from napari_diffraction.indexing.bands.metric import reciprocal_basis
 from napari_diffraction.indexing.bands.rows import Rows
 from napari_diffraction.indexing.bands.sublattices import letters_of
-from napari_diffraction.indexing.bands.visible import visible_lattice
+from napari_diffraction.indexing.bands.visible import VisibleLattice, visible_lattice
 
 SHAPE = (90, 90)
 PC = np.array([0.5, 0.3, 0.6])
@@ -154,3 +154,20 @@ def test_a_second_opinion_counts_where_bands_tell_little(
     said = dict.fromkeys(BRAVAIS_LATTICES, -4.0)
     heard = None if letters is None else said | {letters: -0.1}
     assert letters_of(visible_lattice(families, said=heard).basis) == found
+
+
+def test_a_lattice_that_is_hardly_excluded_is_told() -> None:
+    cell = UnitCell(4.0, 4.0, 4.0)
+    rotation = random_orientations(10, np.random.default_rng(6))
+
+    def found(ordered: float) -> VisibleLattice:
+        pictures = painted(reciprocal_basis(cell, "cP"), rotation, 6, ordered)
+        basis = reciprocal_basis(cell, "cF")
+        return visible_lattice(band_families(pictures, LIT, PC, rotation, basis))
+
+    for clear in (0.0, 1.0):
+        assert found(clear).rival is None
+    rival = found(0.2).rival
+    assert rival is not None
+    assert (rival.letters, rival.volume) == ("cF", pytest.approx(0.25))
+    assert 0 < rival.share < 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
-from napari_diffraction.indexing.bands.visible import VisibleLattice
+from napari_diffraction.indexing.bands.visible import Rival, VisibleLattice
 from napari_diffraction.indexing.phases.crystals import crystal_found
 from napari_diffraction.indexing.phases.grain_bands import GrainBands
 from napari_diffraction.indexing.phases.opinion import judged, together
 from napari_diffraction.indexing.scan import IndexSettings, index_scan
+from napari_diffraction.indexing.solution import IndexedPhase
 from napari_diffraction.learning.classification.opinion import NetworkOpinion
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
@@ -88,9 +90,34 @@ def test_a_metric_that_leaves_a_choice_is_decided_by_the_opinion(make_grains: Ca
     assert lattice == "tI"
     assert total == pytest.approx(1)
     # a lattice that the metric excludes is named and not taken
-    lattice, doubt, _ = found(even | {"hP": -0.1})
+    lattice, doubt, total = found(even | {"hP": -0.1})
     assert lattice == "cF"
     assert "the network says hP (0.5" in doubt
+    assert total == pytest.approx(1)
+
+
+def test_a_metric_alone_is_not_sure_against_an_opinion_or_a_rival(make_grains: Callable) -> None:
+    basis = make_grains("oP", 1).basis
+    alone = VisibleLattice(basis, 1.0, 0.01, 90.0)
+    sure = dict.fromkeys(LETTERS, -14.0) | {"hR": 0.0}
+
+    def found(seen: VisibleLattice, said: dict[str, float] | None = None) -> IndexedPhase:
+        return crystal_found("phase 1", basis, 1e-6 * np.eye(6), seen, 20.0, said=said).phase
+
+    phase = found(alone)
+    shape = phase.lattice_probabilities["oP"]
+    assert shape > 0.95
+    assert phase.doubt == ""
+    phase = found(alone, sure)
+    assert phase.lattice_probabilities["oP"] == pytest.approx(0.5, abs=0.03)
+    assert phase.lattice_probabilities["hR"] == pytest.approx(0.5, abs=0.03)
+    phase = found(replace(alone, rival=Rival("oI", 2.0, 0.2)))
+    assert phase.lattice_probabilities["oP"] == pytest.approx(0.8 * shape)
+    assert phase.lattice_probabilities["oI"] == pytest.approx(0.2)
+    assert phase.doubt == "bands hardly exclude oI with 2 times the volume"
+    phase = found(replace(alone, rival=Rival("oP", 1 / 3, 0.2)))
+    assert phase.lattice_probabilities["oP"] > shape
+    assert phase.doubt == "bands hardly exclude oP with 1/3 times the volume"
 
 
 def test_the_network_judges_pictures_at_any_size() -> None:

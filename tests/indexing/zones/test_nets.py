@@ -41,6 +41,14 @@ def test_numbers_that_span_no_net(numbers: tuple[float, float, float]) -> None:
         ZoneNet.measured(*numbers, SU)
 
 
+@pytest.mark.parametrize("angle", [1e-9, 0.5, 179.5, 180 - 1e-9])
+def test_vectors_on_one_line_span_no_net(angle: float) -> None:
+    with pytest.raises(InputError, match="between 1 and 179 degrees"):
+        ZoneNet.measured(0.1, 0.1, angle, (1e-3, 1e-3, 0.1))
+    for near in (1.0, 179.0):
+        assert ZoneNet.measured(0.1, 0.1, near, (1e-3, 1e-3, 0.1)).area > 0
+
+
 def test_equal_nets_are_one_and_their_mean_is_better_known() -> None:
     nets = [
         ZoneNet.measured(0.1, 0.15, 80.0, SU, 0),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -26,6 +27,7 @@ DATA, PEAKS = "/entry_1/data_1/data", "/entry_1/result_1"
 _VERSION = 160
 _HDF5 = (".h5", ".hdf5", ".nxs", ".cxi")
 _BATCH = 64
+_PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 _COLUMNS = {"peakXPosRaw": "x", "peakYPosRaw": "y", "peakTotalIntensity": "intensity"}
 
 
@@ -73,10 +75,16 @@ def write_cxi(
         group = file.create_group(PEAKS)
         group["nPeaks"] = np.array([len(tables[index]) for index in chosen], np.int32)
         for name, column in _COLUMNS.items():
-            values = np.zeros((len(chosen), most), np.float32)
-            for row, index in enumerate(chosen):
-                values[row, : len(tables[index])] = tables[index][column]
-            group[name] = values
+            # one pattern of ice makes the rows of all others long, which memory need not hold
+            values = group.create_dataset(
+                name, (len(chosen), most), np.float32, chunks=(1, most), **_PACKED
+            )
+            for first in range(0, len(chosen), _BATCH):
+                part = chosen[first : first + _BATCH]
+                rows = np.zeros((len(part), most), np.float32)
+                for row, index in zip(rows, part, strict=True):
+                    row[: len(tables[index])] = tables[index][column]
+                values[first : first + len(part)] = rows
         file["/entry_1/index"] = np.array(chosen, np.int64)
         yield Progress(len(chosen), len(chosen), f"Writing {path.name}")
     return path
@@ -110,9 +118,7 @@ def _copy(
         shape=(len(chosen), *shape),
         dtype=stack.data.dtype,
         chunks=(1, *shape),
-        compression="gzip",
-        compression_opts=1,
-        shuffle=True,
+        **_PACKED,
     )
     for first in range(0, len(chosen), _BATCH):
         part = chosen[first : first + _BATCH]

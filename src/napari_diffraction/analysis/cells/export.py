@@ -11,6 +11,11 @@ from typing import Any
 import pandas as pd
 
 from napari_diffraction.analysis.cells.crystfel import cell_file
+from napari_diffraction.analysis.cells.folder import (
+    earlier_results,
+    make_folder,
+    remove_earlier,
+)
 from napari_diffraction.analysis.cells.orientations import (
     crystfel_solutions,
     orientation_table,
@@ -24,6 +29,8 @@ from napari_diffraction.indexing.zones.net_fit import shared_lens
 from napari_diffraction.indexing.zones.solution import CellSolution
 
 _CELLS = (".json", ".csv", ".cif", ".cell", ".p4p")
+#: Table of a folder that holds no cells.
+ORIENTATIONS = "orientations.csv"
 _NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
 #: What formats for lengths in A have to say where the scale is not known.
 UP_TO_SCALE = "Lengths are known up to a common factor only, not in A."
@@ -227,8 +234,26 @@ WRITERS: dict[str, Callable[[CellResult], str]] = {
 }
 
 
+def is_folder(output: Path) -> bool:
+    """Whether all files go there: into a folder that there is, or one whose name has no end."""
+    return output.is_dir() or not output.suffix
+
+
 def write_cells(result: CellResult, outputs: Sequence[Path]) -> list[Path]:
     """Write files, or all of them into a folder; the end of a name says what.
+
+    When all is written, a folder loses what earlier runs have left there and this one has not
+    replaced: see `folder.earlier_results`.  The rest is as of `add_cells`.
+    """
+    folders = [output for output in outputs if is_folder(output)]
+    earlier = [path for folder in folders for path in earlier_results(folder)]
+    written = add_cells(result, outputs)
+    remove_earlier(earlier, written)
+    return written
+
+
+def add_cells(result: CellResult, outputs: Sequence[Path]) -> list[Path]:
+    """Write files, or all of them into a folder, and leave all others there.
 
     ``.json``, ``.csv`` and ``.cif`` hold the cells, ``.cell`` and ``.p4p`` the first of them,
     ``.sol`` the orientations for CrystFEL; a folder gets these as a table, too.
@@ -248,18 +273,11 @@ def write_cells(result: CellResult, outputs: Sequence[Path]) -> list[Path]:
     """
     written, refused = [], []
     for output in outputs:
-        if output.suffix:
-            files = {output: WRITERS[output.suffix.lower()]}
-        else:
-            output.mkdir(exist_ok=True)
-            kinds = _CELLS if result.found.phases else _CELLS[:3]
-            files = {output / f"cells{suffix}": WRITERS[suffix] for suffix in kinds}
-            if result.matches:
-                files[output / "orientations.csv"] = _orientations
-            if result.matches and result.names and result.scale_known:
-                files[output / "orientations.sol"] = crystfel_solutions
+        files = _of_folder(result, output) if is_folder(output) else {output: _writer(output)}
         for path, writer in files.items():
             try:
+                if path != output:
+                    make_folder(output)
                 with replacing(path) as temporary:
                     temporary.write_text(writer(result), encoding="utf-8")
                 written.append(path)
@@ -268,3 +286,18 @@ def write_cells(result: CellResult, outputs: Sequence[Path]) -> list[Path]:
     if refused:
         raise refused[0]
     return written
+
+
+def _writer(path: Path) -> Callable[[CellResult], str]:
+    return WRITERS[path.suffix.lower()]
+
+
+def _of_folder(result: CellResult, folder: Path) -> dict[Path, Callable[[CellResult], str]]:
+    """What a folder gets, and what writes it."""
+    kinds = _CELLS if result.found.phases else _CELLS[:3]
+    files = {folder / f"cells{suffix}": WRITERS[suffix] for suffix in kinds}
+    if result.matches:
+        files[folder / ORIENTATIONS] = _orientations
+    if result.matches and result.names and result.scale_known:
+        files[folder / "orientations.sol"] = crystfel_solutions
+    return files

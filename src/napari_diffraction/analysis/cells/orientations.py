@@ -68,16 +68,7 @@ def crystfel_solutions(result: CellResult) -> str:
     """
     if not result.matches:
         raise InputError(_NOTHING)
-    if not result.scale_known:
-        raise InputError(
-            "Without a scale there are no reciprocal axes in 1/nm, which a .sol file holds: give "
-            "--pixel-size."
-        )
-    if not result.names:
-        raise InputError(
-            f"{result.source} is not stored in a file that CrystFEL could read: "
-            "export the patterns as HDF5 first, then open that file."
-        )
+    check_solutions(result.source, scale_known=result.scale_known, in_file=bool(result.names))
     lines = []
     for place, phase in enumerate(phase_of(result.matches).tolist()):
         if phase < 0:
@@ -89,6 +80,35 @@ def crystfel_solutions(result: CellResult) -> str:
         named = name if " //" in name else f"{name} //"
         lines.append(f"{named} {numbers} 0 0 {_lattice(solution.lattice)}\n")
     return "".join(lines)
+
+
+def check_solutions(source: str, *, scale_known: bool, in_file: bool) -> None:
+    """Check that orientations of a stack can be written for CrystFEL.
+
+    Parameters
+    ----------
+    source
+        Name of the stack.
+    scale_known
+        Whether the reciprocal length of a pixel is.
+    in_file
+        Whether the patterns are stored in a file.
+
+    Raises
+    ------
+    InputError
+        They cannot.
+    """
+    if not scale_known:
+        raise InputError(
+            "Without a scale there are no reciprocal axes in 1/nm, which a .sol file holds: give "
+            "--pixel-size."
+        )
+    if not in_file:
+        raise InputError(
+            f"{source} is not stored in a file that CrystFEL could read: "
+            "export the patterns as HDF5 first, then open that file."
+        )
 
 
 def _lattice(letters: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.crystal.bravais import lattice_choices
 from napari_diffraction.crystal.structure import find_symmetry, pearson
 from napari_diffraction.indexing.bands.metric import DirectMetric
+from napari_diffraction.indexing.hermite import normal_form, sublattices
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -20,6 +19,8 @@ _ROUGH = 0.006
 _NEARLY = 0.03
 #: Ratios are made whole by this.
 WHOLE = 12
+#: Bases (rows) of all sublattices of small index.
+_SMALL = tuple(one for index in (2, 3, 4) for one in sublattices(index))
 
 
 def lattice_key(basis: FloatArray, lattice: FloatArray) -> bytes:
@@ -35,8 +36,8 @@ def steps_of(lattice: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:
     metric = DirectMetric.of(unit, _ROUGH**2 * np.eye(6))
     choice = lattice_choices(metric.metric, metric.covariance)[0]
     turns = metric.outside(choice.operations)
-    coarser = [one.T.astype(float) for one in _sublattices() if _keeps(one.T, turns)]
-    finer = [inverse for one in _sublattices() if _keeps(inverse := np.linalg.inv(one), turns)]
+    coarser = [one.T for one in _SMALL if _keeps(one.T, turns)]
+    finer = [inverse for one in _SMALL if _keeps(inverse := np.linalg.inv(one), turns)]
     return [lattice @ one for one in coarser], [lattice @ one for one in finer]
 
 
@@ -48,7 +49,7 @@ def letters_of(lattice: FloatArray) -> str:
     return "aP" if found is None else pearson(found.number)
 
 
-def _keeps(change: FloatArray | IntArray, turns: IntArray) -> bool:
+def _keeps(change: NDArray[np.generic], turns: IntArray) -> bool:
     """Whether rotations turn a lattice, columns on reciprocal axes, into itself."""
     whole = np.eye(3)
     own = lattice_key(whole, np.asarray(change, float))
@@ -80,53 +81,23 @@ def first_orders(
     return np.asarray(order * length)
 
 
-def normal_form(rows: IntArray) -> IntArray | None:
-    """Hermite's normal form of the lattice that integer rows span; ``None`` where it is flat."""
-    left = [list(map(int, row)) for row in rows]
-    form: list[list[int]] = []
-    for column in range(3):
-        rest = [row for row in left if row[column] == 0]
-        pivots = [row for row in left if row[column] != 0]
-        if not pivots:
-            return None
-        while len(pivots) > 1:
-            pivots.sort(key=lambda row: abs(row[column]))
-            least = pivots[0]
-            again: list[list[int]] = []
-            for row in pivots[1:]:
-                times = row[column] // least[column]
-                reduced_row = [a - times * b for a, b in zip(row, least, strict=True)]
-                (again if reduced_row[column] else rest).append(reduced_row)
-            pivots = [least, *again]
-        sign = 1 if pivots[0][column] > 0 else -1
-        form.append([sign * value for value in pivots[0]])
-        left = [row for row in rest if any(row)]
-    for low in (1, 2):
-        for high in range(low):
-            times = form[high][low] // form[low][low]
-            form[high] = [a - times * b for a, b in zip(form[high], form[low], strict=True)]
-    return np.array(form, dtype=np.int64)
-
-
-@lru_cache(maxsize=1)
-def _sublattices() -> list[IntArray]:
-    """Integer bases (rows) of all sublattices of index 2, 3 and 4, in Hermite's normal form."""
-    out = []
-    for index in (2, 3, 4):
-        for a in range(1, index + 1):
-            for b in range(1, index // a + 1):
-                if index % (a * b):
-                    continue
-                c = index // (a * b)
-                for x in range(b):
-                    for y in range(c):
-                        for z in range(c):
-                            out.append(np.array([[a, x, y], [0, b, z], [0, 0, c]], dtype=np.int64))
-    return out
-
-
 def neighbours(basis: FloatArray) -> list[FloatArray]:
     """Sublattices and superlattices of small index."""
-    coarser = [basis @ one.T for one in _sublattices()]
-    finer = [basis @ np.linalg.inv(one) for one in _sublattices()]
+    coarser = [basis @ one.T for one in _SMALL]
+    finer = [basis @ np.linalg.inv(one) for one in _SMALL]
     return coarser + finer
+
+
+def second_neighbours(basis: FloatArray) -> list[FloatArray]:
+    """Lattices that share a sublattice of small index, whose volume is 2, 3 or 4 parts of another.
+
+    Some of them are no neighbours, but neighbours of neighbours: where rows of weak bands are not
+    seen and others are half seen, a lattice is found that has two thirds of the vectors.
+    """
+    return [
+        basis @ coarse.T @ np.linalg.inv(fine)
+        for coarse in _SMALL
+        for fine in _SMALL
+        if round(np.linalg.det(coarse)) != round(np.linalg.det(fine))
+        and {round(np.linalg.det(coarse)), round(np.linalg.det(fine))} != {2, 4}
+    ]

@@ -22,9 +22,9 @@ from napari_diffraction.indexing.bands.sublattices import (
     lattice_key,
     letters_of,
     neighbours,
-    normal_form,
     steps_of,
 )
+from napari_diffraction.indexing.hermite import normal_form
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -52,6 +52,28 @@ _NEARLY = 0.8
 _SIMPLER = 30.0
 #: What a unit of a second opinion counts, in parts of the evidence asked for, and at most.
 _PULL, _MOST_PULL = 0.45, 0.95
+#: A lattice that lacks less than this part of the evidence asked for is hardly excluded.
+_HARDLY = 0.5
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A lattice that bands hardly exclude.
+
+    Attributes
+    ----------
+    letters
+        Pearson letters.
+    volume
+        Of its primitive cell, in parts of that of the lattice seen.
+    share
+        0 to 0.5: 0.5 where the evidence is as much for the one as for the other, 0 where that for
+        the rival is half of what is asked for.
+    """
+
+    letters: str
+    volume: float
+    share: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +90,15 @@ class VisibleLattice:
         Its relative uncertainty.
     margin
         How much better (log likelihood) it is than the next one.
+    rival
+        The next one, if it is hardly excluded.
     """
 
     basis: FloatArray
     scale: float
     scale_su: float
     margin: float
+    rival: Rival | None = None
 
 
 def visible_lattice(
@@ -103,17 +128,17 @@ def visible_lattice(
     else:
         unit = np.cbrt(abs(np.linalg.det(families.basis)))
         begin = [(families.basis, start.scale / unit)]
-    found: dict[bytes, tuple[float, FloatArray, float, float]] = {}
+    found: dict[bytes, tuple[float, FloatArray, float, float, Rival | None]] = {}
     for lattice, scale in begin:
-        lattice, scale, margin = _settled(lattice, scale, families, rows, speaks, said)
+        lattice, scale, margin, rival = _settled(lattice, scale, families, rows, speaks, said)
         merit = rows.evidence(lattice, scale)[0] + _SIMPLER * np.log2(
             abs(np.linalg.det(lattice)) * scale**3
         )
-        found[lattice_key(families.basis, lattice)] = (merit, lattice, scale, margin)
-    _, lattice, scale, margin = max(found.values(), key=lambda one: one[0])
+        found[lattice_key(families.basis, lattice)] = (merit, lattice, scale, margin, rival)
+    _, lattice, scale, margin, rival = max(found.values(), key=lambda one: one[0])
     su = _merit(lattice, families, scale)[2]
     unit = np.cbrt(abs(np.linalg.det(lattice)))
-    return VisibleLattice(reduced(lattice) / unit, scale * unit, su, max(margin, 0.0))
+    return VisibleLattice(reduced(lattice) / unit, scale * unit, su, max(margin, 0.0), rival)
 
 
 def _settled(
@@ -123,10 +148,10 @@ def _settled(
     rows: Rows,
     speaks: float,
     said: Mapping[str, float] | None,
-) -> tuple[FloatArray, float, float]:
+) -> tuple[FloatArray, float, float, Rival | None]:
     """Go to finer and coarser lattices until none is better; also how much better the last is."""
     visited: set[bytes] = set()
-    margin = 0.0
+    margin, rival = 0.0, None
     for _ in range(_STEPS):
         visited.add(lattice_key(families.basis, lattice))
         scale = _merit(lattice, families, scale)[1]
@@ -146,6 +171,9 @@ def _settled(
         weakest, strongest = min(lost), max(won, default=-np.inf)
         margin = min(weakest - least, least - strongest)
         if margin >= 0:
+            of_lost = weakest - least < least - strongest
+            next_one = coarser[int(np.argmin(lost))] if of_lost else finer[int(np.argmax(won))]
+            rival = _rival(lattice, next_one, margin / least)
             break
         up = strongest - least > least - weakest
         if up:
@@ -158,7 +186,16 @@ def _settled(
             lattice = better
         if known:
             break
-    return lattice, scale, margin
+    return lattice, scale, margin, rival
+
+
+def _rival(lattice: FloatArray, other: FloatArray, margin: float) -> Rival | None:
+    """Tell another lattice, unless it lacks more than half of the evidence that is asked for."""
+    share = _HARDLY - margin
+    if share <= 0:
+        return None
+    volume = abs(float(np.linalg.det(lattice) / np.linalg.det(other)))
+    return Rival(letters_of(other), volume, share)
 
 
 def _pull(said: Mapping[str, float] | None, own: float, other: FloatArray) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from napari_diffraction.crystal.symmetry import proper_rotations
 from napari_diffraction.indexing.bands.directions import Directions, directions
 from napari_diffraction.indexing.bands.families import BandFamilies
 from napari_diffraction.indexing.bands.metric import DirectMetric
-from napari_diffraction.indexing.bands.visible import VisibleLattice
+from napari_diffraction.indexing.bands.visible import Rival, VisibleLattice
 from napari_diffraction.indexing.solution import IndexedPhase, Reflector
 from napari_diffraction.patterns.geometry import electron_wavelength
 
@@ -120,13 +121,21 @@ def crystal_found(
     phase = IndexedPhase(
         name,
         best.pearson,
-        probabilities(choices),
+        _judged(choices, seen.rival, said),
         cell,
         tuple(lengths_su.tolist()),
         reduced_cell(cell, best.pearson),
         scale_known=scale_known,
         doubt="; ".join(
-            one for one in (_few(grains), _doubt(choices), _contradicted(best.pearson, said)) if one
+            filter(
+                None,
+                (
+                    _few(grains),
+                    _doubt(choices),
+                    _hardly_excluded(seen.rival),
+                    _contradicted(best.pearson, said),
+                ),
+            )
         ),
     )
     if families is not None:
@@ -270,6 +279,36 @@ def _weighed(choices: list[LatticeChoice], said: Mapping[str, float]) -> list[La
         for one, weight in zip(choices, weights, strict=True)
     ]
     return sorted(weighed, key=lambda one: -one.probability)
+
+
+def _judged(
+    choices: list[LatticeChoice], rival: Rival | None, said: Mapping[str, float] | None
+) -> dict[str, float]:
+    """Probabilities of the lattices, also by what the metric of the one seen cannot judge.
+
+    The metric may be sure of its symmetry, but of the wrong lattice: where a second opinion is on
+    one that the metric excludes, both count half.
+    """
+    of_metric = probabilities(choices)
+    if said is not None and of_metric[max(said, key=lambda one: said[one])] < _EXCLUDED:
+        total = sum(np.exp(list(said.values())))
+        share, other = 0.5, {one: float(np.exp(value)) / total for one, value in said.items()}
+    elif rival is not None:
+        share, other = rival.share, {rival.letters: 1.0}
+    else:
+        return of_metric
+    return {
+        one: float((1 - share) * value + share * other.get(one, 0.0))
+        for one, value in of_metric.items()
+    }
+
+
+def _hardly_excluded(rival: Rival | None) -> str:
+    """Name a lattice of another size that is nearly as well seen."""
+    if rival is None:
+        return ""
+    volume = Fraction(rival.volume).limit_denominator(8)
+    return f"bands hardly exclude {rival.letters} with {volume} times the volume"
 
 
 def _contradicted(letters: str, said: Mapping[str, float] | None) -> str:

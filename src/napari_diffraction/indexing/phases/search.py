@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +24,11 @@ from napari_diffraction.indexing.bands.families import BandFamilies
 from napari_diffraction.indexing.bands.four_bands import lattice_shape, reduced
 from napari_diffraction.indexing.bands.metric import reciprocal_basis
 from napari_diffraction.indexing.bands.orientation import orient
-from napari_diffraction.indexing.bands.sublattices import letters_of, neighbours
+from napari_diffraction.indexing.bands.sublattices import (
+    letters_of,
+    neighbours,
+    second_neighbours,
+)
 from napari_diffraction.indexing.bands.visible import (
     SPEAKS,
     SPEAKS_ALONE,
@@ -59,6 +63,12 @@ _WORSE = 0.7
 _A_PATTERN, _CUBIC, _CUBIC_GAIN = 0.9, 0.6, 12.0
 #: A second opinion contradicts a lattice that is less probable by more than this (logarithm).
 _CONTRADICTS = 2.0
+#: By so much it must be less probable that lattices further away are looked at, of these systems
+#: alone: among so many lattices some have the symmetry of another system by chance.
+_STRONGLY = 5.0
+_SYMMETRIC = ("trigonal", "hexagonal", "tetragonal", "cubic")
+#: Such a lattice must have this part of the gain of the one seen.
+_PART = 0.7
 #: Lattices that differ by less than this (relative, degrees, and in scale) are one.
 _ALIKE, _ALIKE_ANGLES, _ALIKE_SCALE = 0.03, 2.0, 0.06
 
@@ -250,9 +260,13 @@ def _seen_lattice(
     own, letters = letters_of(seen.basis), max(said, key=lambda one: said[one])
     # lattices of its own symmetry were weighed on the way
     other = BRAVAIS_LATTICES[letters].system != BRAVAIS_LATTICES[own].system
-    if other and said[letters] - said[own] > _CONTRADICTS:
-        return look.of_letters(seen, letters, least) or seen
-    return seen
+    odds = said[letters] - said[own]
+    if not other or odds < _CONTRADICTS:
+        return seen
+    found = look.of_letters(seen, letters, least)
+    if found is None and odds > _STRONGLY and BRAVAIS_LATTICES[letters].system in _SYMMETRIC:
+        found = look.further_away(seen, letters, least)
+    return found or seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,23 +315,48 @@ class _Look:
 
         It may have less symmetry, by which bands were taken together that it keeps apart.
         """
+        fits = self._of_kind(neighbours(seen.basis), letters, least)
+        found = (self._begun(seen, letters, unit, fit) for unit, fit in fits)
+        return next((one for one in found if one is not None), None)
+
+    def further_away(
+        self, seen: VisibleLattice, letters: str, least: float
+    ) -> VisibleLattice | None:
+        """Find a lattice of a certain kind two steps away, if the bands show it more clearly."""
+        gain = float(fitted(self.bands, [seen.basis], self.pc).gain.sum())
+        fits = list(self._of_kind(second_neighbours(seen.basis), letters, least))
+        for unit, fit in sorted(fits, key=lambda one: -float(one[1].gain.sum())):
+            if fit.gain.sum() < _PART * gain:
+                break
+            found = self._begun(seen, letters, unit, fit)
+            if found is not None and found.margin > seen.margin:
+                return found
+        return None
+
+    def _of_kind(
+        self, bases: Sequence[FloatArray], letters: str, least: float
+    ) -> Iterator[tuple[float, Fitted]]:
+        """Fit different lattices of a kind; with the cube root of the volume of each before."""
         tried: list[FloatArray] = []
-        for basis in neighbours(seen.basis):
+        for basis in bases:
             shape = lattice_shape(reduced(basis))
             if any(np.allclose(shape, other, rtol=0.03) for other in tried):
                 continue
             tried.append(shape)
             if letters_of(basis) != letters:
                 continue
-            unit = np.cbrt(abs(np.linalg.det(basis)))
+            unit = float(np.cbrt(abs(np.linalg.det(basis))))
             fit = self._checked(reduced(basis) / unit, least)
-            if fit is None:
-                continue
-            start = replace(seen, basis=fit.bases[0], scale=seen.scale * unit)
-            found = self._visible(families_of(self.bands, fit), start)
-            if letters_of(found.basis) == letters:
-                return found
-        return None
+            if fit is not None:
+                yield unit, fit
+
+    def _begun(
+        self, seen: VisibleLattice, letters: str, unit: float, fit: Fitted
+    ) -> VisibleLattice | None:
+        """Look at the bands of a lattice that was fitted; ``None``: they show another kind."""
+        start = replace(seen, basis=fit.bases[0], scale=seen.scale * unit)
+        found = self._visible(families_of(self.bands, fit), start)
+        return found if letters_of(found.basis) == letters else None
 
     def _visible(
         self, families: BandFamilies, start: VisibleLattice | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from napari_diffraction.crystal.bravais import PLACES, components
 from napari_diffraction.crystal.reduction import cells_alike, primitive_cell
 from napari_diffraction.crystal.structure import cell_of
+from napari_diffraction.indexing.hermite import sublattices
 from napari_diffraction.indexing.zones.solution import CellSolution, ExplainedZone, with_metric
 
 FloatArray = NDArray[np.float64]
@@ -33,24 +33,6 @@ def related_metrics(metric: FloatArray, indices: Sequence[int] = (2, 3)) -> list
             finer = np.linalg.inv(change)
             out += [change @ metric @ change.T, finer.T @ metric @ finer]
     return out
-
-
-@lru_cache(maxsize=8)
-def sublattices(index: int) -> tuple[FloatArray, ...]:
-    """Hermite's normal forms of a determinant: bases of all sublattices of an index."""
-    out = []
-    for a in range(1, index + 1):
-        for b in range(1, index // a + 1):
-            c, rest = divmod(index, a * b)
-            if rest:
-                continue
-            out += [
-                np.array([[a, p, q], [0, b, r], [0, 0, c]], float)
-                for p in range(b)
-                for q in range(c)
-                for r in range(c)
-            ]
-    return tuple(out)
 
 
 def with_multiples(cells: Sequence[CellSolution]) -> list[CellSolution]:

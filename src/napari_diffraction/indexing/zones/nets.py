@@ -16,6 +16,8 @@ FloatArray = NDArray[np.float64]
 _SAME = 11.3
 #: and not by more than this share of their lengths (or radians) either, however unsure they are.
 _NEAR = 0.03
+#: Vectors that are nearer than so many degrees to one line span no net that could be measured.
+_ON_A_LINE = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +59,7 @@ class ZoneNet:
         first, second
             Lengths in 1/A.
         angle
-            Degrees.
+            Degrees, 1 to 179.
         su
             Standard uncertainties of the three.
         pattern
@@ -69,10 +71,12 @@ class ZoneNet:
             The numbers span no net.
         """
         numbers = np.array([first, second, angle, *su], float)
-        if not np.isfinite(numbers).all() or min(numbers) <= 0 or angle >= 180:
+        flat = not _ON_A_LINE <= angle <= 180 - _ON_A_LINE
+        if not np.isfinite(numbers).all() or min(numbers) <= 0 or flat:
             raise InputError(
                 f"Lengths {first:g}, {second:g} and angle {angle:g} span no net: give two positive "
-                "lengths, an angle between 0 and 180 degrees and positive uncertainties."
+                f"lengths, an angle between {_ON_A_LINE:g} and {180 - _ON_A_LINE:g} degrees and "
+                "positive uncertainties."
             )
         spread = np.diag(np.square(np.asarray(su, float)))
         patterns = () if pattern is None else (pattern,)

@@ -1,0 +1,63 @@
+"""Lattices that strong bands show wrongly, and what a second opinion does about them."""
+
+from __future__ import annotations
+
+import dask.array as da
+import numpy as np
+import pytest
+
+from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
+from napari_diffraction.crystal.materials import MATERIALS
+from napari_diffraction.indexing.scan import IndexSettings, index_scan
+from napari_diffraction.indexing.solution import IndexedPhase
+from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
+from napari_diffraction.progress import finish
+from napari_diffraction.simulation.kikuchi.patterns import KikuchiConditions, simulate_kikuchi
+
+PC = (0.47, 0.28, 0.62)
+
+
+class Sure:
+    """Takes everything for one lattice."""
+
+    def __init__(self, letters: str, probability: float) -> None:
+        self.name, self._letters, self._probability = "sure", letters, probability
+
+    def __call__(self, pictures: np.ndarray, weight: np.ndarray, pc: np.ndarray) -> np.ndarray:
+        out = np.full(len(BRAVAIS_LATTICES), (1 - self._probability) / 13)
+        out[list(BRAVAIS_LATTICES).index(self._letters)] = self._probability
+        return np.tile(out, (len(pictures), 1))
+
+
+@pytest.fixture(scope="module")
+def corundum() -> PatternStack:
+    conditions = KikuchiConditions(pc_x=PC[0], pc_y=PC[1], pc_z=PC[2], camera_tilt=3)
+    work = simulate_kikuchi([MATERIALS["Al2O3"]], conditions, patterns=14, size=100, seed=0)
+    frames = finish(work).images
+    geometry = KikuchiGeometry(PC, 70.0, 3.0, 20.0)
+    return PatternStack(da.from_array(frames, chunks=(1, 100, 100)), "corundum", geometry=geometry)
+
+
+def found(stack: PatternStack, opinion: Sure | None = None) -> IndexedPhase:
+    (phase,) = finish(index_scan(stack, IndexSettings(opinion=opinion))).phases
+    return phase
+
+
+def test_a_lattice_two_steps_away_is_found_where_an_opinion_asks_for_it(
+    corundum: PatternStack,
+) -> None:
+    phase = found(corundum, Sure("hR", 0.999))
+    assert phase.lattice == "hR"
+    assert phase.cell.parameters == pytest.approx((4.757, 4.757, 12.988, 90, 90, 120), rel=0.02)
+    assert (phase.patterns, phase.doubt) == (14, "")
+    assert phase.lattice_probabilities["hR"] > 0.9
+
+
+def test_an_opinion_that_is_not_sure_is_told_and_leaves_the_lattice(
+    corundum: PatternStack,
+) -> None:
+    phase = found(corundum, Sure("hR", 0.7))
+    assert phase.lattice == found(corundum).lattice != "hR"
+    assert "the network says hR" in phase.doubt
+    assert phase.lattice_probabilities[phase.lattice] < 0.6
+    assert phase.lattice_probabilities["hR"] > 0.3
