@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import dask.array as da
@@ -125,3 +126,22 @@ def test_nothing_to_write(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing to write"):
         finish(write_cxi(stack, {}, tmp_path / "p.cxi"))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_pattern_with_very_many_peaks_does_not_fill_up_the_others(tmp_path: Path) -> None:
+    stack = PatternStack(da.zeros((300, 4, 4), chunks=(1, 4, 4)), "made")
+    one = pd.DataFrame({"x": [1.0], "y": [2.0], "intensity": [3.0]})
+    ice = pd.DataFrame(dict.fromkeys(("x", "y", "intensity"), np.arange(10_000.0)))
+    path = tmp_path / "p.cxi"
+    tracemalloc.start()
+    finish(write_cxi(stack, dict.fromkeys(range(299), one) | {299: ice}, path))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # 300 rows of 10,000 numbers are 12 MB
+    assert most < 8e6
+    assert path.stat().st_size < 1e6
+    with h5py.File(path) as file:
+        x = file[PEAKS]["peakXPosRaw"]
+        assert x.shape == (300, 10_000)
+        assert x[0, :2].tolist() == [1, 0]
+        assert x[299, -1] == 9999

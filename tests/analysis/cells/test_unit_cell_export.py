@@ -113,3 +113,20 @@ def test_the_bend_of_the_lens_is_told(lens: float, words: str) -> None:
     said = assumed(one, pixel_size="given", wavelength="given", beams=[(0.0, 0.0)])
     assert words in said["Bend of the lens"]
     assert json.loads(WRITERS[".json"](one))["lens"] == (lens or None)
+
+
+def test_a_folder_keeps_nothing_of_other_cells(tmp_path: Path) -> None:
+    folder = tmp_path / "run.2"
+    folder.mkdir()
+    write_cells(result(), [folder])
+    (folder / "notes.txt").touch()
+    kinds = {"json", "csv", "cif"}
+    names = {path.name for path in folder.iterdir()}
+    assert names == {f"cells.{kind}" for kind in kinds | {"cell", "p4p"}} | {"notes.txt"}
+    none = replace(result(), found=CellsFound((), ()))
+    # one that cannot be written: nothing is removed yet
+    with pytest.raises(InputError, match=r"there is none for a \.cell file"):
+        write_cells(none, [folder, tmp_path / "a.cell"])
+    assert {path.name for path in folder.iterdir()} == names
+    write_cells(none, [folder])
+    assert {path.name for path in folder.iterdir()} == {*(f"cells.{k}" for k in kinds), "notes.txt"}

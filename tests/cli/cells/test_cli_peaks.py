@@ -71,6 +71,46 @@ def test_ctrl_c_keeps_what_was_found(
         peaks_to_csv(replace(stack, read=read), tmp_path / "out.csv", 3)
     assert not (tmp_path / "out.csv").exists()
     assert set(pd.read_csv(tmp_path / "out.csv.part")["index"]) == {0, 1}
+    # a run to the end is as if none had been stopped
+    peaks_to_csv(stack, tmp_path / "out.csv", 3)
+    peaks_to_csv(stack, tmp_path / "other.csv", 3)
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "other.csv").read_bytes()
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize("at_once", [2, 3])
+def test_spots_go_to_the_disk_as_they_are_found(
+    patterns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    stack = PatternStack(da.from_array(np.load(patterns), chunks=(1, 256, 256)), "run")
+    peaks_to_csv(stack, tmp_path / "whole.csv", 3)
+    monkeypatch.setattr("napari_diffraction.cli.cells.peaks._AT_ONCE", at_once)
+    (tmp_path / "out.csv.part").write_text("index,x,y,intensity,snr,zonal\n7,1,1,1,9,True\n")
+    kept: list[int] = []
+
+    def look(index: int) -> np.ndarray:
+        if index == 4:
+            kept.append(int(pd.read_csv(tmp_path / "out.csv.part")["index"].max()))
+        return np.load(patterns)[index]
+
+    peaks_to_csv(replace(stack, read=look), tmp_path / "out.csv", 3)
+    assert kept == [{2: 3, 3: 2}[at_once]]
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_patterns_without_a_spot_make_a_table_without_rows(tmp_path: Path) -> None:
+    stack = PatternStack(da.zeros((2, 32, 32), chunks=(1, 32, 32)), "run")
+    assert "0 spots of 2 patterns" in peaks_to_csv(stack, tmp_path / "out.csv", 3)
+    assert (tmp_path / "out.csv").read_text() == "index,x,y,intensity,snr,zonal\n"
+
+
+def test_what_classify_has_kept_is_not_replaced(patterns: Path, tmp_path: Path) -> None:
+    part = tmp_path / "out.csv.part"
+    part.write_text('# {"patterns": 5}\nindex,label\n0,NoHit\n')
+    stack = PatternStack(da.from_array(np.load(patterns), chunks=(1, 256, 256)), "run")
+    with pytest.raises(InputError, match="another command has kept"):
+        peaks_to_csv(stack, tmp_path / "out.csv", 3)
+    assert part.read_text().startswith("# {")
 
 
 def test_classify_says_that_patterns_were_redrawn(

@@ -150,7 +150,9 @@ def test_without_a_scale_the_cell_comes_up_to_a_factor(
     ("options", "message"),
     [
         (["--output", "cell.txt"], "must end in .json or .csv or .cif or .cell or .p4p or .sol"),
+        (["--output", "none/cells"], "none: there is no such folder"),
         (["--output", "cell.json", "--zones", "none.csv"], "there is no such file"),
+        (["--output", "a.sol", "--patterns", "0"], "a.sol holds orientations, but with --patterns"),
         (["--output", "cell.json", "--pixel-size", "0.9"], "which no crystal has"),
         (["--output", "cell.json", "--volume", "900", "100"], "No cell has a volume"),
     ],
@@ -177,7 +179,12 @@ def test_a_table_without_zones_or_of_another_stack(
     table = tmp_path / "table.csv"
     for content, message in (
         ("index,label\n0,NoHit\n", "calls no pattern 2DZone"),
-        ("index,label\n99,2DZone\n", "speaks of pattern 99"),
+        ("index,label\n99,2DZone\n0,2DZone\n", "speaks of pattern 99"),
+        ("index,label\n-3,2DZone\n5,2DZone\n", "speaks of pattern -3"),
+        ("index,label\n0,2DZone\n,2DZone\n", "has an empty index"),
+        ("index,label\n0,2DZone\nx7,2DZone\n", "has the index x7"),
+        ("index,label\n0,2DZone\n1.5,2DZone\n", "has the index 1.5"),
+        ("index,label\n0,2DZone\ninf,2DZone\n", "has the index inf"),
         ("a,b\n1,2\n", "no columns index and label"),
         ("index,label\n0,2DZone\n1,2DZone\n", "needs at least 3"),
         ("index,source,label\n0,run7.h5,2DZone\n", "says that pattern 0 is of run7.h5"),
@@ -199,3 +206,59 @@ def test_patterns_without_nets(
     table.write_text("index,label\n0,2DZone\n")
     assert run(["unit-cell", str(patterns), "--zones", str(table), "--output", out]) == 2
     assert "shows a net of spots" in capsys.readouterr().err
+
+
+def test_orientations_without_a_scale_are_refused_before_the_search(
+    experiment: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def search(*_: object, **__: object) -> None:
+        pytest.fail("a search was begun")
+
+    monkeypatch.setattr("napari_diffraction.cli.cells.unit_cell.solve_stack", search)
+    bare, out = experiment[0].with_name("bare.npy"), tmp_path / "a.SOL"
+    for options, message in (
+        ([str(bare)], "--pixel-size"),
+        ([str(bare), "--pixel-size", "0.004", "--patterns", "0"], "with --patterns 0"),
+        ([str(experiment[0]), "--patterns", "0"], "with --patterns 0"),
+    ):
+        assert run(["unit-cell", *options, "--output", str(out)]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_a_folder_may_have_a_dot_and_each_file_is_told_by_what_it_holds(
+    experiment: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack, table = experiment
+    folder, own = tmp_path / "run.2", tmp_path / "orientations.csv"
+    folder.mkdir()
+    options = ["--zones", str(table), "--patterns", "5", "--output", str(folder)]
+    assert run(["unit-cell", str(stack), *options, "--output", str(own)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    said = dict(line.split(": ", 1) for line in lines if ": " in line)
+    cells = len(pd.read_csv(folder / "cells.csv"))
+    assert cells > 1
+    for path in (folder / "cells.json", folder / "cells.csv", folder / "cells.cif", own):
+        assert said[str(path)] == f"{cells} cells."
+    for name in ("cells.cell", "cells.p4p"):
+        assert said[str(folder / name)] == f"the first of {cells} cells."
+    oriented = len((folder / "orientations.sol").read_text().splitlines())
+    assert said[str(folder / "orientations.sol")] == f"{oriented} orientations."
+    assert said[str(folder / "orientations.csv")] == f"5 patterns, {oriented} orientations."
+    # without patterns there are no orientations, and none of the run before
+    options[3] = "0"
+    (folder / "mine.sol").touch()
+    assert run(["unit-cell", str(stack), *options]) == 0
+    names = {f"cells.{kind}" for kind in ("json", "json.json", "csv", "cif", "cell", "p4p")}
+    assert {path.name for path in folder.iterdir()} == {*names, "mine.sol"}
+
+
+def test_a_file_where_the_folder_should_be(
+    experiment: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "afile"
+    out.touch()
+    assert run(["unit-cell", str(experiment[0]), "--output", str(out)]) == 2
+    assert "afile is a file, but a folder is wanted" in capsys.readouterr().err

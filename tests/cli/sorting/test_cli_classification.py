@@ -163,6 +163,16 @@ def test_rows_by_another_pattern_centre_are_not_mixed_in(
     assert said["geometry"] == {"pc_x": 0.4, "pc_y": 0.4, "pc_z": 0.7}
 
 
+def test_patterns_of_an_ebsd_camera_are_told_from_spot_patterns(
+    stack: PatternStack, learning: Any, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    run(stack, learning, tmp_path / "spots.csv", say=said.append)
+    assert not said
+    run(stack.with_centre((0.5, 0.3, 0.6)), learning, tmp_path / "ebsd.csv", say=said.append)
+    assert "--model bravais" in said[0]
+
+
 def test_a_finished_run_is_not_done_twice(
     stack: PatternStack, learning: Any, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from napari_diffraction.cli.options import (
     WorkerCount,
     crew,
     open_inputs,
+    spare_inputs,
 )
 from napari_diffraction.cli.terminal import output_file
 
@@ -83,17 +84,18 @@ def unit_cell(
     workers: WorkerCount = None,
 ) -> None:
     """Find the unit cell that explains the zones, with no other knowledge."""
+    spare_inputs(output, *inputs, zones)
     stack = open_inputs(inputs, dataset)
     # these take seconds, which a bad file need not wait for
     from napari_diffraction.cli.cells.unit_cell import (
         check_outputs,
-        read_zones,
         solve_stack,
         write_result,
     )
+    from napari_diffraction.cli.cells.zones import read_sorting
 
-    check_outputs(output, stack)
-    chosen = None if zones is None else read_zones(zones, stack)
+    check_outputs(output, stack, pixel_size=pixel_size, patterns=patterns)
+    chosen = None if zones is None else read_sorting(zones, stack).zones
     with crew(scheduler, workers) as them:
         solved = solve_stack(
             stack,
@@ -129,6 +131,7 @@ def solve(
     """Sort the patterns, find the unit cell, write all files and a report of one page."""
     from napari_diffraction.cli.cells.solve import Wanted, solve_to_folder
 
+    spare_inputs(output, *inputs)
     wanted = Wanted(zones, pixel_size, wavelength, volume, patterns)
     stack = open_inputs(inputs, dataset)
     with crew(scheduler, workers) as them:
@@ -150,4 +153,5 @@ def peaks(
     from napari_diffraction.cli.cells.peaks import peaks_to_csv
 
     output_file(output, (".csv",))
+    spare_inputs(output, *inputs)
     print(peaks_to_csv(open_inputs(inputs, dataset), output, threshold))

@@ -9,11 +9,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_diffraction.analysis.cells.folder import CLASSES, check_folder, mark_folder
-from napari_diffraction.cli.cells.unit_cell import Solved, read_zones, solve_stack
-from napari_diffraction.cli.terminal import Interrupted, claim_output, with_bar
+from napari_diffraction.analysis.cells.folder import (
+    CLASSES,
+    CRYSTFEL,
+    PAGE,
+    earlier_results,
+    make_folder,
+    mark_folder,
+    remove_earlier,
+)
+from napari_diffraction.cli.cells.unit_cell import (
+    Solved,
+    claim_folder,
+    solve_stack,
+    spot_geometry,
+)
+from napari_diffraction.cli.cells.zones import Sorting, read_sorting, sort_stack
+from napari_diffraction.cli.terminal import Interrupted, with_bar
 from napari_diffraction.errors import InputError
-from napari_diffraction.files import replacing, writing_error
+from napari_diffraction.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -93,30 +107,24 @@ def solve_to_folder(
     Interrupted
         Ctrl-C was pressed.
     """
-    from napari_diffraction.patterns.stack import SpotGeometry
-
-    if not isinstance(stack.geometry, SpotGeometry):
-        raise InputError(f"{stack.name} holds Kikuchi patterns, which have no zones of spots.")
-    _take(folder, stack)
+    spot_geometry(stack)
+    claim_folder(folder, stack)
+    make_folder(folder)
     try:
-        classes, zones = _classes(
-            stack, folder, wanted, device, resume=resume, workers=workers, say=say
-        )
-        return _solve(stack, folder, wanted, classes, zones, workers)
+        if wanted.zones is not None:
+            sorting = read_sorting(wanted.zones, stack)
+        else:
+            sorting = sort_stack(
+                stack,
+                output=folder / CLASSES,
+                device=device,
+                resume=resume,
+                workers=workers,
+                say=say,
+            )
+        return _solve(stack, folder, wanted, sorting, workers)
     except (KeyboardInterrupt, Interrupted) as stop:
         raise Interrupted(_what_is_kept(folder, wanted, str(stop))) from stop
-
-
-def _take(folder: Path, stack: PatternStack) -> None:
-    """Make the folder where it is missing, and see that it is free for the results of a stack."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file, but a folder is wanted: choose another name.")
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise writing_error(folder, error) from error
-    claim_output(folder)
-    check_folder(folder, stack)
 
 
 def _what_is_kept(folder: Path, wanted: Wanted, said: str) -> str:
@@ -136,22 +144,21 @@ def _solve(
     stack: PatternStack,
     folder: Path,
     wanted: Wanted,
-    classes: dict[str, int],
-    zones: list[int],
+    sorting: Sorting,
     workers: Workers | None,
 ) -> list[str]:
-    """Find the cells by the zones, write all files, and return lines for a person."""
+    """Find the cells by the zones, write all files, and return lines for a person.
+
+    What an earlier run has left in the folder goes when all of this one is written.
+    """
     from napari_diffraction.analysis.cells.words import summary
 
-    report = folder / "report.html"
+    report = folder / PAGE
+    earlier = earlier_results(folder)
     try:
-        if not zones:
-            raise InputError(
-                f"No pattern of {stack.name} is a zone: without zones no cell is found."
-            )
         solved = solve_stack(
             stack,
-            zones=zones,
+            zones=sorting.zones,
             pixel_size=wanted.pixel_size,
             wavelength=wanted.wavelength,
             volume=wanted.volume,
@@ -159,68 +166,35 @@ def _solve(
             workers=workers,
         )
     except InputError as error:
-        _write_report(report, stack, wanted, classes, None, {}, str(error))
+        _write_report(report, stack, wanted, sorting.counts, None, {}, str(error))
+        remove_earlier(earlier, [report])
         raise InputError(f"{error}  {report} says what there is.") from error
     written = _write_all(solved, stack, folder)
     figures = _pictures(solved, stack, folder)
-    _write_report(report, stack, wanted, classes, solved, figures)
+    _write_report(report, stack, wanted, sorting.counts, solved, figures)
+    everything = [*written, *(folder / name for name in figures), report]
+    remove_earlier(earlier, everything)
     if not solved.result.found.phases:
         raise InputError(
             f"No cell explains three different nets of {stack.name}: sort out more zones.  "
             f"{report} shows the nets."
         )
-    pictures = [folder / name for name in figures]
-    return [*summary(solved.result), *(f"{path}" for path in [*written, *pictures, report])]
-
-
-def _classes(
-    stack: PatternStack,
-    folder: Path,
-    wanted: Wanted,
-    device: str,
-    *,
-    resume: bool,
-    workers: Workers | None,
-    say: Callable[[str], None],
-) -> tuple[dict[str, int], list[int]]:
-    """How many patterns are of each class, and which are zones."""
-    import pandas as pd
-
-    from napari_diffraction.cli.sorting.classification import classify_to_csv
-    from napari_diffraction.learning.classes import ZONE
-    from napari_diffraction.learning.models.registry import load_model
-
-    if wanted.zones is not None:
-        zones = read_zones(wanted.zones, stack)
-        table = pd.read_csv(wanted.zones)
-    else:
-        path = folder / CLASSES
-        table = classify_to_csv(
-            stack,
-            load_model("zones"),
-            path,
-            device=device,
-            resume=resume,
-            workers=workers,
-            say=say,
-        )
-        zones = sorted(int(one) for one in table.loc[table["label"] == ZONE, "index"])
-    return {str(k): int(n) for k, n in table["label"].value_counts().items()}, zones
+    return [*summary(solved.result), *map(str, everything)]
 
 
 def _write_all(solved: Solved, stack: PatternStack, folder: Path) -> list[Path]:
     """Write cells, nets and the files for CrystFEL."""
-    from napari_diffraction.analysis.cells.export import nets_table, write_cells
+    from napari_diffraction.analysis.cells.export import add_cells, nets_table
 
     result = solved.result
     if not result.found.phases:
         return []
-    written = write_cells(result, [folder])
+    written = add_cells(result, [folder])
     mark_folder(folder, stack)
     path = folder / "nets.csv"
     with replacing(path) as temporary:
         nets_table(result).to_csv(temporary, index=False, float_format="%.6g")
-    return [*written, path, *_write_crystfel(solved, stack, folder / "crystfel")]
+    return [*written, path, *_write_crystfel(solved, stack, folder / CRYSTFEL)]
 
 
 def _write_crystfel(solved: Solved, stack: PatternStack, folder: Path) -> list[Path]:
@@ -230,7 +204,7 @@ def _write_crystfel(solved: Solved, stack: PatternStack, folder: Path) -> list[P
     from napari_diffraction.analysis.cells.export import UP_TO_SCALE
     from napari_diffraction.analysis.cells.orientations import crystfel_solutions
 
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     result, tables = solved.result, solved.tables
     cxi = folder / "patterns.cxi"
     with_bar(write_cxi(stack, tables, cxi))

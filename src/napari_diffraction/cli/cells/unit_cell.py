@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_diffraction.analysis.cells.folder import check_folder, mark_folder
+from napari_diffraction.cli.cells.zones import sort_stack
 from napari_diffraction.cli.terminal import claim_output, output_file, with_bar
 from napari_diffraction.errors import InputError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from napari_diffraction.analysis.cells.search import CellResult
     from napari_diffraction.learning.zones.peak_tables import Found, PeaksFound
-    from napari_diffraction.patterns.stack import PatternStack
+    from napari_diffraction.patterns.stack import PatternStack, SpotGeometry
     from napari_diffraction.workers import Workers
 
 #: Cells of each phase that the patterns are asked about.
@@ -41,95 +42,82 @@ class Solved:
     tables: dict[int, pd.DataFrame]
 
 
-def check_outputs(outputs: Sequence[Path], stack: PatternStack) -> None:
+def check_outputs(
+    outputs: Sequence[Path],
+    stack: PatternStack,
+    *,
+    pixel_size: float | None = None,
+    patterns: int | None = None,
+) -> None:
     """Check, before anything is computed, that the files can be written.
-
-    Raises
-    ------
-    InputError
-        A name ends in something else, its folder is missing, or a folder for all files holds
-        results of another stack.
-    """
-    from napari_diffraction.analysis.cells.export import WRITERS
-
-    for output in outputs:
-        if output.suffix or not output.parent.is_dir():
-            output_file(output, tuple(WRITERS))
-        else:
-            claim_output(output)
-            check_folder(output, stack)
-
-
-def read_zones(path: Path, stack: PatternStack) -> list[int]:
-    """Numbers of the patterns that a table of `classify` calls zones.
-
-    Raises
-    ------
-    InputError
-        The file is no such table, calls none a zone, or belongs to another stack.
-    """
-    import pandas as pd
-
-    from napari_diffraction.learning.classes import ZONE, ZONE_CLASSES
-
-    if not path.exists():
-        raise InputError(f"{path}: there is no such file; give the table that classify wrote.")
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no table of classes: give what classify writes.") from error
-    if not {"index", "label"} <= set(table.columns):
-        raise InputError(f"{path} has no columns index and label: give what classify writes.")
-    if not table["label"].isin(ZONE_CLASSES).any():
-        raise InputError(f"{path} names none of the classes of zones: give what classify writes.")
-    chosen = table.loc[table["label"] == ZONE]
-    if not len(chosen):
-        raise InputError(f"{path} calls no pattern {ZONE}: without zones no cell can be found.")
-    numbers = [int(value) for value in chosen["index"]]
-    if min(numbers) < 0 or max(numbers) >= len(stack):
-        raise InputError(
-            f"{path} speaks of pattern {max(numbers)}, but INPUT has {len(stack)}: give the table "
-            "of this stack."
-        )
-    if "source" in chosen and stack.sources:
-        for number, source in zip(numbers, chosen["source"].fillna("").astype(str), strict=True):
-            if source and Path(source).name != Path(stack.source(number)).name:
-                raise InputError(
-                    f"{path} says that pattern {number} is of {source}, but INPUT has it from "
-                    f"{stack.source(number)}: give the table of this stack."
-                )
-    return sorted(numbers)
-
-
-def sort_out_zones(stack: PatternStack, workers: Workers | None = None) -> list[int]:
-    """Numbers of the patterns that the model `zones` calls zones.
 
     Parameters
     ----------
-    stack
-        Spot patterns.
-    workers
-        Other processes that do the work.
+    outputs
+        Files, or folders for all of them.
+    stack, pixel_size, patterns
+        See `solve_stack`.
 
     Raises
     ------
     InputError
-        It calls none so.
+        A name ends in something else, its folder is missing, a folder for all files holds results
+        of another stack, there will be no orientations for a ``.sol`` file, or the patterns have
+        no spots.
     """
-    from napari_diffraction.cli.shares import usual_shares
-    from napari_diffraction.learning.classes import ZONE
-    from napari_diffraction.learning.classification.inference import classify
-    from napari_diffraction.learning.models.registry import load_model
+    from napari_diffraction.analysis.cells.export import WRITERS, is_folder
+    from napari_diffraction.analysis.cells.orientations import check_solutions
 
-    classifier = load_model("zones")
-    table = with_bar(classify(stack, classifier, shares=usual_shares(classifier), workers=workers))
-    numbers = sorted(int(value) for value in table.loc[table["label"] == ZONE, "index"])
-    if not numbers:
-        raise InputError(
-            f"The model zones calls no pattern of {stack.name} a zone, and without zones no cell "
-            "can be found: review the classes and give them by --zones."
+    geometry = spot_geometry(stack)
+    for output in outputs:
+        if is_folder(output):
+            claim_folder(output, stack)
+            continue
+        output_file(output, tuple(WRITERS))
+        if output.suffix.lower() != ".sol":
+            continue
+        if patterns == 0:
+            raise InputError(
+                f"{output} holds orientations, but with --patterns 0 only zones are looked at and "
+                "there are none: leave out one of the two."
+            )
+        check_solutions(
+            stack.name,
+            scale_known=(pixel_size or geometry.pixel_size) is not None,
+            in_file=bool(stack.sources),
         )
-    return numbers
+
+
+def claim_folder(folder: Path, stack: PatternStack) -> None:
+    """Claim a folder for the results of a stack, there or not.
+
+    Raises
+    ------
+    InputError
+        It is a file, the folder around it is missing, another program writes there, or it holds
+        results of another stack.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, but a folder is wanted: choose another name.")
+    if not folder.parent.is_dir():
+        raise InputError(f"{folder.parent}: there is no such folder; make it first.")
+    claim_output(folder)
+    check_folder(folder, stack)
+
+
+def spot_geometry(stack: PatternStack) -> SpotGeometry:
+    """Return the geometry of spot patterns.
+
+    Raises
+    ------
+    InputError
+        The patterns have no spots.
+    """
+    from napari_diffraction.patterns.stack import SpotGeometry
+
+    if not isinstance(stack.geometry, SpotGeometry):
+        raise InputError(f"{stack.name} holds Kikuchi patterns, which have no zones of spots.")
+    return stack.geometry
 
 
 def solve_stack(
@@ -168,17 +156,20 @@ def solve_stack(
     from napari_diffraction.indexing.zones.pattern_nets import nets_of_patterns
     from napari_diffraction.learning.zones.common_camera import marked_anew
     from napari_diffraction.learning.zones.peak_tables import find_in_stack
-    from napari_diffraction.patterns.stack import SpotGeometry
     from napari_diffraction.review.export import crystfel_name
 
-    if not isinstance(stack.geometry, SpotGeometry):
-        raise InputError(f"{stack.name} holds Kikuchi patterns, which have no zones of spots.")
+    geometry = spot_geometry(stack)
     found: dict[int, Found] = {}
 
     def keep(step: PeaksFound) -> None:
         found.update(step.found)
 
-    chosen = sort_out_zones(stack, workers) if zones is None else zones
+    chosen = sort_stack(stack, workers=workers).zones if zones is None else zones
+    if not chosen:
+        raise InputError(
+            f"The model zones calls no pattern of {stack.name} a zone, and without zones no cell "
+            "can be found: review the classes and give them by --zones."
+        )
     with_bar(find_in_stack(stack, indices=chosen, workers=workers), keep)
     nets = nets_of_patterns({index: one.table for index, one in found.items()})
     if again := marked_anew(found, nets.fits):
@@ -187,8 +178,8 @@ def solve_stack(
     work = search_cells(
         stack.name,
         nets,
-        pixel_size=pixel_size or stack.geometry.pixel_size,
-        wavelength=wavelength or stack.geometry.wavelength,
+        pixel_size=pixel_size or geometry.pixel_size,
+        wavelength=wavelength or geometry.wavelength,
         volume=volume,
         most=_CANDIDATES,
     )
@@ -215,8 +206,32 @@ def write_result(result: CellResult, outputs: Sequence[Path], stack: PatternStac
     from napari_diffraction.analysis.cells.export import write_cells
     from napari_diffraction.analysis.cells.words import summary
 
-    cells = sum(map(len, result.found.phases))
-    written = [f"{path}: {cells} cells." for path in write_cells(result, outputs)]
+    written = [
+        f"{path}: {_held(result, path, in_folder=path not in outputs)}."
+        for path in write_cells(result, outputs)
+    ]
     for folder in filter(Path.is_dir, outputs):
         mark_folder(folder, stack)
     return written + summary(result)
+
+
+def _held(result: CellResult, path: Path, *, in_folder: bool) -> str:
+    """Say what a file holds, by its kind."""
+    from napari_diffraction.analysis.cells.export import ORIENTATIONS
+    from napari_diffraction.indexing.zones.witness import phase_of
+
+    kind = path.suffix.lower()
+    indexed = int((phase_of(result.matches) >= 0).sum())
+    if kind == ".sol":
+        return _counted(indexed, "orientation")
+    if in_folder and path.name == ORIENTATIONS:
+        looked_at = _counted(len(result.matches[0].peaks), "pattern")
+        return f"{looked_at}, {_counted(indexed, 'orientation')}"
+    cells = sum(map(len, result.found.phases))
+    if kind in (".cell", ".p4p") and cells > 1:
+        return f"the first of {cells} cells"
+    return _counted(cells, "cell")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_diffraction.cli.terminal import output_file, with_bar
+from napari_diffraction.patterns.stack import SpotGeometry
 
 if TYPE_CHECKING:
     from napari_diffraction.crystal.structure import Structure
@@ -77,7 +78,13 @@ def index_to_files(
         check_export(output, stack.data.shape[:-2])
     if settings.pc is not None:
         stack.with_centre(settings.pc)  # says what is wrong with a centre
-    return written(with_bar(index_scan(stack, settings, workers=workers)), outputs)
+    said = written(with_bar(index_scan(stack, settings, workers=workers)), outputs)
+    if isinstance(stack.geometry, SpotGeometry) and stack.geometry.pixel_size is not None:
+        said.append(
+            "Note: the file tells a reciprocal length for a pixel, as of spot patterns; index is "
+            "for EBSD patterns, unit-cell and solve are for these."
+        )
+    return said
 
 
 def written(indexed: IndexedMap, outputs: Sequence[Path]) -> list[str]:

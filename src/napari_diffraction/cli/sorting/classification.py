@@ -12,6 +12,8 @@ from napari_diffraction.cli.shares import usual_shares
 from napari_diffraction.cli.sorting.partial_table import PartialTable, write_table
 from napari_diffraction.cli.terminal import Interrupted, checked_output, with_bar
 from napari_diffraction.errors import InputError
+from napari_diffraction.learning.classes import ZONE
+from napari_diffraction.patterns.stack import KikuchiGeometry
 from napari_diffraction.review.fingerprint import stack_key
 from napari_diffraction.review.provenance import beside, file_hash, write_beside
 from napari_diffraction.review.store import now
@@ -82,6 +84,11 @@ def classify_to_csv(
     checked_output(output, (".csv",))
     shares = usual_shares(classifier) if shares is None else shares
     run = identity(stack, classifier, shares) | {"preprocess": preprocess, "border": border}
+    if ZONE in classifier.card.classes and _is_ebsd(stack):
+        say(
+            f"Note: the file says that these are EBSD patterns, {classifier.card.name} sorts spot "
+            "patterns: --model bravais names the lattices of EBSD patterns."
+        )
     stack = preprocessed(stack, preprocess)
     if resume and _is_done(output, run):
         say(f"{output}: all {len(stack)} patterns were done already.")
@@ -113,6 +120,11 @@ def classify_to_csv(
             partial.path.unlink(missing_ok=True)
     partial.path.unlink()
     return table
+
+
+def _is_ebsd(stack: PatternStack) -> bool:
+    """Whether the file tells the geometry of an EBSD camera."""
+    return isinstance(stack.geometry, KikuchiGeometry) and bool(stack.geometry.numbers())
 
 
 def write_finished(
