@@ -49,6 +49,8 @@ class Comparison:
         3: they name one phase in orientations that differ, if orientations were compared.
     matched
         For each phase of the other map our class that means the same, or ``None``.
+    untold
+        Phases of the other map whose lattice its file does not tell, as that of EDAX's .ang.
     """
 
     matrix: pd.DataFrame
@@ -57,6 +59,7 @@ class Comparison:
     kappa: float
     difference: NDArray[np.uint8]
     matched: dict[str, str | None]
+    untold: tuple[str, ...]
 
     def sentences(self) -> list[str]:
         """Say the result in sentences."""
@@ -66,7 +69,8 @@ class Comparison:
         if np.isfinite(self.kappa):
             said.append(f"Cohen's kappa {self.kappa:.2f}.")
         said += [
-            f"The other map's phase {name} is none of those here."
+            f"The other map's phase {name} is none of those here"
+            + (", as far as its file tells: it lacks the lattice." if name in self.untold else ".")
             for name, ours in self.matched.items()
             if ours is None
         ]
@@ -174,6 +178,9 @@ def compare_phases(
             one: None if place is None else classes[place]
             for one, place in zip(names, match, strict=True)
         },
+        untold=tuple(
+            one for one, kind in zip(names, other.lattices[1:], strict=True) if kind is None
+        ),
     )
 
 
