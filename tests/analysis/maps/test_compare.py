@@ -83,14 +83,14 @@ def test_names_of_phases_are_compared_as_people_write_them(stack, make_table):
     assert result.matched == {"ferrite ": "Ferrite", "Alpha Ti": "alpha-Ti"}
 
 
-def test_a_file_that_tells_no_lattice_is_told_from_a_phase_that_is_none_of_ours(make_map, vendor):
+def test_of_a_phase_whose_lattice_is_not_told_this_is_said(make_map, vendor):
     untold = Vendor(vendor.phase, (NOT_INDEXED, "Nickel", "hP"), (None, None, "hP"))
     said = compare(make_map(), untold).sentences()
     assert (
         "Nickel is none of those here, as far as its file tells: it lacks the lattice." in said[-1]
     )
     told = Vendor(vendor.phase, (NOT_INDEXED, "Cementite", "hP"), (None, "oP", "hP"))
-    assert compare(make_map(), told).sentences()[-1].endswith("Cementite is none of those here.")
+    assert "none of those" not in " ".join(compare(make_map(), told).sentences())
 
 
 def test_points_below_the_threshold_are_not_compared(make_map, vendor):
