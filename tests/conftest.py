@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -25,6 +26,16 @@ def _has_display() -> bool:
 
 def _gui_is_needed() -> bool:
     return bool(os.environ.get(NEED_GUI) or os.environ.get("CI"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let one process alone compile what orix compiles when it is first imported.
+
+    numba keeps such a ufunc in two files.  Where two processes compile it at once, the file of one
+    may come to stand beside that of the other, and whoever loads them crashes.
+    """
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        subprocess.run([sys.executable, "-c", "import orix.quaternion"], check=False)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
