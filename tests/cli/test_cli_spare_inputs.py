@@ -58,4 +58,6 @@ def test_a_link_to_the_input_is_the_input(folder: Path, tmp_path: Path) -> None:
 def test_what_is_not_read_with_the_others_may_lie_beside_them(folder: Path) -> None:
     spare_inputs([folder / "t.csv", folder / "m.json", folder.with_name("e.png")], str(folder))
     spare_inputs(folder / "e.jpg", str(folder / "*.png"))
+    spare_inputs([folder / "t.csv", folder / "solved"], str(folder / "*"))
+    spare_inputs(folder / "patterns.h5", str(folder))  # pictures are read
     spare_inputs(folder / "solved", str(folder), None)

@@ -61,11 +61,7 @@ def test_going_on_over_a_frame_that_cannot_be_read_changes_nothing(frames: np.nd
     assert doubtful.any()
     film.read.clear()
     finish(index_scan(stack, settings, steps))
-    assert film.read == []
-    same(steps.points, before)
-    # and what was broken off in the middle of a block is matched as if for the first time
-    steps.points.tried[:] = False
-    finish(index_scan(stack, settings, steps))
+    assert LOST in film.read  # a drive may be back
     same(steps.points, before)
 
 

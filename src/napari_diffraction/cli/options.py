@@ -89,17 +89,25 @@ def spare_inputs(outputs: Path | Sequence[Path], *inputs: str | Path | None) -> 
 
 def _is_read(output: Path, name: str) -> bool:
     """Whether an output is an input, lies in it, or would be taken for one of its files."""
+    from napari_diffraction.patterns.readers.files import find_inputs
     from napari_diffraction.patterns.readers.formats import by_name, is_folder_input
 
     written, read = output.resolve(), Path(name).resolve()
     if written == read:
         return True
+    kind = by_name(output.name)
     if Path(name).is_dir():
-        inside = read in written.parents
-        of_it = written.parent == read and by_name(output.name) is not None
-        return inside if is_folder_input(name) else of_it
+        if is_folder_input(name):
+            return read in written.parents
+        if kind is None or written.parent != read:
+            return False
+        try:
+            return kind == by_name(find_inputs(name).files[0])
+        except InputError:  # which is said where the folder is opened
+            return False
     if not Path(name).exists():  # a name with wildcards
-        return PurePath(os.path.abspath(output)).match(os.path.abspath(name))
+        alike = PurePath(os.path.abspath(output)).match(os.path.abspath(name))
+        return kind is not None and alike
     return output.exists() and output.samefile(name)
 
 

@@ -90,8 +90,7 @@ class KnownGrains:
 class Points:
     """Solution of ``n`` patterns; see `napari_diffraction.indexing.solution.IndexedMap`.
 
-    ``tried`` are those that were looked at or could not be read.  ``second_phase``,
-    ``second_rotation`` and ``second_share`` are those of
+    ``second_phase``, ``second_rotation`` and ``second_share`` are those of
     `napari_diffraction.indexing.solution.SecondBest`.
     """
 
@@ -103,7 +102,6 @@ class Points:
     confidence: NDArray[np.float32]
     quality: NDArray[np.float32]
     done: NDArray[np.bool_]
-    tried: NDArray[np.bool_]
     second_phase: NDArray[np.int16]
     second_rotation: NDArray[np.float32]
     second_share: NDArray[np.float32]
@@ -119,7 +117,6 @@ class Points:
             np.zeros(count, np.int16),
             np.zeros(count, np.float32),
             np.zeros(count, np.float32),
-            np.zeros(count, bool),
             np.zeros(count, bool),
             np.full(count, -1, np.int16),
             np.full((count, 3, 3), np.nan, np.float32),

@@ -69,7 +69,7 @@ def index_points(
     grains
         The orientation of a pattern's grain is tried first.
     out
-        Filled in; blocks of patterns that were tried already are left as they are.
+        Filled in; blocks of patterns that are done already are left as they are.
     workers
         Other processes that read and index the patterns.
 
@@ -81,7 +81,7 @@ def index_points(
     yield PointsProgress(0, len(stack), "Indexing patterns", points=out)
     known = Knowledge(preparation, tuple(crystals), centres, grains)
     if workers is not None:
-        parts = [part for part in block_parts(stack) if not out.tried[part].all()]
+        parts = [part for part in block_parts(stack) if not out.done[part].all()]
         key = workers.share(_PointsElsewhere, StackElsewhere.of(stack), known)
         done = in_order(
             lambda part: workers.submit(key, _PointsElsewhere.index, part), parts, workers.ahead
@@ -90,7 +90,7 @@ def index_points(
             out.put(part, some)
             yield PointsProgress(part.stop, len(stack), "Indexing patterns", points=out)
         return out
-    for part, frames, readable in blocks(stack, lambda part: not out.tried[part].all()):
+    for part, frames, readable in blocks(stack, lambda part: not out.done[part].all()):
         out.put(part, known.index(frames, readable, part))
         yield PointsProgress(part.stop, len(stack), "Indexing patterns", points=out)
     return out
@@ -130,7 +130,7 @@ class Knowledge:
         lines = find_lines(pictures, self._ready.weight, LOOKED_AT)
         out = index_bands(lines, self._crystals, self._centres[part], self._grains, part)
         out.quality[:] = band_contrast(self._coarse.binned(frames), self._coarse)
-        out.done[:], out.tried[:] = readable, True
+        out.done[:] = readable
         out.phase[~readable] = -1
         return out
 

@@ -125,6 +125,10 @@ def test_ctrl_c_keeps_the_points_that_are_classified(
     assert run(words) == 130
     assert f"8 of 12 points are in {output}" in capsys.readouterr().err
     assert pd.read_csv(output)["label"].tolist() == list(ZONE_CLASSES) * 2
+    output.write_text("a whole map")
+    assert run(words) == 130
+    assert output.read_text() == "a whole map"
+    assert len(pd.read_csv(tmp_path / "map.part.csv")) == 8
 
 
 def test_what_is_known_of_the_camera_stands_in_the_files(

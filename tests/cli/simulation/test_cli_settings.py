@@ -24,6 +24,7 @@ def test_random_cells_have_the_volume_and_differ() -> None:
     assert {cell.alpha for cell in cells} == {90.0}
     assert len({cell.a for cell in cells}) == 3
     assert cells == unit_cells(None, 700.0, "monoclinic", 3, 0)
+    assert cells == unit_cells(None, 700.0, None, 3, 0, "P 21")
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,8 @@ def evaluate_file(
 
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: this is a file; name a folder.")
+    if folder.resolve().parent == Path(data).resolve():
+        raise InputError(f"{folder}: the next time this would be taken for a class: move it.")
     claim_output(folder)
     stack, labels = open_judged(data)
     shares = expected_shares(share, usual_shares(load_model(models[0]))) if share else None

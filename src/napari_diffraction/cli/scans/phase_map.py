@@ -116,8 +116,13 @@ def _kept(made: PhaseMap, outputs: Sequence[Path], threshold: float) -> str:
     count = int(made.done.sum())
     if not count:
         return ""
-    write_and_compare(made, outputs, threshold, None)
-    names = ", ".join(str(output) for output in outputs)
+    # a map that is there may be a whole one
+    free = [
+        output.with_suffix(f".part{output.suffix}") if output.exists() else output
+        for output in outputs
+    ]
+    write_and_compare(made, free, threshold, None)
+    names = ", ".join(map(str, free))
     return f" {count} of {len(made)} points are in {names}, the others are not classified."
 
 

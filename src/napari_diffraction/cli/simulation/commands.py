@@ -36,13 +36,16 @@ def spots(
         typer.Option(
             help="Crystal system of the random cells: triclinic, monoclinic, orthorhombic, "
             "tetragonal, trigonal, hexagonal or cubic.",
-            show_default="triclinic",
+            show_default="that of the space group, or triclinic",
         ),
     ] = None,
     cells: Annotated[int, typer.Option(min=1, help="How many random cells.")] = 1,
     space_group: Annotated[
         str | None,
-        typer.Option(help="Number or symbol; its absences are left out.", show_default="none"),
+        typer.Option(
+            help="Number or symbol, which the cell has to fit; its absences are left out.",
+            show_default="none",
+        ),
     ] = None,
     wavelength: Annotated[
         float | None, typer.Option(help="Electron wavelength in A.", show_default="0.0251")
@@ -90,7 +93,7 @@ def spots(
     from napari_diffraction.simulation.spots.dataset import simulate_spots
 
     output_file(output, (".h5", ".hdf5", ".nxs", ".cxi", ".tif", ".tiff", ".npy"))
-    wanted = unit_cells(cell, random_cell, system, cells, seed)
+    wanted = unit_cells(cell, random_cell, system, cells, seed, space_group)
     conditions, effects = spot_settings(
         realistic=realistic,
         given={

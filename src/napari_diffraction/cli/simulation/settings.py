@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.crystal.cell import UnitCell, random_cell
+from napari_diffraction.crystal.reflections import parse_space_group
 from napari_diffraction.errors import InputError
 from napari_diffraction.simulation.conditions import (
     DetectorEffects,
@@ -27,7 +28,12 @@ _FALSE = ("false", "no", "off", "0")
 
 
 def unit_cells(
-    cell: Sequence[float] | None, volume: float | None, system: str | None, number: int, seed: int
+    cell: Sequence[float] | None,
+    volume: float | None,
+    system: str | None,
+    number: int,
+    seed: int,
+    space_group: str | None = None,
 ) -> list[UnitCell]:
     """Return the cells to simulate: the one that is given, or random ones.
 
@@ -38,11 +44,13 @@ def unit_cells(
     volume
         Volume of random cells in A^3.
     system
-        Crystal system of random cells, triclinic by default.
+        Crystal system of random cells; by default that of the space group, triclinic without one.
     number
         How many random cells.
     seed
         Seed of the random cells.
+    space_group
+        Number or symbol.
 
     Raises
     ------
@@ -62,7 +70,10 @@ def unit_cells(
         return [UnitCell(*cell)]
     assert volume is not None
     rng = np.random.default_rng(seed)
-    return [random_cell(volume, system or "triclinic", rng=rng) for _ in range(number)]
+    if system is None:
+        group = parse_space_group(1 if space_group is None else space_group)
+        system = group.crystal_system_str()
+    return [random_cell(volume, system, rng=rng) for _ in range(number)]
 
 
 def spot_settings(

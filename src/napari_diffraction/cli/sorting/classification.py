@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_diffraction.cli.shares import usual_shares
-from napari_diffraction.cli.sorting.partial_table import PartialTable, write_table
+from napari_diffraction.cli.sorting.partial_table import (
+    GEOMETRY,
+    PartialTable,
+    differences,
+    write_table,
+)
 from napari_diffraction.cli.terminal import Interrupted, checked_output, with_bar
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import ZONE
@@ -188,11 +193,12 @@ def identity(
     stack: PatternStack, classifier: Classifier, shares: Mapping[str, float]
 ) -> dict[str, Any]:
     """Return what must be the same for two runs to give the same rows."""
+    camera = stack.geometry.numbers() if isinstance(stack.geometry, KikuchiGeometry) else {}
     return model_identity(classifier, shares) | {
         "patterns": len(stack),
         "dataset": stack.dataset,
         "stack": stack_key(stack),
-        "geometry": stack.geometry.numbers(),
+        GEOMETRY: camera,
     }
 
 
@@ -220,7 +226,7 @@ def provenance(
 def _is_done(output: Path, run: dict[str, Any]) -> bool:
     try:
         earlier = json.loads(beside(output).read_text(encoding="utf-8"))
-        return output.exists() and all(earlier.get(key) == value for key, value in run.items())
+        return output.exists() and not differences(earlier, run)
     except (OSError, ValueError, AttributeError):
         return False
 

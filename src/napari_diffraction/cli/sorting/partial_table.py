@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,17 @@ _FLOATS = "%.6g"
 _TEXTS = {"source": str, "label": str, "mark": str}
 #: Bytes of a file that are looked at together.
 _PART = 2**20
+#: Calibration of an EBSD camera; earlier versions did not write it.
+GEOMETRY = "geometry"
+
+
+def differences(earlier: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
+    """Return what of a run was otherwise in an earlier one, as far as that tells it."""
+    return [
+        key
+        for key, value in run.items()
+        if earlier.get(key) != value and (key != GEOMETRY or key in earlier)
+    ]
 
 
 @dataclass
@@ -81,8 +93,9 @@ class PartialTable:
                     f"{self.path}: {len(kept)} patterns of an interrupted run are kept here; add "
                     "--resume to go on from them, or delete the file to start anew."
                 )
-            if not kept.empty and earlier != self.run:
-                differs = ", ".join(key for key in self.run if self.run[key] != earlier.get(key))
+            different = [*differences(earlier, self.run), *(earlier.keys() - self.run.keys())]
+            if not kept.empty and different:
+                differs = ", ".join(different)
                 raise InputError(
                     f"{self.path}: the patterns kept here are of another run ({differs} differ); "
                     "delete the file to start anew."
@@ -136,12 +149,12 @@ class PartialTable:
             return {}, pd.DataFrame()
         try:
             with self.path.open(encoding="utf-8", newline="") as file:
-                run = json.loads(file.readline().removeprefix("# "))
+                run = dict(json.loads(file.readline().removeprefix("# ")))
                 # all digits, so that a border is moved as if nothing had been interrupted
                 rows = pd.read_csv(
                     file, dtype=_TEXTS, float_precision="round_trip", nrows=lines - 2
                 )
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise InputError(
                 f"{self.path}: this is not what an interrupted run leaves; delete it."
             ) from error
