@@ -65,6 +65,19 @@ def test_both_take_back_the_same_step(
     assert on_disk(tmp_path) == ["B", "", "", ""]
 
 
+def test_the_undo_of_a_step_without_a_name_takes_back_no_step_of_another_program(
+    tmp_path: Path,
+) -> None:
+    steps = [{"do": "label", "labels": {"A": [k]}, "person": "ann"} for k in (0, 1)]
+    (tmp_path / "journal.jsonl").write_text("".join(f"{json.dumps(s)}\n" for s in steps))
+    ann, bob = (ReviewSession.restore("k", tmp_path, person=name) for name in ("ann", "bob"))
+    bob.decide(2, "B")
+    assert ann.undo().tolist() == [1]
+    assert SessionStore(tmp_path).journal()[-1]["of"] == ""
+    decisions = ReviewSession.restore("k", tmp_path)._decisions
+    assert [decisions.name(k) for k in range(3)] == ["A", None, "B"]
+
+
 @pytest.mark.parametrize("torn", [0, 9, 10_000])
 def test_a_failed_write_costs_another_program_nothing(
     two: tuple[ReviewSession, ReviewSession],

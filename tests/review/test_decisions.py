@@ -59,6 +59,17 @@ def test_the_last_step_is_known_by_its_name() -> None:
     assert decisions.apply({"do": "undo", "of": "one"}).tolist() == [2]
 
 
+@pytest.mark.parametrize("undone", [step("B", 1), step("B", 1, id="two")])
+def test_a_step_of_an_older_version_is_taken_back_although_others_came_later(
+    undone: dict[str, Any],
+) -> None:
+    steps = step("A", 0), undone, step("C", 2, id="of another program")
+    undo = {"do": "undo", "of": undone.get("id", "")}
+    assert after(*steps, undo) == ["A", None, "C", None]
+    assert after(*steps, undo, {"do": "undo", "of": ""}) == [None, None, "C", None]
+    assert after(*steps, *[{"do": "undo", "of": ""}] * 3)[2] == "C"
+
+
 @pytest.mark.parametrize(
     "labels",
     [
@@ -68,15 +79,37 @@ def test_the_last_step_is_known_by_its_name() -> None:
         {"A": [10**11]},
         {"A": [10**30]},
         {"A": [[0], "x"]},
-        {"A": [0], "B": [9]},
         {"A": None},
         {},
-        3,
-        None,
     ],
 )
-def test_records_that_name_no_patterns_of_the_stack_are_not_renumbered(labels: object) -> None:
-    assert renumbered({"do": "label", "labels": labels}, np.array([1, 2, 3, 4])) is None
+def test_a_step_on_no_patterns_of_the_stack_changes_nothing(labels: object) -> None:
+    damaged = {"do": "label", "labels": labels}
+    record = renumbered(damaged, np.array([1, 2, 3, 4]))
+    assert record == {"do": "label", "labels": {}}
+    # it is that step which is taken back, not the one before
+    assert after(step("B", 0), record, {"do": "undo"}, size=1) == ["B"]
+    assert after(step("B", 0), record, {"do": "undo"}, {"do": "undo"}, size=1) == [None]
+    decisions = Decisions()
+    decisions.apply(record)
+    decisions.renumber(np.array([1, 2]))
+    assert len(decisions) == 0
+
+
+@pytest.mark.parametrize("labels", [3, None])
+def test_records_that_make_no_sense_are_not_renumbered(labels: object) -> None:
+    record = {"do": "label", "labels": labels}
+    assert renumbered(record, np.array([1, 2, 3, 4])) is None
+    assert after(step("B", 0), record, {"do": "undo"}, size=1) == [None]
+
+
+def test_numbers_that_are_out_of_range_cost_the_others_nothing() -> None:
+    places = np.array([1, 3, 4])
+    record = {"do": "accept", "labels": {"A": [0, 3, 2], "B": [-1], "C": [10**30, "x", 1]}}
+    renamed = renumbered(record, places)
+    assert renamed == {"do": "accept", "labels": {"A": [1, 4], "C": [3]}}
+    record["labels"]["A"] = [0, 10**11]
+    assert after(record) == ["A", "C", None, None]
 
 
 def test_records_get_the_new_numbers() -> None:

@@ -17,3 +17,11 @@ def test_classes_are_texts_and_what_is_measured_are_numbers(tmp_path: Path) -> N
     assert table["thickness"].sum() == 3.5
     assert table["note"].tolist() == ["2", "None", ""]
     assert read_labels(path, ("kind",))["kind"].tolist() == ["01", "2", "3"]
+
+
+def test_numbers_stay_numbers_where_some_are_missing(tmp_path: Path) -> None:
+    path = tmp_path / "run.csv"
+    path.write_text("index,label,confidence,score\n0,a,0.5,NA\n1,b,NaN,2\n2,,nan,\n")
+    table = read_labels(path)
+    assert table["confidence"].fillna(-1).tolist() == [0.5, -1, -1]
+    assert table["score"].fillna(-1).tolist() == [-1, 2, -1]

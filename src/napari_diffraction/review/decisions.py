@@ -30,7 +30,8 @@ class Decisions:
     A step is a record as the journal keeps it: ``{"do": "label", "labels": {"2DZone": [12]},
     "person": ..., "time": ..., "said": "NoHit", "model": "zones", "id": "5f0c..."}``, where a
     model had said what the pattern shows, or ``{"do": "undo", "of": "5f0c...", ...}``.  Without
-    ``of``, as older versions wrote it, the last step is taken back.
+    ``of``, as older versions wrote it, the last step is taken back; with an empty one, the last of
+    those that have no id, as older versions took them.
 
     Attributes
     ----------
@@ -125,15 +126,16 @@ class Decisions:
     def apply(self, record: Mapping[str, Any]) -> Indices:
         """Take a step, and return the patterns that it concerns.
 
-        A record that makes no sense, as in a damaged journal, does nothing.
+        Numbers that make no sense, as in a damaged journal, are passed over; a step that has no
+        others changes nothing, but can be taken back.
         """
         if record.get("do") == "undo":
             return self._back(record.get("of"))
         given = _given(record)
-        if not given:
+        if given is None:
             return np.empty(0, np.int64)
-        indices = np.unique(np.concatenate([*given.values()]))
-        self.make_room(int(indices.max()) + 1)
+        indices = np.unique(np.concatenate([np.empty(0, np.int64), *given.values()]))
+        self.make_room(int(indices.max(initial=-1)) + 1)
         before = tuple(column[indices] for column in self._columns())
         self._steps.append(_Step(indices, before, str(record.get("id", ""))))
         accepted = record.get("do") == "accept"
@@ -162,9 +164,9 @@ class Decisions:
         return self._steps[-1].id if self._steps else ""
 
     def _back(self, of: object) -> Indices:
-        """Take back a step, the last one where none is named."""
+        """Take back a step, the last one where nothing is said of which."""
         numbers = range(len(self._steps) - 1, -1, -1)
-        number = next((n for n in numbers if not of or self._steps[n].id == of), None)
+        number = next((n for n in numbers if of is None or self._steps[n].id == of), None)
         if number is None:
             return np.empty(0, np.int64)
         step = self._steps.pop(number)
@@ -182,23 +184,26 @@ class Decisions:
         return step.indices
 
 
-def _given(record: Mapping[str, Any]) -> dict[str, Indices]:
-    """Labels of a record with the numbers of their patterns; empty where it makes no sense."""
-    try:
-        given = {
-            str(name): np.asarray(numbers, np.int64).ravel()
-            for name, numbers in dict(record.get("labels", {})).items()
-        }
-    except (TypeError, ValueError, OverflowError):
-        return {}
-    given = {name: numbers for name, numbers in given.items() if len(numbers)}
-    if any(numbers.min() < 0 or numbers.max() >= MOST_PATTERNS for numbers in given.values()):
-        return {}
-    return given
+def _given(record: Mapping[str, Any], size: int = MOST_PATTERNS) -> dict[str, Indices] | None:
+    """Labels of a record with the numbers of their patterns below a size; None: it has none."""
+    labels = record.get("labels")
+    if not isinstance(labels, Mapping):
+        return None
+    given = {str(name): _numbers(values, size) for name, values in labels.items()}
+    return {name: numbers for name, numbers in given.items() if len(numbers)}
+
+
+def _numbers(values: Any, size: int) -> Indices:
+    """Whole numbers below a size, of whatever a damaged journal may hold."""
+    numbers = np.asarray(values, object).ravel()
+    whole = (n for n in numbers if isinstance(n, int | np.integer) and 0 <= n < size)
+    return np.fromiter(whole, np.int64)
 
 
 def renumbered(record: Mapping[str, Any], places: Indices) -> dict[str, Any] | None:
     """Return a record as `Decisions` takes it with other numbers of the patterns.
+
+    Numbers of patterns that are not there, as in a damaged journal, are left out.
 
     Parameters
     ----------
@@ -210,13 +215,12 @@ def renumbered(record: Mapping[str, Any], places: Indices) -> dict[str, Any] | N
     Returns
     -------
     dict or None
-        ``None`` where the record makes no sense or names patterns that are not there, as in a
-        damaged journal.
+        ``None`` where the record makes no sense.
     """
     if "labels" not in record:
         return dict(record)
-    given = _given(record)
-    if not given or any(numbers.max() >= len(places) for numbers in given.values()):
+    given = _given(record, len(places))
+    if given is None:
         return None
     return {**record, "labels": {name: places[some].tolist() for name, some in given.items()}}
 

@@ -273,8 +273,7 @@ class ReviewSession(ReviewedTable):
         if self.last is None:
             return np.empty(0, np.int64)
         # Another program may have written steps since, which are not meant.
-        of = {"of": self._decisions.last_id} if self._decisions.last_id else {}
-        return self._take({"do": "undo", **of})
+        return self._take({"do": "undo", "of": self._decisions.last_id})
 
     @property
     def last(self) -> Indices | None:

@@ -89,7 +89,7 @@ def load_labels(path: str | Path, texts: Collection[str] = ()) -> pd.DataFrame |
     beside = labels_beside(path)
     try:
         if path.suffix.lower() not in _HDF5:
-            return _of_this_file(read_labels(beside, texts), path) if beside.exists() else None
+            return of_this_file(read_labels(beside, texts), path) if beside.exists() else None
         with h5py.File(path) as file:
             simulated, exported = file.get("labels"), file.get("entry/labels")
             if isinstance(simulated, h5py.Group) and "columns" in simulated.attrs:
@@ -105,8 +105,19 @@ def load_labels(path: str | Path, texts: Collection[str] = ()) -> pd.DataFrame |
         ) from error
 
 
-def _of_this_file(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Return the table beside a file, which the review may have written in an older version."""
+def of_this_file(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return the table beside a file as one of this file.
+
+    Where an older version exported the file after a review, the numbers in the table are those of
+    the stack that the patterns came from; they are left out.
+
+    Parameters
+    ----------
+    table
+        As it stands in the table beside the file.
+    path
+        The file.
+    """
     try:
         facts = json.loads(path.with_name(path.name + ".json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

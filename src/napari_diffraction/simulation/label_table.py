@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 #: Columns that may hold classes, which are texts even where they look like numbers or gaps.
 CLASS_COLUMNS = ("reviewed_label", "label", "phase", "structure", "material", "lattice")
+#: What programs write where a value is missing.
+_GAPS = ("NA", "NaN", "nan")
 
 
 def read_labels(path: str | Path, texts: Collection[str] = ()) -> pd.DataFrame:
@@ -29,6 +33,23 @@ def read_labels(path: str | Path, texts: Collection[str] = ()) -> pd.DataFrame:
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     for name in table.columns.difference([*CLASS_COLUMNS, *texts]):
         numbers = pd.to_numeric(table[name], errors="coerce")
-        if ((table[name] == "") | numbers.notna()).all():
+        if (table[name].isin(["", *_GAPS]) | numbers.notna()).all():
             table[name] = numbers
     return table
+
+
+def gap_notes(labels: NDArray[np.str_], classes: Collection[str] = ()) -> tuple[str, ...]:
+    """Return a sentence for each name of a class that may have been meant for none.
+
+    Parameters
+    ----------
+    labels : ndarray of str, (n,)
+        Names of classes, empty where there is none.
+    classes
+        Those that are known to be meant.
+    """
+    return tuple(
+        f"{name} is taken for the name of a class: leave the cell empty where there is no label."
+        for name in _GAPS
+        if name not in classes and (labels == name).any()
+    )

@@ -7,12 +7,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import dask.array as da
 import gemmi
 import numpy as np
 import pandas as pd
 import pytest
 
 from napari_diffraction.analysis.cells.export import UP_TO_SCALE, WRITERS, write_cells
+from napari_diffraction.analysis.cells.folder import earlier_results, mark_folder
 from napari_diffraction.analysis.cells.report import assumed
 from napari_diffraction.analysis.cells.search import CellResult
 from napari_diffraction.crystal.cell import UnitCell
@@ -21,6 +23,9 @@ from napari_diffraction.indexing.zones.net_fit import NetFit
 from napari_diffraction.indexing.zones.pattern_nets import PatternNets
 from napari_diffraction.indexing.zones.search import CellsFound
 from napari_diffraction.indexing.zones.solution import CellSolution
+from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.progress import finish
+from napari_diffraction.ui.unit_cell.tasks import exporting
 
 SU = (0.01,) * 6
 
@@ -115,7 +120,7 @@ def test_the_bend_of_the_lens_is_told(lens: float, words: str) -> None:
     assert json.loads(WRITERS[".json"](one))["lens"] == (lens or None)
 
 
-def test_a_folder_keeps_nothing_of_other_cells(tmp_path: Path) -> None:
+def test_a_folder_gets_what_there_is_and_keeps_the_rest(tmp_path: Path) -> None:
     folder = tmp_path / "run.2"
     folder.mkdir()
     write_cells(result(), [folder])
@@ -124,9 +129,25 @@ def test_a_folder_keeps_nothing_of_other_cells(tmp_path: Path) -> None:
     names = {path.name for path in folder.iterdir()}
     assert names == {f"cells.{kind}" for kind in kinds | {"cell", "p4p"}} | {"notes.txt"}
     none = replace(result(), found=CellsFound((), ()))
-    # one that cannot be written: nothing is removed yet
     with pytest.raises(InputError, match=r"there is none for a \.cell file"):
         write_cells(none, [folder, tmp_path / "a.cell"])
     assert {path.name for path in folder.iterdir()} == names
-    write_cells(none, [folder])
-    assert {path.name for path in folder.iterdir()} == {*(f"cells.{k}" for k in kinds), "notes.txt"}
+    assert {path.name for path in write_cells(none, [folder])} == {f"cells.{k}" for k in kinds}
+    assert {path.name for path in folder.iterdir()} == names
+
+
+def test_lines_of_tables_end_alike_on_every_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.linesep", "\r\n")  # written as text, \n becomes that of the system
+    assert "\r" not in WRITERS[".csv"](result())
+
+
+def test_the_window_removes_nothing_and_knows_what_is_there(tmp_path: Path) -> None:
+    stack = PatternStack(da.zeros((1, 4, 4)), "run")
+    ours, theirs = tmp_path / "nets.csv", tmp_path / "report.html"
+    ours.touch()
+    theirs.write_text("napari-diffraction")
+    mark_folder(tmp_path, stack, [ours])
+    written = finish(exporting(result(), stack, tmp_path))
+    assert ours.exists()
+    assert theirs.exists()
+    assert set(earlier_results(tmp_path)) == {ours, *written}

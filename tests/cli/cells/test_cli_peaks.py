@@ -113,6 +113,20 @@ def test_what_classify_has_kept_is_not_replaced(patterns: Path, tmp_path: Path) 
     assert part.read_text().startswith("# {")
 
 
+def test_what_an_earlier_version_has_kept_on_windows_is_replaced(
+    patterns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = PatternStack(da.from_array(np.load(patterns), chunks=(1, 256, 256)), "run")
+    peaks_to_csv(stack, tmp_path / "other.csv", 3)
+    rows = b"index,x,y,intensity,snr,zonal\r\n7,1,1,1,9,True\r\n"
+    (tmp_path / "out.csv.part").write_bytes(rows)
+    monkeypatch.setattr("os.linesep", "\r\n")
+    peaks_to_csv(stack, tmp_path / "out.csv", 3)
+    table = (tmp_path / "out.csv").read_bytes()
+    assert b"\r" not in table
+    assert table == (tmp_path / "other.csv").read_bytes()
+
+
 def test_classify_says_that_patterns_were_redrawn(
     patterns: Path, learning: Any, tmp_path: Path
 ) -> None:

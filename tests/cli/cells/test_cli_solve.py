@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,9 @@ from crystfel_grammar import Camera, read_cell, read_solutions
 from napari_diffraction.cli.app import run
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.reduction import cells_alike
-from napari_diffraction.errors import InputError
 from napari_diffraction.simulation.samples import FIGURE_2
 
 ALIKE = {"lengths": 0.01, "angles": 0.6, "scale": 0.01}
-
-
-@pytest.fixture(scope="module")
-def solved(experiment: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    stack, table = experiment
-    out = tmp_path_factory.mktemp("out") / "solved"
-    assert run(["solve", str(stack), "--zones", str(table), "--output", str(out)]) == 0
-    return out
 
 
 def test_the_page_says_what_was_found_and_assumed_and_needs_no_other_file(solved: Path) -> None:
@@ -111,75 +101,6 @@ def test_peaks_lie_on_bright_pixels(solved: Path) -> None:
             peaks = file["entry_1/result_1"]
             x, y = (np.rint(peaks[f"peak{c}PosRaw"][row, :5]).astype(int) for c in "XY")
             assert image[y, x].min() > np.quantile(image, 0.97)
-
-
-@pytest.fixture
-def again(solved: Path, tmp_path: Path) -> Path:
-    """A folder with results of `solve` and files of a person."""
-    folder = tmp_path / "again"
-    shutil.copytree(solved, folder)
-    for name in ("classes.csv", "classes.csv.part", "mine.png", "crystfel/mine.cell"):
-        (folder / name).touch()
-    return folder
-
-
-OWN = {"classes.csv", "classes.csv.part", "mine.png", "crystfel/mine.cell"}
-
-
-def files(folder: Path) -> set[str]:
-    found = [path for path in folder.rglob("*") if path.is_file()]
-    return {path.relative_to(folder).as_posix() for path in found}
-
-
-def test_a_folder_holds_only_what_the_last_run_found(
-    solved: Path, again: Path, experiment: tuple[Path, Path]
-) -> None:
-    stack, table = experiment
-    # as of a run that found two phases
-    (again / "crystfel" / "phase_2.cell").touch()
-    options = ["--zones", str(table), "--patterns", "0", "--output", str(again)]
-    assert run(["solve", str(stack), *options]) == 0
-    of_patterns = {"orientations.csv", "orientations.sol", "crystfel/patterns.sol"}
-    # the zones are the patterns, so none but them is drawn
-    of_patterns |= files(solved) & {"patterns.png"}
-    assert of_patterns < files(solved)
-    assert files(again) == files(solved) - of_patterns | OWN
-
-
-def test_a_run_that_fails_leaves_no_cells_of_the_one_before(
-    again: Path, experiment: tuple[Path, Path], tmp_path: Path
-) -> None:
-    table = tmp_path / "few.csv"
-    table.write_text("index,label\n0,2DZone\n1,2DZone\n")
-    options = ["--zones", str(table), "--output", str(again)]
-    assert run(["solve", str(experiment[0]), *options]) == 2
-    assert files(again) == {"report.html"} | OWN
-
-
-def test_unit_cell_leaves_no_page_of_other_cells(
-    again: Path, experiment: tuple[Path, Path]
-) -> None:
-    stack, table = experiment
-    options = ["--zones", str(table), "--patterns", "0", "--output", str(again)]
-    assert run(["unit-cell", str(stack), *options]) == 0
-    kinds = ("json", "json.json", "csv", "cif", "cell", "p4p")
-    assert files(again) == {f"cells.{kind}" for kind in kinds} | OWN
-
-
-def test_what_cannot_be_replaced_is_not_lost(
-    again: Path,
-    experiment: tuple[Path, Path],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def full(*_: object) -> None:
-        raise InputError("the disk is full")
-
-    stack, table = experiment
-    before = files(again)
-    monkeypatch.setattr("napari_diffraction.cli.cells.solve._write_crystfel", full)
-    options = ["--zones", str(table), "--patterns", "0", "--output", str(again)]
-    assert run(["solve", str(stack), *options]) == 2
-    assert files(again) == before
 
 
 def test_nets_are_tabulated(solved: Path) -> None:

@@ -255,6 +255,32 @@ def test_a_folder_may_have_a_dot_and_each_file_is_told_by_what_it_holds(
     assert {path.name for path in folder.iterdir()} == {*names, "mine.sol"}
 
 
+@pytest.mark.parametrize("marked", [False, True])
+def test_files_of_evaluate_and_of_people_stay(
+    experiment: tuple[Path, Path], tmp_path: Path, *, marked: bool
+) -> None:
+    """In a folder that held no cells, or those of a version that kept no list of files."""
+    stack, table = experiment
+    folder = tmp_path / "both"
+    theirs = ("report.html", "zones.png", "patterns.png", "nets.csv", "orientations.csv")
+    theirs += ("crystfel/patterns.cxi", "crystfel/phase.cell")
+    (folder / "crystfel").mkdir(parents=True)
+    for name in theirs:
+        (folder / name).write_text("<td>napari-diffraction 1.0</td>")
+    options = ["--zones", str(table), "--patterns", "0", "--output", str(folder)]
+    assert run(["unit-cell", str(stack), *options]) == 0
+    if marked:
+        about = json.loads((folder / "cells.json.json").read_text())
+        del about["files"]
+        (folder / "cells.json.json").write_text(json.dumps(about))
+    best = ["--output", str(folder / "best.cell")]
+    for more in (best, []):  # a file that is asked for by its name stays, too
+        assert run(["unit-cell", str(stack), *options, *more]) == 0
+    assert (folder / "best.cell").exists()
+    for name in theirs:
+        assert (folder / name).read_text() == "<td>napari-diffraction 1.0</td>"
+
+
 def test_a_file_where_the_folder_should_be(
     experiment: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,6 +56,13 @@ def test_a_column_that_is_named_counts_before_all_others() -> None:
     assert truth.notes == ("The labels are those of the column kind.",)
 
 
+def test_a_label_that_may_be_none_is_said() -> None:
+    table = pd.DataFrame({"label": ["a", "NA", "nan", float("nan")]})
+    notes = truth_of(table, stack(), ("a", "b")).notes
+    assert [note.split(" is taken for the name of a class")[0] for note in notes] == ["NA", "nan"]
+    assert truth_of(table, stack(), ("a", "NA", "nan")).notes == ()
+
+
 def test_a_table_without_classes_is_refused() -> None:
     with pytest.raises(InputError, match="call one of index, kind label"):
         truth_of(pd.DataFrame({"index": range(4), "kind": "a"}), stack(), ("a",))

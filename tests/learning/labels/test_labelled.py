@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from PIL import Image
 
 from napari_diffraction.errors import InputError
@@ -173,3 +175,48 @@ def test_numbers_that_are_none_of_a_pattern_are_refused(tmp_path: Path, index: s
     (tmp_path / "run.npy.csv").write_text(f"index,label\n{index},a\n1,a\n2,b\n3,b\n")
     with pytest.raises(InputError, match="whole numbers from 0 to 5"):
         open_labelled([LabelledSource(str(path))])
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_the_table_of_an_export_may_be_named(
+    tmp_path: Path, old: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers in one that an older version wrote are those of the stack it came from."""
+    tifffile.imwrite(tmp_path / "z.tif", np.zeros((4, 8, 8), np.uint8), photometric="minisblack")
+    (tmp_path / "z.tif.json").write_text(json.dumps({"chosen": 4}))
+    table = pd.DataFrame({"index": [3, 2, 1, 0], "label": ["a", "a", "b", "b"]})
+    (table if old else table.assign(stack_index=5)).to_csv(tmp_path / "z.tif.csv", index=False)
+    table.to_csv(tmp_path / "mine.csv", index=False)
+
+    def labels(name: str, folder: Path) -> list[str]:
+        return open_labelled([LabelledSource("z.tif", name)], folder=folder).labels.tolist()
+
+    wanted = ["a", "a", "b", "b"] if old else ["b", "b", "a", "a"]
+    assert labels("", tmp_path) == labels("z.tif.csv", tmp_path) == wanted
+    assert labels(str(tmp_path / "z.tif.csv"), tmp_path) == wanted
+    assert labels("mine.csv", tmp_path) == ["b", "b", "a", "a"]
+    monkeypatch.chdir(tmp_path)
+    assert labels("z.tif.csv", Path()) == wanted
+
+
+def test_what_belongs_together_is_no_label() -> None:
+    table = pd.DataFrame(
+        {"index": [0, 0, 1], "label": ["a", "a", "b"], "material": ["x", "y", "x"]}
+    )
+    assert aligned(table, 2, "run")["label"].tolist() == ["a", "b"]
+    with pytest.raises(InputError, match="two different labels in its column material"):
+        aligned(table, 2, "run", "material")
+    with pytest.raises(InputError, match="two different labels in its column material"):
+        aligned(table.drop(columns="label"), 2, "run")
+    table["reviewed_label"] = ["a", "b", "b"]
+    with pytest.raises(InputError, match="two different labels in its column reviewed_label"):
+        aligned(table, 2, "run")
+
+
+def test_a_label_that_may_be_none_is_said(tmp_path: Path) -> None:
+    path = write_stack(tmp_path / "run.npy", {"label": ["a", "a", "b", "b", "NA", "NA"]})
+    data = open_labelled([LabelledSource(str(path))])
+    assert data.classes == ("NA", "a", "b")
+    assert ["NA is taken for the name of a class" in note for note in data.notes] == [True]
+    assert open_labelled([LabelledSource(str(path))], ("NA", "a", "b")).notes == ()
+    assert len(open_labelled([LabelledSource(str(path))], ("a", "b")).notes) == 2

@@ -95,3 +95,18 @@ def test_there_are_no_more_folds_than_each_class_can_fill(
     for part in (part for fold in folds for part in fold):
         assert set(data.labels[part]) == set(labels)
     assert sorted(np.concatenate([judged for _, judged in folds])) == list(range(len(labels)))
+
+
+def test_a_single_pattern_is_called_one() -> None:
+    data = Grouped(np.array(list("aaab")), np.full(4, "x"))
+    assert kfold(data, 3)[1].endswith("2 folds instead of 3, since b has only 1 pattern.")
+
+
+def test_classes_that_share_sources_make_folds_fewer() -> None:
+    """Each class has three sources, but not such that each fold gets one."""
+    data = Grouped(np.array(list("bbaaacccb")), np.array(list("643465435")))
+    folds, warning = kfold(data, 3)
+    assert len(folds) == 2
+    assert warning == (
+        "There are 2 folds instead of 3, since some sources (by unit cell) hold several classes."
+    )

@@ -144,6 +144,34 @@ def test_a_training_that_was_stopped_goes_on_exactly(
     assert told[:3] == [0, 1, 2]  # a curve is whole
 
 
+@pytest.mark.parametrize("old", [True, False])
+def test_a_training_that_held_other_patterns_back_does_not_go_on(
+    patterns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: bool
+) -> None:
+    import torch
+
+    from napari_diffraction.learning.pictures import training as picture_training
+
+    recipe, output = recipe_of(patterns, epochs=2), tmp_path / "x.safetensors"
+    checkpoint = tmp_path / "x.safetensors.work/checkpoint.pt"
+    work = train_pictures(recipe, output)
+    while not checkpoint.exists():
+        next(work)
+    work.close()
+    if old:  # as versions wrote it that held back others
+        kept = torch.load(checkpoint, weights_only=True)
+        torch.save(kept | {"identity": recipe.identity()}, checkpoint)
+    else:
+        real = picture_training.split
+        monkeypatch.setattr(picture_training, "split", lambda data, share, _: real(data, share, 9))
+    with pytest.raises(InputError, match=r"held other patterns back.*delete this file"):
+        finish(train_pictures(recipe, output, resume=True))
+    with pytest.raises(InputError, match="another recipe"):
+        finish(train_pictures(recipe_of(patterns, epochs=3), output, resume=True))
+    checkpoint.unlink()
+    finish(train_pictures(recipe, output, resume=True))
+
+
 def test_early_stopping_ends_a_training_that_gets_no_better(patterns: Path, tmp_path: Path) -> None:
     said: list[Progress] = []
     recipe = recipe_of(patterns, epochs=50, patience=2, min_delta=5.0)

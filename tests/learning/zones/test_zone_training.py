@@ -297,8 +297,26 @@ def stop_after_epoch_of(work: Generator[Progress, None, Any]) -> None:
 def test_a_checkpoint_with_other_patterns_is_refused(tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint.pt"
     stop_after_epoch(fit(RECIPE, TRAINING, VALIDATION, checkpoint), 1)
-    with pytest.raises(InputError, match="another recipe"):
+    with pytest.raises(InputError, match=r"holds 32 patterns to learn from, but .* with 24"):
         finish(fit(RECIPE, made_up(32), VALIDATION, checkpoint))
+    for data in (TRAINING, made_up(32)):
+        with pytest.raises(InputError, match="another recipe"):
+            finish(fit(replace(RECIPE, seed=4), data, VALIDATION, checkpoint))
+    checkpoint.write_bytes(b"nothing")
+    with pytest.raises(InputError, match="damaged"):
+        finish(fit(RECIPE, TRAINING, VALIDATION, checkpoint))
+
+
+def test_a_checkpoint_that_does_not_count_the_patterns_is_taken_up(tmp_path: Path) -> None:
+    """As versions before wrote it."""
+    whole = finish(fit(RECIPE, TRAINING, VALIDATION))
+    checkpoint = tmp_path / "checkpoint.pt"
+    stop_after_epoch(fit(RECIPE, TRAINING, VALIDATION, checkpoint), 1)
+    kept = torch.load(checkpoint, weights_only=True)
+    torch.save(kept | {"identity": RECIPE.as_dict()}, checkpoint)
+    with pytest.raises(InputError, match="another recipe"):
+        finish(fit(replace(RECIPE, seed=4), TRAINING, VALIDATION, checkpoint))
+    assert_same(whole, finish(fit(RECIPE, TRAINING, VALIDATION, checkpoint)))
 
 
 def test_a_shard_is_made_once_and_whole(tmp_path: Path) -> None:

@@ -11,11 +11,7 @@ from typing import Any
 import pandas as pd
 
 from napari_diffraction.analysis.cells.crystfel import cell_file
-from napari_diffraction.analysis.cells.folder import (
-    earlier_results,
-    make_folder,
-    remove_earlier,
-)
+from napari_diffraction.analysis.cells.folder import make_folder
 from napari_diffraction.analysis.cells.orientations import (
     crystfel_solutions,
     orientation_table,
@@ -131,7 +127,7 @@ def _csv(result: CellResult) -> str:
     table = pd.DataFrame(rows)
     if rows:
         table = table.astype({"supercell_of": "Int64"})
-    return str(table.to_csv(index=False, float_format="%.6g"))
+    return str(table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def _cif(result: CellResult) -> str:
@@ -220,7 +216,8 @@ def nets_table(result: CellResult) -> pd.DataFrame:
 
 
 def _orientations(result: CellResult) -> str:
-    return str(orientation_table(result).to_csv(index=False, float_format="%.6g"))
+    table = orientation_table(result)
+    return str(table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 #: What writes each kind of file.
@@ -240,19 +237,6 @@ def is_folder(output: Path) -> bool:
 
 
 def write_cells(result: CellResult, outputs: Sequence[Path]) -> list[Path]:
-    """Write files, or all of them into a folder; the end of a name says what.
-
-    When all is written, a folder loses what earlier runs have left there and this one has not
-    replaced: see `folder.earlier_results`.  The rest is as of `add_cells`.
-    """
-    folders = [output for output in outputs if is_folder(output)]
-    earlier = [path for folder in folders for path in earlier_results(folder)]
-    written = add_cells(result, outputs)
-    remove_earlier(earlier, written)
-    return written
-
-
-def add_cells(result: CellResult, outputs: Sequence[Path]) -> list[Path]:
     """Write files, or all of them into a folder, and leave all others there.
 
     ``.json``, ``.csv`` and ``.cif`` hold the cells, ``.cell`` and ``.p4p`` the first of them,

@@ -20,13 +20,8 @@ if TYPE_CHECKING:
 
 #: Table of the classes that the model finds, the cells, the page of `solve`, and its subfolder.
 CLASSES, CELLS, PAGE, CRYSTFEL = "classes.csv", "cells.json", "report.html", "crystfel"
-#: What else stands beside the cells, and beside the page.
-_WITH_CELLS = (
-    "cells.csv", "cells.cif", "cells.cell", "cells.p4p", "orientations.csv", "orientations.sol",
-    "cells.json.json",
-)  # fmt: skip
-_WITH_PAGE = ("nets.csv", "zones.png", "patterns.png")
-_FOR_CRYSTFEL = re.compile(r"patterns\.(lst|sol|cxi)|camera\.geom|phase(_\d+)?\.cell")
+#: A file of a run, as its folder is marked with it: in the folder or the subfolder, nowhere else.
+_NAME = re.compile(rf"({CRYSTFEL}/)?\w[\w.]*")
 
 
 def check_folder(folder: Path, stack: PatternStack) -> None:
@@ -53,8 +48,17 @@ def check_folder(folder: Path, stack: PatternStack) -> None:
         return
 
 
-def mark_folder(folder: Path, stack: PatternStack) -> None:
-    """Write beside the cells in a folder of which stack they are.
+def mark_folder(folder: Path, stack: PatternStack, files: Iterable[Path]) -> None:
+    """Write into a folder of which stack its results are, and which files these are.
+
+    Parameters
+    ----------
+    folder
+        Where they are.
+    stack
+        Whose they are.
+    files
+        What runs have written there and a later one may remove, see `earlier_results`.
 
     Raises
     ------
@@ -65,6 +69,11 @@ def mark_folder(folder: Path, stack: PatternStack) -> None:
         "software": f"napari-diffraction {version('napari-diffraction')}",
         "stack": stack_key(stack),
         "sources": list(dict.fromkeys(stack.sources)),
+        "files": {
+            path.relative_to(folder).as_posix(): path.stat().st_size
+            for path in sorted(set(files))
+            if path.is_file()
+        },
     }
     write_beside(folder / CELLS, facts)
 
@@ -86,23 +95,20 @@ def make_folder(folder: Path) -> None:
 
 
 def earlier_results(folder: Path) -> list[Path]:
-    """Return the files that earlier runs have left in a folder, but for the classes.
+    """Return the files that earlier runs have left in a folder, as it is marked with them.
 
-    These a run can go on from, so they stay.  Files of the same names are left out where nothing
-    tells that this program has written them.
+    A file of another size than they left is not theirs any more: another program or a person has
+    changed it.  Folders of versions that kept no list of files have none.
     """
-    found = []
-    crystfel = folder / CRYSTFEL
-    if _says(folder / PAGE, "napari-diffraction") or (crystfel / "patterns.cxi").exists():
-        inner = sorted(crystfel.glob("*"))
-        found += [path for path in inner if _FOR_CRYSTFEL.fullmatch(path.name)]
-        found += [folder / name for name in (*_WITH_PAGE, PAGE)]
-    if _says(folder / CELLS, '"source"'):
-        found += [folder / name for name in (*_WITH_CELLS, CELLS)]
-    return [path for path in found if path.is_file()]
+    try:
+        files = json.loads(beside(folder / CELLS).read_text(encoding="utf-8"))["files"]
+        named = [(folder / name, size) for name, size in files.items() if _NAME.fullmatch(name)]
+        return [path for path, size in named if path.is_file() and path.stat().st_size == size]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
-def remove_earlier(earlier: Sequence[Path], written: Iterable[Path]) -> None:
+def remove_earlier(earlier: Sequence[Path], written: Iterable[Path]) -> list[Path]:
     """Remove what earlier runs have left and this one has not written.
 
     Parameters
@@ -110,30 +116,40 @@ def remove_earlier(earlier: Sequence[Path], written: Iterable[Path]) -> None:
     earlier
         See `earlier_results`, which has to be asked before anything is written.
     written
-        Files of this run; what tells where they come from stays, too.
+        Files of this run.
+
+    Returns
+    -------
+    list of Path
+        What was removed.
 
     Raises
     ------
     InputError
-        A file cannot be removed.
+        Files cannot be removed; all others are.
     """
-    kept = {path.absolute() for one in written for path in (one, beside(one))}
+    kept = {path.absolute() for path in written}
+    removed, refused = [], []
     for path in earlier:
         if path.absolute() in kept:
             continue
         try:
             path.unlink(missing_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"{path} is of an earlier run and cannot be removed: delete it."
-            ) from error
+        except OSError:
+            refused.append(str(path))
+            continue
+        removed.append(path)
         if path.parent.name == CRYSTFEL:
             with suppress(OSError):  # there are others in it
                 path.parent.rmdir()
+    if refused:
+        raise InputError(
+            f"This is left of an earlier run and cannot be removed: {', '.join(refused)}.  "
+            "Delete it."
+        )
+    return removed
 
 
-def _says(path: Path, word: str) -> bool:
-    try:
-        return word in path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
+def removal_told(removed: Sequence[Path]) -> list[str]:
+    """Say what was removed, in a line; in none where nothing was."""
+    return [f"Removed of an earlier run: {', '.join(map(str, removed))}."] if removed else []

@@ -108,7 +108,8 @@ class _Rows:
     def check(self) -> None:
         """See that the rows replace nothing but those of an earlier search for peaks."""
         try:
-            with self.path.open(encoding="utf-8", errors="replace", newline="") as file:
+            # earlier versions have ended lines as the system does
+            with self.path.open(encoding="utf-8", errors="replace", newline=None) as file:
                 first = file.readline(len(_HEAD))
         except FileNotFoundError:
             return
@@ -131,7 +132,11 @@ class _Rows:
         if tables:
             table = pd.concat(tables)
             text = table.to_csv(
-                columns=list(COLUMNS), index=False, header=False, float_format="%.6g"
+                columns=list(COLUMNS),
+                index=False,
+                header=False,
+                float_format="%.6g",
+                lineterminator="\n",
             )
             self.spots += len(table)
             self.zonal += int(table["zonal"].sum())

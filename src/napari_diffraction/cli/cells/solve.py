@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_diffraction.analysis.cells.folder import (
+    CELLS,
     CLASSES,
     CRYSTFEL,
     PAGE,
     earlier_results,
     make_folder,
     mark_folder,
+    removal_told,
     remove_earlier,
 )
 from napari_diffraction.cli.cells.unit_cell import (
@@ -103,7 +105,7 @@ def solve_to_folder(
     ------
     InputError
         The folder cannot be written or holds results of another stack, or there is no cell; then
-        the report says why, too.
+        the report says why, too, unless it is one of an earlier run with results.
     Interrupted
         Ctrl-C was pressed.
     """
@@ -149,7 +151,8 @@ def _solve(
 ) -> list[str]:
     """Find the cells by the zones, write all files, and return lines for a person.
 
-    What an earlier run has left in the folder goes when all of this one is written.
+    What an earlier run has left in the folder goes when all of this one is written, and stays
+    where no search was possible.
     """
     from napari_diffraction.analysis.cells.words import summary
 
@@ -166,31 +169,42 @@ def _solve(
             workers=workers,
         )
     except InputError as error:
+        # a page of an earlier run without results may be replaced, but nothing else
+        if (folder / CELLS).exists() or (report.exists() and earlier != [report]):
+            raise InputError(
+                f"{error}  The results in {folder} are those of an earlier run."
+            ) from error
         _write_report(report, stack, wanted, sorting.counts, None, {}, str(error))
-        remove_earlier(earlier, [report])
+        mark_folder(folder, stack, [report])
         raise InputError(f"{error}  {report} says what there is.") from error
     written = _write_all(solved, stack, folder)
     figures = _pictures(solved, stack, folder)
-    _write_report(report, stack, wanted, sorting.counts, solved, figures)
     everything = [*written, *(folder / name for name in figures), report]
-    remove_earlier(earlier, everything)
-    if not solved.result.found.phases:
-        raise InputError(
-            f"No cell explains three different nets of {stack.name}: sort out more zones.  "
-            f"{report} shows the nets."
-        )
-    return [*summary(solved.result), *map(str, everything)]
+    if solved.result.found.phases:
+        _write_report(report, stack, wanted, sorting.counts, solved, figures)
+        mark_folder(folder, stack, everything)
+        removed = remove_earlier(earlier, everything)
+        return [*summary(solved.result), *map(str, everything), *removal_told(removed)]
+    reason = f"No cell explains three different nets of {stack.name}: sort out more zones."
+    lost = "The files of an earlier run are removed." if set(earlier) - set(everything) else ""
+    _write_report(report, stack, wanted, sorting.counts, solved, figures, lost)
+    mark_folder(folder, stack, everything)
+    try:
+        remove_earlier(earlier, everything)
+    except InputError as error:
+        raise InputError(f"{reason}  {error}") from error
+    raise InputError(f"{reason}  {report} shows the nets.  {lost}".rstrip())
 
 
 def _write_all(solved: Solved, stack: PatternStack, folder: Path) -> list[Path]:
     """Write cells, nets and the files for CrystFEL."""
-    from napari_diffraction.analysis.cells.export import add_cells, nets_table
+    from napari_diffraction.analysis.cells.export import nets_table, write_cells
 
     result = solved.result
     if not result.found.phases:
         return []
-    written = add_cells(result, [folder])
-    mark_folder(folder, stack)
+    written = write_cells(result, [folder])
+    mark_folder(folder, stack, [*earlier_results(folder), *written])
     path = folder / "nets.csv"
     with replacing(path) as temporary:
         nets_table(result).to_csv(temporary, index=False, float_format="%.6g")

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_diffraction.analysis.cells.folder import check_folder, mark_folder
+from napari_diffraction.analysis.cells.folder import (
+    check_folder,
+    earlier_results,
+    mark_folder,
+    removal_told,
+    remove_earlier,
+)
 from napari_diffraction.cli.cells.zones import sort_stack
 from napari_diffraction.cli.terminal import claim_output, output_file, with_bar
 from napari_diffraction.errors import InputError
@@ -202,17 +208,23 @@ def solve_stack(
 
 
 def write_result(result: CellResult, outputs: Sequence[Path], stack: PatternStack) -> list[str]:
-    """Write the files and return lines for a person."""
-    from napari_diffraction.analysis.cells.export import write_cells
+    """Write the files and return lines for a person.
+
+    When all is written, a folder loses what earlier runs have left there and this one has not
+    replaced.
+    """
+    from napari_diffraction.analysis.cells.export import is_folder, write_cells
     from napari_diffraction.analysis.cells.words import summary
 
-    written = [
-        f"{path}: {_held(result, path, in_folder=path not in outputs)}."
-        for path in write_cells(result, outputs)
-    ]
-    for folder in filter(Path.is_dir, outputs):
-        mark_folder(folder, stack)
-    return written + summary(result)
+    folders = [output for output in outputs if is_folder(output)]
+    earlier = [path for folder in folders for path in earlier_results(folder)]
+    written = write_cells(result, outputs)
+    for folder in folders:
+        mine = [path for path in written if path.parent == folder and path not in outputs]
+        mark_folder(folder, stack, mine)
+    removed = remove_earlier(earlier, written)
+    lines = [f"{path}: {_held(result, path, in_folder=path not in outputs)}." for path in written]
+    return [*lines, *removal_told(removed), *summary(result)]
 
 
 def _held(result: CellResult, path: Path, *, in_folder: bool) -> str:

@@ -15,7 +15,7 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import UNREADABLE
 from napari_diffraction.learning.metrics import confusion_matrix
 from napari_diffraction.patterns.stack import PatternStack
-from napari_diffraction.simulation.label_table import CLASS_COLUMNS
+from napari_diffraction.simulation.label_table import CLASS_COLUMNS, gap_notes
 
 #: A review's export: what a person said, where somebody did; ``label`` is the model's own.
 _REVIEWED = "reviewed_label"
@@ -89,7 +89,7 @@ def truth_of(
         )
     names = labels[column].astype(object).fillna("").to_numpy(dtype=str)
     groups, grouped_by = _groups(labels, stack)
-    return Truth(names, groups, grouped_by, _notes(column))
+    return Truth(names, groups, grouped_by, (*_notes(column), *gap_notes(names, classes)))
 
 
 def label_column(labels: pd.DataFrame, classes: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,15 @@ from napari_diffraction.learning.models.leakage import content_hash
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.readers.formats import is_folder_input
 from napari_diffraction.patterns.stack import PatternStack
-from napari_diffraction.simulation.label_table import CLASS_COLUMNS, read_labels
+from napari_diffraction.simulation.label_table import CLASS_COLUMNS, gap_notes, read_labels
 
 #: Gives what persons decided on a stack: columns index and reviewed_label; ``None``: nothing.
 Reviewed = Callable[[PatternStack], pd.DataFrame | None]
 
 #: What stands for `labels` where they are those of a review.
 REVIEW = "review"
+#: Columns that hold classes and nothing else.
+_LABELS = ("reviewed_label", "label")
 #: Groups that mean the same whatever file names them.
 _SHARED = ("crystal structure", "material")
 
@@ -75,7 +77,7 @@ class LabelledData:
     grouped_by
         What the groups are, in the singular.
     notes
-        Sentences on what was left out.
+        Sentences on what was left out, and on labels that may be none.
     """
 
     stacks: tuple[PatternStack, ...]
@@ -175,12 +177,13 @@ def open_labelled(
     ]
     data = _joined(parts)
     _refuse_contradictions(data)
+    notes = gap_notes(data.labels, classes)
     if classes:
         other = ~np.isin(data.labels, list(classes))
         data = data.take(~other)
         if other.any():
-            note = f"{int(other.sum()):,} patterns of other classes are left out."
-            data = LabelledData(**{**vars(data), "notes": (*data.notes, note)})
+            notes = (*notes, f"{int(other.sum()):,} patterns of other classes are left out.")
+    data = replace(data, notes=notes)
     check_classes(data.labels, classes or data.classes)
     return data
 
@@ -259,7 +262,7 @@ def _table(
     stack: PatternStack,
     reviewed: Reviewed | None,
 ) -> pd.DataFrame:
-    from napari_diffraction.simulation.files import load_labels
+    from napari_diffraction.simulation.files import labels_beside, load_labels, of_this_file
 
     texts = (source.column, source.group)
     if source.labels == REVIEW:
@@ -268,13 +271,16 @@ def _table(
             raise InputError(f"{path}: there is no review of it here; review it, or name a table.")
         return found
     if source.labels:
+        named = folder / source.labels
         try:
-            return read_labels(folder / source.labels, texts)
+            table = read_labels(named, texts)
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{folder / source.labels} is no table of labels ({error}): give a .csv with the "
-                "columns index and label."
+                f"{named} is no table of labels ({error}): give a .csv with the columns index and "
+                "label."
             ) from error
+        is_beside = named.resolve() == labels_beside(path.absolute()).resolve()
+        return of_this_file(table, path) if is_beside else table
     found = load_labels(path, texts)
     if found is None:
         raise InputError(
@@ -296,7 +302,8 @@ def aligned(table: pd.DataFrame, n: int, name: object, column: str = "") -> pd.D
     name
         What messages call the table.
     column
-        Column of the class; empty: each that may be.
+        Column of the class; empty: each that may be, or ``reviewed_label`` and ``label`` alone
+        where there are such, as the others are then of groups.
 
     Raises
     ------
@@ -304,6 +311,7 @@ def aligned(table: pd.DataFrame, n: int, name: object, column: str = "") -> pd.D
         It names patterns that are not there, or one of them twice with different classes.
     """
     names = [one for one in ([column] if column else CLASS_COLUMNS) if one in table]
+    labels = [one for one in names if one in _LABELS]
     # Before rows are added: whole numbers with a gap become fractions.
     table = table.assign(**{one: _texts(table[one]) for one in names})
     if "index" not in table:
@@ -320,9 +328,11 @@ def aligned(table: pd.DataFrame, n: int, name: object, column: str = "") -> pd.D
             f"from 0 to {n - 1}."
         )
     table = table.assign(index=index.astype(np.int64))
-    twice = table.drop_duplicates(["index", *names])["index"]
-    if twice.duplicated().any():
-        raise _contradiction(name, int(twice[twice.duplicated()].iloc[0]))
+    for one in labels or names:
+        twice = table.drop_duplicates(["index", one])["index"]
+        if twice.duplicated().any():
+            where = f" in its column {one}"
+            raise _contradiction(name, int(twice[twice.duplicated()].iloc[0]), where)
     return table.drop_duplicates("index").set_index("index").reindex(range(n)).reset_index()
 
 
@@ -360,7 +370,7 @@ def _refuse_contradictions(data: LabelledData) -> None:
             raise _contradiction(source, int(index))
 
 
-def _contradiction(name: object, index: int) -> InputError:
+def _contradiction(name: object, index: int, where: str = "") -> InputError:
     return InputError(
-        f"{name}: pattern {index} has two different labels; keep the one that is right."
+        f"{name}: pattern {index} has two different labels{where}; keep the one that is right."
     )

@@ -87,9 +87,9 @@ def kfold(data: Grouped, k: int, seed: int = 0) -> tuple[list[tuple[Indices, Ind
     for fewer in range(min(k, int(groups.min())), 1, -1):
         fold = _folds(data, fewer, seed)
         if all(_holds_all(code, fold == i) for i in range(fewer)):
-            return _each(fold), _fewer(data, groups, fewer, k, f"sources (by {data.grouped_by})")
+            return _each(fold), _fewer(data, groups, fewer, k, "source")
     fewer = max(2, min(k, int(patterns.min())))
-    said = [_alone(data), _fewer(data, patterns, fewer, k, "patterns")]
+    said = [_alone(data), _fewer(data, patterns, fewer, k, "pattern")]
     return _each(_dealt(code, fewer, seed)), " ".join(filter(None, said))
 
 
@@ -99,10 +99,15 @@ def _each(fold: Indices) -> list[tuple[Indices, Indices]]:
 
 
 def _fewer(data: Grouped, counts: NDArray[np.int64], now: int, k: int, what: str) -> str:
+    """Say why there are fewer folds than k; `counts` are of each class, of what is in `what`."""
     if now == k:
         return ""
-    least = np.unique(data.labels)[counts.argmin()]
-    return f"There are {now} folds instead of {k}, since {least} has only {counts.min()} {what}."
+    least, name = int(counts.min()), np.unique(data.labels)[counts.argmin()]
+    by = f" (by {data.grouped_by})" if what == "source" else ""
+    reason = f"{name} has only {least} {what}{'' if least == 1 else 's'}{by}"
+    if least > now:
+        reason = f"some sources{by} hold several classes"
+    return f"There are {now} folds instead of {k}, since {reason}."
 
 
 def _parts(judged: NDArray[np.bool_]) -> tuple[Indices, Indices]:

@@ -191,7 +191,7 @@ def write_model(
     save_classifier(network, card, output, pictures.hashes[:_MOST_HASHES].tolist())
 
 
-def write_mean(pictures: Pictures, history: list[list[float]], output: Path) -> None:
+def write_mean(pictures: Pictures, history: list[list[float]], judged: int, output: Path) -> None:
     """Put the mean of the folds' best epochs on the card, which the best model cannot know.
 
     Parameters
@@ -200,6 +200,8 @@ def write_mean(pictures: Pictures, history: list[list[float]], output: Path) -> 
         All patterns.
     history
         Of each epoch: fold, loss, validation loss, balanced accuracy, accuracy.
+    judged
+        Number of patterns in the parts that were judged; not all where the time was over before.
     output
         The model, which is written anew.
     """
@@ -213,7 +215,7 @@ def write_mean(pictures: Pictures, history: list[list[float]], output: Path) -> 
         "accuracy": round(float(best[:, 4].mean()), 4),
         "spread of the balanced accuracy": round(float(best[:, 3].std()), 4),
         "folds": len(folds),
-        "patterns judged": len(pictures),
+        "patterns judged": judged,
     }
     card = replace(model.card, figures=figures)
     save_classifier(model.network, card, output, pictures.hashes[:_MOST_HASHES].tolist())

@@ -7,6 +7,8 @@ training goes on from a checkpoint exactly as if it had never stopped.
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import math
 import shutil
 import time
@@ -36,7 +38,7 @@ from napari_diffraction.learning.pictures.model import (
 )
 from napari_diffraction.learning.pictures.recipe import PicturesRecipe
 from napari_diffraction.learning.pictures.state import PictureLearner, make_optimiser
-from napari_diffraction.learning.runs.checkpoint import take_up
+from napari_diffraction.learning.runs.checkpoint import identity_of, take_up
 from napari_diffraction.learning.runs.distributed import Ranks, joined
 from napari_diffraction.learning.runs.epochs import Epoch
 from napari_diffraction.learning.runs.loop import Epochs, train
@@ -110,6 +112,12 @@ class _Pictures(Epochs[PictureLearner]):
         self.epochs = recipe.epochs
         self.codes = torch.from_numpy(pictures.codes)
         self.folds, warning = _folds(recipe, pictures)
+        # A training must not be judged by patterns that it has learned from before it was stopped.
+        parts = json.dumps([judged.tolist() for _, judged in self.folds]).encode()
+        self.identity = {
+            "recipe": recipe.identity(),
+            "judged": hashlib.sha256(parts).hexdigest(),
+        }
         self._take_fold(0)
         self.chunk = math.ceil(recipe.batch_size / ranks.count)
         self.note = " ".join([*pictures.notes, warning])
@@ -126,9 +134,22 @@ class _Pictures(Epochs[PictureLearner]):
         resumed = checkpoint.exists()
         learner = self._learner(0, fetch=not resumed)
         if resumed:
-            take_up(checkpoint, self.recipe.identity(), learner)
+            self._check_parts(checkpoint)
+            take_up(checkpoint, self.identity, learner)
             self._take_fold(min(learner.fold, len(self.folds) - 1))
         return learner
+
+    def _check_parts(self, checkpoint: Path) -> None:
+        """Refuse a checkpoint of this recipe whose training held other patterns back."""
+        kept = identity_of(checkpoint)
+        if not isinstance(kept, dict):  # of a version that kept the recipe alone
+            kept = {"recipe": kept}
+        if kept != self.identity and kept.get("recipe") == self.identity["recipe"]:
+            raise InputError(
+                f"{checkpoint} was made by another version of this program, which held other "
+                "patterns back to judge by: delete this file and give --resume again, which "
+                "learns anew from the same pictures."
+            )
 
     def _learner(self, fold: int, fetch: bool = True) -> PictureLearner:
         recipe = self.recipe
@@ -160,7 +181,7 @@ class _Pictures(Epochs[PictureLearner]):
         yield from self._told(learner)
         self.began = time.monotonic()
         while True:
-            yield from train(self, learner, kept, self.recipe.identity())
+            yield from train(self, learner, kept, self.identity)
             if learner.fold + 1 >= len(self.folds) or self._is_late():
                 break
             learner = self._next_fold(learner)
@@ -169,7 +190,8 @@ class _Pictures(Epochs[PictureLearner]):
                 "No epoch gave a model whose loss is a number: lower learning_rate in the recipe."
             )
         if len(self.folds) > 1 and self.ranks.is_first:
-            write_mean(self.pictures, learner.history, self.output)
+            judged = sum(len(part) for _, part in self.folds[: learner.fold + 1])
+            write_mean(self.pictures, learner.history, judged, self.output)
 
     def _told(self, learner: PictureLearner) -> Generator[Epoch, None, None]:
         """Say what is to be said, and the figures of the epochs before the checkpoint."""

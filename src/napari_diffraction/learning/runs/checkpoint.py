@@ -48,6 +48,20 @@ def keep(path: Path, identity: Any, learner: Learner) -> None:
         ) from error
 
 
+def identity_of(path: Path) -> Any:
+    """Return the identity that a checkpoint was kept with.
+
+    Raises
+    ------
+    InputError
+        The checkpoint is damaged.
+    """
+    try:
+        return torch.load(path, weights_only=True, map_location="cpu")["identity"]
+    except Exception as error:
+        raise _damaged(path) from error
+
+
 def take_up(path: Path, identity: Any, learner: Learner) -> None:
     """Bring a training to where a checkpoint was written.
 
@@ -73,9 +87,13 @@ def take_up(path: Path, identity: Any, learner: Learner) -> None:
             for name in learner.KEPT:
                 setattr(learner, name, found["kept"][name])
     except Exception as error:
-        raise InputError(f"{path} is damaged: train without --resume.") from error
+        raise _damaged(path) from error
     if not same:
         raise InputError(
             f"{path} was made by another recipe: train without --resume, with another output, or "
             "with the recipe that it began with."
         )
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(f"{path} is damaged: train without --resume.")

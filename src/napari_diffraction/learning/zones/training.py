@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from napari_diffraction.learning.models.classifier import Classifier, save_class
 from napari_diffraction.learning.models.device import halves_are_quick
 from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.learning.networks.zone_network import FRACTIONS, ZoneNetwork, given
-from napari_diffraction.learning.runs.checkpoint import take_up
+from napari_diffraction.learning.runs.checkpoint import identity_of, take_up
 from napari_diffraction.learning.runs.epochs import Epoch
 from napari_diffraction.learning.runs.learner import Learner
 from napari_diffraction.learning.runs.loop import Epochs, descend, train
@@ -39,6 +40,8 @@ _HEADS = {"joint": 1.0, "network": 0.5, "fit": 0.3}
 _ORDINAL = 0.3
 _SINGLE = [ZONE_CLASSES.index(name) for name in (ZONE, LAUE)]
 _BROKEN = [KINDS.index(name) for name in ("jitter", "shift")]
+#: Under what name the identity of a checkpoint has the number of patterns to learn from.
+_LEARNED = "patterns to learn from"
 #: Patterns that are judged at once where nothing is learned.
 _EVALUATED = 1024
 
@@ -142,12 +145,32 @@ def fit(
     )
     schedule = one_cycle(task.steps * recipe.epochs)
     learner = Learner(network, optimiser, recipe.learning_rate, schedule=schedule)
-    identity = recipe.as_dict() | {"patterns to learn from": len(training)}
+    identity = recipe.as_dict() | {_LEARNED: len(training)}
     if checkpoint is not None and checkpoint.exists():
-        take_up(checkpoint, identity, learner)
+        take_up(checkpoint, _as_kept(checkpoint, identity), learner)
     yield from train(task, learner, checkpoint, identity)
     network.cpu()
     return network
+
+
+def _as_kept(checkpoint: Path, identity: dict[str, Any]) -> dict[str, Any]:
+    """Return an identity as the version that wrote a checkpoint would have kept it.
+
+    Raises
+    ------
+    InputError
+        The checkpoint is of the same recipe, but there were more or fewer patterns.
+    """
+    kept, now = identity_of(checkpoint), identity[_LEARNED]
+    began = kept.get(_LEARNED, now) if isinstance(kept, dict) else now
+    if began != now and kept == identity | {_LEARNED: began}:
+        raise InputError(
+            f"{checkpoint.parent} holds {now:,} patterns to learn from, but its training began "
+            f"with {began:,}: train without --resume."
+        )
+    if isinstance(kept, dict) and _LEARNED not in kept:  # an older version
+        return {name: value for name, value in identity.items() if name != _LEARNED}
+    return identity
 
 
 class _Patterns(Epochs[Learner]):

@@ -171,7 +171,7 @@ def _counting(
 def exporting(
     result: CellResult, stack: PatternStack, path: Path
 ) -> Generator[Progress, None, list[Path]]:
-    """Write a file, or all of them into a folder, in another thread.
+    """Write a file, or all of them into a folder, in another thread; all others there stay.
 
     Raises
     ------
@@ -180,11 +180,16 @@ def exporting(
     """
     yield Progress(0, 0, f"Writing {path.name}")
     from napari_diffraction.analysis.cells.export import write_cells
-    from napari_diffraction.analysis.cells.folder import check_folder, mark_folder
+    from napari_diffraction.analysis.cells.folder import (
+        check_folder,
+        earlier_results,
+        mark_folder,
+    )
 
     if path.is_dir():
         check_folder(path, stack)
+    earlier = earlier_results(path)
     written = write_cells(result, [path])
     if path.is_dir():
-        mark_folder(path, stack)
+        mark_folder(path, stack, [*earlier, *written])
     return written
