@@ -70,6 +70,16 @@ def test_the_solution_is_whole_without_anything_known(make_indexed):
     assert table[["misfit_deg", "phi1", "Phi", "phi2"]].isna().all(axis=None)
 
 
+def test_the_centre_moves_over_the_scan_about_the_one_that_is_told(make_indexed):
+    drift = np.array([[0.01, 0.0, -0.002], [0.0, 0.02, 0.001]])  # from row to row, column to column
+    indexed = make_indexed(pc_gradient=drift)
+    centres = np.array([indexed.centre_at(index) for index in range(48)]).reshape(6, 8, 3)
+    np.testing.assert_allclose(centres.mean(axis=(0, 1)), indexed.pattern_centre, atol=1e-12)
+    for axis in range(2):
+        steps = np.diff(centres, axis=axis)
+        np.testing.assert_allclose(steps, np.broadcast_to(drift[axis], steps.shape), atol=1e-12)
+
+
 def test_provenance_does_not_say_twice_what_the_solution_says(indexed):
     facts, told = provenance(indexed), solution(indexed)
     assert facts["pattern_centre"] == told["pattern_centre"] == [0.5, 0.3, 0.6]
