@@ -99,16 +99,18 @@ def map_scan(
     Unfinished
         Ctrl-C was pressed.
     """
+    from napari_diffraction.analysis.maps.phase_map import PhaseMap
+    from napari_diffraction.analysis.maps.regions import vote_by_regions
     from napari_diffraction.learning.classification.inference import classify
 
     settings: dict[str, Any] = {"device": device, "batch_size": batch_size}
-    made = map_of(None, stack, classifier, settings)
+    made = PhaseMap.empty(stack, classifier.card, _about(classifier, settings))
     work = classify(stack, classifier, workers=workers, **settings)
     try:
-        table = with_bar(work, lambda batch: None if batch.rows.empty else made.add(batch.rows))
+        with_bar(work, lambda batch: None if batch.rows.empty else made.add(batch.rows))
     except KeyboardInterrupt as stop:
         raise Unfinished(made) from stop
-    return map_of(table, stack, classifier, settings, regions=regions)
+    return with_bar(vote_by_regions(made, stack)) if regions else made
 
 
 def _kept(made: PhaseMap, outputs: Sequence[Path], threshold: float) -> str:
@@ -127,7 +129,7 @@ def _kept(made: PhaseMap, outputs: Sequence[Path], threshold: float) -> str:
 
 
 def map_of(
-    table: pd.DataFrame | None,
+    table: pd.DataFrame,
     stack: PatternStack,
     classifier: Classifier,
     settings: dict[str, Any],
@@ -139,7 +141,7 @@ def map_of(
     Parameters
     ----------
     table
-        Its classification; ``None``: nothing yet.
+        Its classification.
     stack, classifier, regions
         As of `map_scan`.
     settings
@@ -152,19 +154,22 @@ def map_of(
     """
     from napari_diffraction.analysis.maps.phase_map import PhaseMap
     from napari_diffraction.analysis.maps.regions import vote_by_regions
+
+    made = PhaseMap.from_classification(table, stack, classifier.card, _about(classifier, settings))
+    return with_bar(vote_by_regions(made, stack)) if regions else made
+
+
+def _about(classifier: Classifier, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return how a map came about, for the files that are written."""
     from napari_diffraction.review.provenance import file_hash
 
     card = classifier.card
-    about: dict[str, Any] = {
+    return {
         "software": f"napari-diffraction {version('napari-diffraction')}",
         "model": card.name,
         "model_sha256": file_hash(Path(card.path) if card.path else None),
         "settings": settings,
     }
-    if table is None:
-        return PhaseMap.empty(stack, card, about)
-    made = PhaseMap.from_classification(table, stack, card, about)
-    return with_bar(vote_by_regions(made, stack)) if regions else made
 
 
 def write_and_compare(

@@ -89,7 +89,7 @@ def classify_to_csv(
     checked_output(output, (".csv",))
     shares = usual_shares(classifier) if shares is None else shares
     run = identity(stack, classifier, shares) | {"preprocess": preprocess, "border": border}
-    if ZONE in classifier.card.classes and _is_ebsd(stack):
+    if ZONE in classifier.card.classes and _camera(stack):
         say(
             f"Note: the file says that these are EBSD patterns, {classifier.card.name} sorts spot "
             "patterns: --model bravais names the lattices of EBSD patterns."
@@ -127,9 +127,9 @@ def classify_to_csv(
     return table
 
 
-def _is_ebsd(stack: PatternStack) -> bool:
-    """Whether the file tells the geometry of an EBSD camera."""
-    return isinstance(stack.geometry, KikuchiGeometry) and bool(stack.geometry.numbers())
+def _camera(stack: PatternStack) -> dict[str, float]:
+    """Return what the file tells of an EBSD camera; empty where it tells of none."""
+    return stack.geometry.numbers() if isinstance(stack.geometry, KikuchiGeometry) else {}
 
 
 def write_finished(
@@ -193,12 +193,11 @@ def identity(
     stack: PatternStack, classifier: Classifier, shares: Mapping[str, float]
 ) -> dict[str, Any]:
     """Return what must be the same for two runs to give the same rows."""
-    camera = stack.geometry.numbers() if isinstance(stack.geometry, KikuchiGeometry) else {}
     return model_identity(classifier, shares) | {
         "patterns": len(stack),
         "dataset": stack.dataset,
         "stack": stack_key(stack),
-        GEOMETRY: camera,
+        GEOMETRY: _camera(stack),
     }
 
 
