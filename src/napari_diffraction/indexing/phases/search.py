@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_diffraction.blas import by_one_thread
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.crystal.reduction import cells_alike
@@ -73,6 +74,7 @@ _PART = 0.7
 _ALIKE, _ALIKE_ANGLES, _ALIKE_SCALE = 0.03, 2.0, 0.06
 
 
+@by_one_thread
 def centre_of_a_lattice(bands: GrainBands) -> Generator[Progress, None, FloatArray | None]:
     """Find the pattern centre alone, by the lattice that explains the grains best.
 
@@ -101,6 +103,7 @@ def centre_of_a_lattice(bands: GrainBands) -> Generator[Progress, None, FloatArr
     return best.pc if convinces else None
 
 
+@by_one_thread
 def find_phases(
     bands: GrainBands,
     pc: FloatArray | None = None,
