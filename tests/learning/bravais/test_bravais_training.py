@@ -250,29 +250,6 @@ def test_shards_of_another_recipe_are_not_taken(tmp_path: Path) -> None:
         assert set(names(replace(base, **changes))) & {first, two, many, checks} == same  # type: ignore[arg-type]
 
 
-def test_shards_of_an_older_version_are_taken_where_its_checkpoint_is(
-    tmp_path: Path, small: BravaisRecipe
-) -> None:
-    work = tmp_path / "x.safetensors.work"
-    work.mkdir()
-    old = ["bands-00001", "two-beam-00001", "many-beam-00001", "many-beam-checks"]
-    for name in old:
-        (work / f"{name}.npz").write_text(name)
-    new = [of(work, small, 1) for of in (rounds.shard_file, rounds.two_beam_file)]
-    new += [rounds.many_beam_file(work, small, 1), rounds.checks_file(work, small)]
-    new[1].write_text("of now")
-    checkpoint = work / "checkpoint.pt"
-    keep(checkpoint, replace(small, seed=2).as_dict(), bravais_training._start(small))
-    with pytest.raises(InputError, match="another recipe"):
-        next(train_bravais(small, tmp_path / "x.safetensors", resume=True))
-    assert not new[0].exists()
-    keep(checkpoint, small.as_dict(), bravais_training._start(small))
-    training = train_bravais(small, tmp_path / "x.safetensors", resume=True)
-    next(training)
-    training.close()
-    assert [path.read_text() for path in new] == [old[0], "of now", *old[2:]]
-
-
 def test_a_training_that_begins_anew_forgets_the_checkpoints(
     tmp_path: Path, small: BravaisRecipe
 ) -> None:

@@ -307,18 +307,6 @@ def test_a_checkpoint_with_other_patterns_is_refused(tmp_path: Path) -> None:
         finish(fit(RECIPE, TRAINING, VALIDATION, checkpoint))
 
 
-def test_a_checkpoint_that_does_not_count_the_patterns_is_taken_up(tmp_path: Path) -> None:
-    """As versions before wrote it."""
-    whole = finish(fit(RECIPE, TRAINING, VALIDATION))
-    checkpoint = tmp_path / "checkpoint.pt"
-    stop_after_epoch(fit(RECIPE, TRAINING, VALIDATION, checkpoint), 1)
-    kept = torch.load(checkpoint, weights_only=True)
-    torch.save(kept | {"identity": RECIPE.as_dict()}, checkpoint)
-    with pytest.raises(InputError, match="another recipe"):
-        finish(fit(replace(RECIPE, seed=4), TRAINING, VALIDATION, checkpoint))
-    assert_same(whole, finish(fit(RECIPE, TRAINING, VALIDATION, checkpoint)))
-
-
 def test_a_shard_is_made_once_and_whole(tmp_path: Path) -> None:
     path = tmp_path / "shard.npz"
     assert make_shard((str(path), 7, 5, 0.5, False)) == 5

@@ -43,27 +43,6 @@ def checks_file(work: Path, recipe: BravaisRecipe) -> Path:
     return work / f"many-beam-checks-{_masters(recipe)}-{recipe.many_beam}.npz"
 
 
-def take_over(work: Path, recipe: BravaisRecipe) -> None:
-    """Name the shards of an older version, in whose names no recipe stood, as they are named now.
-
-    Parameters
-    ----------
-    work
-        The folder.  It holds a checkpoint of the recipe, so that these shards are of it, too.
-    recipe
-        What is trained.
-    """
-    kinds = {"bands": shard_file, "two-beam": two_beam_file, "many-beam": many_beam_file}
-    names = {
-        old: file(work, recipe, int(old.stem[-5:]))
-        for kind, file in kinds.items()
-        for old in work.glob(f"{kind}-{'[0-9]' * 5}.npz")
-    }
-    for old, new in {**names, work / "many-beam-checks.npz": checks_file(work, recipe)}.items():
-        if old.exists() and not new.exists():
-            old.rename(new)
-
-
 def _masters(recipe: BravaisRecipe) -> str:
     return f"{recipe.seed}-{recipe.masters}-{recipe.symmetric}"
 

@@ -27,7 +27,6 @@ from napari_diffraction.learning.bravais.rounds import (
     checks_file,
     many_beam_file,
     shard_file,
-    take_over,
     two_beam_file,
 )
 from napari_diffraction.learning.bravais.shards import (
@@ -106,7 +105,6 @@ def train_bravais(
             old.unlink(missing_ok=True)
     if checkpoint.exists():
         take_up(checkpoint, recipe.as_dict(), learner)
-        take_over(work, recipe)
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         if learner.epoch < recipe.rounds:
             count = max(1, recipe.structures // CHUNK)

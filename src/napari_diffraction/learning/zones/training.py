@@ -147,19 +147,20 @@ def fit(
     learner = Learner(network, optimiser, recipe.learning_rate, schedule=schedule)
     identity = recipe.as_dict() | {_LEARNED: len(training)}
     if checkpoint is not None and checkpoint.exists():
-        take_up(checkpoint, _as_kept(checkpoint, identity), learner)
+        _check_count(checkpoint, identity)
+        take_up(checkpoint, identity, learner)
     yield from train(task, learner, checkpoint, identity)
     network.cpu()
     return network
 
 
-def _as_kept(checkpoint: Path, identity: dict[str, Any]) -> dict[str, Any]:
-    """Return an identity as the version that wrote a checkpoint would have kept it.
+def _check_count(checkpoint: Path, identity: dict[str, Any]) -> None:
+    """Refuse a checkpoint of the same recipe whose training began with more or fewer patterns.
 
     Raises
     ------
     InputError
-        The checkpoint is of the same recipe, but there were more or fewer patterns.
+        It is one.
     """
     kept, now = identity_of(checkpoint), identity[_LEARNED]
     began = kept.get(_LEARNED, now) if isinstance(kept, dict) else now
@@ -168,9 +169,6 @@ def _as_kept(checkpoint: Path, identity: dict[str, Any]) -> dict[str, Any]:
             f"{checkpoint.parent} holds {now:,} patterns to learn from, but its training began "
             f"with {began:,}: train without --resume."
         )
-    if isinstance(kept, dict) and _LEARNED not in kept:  # an older version
-        return {name: value for name, value in identity.items() if name != _LEARNED}
-    return identity
 
 
 class _Patterns(Epochs[Learner]):
