@@ -114,7 +114,8 @@ def test_limits_recolour_at_once_and_count_for_files(opened, indexing, qtbot, tm
     assert hand.seen(viewer, OKABE_ITO[1]) < before / 10
     assert hand.seen(viewer, NOT_INDEXED_COLOUR, 4) > before / 2
     assert "51.0% not indexed" in panel.indexed.list.rest.text()
-    assert "0.0% of the points" in panel.indexed.list.rows[1].text()
+    assert "0.0% of the points, 0 grains" in panel.indexed.list.rows[1].text()
+    assert "misfit" not in panel.indexed.list.rows[1].text()
     panel.indexed.confidence.setValue(0)
     panel.indexed.misfit.setValue(1.0)
     layer = viewer.layers["alloy - phase map (indexed)"]
@@ -232,6 +233,27 @@ def test_my_phases_and_my_centre_are_used_without_training(opened, indexing, qtb
     assert indexing.settings.pc == (0.5, 0.3, 0.6)
     assert indexing.settings.voltage == 12
     assert panel.indexed.isVisible()
+
+
+def test_a_model_would_be_trained_for_the_centre_that_is_given(opened):
+    _, panel = opened
+    assert "pattern centre not known" in panel.phases.about.text()
+    panel.centre.source.setCurrentIndex(1)
+    panel.phases.choose("Ni", "TiC")
+    assert panel.phases.recipe().pc == (0.5, 0.3, 0.6)
+    panel.centre.numbers[1].setValue(0.25)
+    assert "pattern centre 0.500, 0.250, 0.600 (Bruker)" in panel.phases.about.text()
+    panel.centre.source.setCurrentIndex(0)
+    assert panel.phases.recipe().pc == ()
+
+
+def test_links_can_be_read_in_every_theme(opened, hand):
+    viewer, panel = opened
+    hand.run(panel)
+    for theme, colour in (("light", "#0072b2"), ("dark", "#56b4e9")):
+        viewer.theme = theme
+        QApplication.processEvents()
+        assert panel.indexed.list.rows[0].text().count(colour) == 2
 
 
 def test_the_choice_of_the_model_says_which_result_is_shown(opened, qtbot, hand):

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import dask.array as da
 import pytest
+from qtpy.QtCore import Qt
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.models import registry
@@ -127,6 +128,19 @@ def test_a_crystal_of_ones_own_is_added_ticked(box, trained, errors, tmp_path):
     box.add_cif(broken)
     assert len(errors) == 1
     assert len(box.phases) == 2
+
+
+def test_a_crystal_that_is_added_counts_at_once_and_once(box, qtbot, tmp_path):
+    path = tmp_path / "periclase.cif"
+    path.write_text(CIF)
+    with qtbot.waitSignal(box.changed):  # what runs with these phases can be run now
+        box.add_cif(path)
+    box.list.item(box.list.count() - 1).setCheckState(Qt.CheckState.Unchecked)
+    box.search.setText("quartz")
+    with qtbot.waitSignal(box.changed):
+        box.add_cif(path)
+    assert box.phases == (str(path),)
+    assert not box.list.item(box.list.count() - 1).isHidden()
 
 
 def test_names_that_are_taken_or_no_names_are_refused(box, trained, errors):

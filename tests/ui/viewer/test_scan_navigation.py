@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import PatternStack
-from napari_diffraction.ui.viewer.layers import can_be_stack
+from napari_diffraction.ui.viewer.layers import can_be_stack, known_of
 from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
 
 ROWS, COLUMNS = 6, 9
@@ -78,6 +78,26 @@ def test_the_marker_follows_the_sliders_and_others_are_told(stack, qtbot):
     assert told[-1] == (2, 8)
 
 
+@pytest.mark.gui
+def test_the_marker_covers_its_own_row_only(make_napari_viewer, data, qtbot):
+    viewer = make_napari_viewer(show=True)
+    flat = PatternStack(da.from_array(data, chunks=(1, 1, 24, 32)), "flat", step=(0.2, 1.0))
+    navigation = ScanNavigation.of(viewer, add(viewer, flat))
+    qtbot.waitUntil(lambda: navigation.image.data[-1, -1] == 58, timeout=60_000)
+    navigation.show(2, 4)
+    navigation.image.visible = viewer.layers["flat"].visible = False
+    navigation.marker.visible = True
+    navigation.marker.canvas_size_limits = (1, 10_000)
+    viewer.scene.camera.zoom = 60
+    viewer.scene.camera.center = navigation.image.data_to_world((2, 4))
+    QApplication.processEvents()
+    picture = viewer.screenshot(canvas_only=True, flash=False)[..., :3].min(axis=-1)
+    rows = np.flatnonzero((picture > 200).any(axis=1))
+    high = (rows[-1] - rows[0]) / (60 * navigation.scale[0])  # in rows
+    assert 1 < high < 2.2
+    assert abs((rows[0] + rows[-1]) / 2 - picture.shape[0] / 2) < 3
+
+
 def test_the_map_goes_with_its_patterns(stack, qtbot):
     viewer = ViewerModel()
     before = list(viewer.mouse_drag_callbacks)
@@ -92,6 +112,26 @@ def test_the_map_goes_with_its_patterns(stack, qtbot):
     viewer.dims.set_point(0, 2)  # nobody listens any more
 
 
+def test_other_points_in_the_layer_get_another_map(stack, qtbot):
+    viewer = ViewerModel()
+    layer = add(viewer, stack)
+    navigation = ScanNavigation.of(viewer, layer)
+    told = []
+    navigation.replaced.connect(lambda: told.append("replaced"))
+    viewer.dims.set_point([0, 1], [5, 8])
+    layer.data = stack.data[:, 4:]  # as somebody does who crops the scan
+    again = ScanNavigation.of(viewer, layer)
+    assert told == ["replaced"]
+    assert again is not navigation
+    assert [one.data.shape for one in viewer.layers[1:]] == [(6, 5), (1, 2)]
+    viewer.dims.set_point([0, 1], [3, 2])
+    assert again.current == (3, 2)
+    row, column = again.current
+    assert again.stack.frame(row * 5 + column).mean() == 10 * 3 + 4 + 2
+    layer.data = stack.data[0]
+    assert list(viewer.layers) == [layer]  # a list of patterns has no map
+
+
 def test_patterns_are_not_kept_by_their_map(stack, qtbot):
     viewer = ViewerModel()
     layer = add(viewer, stack)
@@ -101,6 +141,17 @@ def test_patterns_are_not_kept_by_their_map(stack, qtbot):
     gc.collect()
     assert kept() is None
     assert navigation.current is None
+
+
+def test_what_is_known_of_a_layer_keeps_neither_it_nor_its_viewer(stack, qtbot):
+    viewer = ViewerModel()
+    layer = add(viewer, stack)
+    known_of(viewer, "something")[layer] = ScanNavigation.of(viewer, layer)
+    assert known_of(viewer, "something")[layer] is ScanNavigation.of(viewer, layer)
+    kept = [ref(viewer), ref(layer)]
+    del viewer, layer
+    gc.collect()
+    assert [one() for one in kept] == [None, None]
 
 
 def test_a_list_of_patterns_has_no_map(qtbot):
@@ -128,6 +179,19 @@ def test_a_scan_that_is_opened_has_its_map_beside_it(make_napari_viewer, data, t
     viewer.open(tmp_path / "list.npy", plugin="napari-diffraction")
     qtbot.wait(200)
     assert len(viewer.layers) == 4
+
+
+@pytest.mark.gui
+def test_a_scan_has_its_map_in_a_window_that_is_not_in_front(
+    make_napari_viewer, data, tmp_path, qtbot
+):
+    behind, before = make_napari_viewer(), make_napari_viewer(show=True)
+    np.save(tmp_path / "alloy.npy", data)
+    behind.open(tmp_path / "alloy.npy", plugin="napari-diffraction")
+    qtbot.waitUntil(lambda: len(behind.layers) == 3, timeout=60_000)
+    before.open(tmp_path / "alloy.npy", plugin="napari-diffraction")
+    qtbot.waitUntil(lambda: len(before.layers) == 3, timeout=60_000)
+    assert len(behind.layers) == 3
 
 
 @pytest.mark.gui

@@ -95,7 +95,7 @@ def test_a_layer_at_rest_is_begun_anew_when_it_is_chosen(viewer, add, classified
     first, second = add("first"), add("second")
     work = classified(first)
     work.set_layer(second)
-    again = make_stack(12)
+    again = replace(make_stack(), name="another")
     first.metadata["pattern_stack"] = again  # of which napari tells nobody
     work.set_layer(first)
     assert work.stack is again

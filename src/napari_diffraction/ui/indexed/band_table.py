@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.growing import same_input
 from napari_diffraction.ui.viewer.layers import stack_of
 from napari_diffraction.ui.viewer.strokes import index_text
 from napari_diffraction.ui.widgets.latest_request import Latest
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from napari_diffraction.indexing.pattern_bands import PatternBands
     from napari_diffraction.indexing.solution import IndexedMap
     from napari_diffraction.patterns.kikuchi.preparation import Preparation
+    from napari_diffraction.patterns.stack import PatternStack
 
 #: Rows that are seen without scrolling.
 _ROWS = 6
@@ -48,7 +50,9 @@ class BandTable(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._prepared: WeakKeyDictionary[Layer, Preparation] = WeakKeyDictionary()
+        self._prepared: WeakKeyDictionary[Layer, tuple[PatternStack, Preparation]] = (
+            WeakKeyDictionary()
+        )
         self._asked: tuple[object, ...] = ()
         #: What is listed.
         self.found: PatternBands | None = None
@@ -93,18 +97,22 @@ class BandTable(QWidget):
         asked = id(layer), index, number, turn, pc, phase and (phase.cell, phase.reflectors)
         if asked != self._asked:
             self._asked = asked
-            self.latest.ask(lambda: (asked, self._look(layer, indexed, index)))
+            stack = stack_of(layer)  # now, as the layer may be given other patterns meanwhile
+            self.latest.ask(lambda: (asked, self._look(layer, stack, indexed, index)))
 
-    def _look(self, layer: Image, indexed: IndexedMap, index: int) -> PatternBands | None:
+    def _look(
+        self, layer: Image, stack: PatternStack, indexed: IndexedMap, index: int
+    ) -> PatternBands | None:
         from napari_diffraction.indexing.pattern_bands import pattern_bands
         from napari_diffraction.indexing.points import PIXELS
         from napari_diffraction.patterns.kikuchi.preparation import prepare
 
-        stack = stack_of(layer)
         try:
-            if layer not in self._prepared:
-                self._prepared[layer] = prepare(stack).thinned(PIXELS)
-            return pattern_bands(stack.frame(index), self._prepared[layer], indexed, index)
+            before, preparation = self._prepared.get(layer, (None, None))
+            if preparation is None or not same_input(stack, before):
+                preparation = prepare(stack).thinned(PIXELS)
+                self._prepared[layer] = stack, preparation
+            return pattern_bands(stack.frame(index), preparation, indexed, index)
         except InputError:  # it cannot be read, which the panel says
             return None
 

@@ -21,9 +21,9 @@ from napari_diffraction.ui.indexed.ipf_key_box import IpfKeyBox
 from napari_diffraction.ui.indexed.layers import SHOWN, IndexedLayers
 from napari_diffraction.ui.indexed.phase_list import IndexedList
 from napari_diffraction.ui.indexed.point_box import PointBox
-from napari_diffraction.ui.indexed.tasks import about, accepted
+from napari_diffraction.ui.indexed.tasks import accepted
 from napari_diffraction.ui.viewer.difference_layer import DifferenceLayer
-from napari_diffraction.ui.viewer.layers import follow
+from napari_diffraction.ui.viewer.layers import follow, known_of
 from napari_diffraction.ui.viewer.solution_overlay import SolutionOverlay
 from napari_diffraction.ui.widgets.compare_box import CompareBox
 from napari_diffraction.ui.widgets.latest_request import Latest
@@ -31,7 +31,6 @@ from napari_diffraction.ui.widgets.panel import button, form, group, named
 from napari_diffraction.ui.widgets.tooltips import INDEXED
 
 if TYPE_CHECKING:
-    from napari_diffraction.analysis.indexed.compare import IndexedComparison
     from napari_diffraction.indexing.solution import IndexedMap
     from napari_diffraction.ui.indexed.pictures import Pictured
     from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
@@ -42,14 +41,18 @@ _ANY_MISFIT = 3.0
 
 @dataclass
 class _Solved:
-    """An indexed scan: its solution, under the names given to phases, and what draws it."""
+    """An indexed scan: its solution, under the names given to phases, and what draws it.
+
+    It stays with the scan when the panel is closed, so that it holds no part of a panel.
+    """
 
     indexed: IndexedMap
     layers: IndexedLayers
     overlay: SolutionOverlay
-    difference: DifferenceLayer
     comparing: Comparing
     shown: IndexedMap
+    #: Whether its cells are still to be compared with the materials that count now.
+    unranked: bool = False
 
 
 class IndexedBox(QWidget):
@@ -70,17 +73,20 @@ class IndexedBox(QWidget):
         A person wants to see the grains' averages.
     appeared()
         All layers of a solution are there.
+    vanished()
+        Somebody has removed them.
     """
 
     export_asked = Signal()
     compare_asked = Signal()
     averages_asked = Signal()
     appeared = Signal()
+    vanished = Signal()
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._solved: WeakKeyDictionary[Layer, _Solved] = WeakKeyDictionary()
+        self._solved: WeakKeyDictionary[Layer, _Solved] = known_of(viewer, "indexed")
         self._layer: Layer | None = None
         self._navigation: ScanNavigation | None = None
         # dies with the window, and with it whatever was still to come
@@ -94,7 +100,9 @@ class IndexedBox(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._build_solution())
         layout.addWidget(self.point)
-        follow(self, viewer.layers.events.removed, lambda event: self.drop(event.value))
+        follow(self, viewer.layers.events.removed, self._on_removed)
+        for solved in self._solved.values():  # by a panel that was closed
+            self._listen(solved)
 
     def _build_solution(self) -> QWidget:
         box, column = group("Solution")
@@ -119,7 +127,7 @@ class IndexedBox(QWidget):
         fields.addRow("Map", self.show_combo)
         limits = form()
         limits.addRow("Confidence", self.confidence)
-        limits.addRow("Misfit", self.misfit)
+        limits.addRow("Misfit (deg)", self.misfit)
         column.addWidget(self.list)
         column.addWidget(self.candidates)
         column.addLayout(fields)
@@ -130,7 +138,7 @@ class IndexedBox(QWidget):
         column.addWidget(self.export_button)
         column.addWidget(self.list.notes)
         self.list.chosen.connect(self.name_phase)
-        self.candidates.changed.connect(self._rank)
+        self.candidates.changed.connect(self._on_candidates)
         self.show_combo.currentIndexChanged.connect(self._on_map)
         self.confidence.valueChanged.connect(self._on_limits)
         self.misfit.valueChanged.connect(self._on_limits)
@@ -179,12 +187,23 @@ class IndexedBox(QWidget):
 
     def show_scan(self, layer: Image | None, navigation: ScanNavigation | None) -> None:
         """Show the solution of another scan, if it has one."""
-        changed = layer is not self._layer
+        changed = layer is not self._layer or navigation is not self._navigation
+        before, solved = self._now(), None if layer is None else self._solved.get(layer)
+        if solved is not None and solved.layers.navigation is not navigation:
+            self.drop(layer)  # it is of patterns that were in this layer before
         self._layer, self._navigation = layer, navigation
-        if changed:
-            self.point.opinion.clear()
-            if self._now() is not None:
-                self._show_all()
+        if not changed:
+            return
+        self.point.clear()
+        if before is not None:
+            before.overlay.hide()
+        now = self._now()
+        if now is not None:  # what was chosen for another scan counts for this one, too
+            if not now.layers.complete:
+                self._later.start()
+            self._on_map()
+            self._on_limits()
+            self._rank()
 
     def take(
         self,
@@ -211,16 +230,19 @@ class IndexedBox(QWidget):
         if now is None or not now.layers.there:
             self.drop(layer)
             layers = IndexedLayers(self._viewer, navigation, indexed, pictures)
-            overlay = SolutionOverlay(self._viewer, layer, indexed.name)
-            difference = DifferenceLayer(self._viewer, navigation, indexed.name)
-            comparing = Comparing(lambda found: self._on_compared(layer, found))
-            self._solved[layer] = _Solved(indexed, layers, overlay, difference, comparing, indexed)
+            overlay = SolutionOverlay(self._viewer, layer, navigation, indexed.name)
+            comparing = Comparing(DifferenceLayer(self._viewer, navigation, indexed.name))
+            now = self._solved[layer] = _Solved(indexed, layers, overlay, comparing, indexed)
+            self._listen(now)
             self.show_combo.setCurrentIndex(0)
             self._on_map()
             self._later.start()
         else:
             now.indexed = indexed
         self._on_limits(pictures=pictures)
+        if self.candidates.structures and indexed.finished:  # chosen while it was found, perhaps
+            now.unranked = True
+            self._rank()
 
     def _add_next(self) -> None:
         """Add one layer; painting and a person's hand come before the next one."""
@@ -237,8 +259,23 @@ class IndexedBox(QWidget):
         if before is not None:
             before.layers.clear()
             before.overlay.clear()
-            before.difference.clear()
-            self.comparison.show_comparison(None)
+            before.comparing.difference.clear()
+            self._show_comparison()
+
+    def _on_removed(self, event: Any) -> None:
+        """Tidy up after somebody removed the patterns, or the last of the maps."""
+        self.drop(event.value)
+        gone = [layer for layer, one in self._solved.items() if not one.layers.there]
+        for layer in gone:
+            self.drop(layer)
+        if gone:
+            self.vanished.emit()
+
+    def put_away(self) -> None:
+        """Hide what follows the point on view, as nothing does when the panel is closed."""
+        self.point.opinion.clear()
+        for solved in self._solved.values():
+            solved.overlay.hide()
 
     # -- what a person changes ------------------------------------------------------------------
     def name_phase(self, number: int, name: str) -> None:
@@ -257,28 +294,36 @@ class IndexedBox(QWidget):
         ):
             return
         now.indexed = with_voltage(now.indexed, voltage, voltage_from)
+        now.unranked = True
         self._on_limits()
         self._rank()
 
-    def _rank(self) -> None:
-        """Compare the phases with known materials once more, in another thread."""
-        now = self._now()
-        if now is not None:
-            indexed, structures = now.indexed, self.candidates.structures
-            self.ranking.ask(lambda: ranked_anew(indexed, structures))
+    def _on_candidates(self) -> None:
+        """Let other materials count, for other scans as soon as they are looked at."""
+        for solved in self._solved.values():
+            solved.unranked = True
+        self._rank()
 
-    def _on_ranked(self, ranked: IndexedMap) -> None:
-        """Take the candidates of those phases whose cells are still those that were ranked."""
+    def _rank(self) -> None:
+        """Compare the phases with known materials once more, in another thread, if it is due."""
         now = self._now()
-        if now is None:
-            return
+        if now is not None and now.unranked:
+            indexed, structures = now.indexed, self.candidates.structures
+            self.ranking.ask(lambda: (now, ranked_anew(indexed, structures)))
+
+    def _on_ranked(self, answer: tuple[_Solved, IndexedMap]) -> None:
+        """Take the candidates of those phases whose cells are still those that were ranked."""
+        solved, ranked = answer
         candidates = {id(phase.cell): phase.candidates for phase in ranked.phases}
+        phases = solved.indexed.phases
+        solved.unranked = not all(id(phase.cell) in candidates for phase in phases)
         phases = tuple(
             replace(phase, candidates=candidates.get(id(phase.cell), phase.candidates))
-            for phase in now.indexed.phases
+            for phase in phases
         )
-        now.indexed = replace(now.indexed, phases=phases)
-        self._on_limits()
+        solved.indexed = replace(solved.indexed, phases=phases)
+        if solved is self._now():
+            self._on_limits()
 
     def _on_limits(self, _: float = 0.0, pictures: Pictured | None = None) -> None:
         now = self._now()
@@ -305,13 +350,12 @@ class IndexedBox(QWidget):
         if now is not None:
             now.comparing.with_map(path, now.shown)
 
-    def _on_compared(self, layer: Layer, found: IndexedComparison) -> None:
-        solved = self._solved.get(layer)
-        if solved is None:
-            return
-        solved.difference.show(found, str(solved.comparing.path), about(solved.shown))
-        if solved is self._now():
-            self.comparison.show_comparison(found)
+    def _listen(self, solved: _Solved) -> None:
+        solved.comparing.latest.finished.connect(self._show_comparison)
+
+    def _show_comparison(self) -> None:
+        now = self._now()
+        self.comparison.show_comparison(None if now is None else now.comparing.found)
 
     # -- showing --------------------------------------------------------------------------------
     def _show_all(self) -> None:
@@ -319,7 +363,7 @@ class IndexedBox(QWidget):
         assert now is not None
         self.list.show_solution(now.shown)
         self.key.show_groups([ipf_group(phase) for phase in now.shown.phases])
-        self.comparison.show_comparison(now.comparing.found)
+        self._show_comparison()
         self._show_here()
 
     def _show_here(self) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_diffraction.ui.indexed.tasks import comparing
+from napari_diffraction.ui.indexed.tasks import about, comparing
 from napari_diffraction.ui.widgets.latest_request import Latest
 
 if TYPE_CHECKING:
     from napari_diffraction.analysis.indexed.compare import IndexedComparison
     from napari_diffraction.indexing.solution import IndexedMap
     from napari_diffraction.patterns.maps.vendor_map import VendorMap
+    from napari_diffraction.ui.viewer.difference_layer import DifferenceLayer
 
 
 class Comparing:
@@ -20,8 +20,8 @@ class Comparing:
 
     Parameters
     ----------
-    show
-        Called with each comparison in the window's thread.
+    difference
+        The layer that shows each comparison.
 
     Attributes
     ----------
@@ -29,10 +29,12 @@ class Comparing:
         File of the other map.
     found
         The newest comparison.
+    latest
+        Does the work, and says when it is over.
     """
 
-    def __init__(self, show: Callable[[IndexedComparison], None]) -> None:
-        self._show = show
+    def __init__(self, difference: DifferenceLayer) -> None:
+        self.difference = difference
         self._other: VendorMap | None = None
         self.path: Path | None = None
         self.found: IndexedComparison | None = None
@@ -41,14 +43,14 @@ class Comparing:
 
     def with_map(self, path: Path, indexed: IndexedMap) -> None:
         """Read another map and compare with it; where it does not fit, the one before stays."""
-        self.latest.ask(lambda: (path, *comparing(indexed, path, None)))
+        self.latest.ask(lambda: (path, indexed, *comparing(indexed, path, None)))
 
     def compare(self, indexed: IndexedMap) -> None:
         """Compare another solution, or the same one at other limits."""
         path, other = self.path, self._other
         if path is not None:
-            self.latest.ask(lambda: (path, *comparing(indexed, path, other)))
+            self.latest.ask(lambda: (path, indexed, *comparing(indexed, path, other)))
 
-    def _on_done(self, answer: tuple[Path, VendorMap, IndexedComparison]) -> None:
-        self.path, self._other, self.found = answer
-        self._show(self.found)
+    def _on_done(self, answer: tuple[Path, IndexedMap, VendorMap, IndexedComparison]) -> None:
+        self.path, indexed, self._other, self.found = answer
+        self.difference.show(self.found, str(self.path), about(indexed))

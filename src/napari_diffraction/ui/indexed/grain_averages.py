@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from typing import TYPE_CHECKING
+from weakref import ref
 
 import dask.array as da
 import numpy as np
@@ -14,6 +15,7 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.ui.reader import as_layer
+from napari_diffraction.ui.viewer.layers import known_of
 
 if TYPE_CHECKING:
     from napari_diffraction.indexing.solution import IndexedMap
@@ -82,8 +84,10 @@ def averaging(stack: PatternStack, indexed: IndexedMap) -> Generator[Progress, N
 
 def add_averages(viewer: ViewerModel, averages: PatternStack, patterns: Image) -> Image:
     """Show averages to the right of the patterns of their scan, as large as these."""
-    for layer in [one for one in viewer.layers if one.name == averages.name]:
-        viewer.layers.remove(layer)
+    before = known_of(viewer, "averages")
+    old = before.get(patterns)
+    if old is not None and old() in viewer.layers:
+        viewer.layers.remove(old())
     data, options, _ = as_layer(averages)
     height, width = np.array(patterns.data.shape[-2:]) * patterns.scale[-2:]
     scale = (height / data.shape[-2], width / data.shape[-1])
@@ -92,6 +96,7 @@ def add_averages(viewer: ViewerModel, averages: PatternStack, patterns: Image) -
     corner = (0.0, top + 0.5 * scale[0], left + 0.5 * scale[1])
     options |= {"scale": (1.0, *scale), "translate": corner, "contrast_limits": _CONTRAST}
     image = viewer.add_image(data, **options)
+    before[patterns] = ref(image)
     viewer.dims.set_current_step(viewer.dims.ndim - 3, 0)  # a scan may have more columns
     viewer.reset_view()
     return image

@@ -84,13 +84,14 @@ class IndexedLayers:
         indexed: IndexedMap,
         pictures: Pictured | None = None,
     ) -> None:
-        self._viewer, self._navigation = ref(viewer), navigation
+        self._viewer, self.navigation = ref(viewer), navigation
         self._name, self._about = indexed.name, about(indexed)
         self._axis = self._chosen = "z"
         self._whole = self._shown = indexed
         self._pictures = pictures
         self._colours = _colours_of(pictures, indexed)
         self._phase_colours = phase_colours(indexed)
+        self._limits: list[float] = []
         self._pending = list(_ORDER)
         self._layers: dict[str, Layer] = {}
 
@@ -110,8 +111,9 @@ class IndexedLayers:
         key = self._pending.pop(0)
         with choice_kept(viewer):
             self._layers[key] = self._add(viewer, key)
+            self.navigation.go_with(self._layers[key])
             if self.complete:
-                self._navigation.raise_marker()
+                self.navigation.raise_marker()
 
     def _add(self, viewer: ViewerModel, key: str) -> Layer:
         picture = self._picture(key)
@@ -119,13 +121,16 @@ class IndexedLayers:
             "name": self._title(key),
             "metadata": dict(self._about),
             "visible": key == self._on_top,
-            **self._navigation.as_map(),
+            **self.navigation.as_map(),
         }
         if key == "ipf":
             # napari stretches colours, too: of a map that begins to fill, between those it has
             return viewer.add_image(picture, rgb=True, contrast_limits=(0, 1), **options)
         if key == "quality":
-            return viewer.add_image(picture, colormap="gray", **options)
+            self._limits = _limits(picture)
+            return viewer.add_image(
+                picture, colormap="gray", contrast_limits=self._limits, **options
+            )
         if key == "misfit":
             return viewer.add_image(picture, colormap="viridis", contrast_limits=MISFIT, **options)
         if key == "phases":
@@ -144,11 +149,11 @@ class IndexedLayers:
 
     @property
     def there(self) -> bool:
-        """Whether nobody has removed the map of the phases, which may still be to come."""
-        viewer, phases = self._viewer(), self._layers.get("phases")
-        if viewer is None or phases is None:
-            return viewer is not None and "phases" in self._pending
-        return phases in viewer.layers
+        """Whether nobody has removed all maps; the first may still be to come."""
+        viewer = self._viewer()
+        if viewer is None or not self._layers:
+            return viewer is not None and not self.complete
+        return any(layer in viewer.layers for layer in self._layers.values())
 
     # -- showing --------------------------------------------------------------------------------
     def show(self, whole: IndexedMap, shown: IndexedMap, pictures: Pictured | None = None) -> None:
@@ -178,6 +183,8 @@ class IndexedLayers:
                 layer.features = _features(shown)
             if key in ("phases", "misfit") or (other and key != "ipf"):
                 _draw(layer, self._picture(key))
+            if key == "quality" and other:
+                self._adapt(layer)
             # in place: to every event the list of layers is drawn anew
             layer.metadata.clear()
             layer.metadata.update(self._about)
@@ -194,8 +201,12 @@ class IndexedLayers:
         self._chosen = key
         if key in _AXES and key != self._axis:
             self._draw_axis(key)
+        viewer, chosen = self._viewer(), self._layers.get(self._on_top)
+        if viewer is not None and chosen is not None and chosen not in viewer.layers:
+            self._pending.append(self._on_top)  # somebody has removed it, and wants it now
+            self.add_next()
         for name, layer in self._layers.items():
-            layer.visible = name == self._on_top
+            self.navigation.set_visible(layer, name == self._on_top)
 
     def _picture(self, key: str) -> NDArray[Any]:
         """Return what a layer shows; what another thread has made of it is taken."""
@@ -213,6 +224,12 @@ class IndexedLayers:
             "phases": phase_picture,
         }[key]
         return make(indexed)
+
+    def _adapt(self, layer: Layer) -> None:
+        """Let the contrast follow a map that fills, unless a person has set it by hand."""
+        limits = _limits(layer.data)
+        if list(layer.contrast_limits) == self._limits != limits:
+            layer.contrast_limits = self._limits = limits
 
     def _keep_colours(self, whole: IndexedMap) -> None:
         """Take the colours of another solution, or those that it shares with the one before."""
@@ -248,6 +265,13 @@ class IndexedLayers:
         for layer in self._layers.values():
             if viewer is not None and layer in viewer.layers:
                 viewer.layers.remove(layer)
+
+
+def _limits(picture: NDArray[Any]) -> list[float]:
+    """Return the values that are black and white; of points not looked at there is none yet."""
+    known = picture[np.isfinite(picture) & (picture != 0)]
+    low, high = np.quantile(known, (0.01, 0.99)) if known.size else (0.0, 1.0)
+    return [float(low), float(max(high, low + 1e-6))]
 
 
 def _draw(layer: Layer, picture: NDArray[Any]) -> None:

@@ -92,6 +92,7 @@ class OpinionBox(QWidget):
         """Forget the patterns."""
         if self._heat is not None:
             self._heat.remove()
+        self._explainers = Explainers()  # the one that was asked holds the patterns
         self._heat = self._index = self._pc = None
 
     def _show(self) -> None:

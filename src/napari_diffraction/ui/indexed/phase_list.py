@@ -6,7 +6,7 @@ import html
 import math
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
@@ -50,7 +50,8 @@ class IndexedList(QWidget):
         super().__init__(parent)
         self.centre = named(sentence(), "Pattern centre", INDEXED["centre"])
         self.rows: list[QLabel] = []
-        self._idle = True
+        self._phases: list[tuple[IndexedPhase, str]] = []
+        self._link, self._idle = "", True
         self.rest, self.notes = sentence(), sentence()
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
@@ -66,18 +67,30 @@ class IndexedList(QWidget):
             row.deleteLater()
         while len(self.rows) < len(indexed.phases):
             self.rows.append(self._add_row(len(self.rows)))
-        dark = self.palette().color(QPalette.ColorRole.Window).lightness() < 128
-        link = "#56b4e9" if dark else "#0072b2"
-        for row, phase, colour in zip(
-            self.rows, indexed.phases, phase_colours(indexed), strict=True
-        ):
-            row.setText(_rich(phase, colour, link))
+        self._phases = list(zip(indexed.phases, phase_colours(indexed), strict=True))
+        self._write()
         none = "" if indexed.phases else "No phase was found. "
         self.rest.setText(
             f"{none}{_square(NOT_INDEXED_COLOUR)} {indexed.not_indexed:.1%} not indexed"
         )
         self.notes.setText("\n".join((*indexed.notes, *assumptions(indexed))))
         self.notes.setVisible(bool(self.notes.text()))
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Write links so that they can be read in another theme."""
+        super().changeEvent(event)
+        kinds = (QEvent.Type.StyleChange, QEvent.Type.PaletteChange)
+        if event.type() in kinds and self._phases and self._colour() != self._link:
+            self._write()
+
+    def _colour(self) -> str:
+        dark = self.palette().color(QPalette.ColorRole.Window).lightness() < 128
+        return "#56b4e9" if dark else "#0072b2"
+
+    def _write(self) -> None:
+        self._link = self._colour()
+        for row, (phase, colour) in zip(self.rows, self._phases, strict=True):
+            row.setText(_rich(phase, colour, self._link))
 
     def set_idle(self, idle: bool) -> None:
         """Whether phases can be named now: not while they are still being filled."""

@@ -112,6 +112,11 @@ class PointBox(QWidget):
         known = indexed.pattern_centre_from != "assumed"
         self.opinion.show_pattern(layer, index, indexed.pattern_centre if known else None)
 
+    def clear(self) -> None:
+        """Forget the patterns."""
+        self.opinion.clear()
+        self._overlay = None
+
     def show_nothing(self, overlay: SolutionOverlay, row: int, column: int) -> None:
         """Say that a point is not part of the solution."""
         self.place.setText(f"Row {row}, column {column}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_diffraction.crystal.materials import load_structure
 from napari_diffraction.indexing.solution import NOT_INDEXED
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from napari_diffraction.crystal.structure import Structure
     from napari_diffraction.indexing.known import IndexSettings
     from napari_diffraction.indexing.scan import IndexProgress
-    from napari_diffraction.indexing.solution import IndexedMap
+    from napari_diffraction.indexing.solution import IndexedMap, IndexedPhase
     from napari_diffraction.indexing.steps import FinishedSteps
     from napari_diffraction.patterns.maps.vendor_map import VendorMap
     from napari_diffraction.patterns.stack import PatternStack
@@ -225,17 +226,31 @@ def accepted(indexed: IndexedMap, confidence: float, misfit: float | None) -> In
         return indexed
     number = np.where(bad, NOT_INDEXED, indexed.phase).astype(np.int16)
     looked_at = max(1, int(indexed.done.sum()))
-    counts = [int((number == place).sum()) for place in range(len(indexed.phases))]
     return replace(
         indexed,
         phase=number,
         rotation=np.where(bad[:, None, None], np.nan, indexed.rotation).astype(np.float32),
         misfit_deg=np.where(bad, np.nan, indexed.misfit_deg).astype(np.float32),
         phases=tuple(
-            replace(phase, patterns=count, share=count / looked_at)
-            for phase, count in zip(indexed.phases, counts, strict=True)
+            _left_of(phase, indexed, number == place, looked_at)
+            for place, phase in enumerate(indexed.phases)
         ),
         about={**indexed.about, "least confidence": confidence, "largest misfit_deg": misfit},
+    )
+
+
+def _left_of(
+    phase: IndexedPhase, indexed: IndexedMap, here: NDArray[np.bool_], looked_at: int
+) -> IndexedPhase:
+    """Say of a phase what holds for those of its points that are left."""
+    count = int(here.sum())
+    grains = np.bincount(indexed.grain[here & (indexed.grain >= 0)])
+    return replace(
+        phase,
+        patterns=count,
+        share=count / looked_at,
+        grains=min(phase.grains, int(np.count_nonzero(grains))),
+        misfit_deg=float(np.median(indexed.misfit_deg[here])) if count else float("nan"),
     )
 
 

@@ -42,11 +42,13 @@ class PhaseMapLayers:
         self, viewer: ViewerModel, navigation: ScanNavigation, phase_map: PhaseMap, title: str
     ) -> None:
         self._viewer = ref(viewer)
-        self._navigation = navigation
+        self.navigation = navigation
         self._about = {"map_of": phase_map.name, **phase_map.about}
         with choice_kept(viewer):
             self.confidence = self._add_confidence(viewer, phase_map)
             self.labels = self._add_labels(viewer, phase_map, title)
+            for made in (self.confidence, self.labels):
+                navigation.go_with(made)
             self._difference = DifferenceLayer(viewer, navigation, phase_map.name)
             navigation.raise_marker()
 
@@ -64,7 +66,7 @@ class PhaseMapLayers:
             contrast_limits=(0, 1),
             visible=False,
             metadata=dict(self._about),
-            **self._navigation.as_map(),
+            **self.navigation.as_map(),
         )
 
     def _add_labels(self, viewer: ViewerModel, phase_map: PhaseMap, title: str) -> Labels:
@@ -79,7 +81,7 @@ class PhaseMapLayers:
             colormap=DirectLabelColormap(color_dict=colours, background_value=NOT_YET),
             opacity=1.0,
             metadata=dict(self._about),
-            **self._navigation.as_map(),
+            **self.navigation.as_map(),
         )
         layer.editable = False
         return layer

@@ -182,9 +182,14 @@ class MyPhasesBox(QWidget):
         except InputError as error:
             show_error(str(error))
             return
-        self._add(f"{path.stem} ({structure.lattice}, {path.name})", str(path), checked=True)
+        known = {item.data(_PATH): item for item in self._items()}
+        if str(path) in known:
+            known[str(path)].setCheckState(Qt.CheckState.Checked)
+            known[str(path)].setHidden(False)
+        else:
+            self._add(f"{path.stem} ({structure.lattice}, {path.name})", str(path), checked=True)
         self.list.scrollToBottom()
-        self._refresh()
+        self._on_ticked()
 
     # -- training -------------------------------------------------------------------------------
     def recipe(self) -> PhasesRecipe:

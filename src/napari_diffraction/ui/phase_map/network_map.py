@@ -19,7 +19,7 @@ from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR, class_colour
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.phase_map.layers import PhaseMapLayers
 from napari_diffraction.ui.phase_map.tasks import ScanWork, comparing
-from napari_diffraction.ui.viewer.layers import follow
+from napari_diffraction.ui.viewer.layers import follow, known_of
 from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
 from napari_diffraction.ui.widgets.compare_box import CompareBox
 from napari_diffraction.ui.widgets.latest_request import Latest
@@ -59,7 +59,7 @@ class NetworkMapBox(QWidget):
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._works: WeakKeyDictionary[Layer, ScanWork] = WeakKeyDictionary()
+        self._works: WeakKeyDictionary[Layer, ScanWork] = known_of(viewer, "mapped")
         self._layer: Image | None = None
         self._navigation: ScanNavigation | None = None
         self._rows: list[pd.DataFrame] = []
@@ -201,6 +201,9 @@ class NetworkMapBox(QWidget):
 
     def show_scan(self, layer: Image | None, navigation: ScanNavigation | None) -> None:
         """Take up another scan."""
+        work = None if layer is None else self._works.get(layer)
+        if work is not None and work.layers.navigation is not navigation:
+            self.drop(layer)  # it is of patterns that were in this layer before
         self._layer, self._navigation = layer, navigation
 
     def drop(self, layer: Layer) -> None:

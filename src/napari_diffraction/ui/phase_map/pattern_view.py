@@ -10,6 +10,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from numpy.typing import NDArray
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QWidget
 
 from napari_diffraction.errors import InputError
@@ -42,9 +43,10 @@ class PatternView:
     """
 
     def __init__(self, viewer: ViewerModel, layer: Image, navigation: ScanNavigation) -> None:
-        self._viewer, self._patterns, self._navigation = ref(viewer), ref(layer), navigation
+        self._viewer, self._patterns, self.navigation = ref(viewer), ref(layer), navigation
         self._prepared: Preparation | None = None
         self._latest = Latest("The correction")
+        viewer.layers.events.inserted.connect(self._on_inserted)
         self._latest.done.connect(self._show)
         self.image: Image | None = None
         self.view = RAW
@@ -59,23 +61,23 @@ class PatternView:
         self.view = view
         if self.view == RAW:
             if self.image is not None:
-                self.image.visible = False
+                self.navigation.set_visible(self.image, False)
         else:
             self.follow()
 
     def follow(self) -> None:
         """Correct the pattern that is on view now."""
-        here = self._navigation.current
+        here = self.navigation.current
         if self.view == RAW or here is None:
             return
-        index, view = here[0] * self._navigation.shape[1] + here[1], self.view
+        index, view = here[0] * self.navigation.shape[1] + here[1], self.view
         self._latest.ask(lambda: (view, self._corrected(index, view)))
 
     def _corrected(self, index: int, view: str) -> NDArray[np.float32]:
         """Correct a pattern, in another thread; the first time the camera is looked at."""
         from napari_diffraction.patterns.kikuchi.preparation import prepare
 
-        stack = self._navigation.stack
+        stack = self.navigation.stack
         if self._prepared is None:
             self._prepared = prepare(stack, most=max(stack.frame_shape))
         try:
@@ -102,18 +104,32 @@ class PatternView:
                 contrast_limits=_CONTRAST,
                 scale=patterns.scale[-2:],
                 translate=patterns.translate[-2:],
-                metadata={"map_of": self._navigation.stack.name},
+                metadata={"map_of": self.navigation.stack.name},
             )
-            # above the patterns, and below all that is drawn over them
-            above = viewer.layers.index(patterns) + 1
-            viewer.layers.move(viewer.layers.index(self.image), above)
+            self._lower()
             viewer.layers.selection.active = active
+            self.navigation.go_with(self.image)
         self.image.data = picture
-        self.image.name = f"{self._navigation.stack.name} - {view}"
-        self.image.visible = patterns.visible
+        self.image.name = f"{self.navigation.stack.name} - {view}"
+        self.navigation.set_visible(self.image, True)
+
+    def _on_inserted(self, event: Any = None) -> None:
+        # a heat map, as an example, comes right above the patterns, where it would be covered
+        if self.image is not None:
+            QTimer.singleShot(0, self._lower)
+
+    def _lower(self) -> None:
+        """Lie above the patterns, and below all that is drawn over them."""
+        viewer, patterns = self._viewer(), self._patterns()
+        if viewer is None or patterns not in viewer.layers or self.image not in viewer.layers:
+            return
+        here, above = viewer.layers.index(self.image), viewer.layers.index(patterns) + 1
+        if here != above:
+            viewer.layers.move(here, above)
 
     def clear(self) -> None:
         """Remove the layer."""
+        self.view = RAW  # also for a pattern that is being corrected
         viewer = self._viewer()
         if viewer is not None and self.image is not None and self.image in viewer.layers:
             viewer.layers.remove(self.image)
@@ -152,7 +168,10 @@ class PatternViewBox(QWidget):
         """Take up another scan."""
         self._now = None
         if layer is not None and navigation is not None:
-            if layer not in self._views:
+            before = self._views.get(layer)
+            if before is not None and before.navigation is not navigation:
+                before.clear()  # of patterns that were in this layer before
+            if before is None or before.navigation is not navigation:
                 self._views[layer] = PatternView(self._viewer, layer, navigation)
             self._now = self._views[layer]
         self.setEnabled(self._now is not None)
@@ -167,6 +186,11 @@ class PatternViewBox(QWidget):
         """Another pattern is on view."""
         if self._now is not None:
             self._now.follow()
+
+    def put_away(self) -> None:
+        """Show the patterns themselves, as nothing follows them when the panel is closed."""
+        for view in self._views.values():
+            view.clear()
 
     def _on_removed(self, event: Any) -> None:
         gone = self._views.pop(event.value, None)

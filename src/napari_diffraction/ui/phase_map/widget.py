@@ -40,7 +40,7 @@ from napari_diffraction.ui.phase_map.my_phases_box import MyPhasesBox
 from napari_diffraction.ui.phase_map.network_map import NetworkMapBox
 from napari_diffraction.ui.phase_map.tasks import about_model, exporting, mapping
 from napari_diffraction.ui.viewer.coordinator import Coordinator
-from napari_diffraction.ui.viewer.layers import bare_viewer
+from napari_diffraction.ui.viewer.layers import bare_viewer, known_of
 from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
 from napari_diffraction.ui.widgets.model_list import MODELS
 from napari_diffraction.ui.widgets.panel import Panel, button, sentence
@@ -65,7 +65,9 @@ class PhaseMapWidget(Panel):
         self._navigation: ScanNavigation | None = None
         self._run_layer: Layer | None = None
         self._so_far: Callable[[], IndexedMap] | None = None
-        self._steps: WeakKeyDictionary[Layer, tuple[Wishes, FinishedSteps]] = WeakKeyDictionary()
+        self._steps: WeakKeyDictionary[Layer, tuple[Wishes, FinishedSteps]] = known_of(
+            self._viewer, "indexing"
+        )
         self._doing, self._seen = "", False
         self._build()
         self._on_model()
@@ -92,7 +94,7 @@ class PhaseMapWidget(Panel):
         self.content.addStretch(1)
         self.scan.currentIndexChanged.connect(self._on_scan)
         self.model.currentIndexChanged.connect(self._on_model)
-        self.centre.changed.connect(self._on_model)
+        self.centre.changed.connect(self._on_centre)
         self.voltage.changed.connect(self._on_voltage)
         self.follow.switched.connect(self._on_follow)
         self.follow.gone.connect(self.bar.cancel)
@@ -102,11 +104,14 @@ class PhaseMapWidget(Panel):
         self.phases.trained.connect(self._on_trained)
         self.phases.changed.connect(self._refresh)
         self.indexed.appeared.connect(self._refresh)
+        self.indexed.vanished.connect(self._refresh)
         self.indexed.averages_asked.connect(self._average)
         self.network.votes_changed.connect(self._on_votes)
         for box in (self.indexed, self.network):
             box.export_asked.connect(self._ask_export)
             box.compare_asked.connect(self._ask_compare)
+        for put_away in (self.indexed.put_away, self.pattern.put_away):
+            self.closed.connect(put_away)
 
     # -- choosing -------------------------------------------------------------------------------
     def _on_scan(self) -> None:
@@ -117,14 +122,25 @@ class PhaseMapWidget(Panel):
         if navigation is not self._navigation:
             if self._navigation is not None:
                 self._navigation.moved.disconnect(self._show_point, missing_ok=True)
+                self._navigation.replaced.disconnect(self._on_replaced, missing_ok=True)
             self._navigation = navigation
             if navigation is not None:
                 self.listen(navigation.moved, self._show_point)
+                self.listen(navigation.replaced, self._on_replaced)
                 self._show_alone(layer)
         for box in (self.indexed, self.network):
             box.show_scan(layer, navigation)
         self.choice.show_scan(navigation)
         self._on_voltage()
+
+    def _on_replaced(self) -> None:
+        """Begin anew with other patterns in the layer: what was done says nothing of them."""
+        layer = self.scan.currentData()
+        if self._run_layer is layer:
+            self._run_layer = None
+            self.bar.cancel()
+        self._steps.pop(layer, None)
+        self._on_scan()
 
     def _show_alone(self, layer: Layer | None) -> None:
         """Hide other scans, and a list of patterns if a person has chosen the scan."""
@@ -132,10 +148,19 @@ class PhaseMapWidget(Panel):
         if self.isVisible() or coordinator.layer is None or coordinator.layer.ndim > 3:
             coordinator.show_alone(layer)
 
+    def _on_centre(self) -> None:
+        """Let what depends on the pattern centre follow it."""
+        self._tell_phases()
+        self._on_model()
+
+    def _tell_phases(self) -> None:
+        """Say for what camera a model would be trained: what is said by hand counts."""
+        stack = None if self._navigation is None else self.centre.applied(self._navigation.stack)
+        self.phases.show_scan(stack, self.voltage.known)
+
     def _on_voltage(self) -> None:
         """Let what depends on the voltage follow it."""
-        stack = None if self._navigation is None else self._navigation.stack
-        self.phases.show_scan(stack, self.voltage.known)
+        self._tell_phases()
         if not self.bar.running:
             self.indexed.set_voltage(*self.voltage.holds)
         self._refresh()
@@ -289,10 +314,10 @@ class PhaseMapWidget(Panel):
         self._so_far = None
         if isinstance(result, PhaseMap) and self._run_layer is not None:
             self.network.take_votes(self._run_layer, result)
-        elif isinstance(result, Pictured):
+        elif isinstance(result, Pictured) and self._run_layer is not None:
             self._steps.pop(self._run_layer, None)
             self._take(result.indexed, result)
-        elif isinstance(result, PatternStack):
+        elif isinstance(result, PatternStack) and self._run_layer is not None:
             add_averages(self._viewer, result, self._run_layer)
         elif isinstance(result, Path):
             show_info(f"Written: {result}")
@@ -310,6 +335,8 @@ class PhaseMapWidget(Panel):
                 self._on_votes()
             else:
                 self.network.votes.setCurrentIndex(0)
+        if not self.bar.running:  # else the votes are being counted
+            self._run_layer = None  # which may be removed by now, and must be free to go
         self._on_scan()
 
     def showEvent(self, event: QShowEvent) -> None:

@@ -69,6 +69,7 @@ class DifferenceLayer:
             **self._navigation.as_map(),
         )
         self._layer.editable = False
+        self._navigation.go_with(self._layer)
         self._navigation.raise_marker()
         viewer.layers.selection.active = active
 

@@ -16,6 +16,9 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import PatternStack
 
 _wrapped: WeakKeyDictionary[Layer, PatternStack] = WeakKeyDictionary()
+_known: WeakKeyDictionary[ViewerModel, dict[str, WeakKeyDictionary[Layer, Any]]] = (
+    WeakKeyDictionary()
+)
 
 
 def bare_viewer(viewer: Any) -> ViewerModel:
@@ -24,6 +27,20 @@ def bare_viewer(viewer: Any) -> ViewerModel:
     Signals and weak references need the object itself.
     """
     return getattr(viewer, "__wrapped__", viewer)
+
+
+def known_of(viewer: ViewerModel, what: str) -> WeakKeyDictionary[Layer, Any]:
+    """Return what is known of the layers of a viewer, which a panel that is closed leaves behind.
+
+    Parameters
+    ----------
+    viewer
+        Where the layers are.
+    what
+        Names what is known; the same name gives the same dictionary.  Its values must hold neither
+        the viewer nor the layer, which could not go then.
+    """
+    return _known.setdefault(viewer, {}).setdefault(what, WeakKeyDictionary())
 
 
 def can_be_stack(layer: Layer) -> bool:
@@ -36,8 +53,8 @@ def can_be_stack(layer: Layer) -> bool:
 def stack_of(layer: Image) -> PatternStack:
     """Return the patterns of an image layer.
 
-    The stack in ``layer.metadata["pattern_stack"]`` is taken as it is; any other data are wrapped
-    without being read.
+    The stack in ``layer.metadata["pattern_stack"]`` is taken as it is, unless somebody has given
+    the layer data of another shape since; any other data are wrapped without being read.
 
     Raises
     ------
@@ -49,7 +66,7 @@ def stack_of(layer: Image) -> PatternStack:
             f"{layer.name} is no stack of grey patterns (2 to 4 dimensions): choose another layer."
         )
     stack = layer.metadata.get("pattern_stack")
-    if isinstance(stack, PatternStack):
+    if isinstance(stack, PatternStack) and stack.data.shape == tuple(layer.data.shape):
         return stack
     if layer not in _wrapped or _wrapped[layer].metadata["wrapped"] != id(layer.data):
         _wrapped[layer] = _wrap(layer)
@@ -194,7 +211,7 @@ class LayerCombo(QComboBox):
     def layer(self) -> Image | None:
         """Return the chosen layer."""
         layer = self.currentData()
-        return layer if layer in self._layers else None
+        return layer if layer in self._layers and self._accept(layer) else None
 
     def choose(self, layer: Layer | None) -> None:
         """Choose a layer, if it is in the list."""

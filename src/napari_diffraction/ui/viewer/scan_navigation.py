@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 import numpy as np
-from napari import current_viewer
+from napari import Viewer
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points
 from napari.qt.threading import create_worker
@@ -19,7 +19,7 @@ from qtpy.QtCore import QTimer
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.part import part_of
 from napari_diffraction.patterns.stack import PatternStack
-from napari_diffraction.ui.viewer.layers import StackView, bare_viewer, stack_of
+from napari_diffraction.ui.viewer.layers import StackView, bare_viewer, can_be_scan, stack_of
 from napari_diffraction.ui.viewer.quality_map import scan_pictures
 from napari_diffraction.ui.viewer.quiet import choice_kept, set_data
 from napari_diffraction.ui.viewer.vertex_arrays import guard
@@ -41,23 +41,26 @@ def link_when_added(stack: PatternStack) -> None:
     stack
         What the reader is about to return; a list of patterns has no map.
     """
-    window = current_viewer()
-    if window is None or not stack.is_scan:
+    if not stack.is_scan:
         return
-    viewer = bare_viewer(window)
+    # nobody tells a reader for which window it reads: it may be another one than that in front
+    windows = [ref(viewer) for viewer in Viewer._instances]
 
     def look(event: Any) -> None:
         layer = event.value
         if layer.metadata.get("pattern_stack") is stack:
-            viewer.layers.events.inserted.disconnect(look)
+            for viewer in filter(None, (window() for window in windows)):
+                viewer.layers.events.inserted.disconnect(look)
             # Other layers can be added only when napari is done with this one.
             QTimer.singleShot(0, lambda: link(layer))
 
     def link(layer: Image) -> None:
-        if layer in viewer.layers:
-            ScanNavigation.of(viewer, layer)
+        for viewer in filter(None, (window() for window in windows)):
+            if layer in viewer.layers:
+                ScanNavigation.of(viewer, layer)
 
-    viewer.layers.events.inserted.connect(look)
+    for viewer in filter(None, (window() for window in windows)):
+        viewer.layers.events.inserted.connect(look)
 
 
 class ScanNavigation:
@@ -74,9 +77,13 @@ class ScanNavigation:
     -------
     moved(int, int)
         The pattern of another row and column is on view.
+    replaced()
+        The layer has been given the patterns of other points: this is over, and so is all that was
+        drawn with it.  `of` gives another one.
     """
 
     moved = Signal(int, int)
+    replaced = Signal()
 
     def __init__(self, viewer: ViewerModel, layer: Image) -> None:
         self._viewer, self._layer = ref(viewer), ref(layer)
@@ -86,16 +93,22 @@ class ScanNavigation:
         self.shape = tuple(int(size) for size in layer.data.shape[:2])
         self._at: tuple[int, int] | None = None
         self._stopped = False
+        #: All that is drawn for this scan, and what of it waits for the patterns to be shown again.
+        self._drawn: WeakSet[Layer] = WeakSet()
+        self._waiting: WeakSet[Layer] = WeakSet()
         self.scale, self.translate = self._place()
         with choice_kept(viewer):
             self.image = self._add_image(viewer)
             self.marker = self._add_marker(viewer)
+        for made in (self.image, self.marker):
+            self.go_with(made)
         viewer.layers.selection.active = layer
         viewer.dims.events.current_step.connect(self._on_step)
         viewer.mouse_drag_callbacks.append(self._on_press)
         viewer.layers.events.removed.connect(self._on_removed)
         layer.events.visible.connect(self._on_visible)
-        layer.events.data.connect(self._on_data)
+        for event in (layer.events.data, layer.events.metadata):
+            event.connect(self._on_data)
         self._on_step()
         viewer.reset_view()
         self.look(0, self.shape[0])
@@ -148,7 +161,9 @@ class ScanNavigation:
             np.zeros((1, 2)),
             name=f"{self.stack.name} - position",
             symbol="square",
-            size=1.6,
+            # napari takes the size across the columns; of a point that is wider than high, no more
+            # rows are covered
+            size=1.6 * min(1.0, self.scale[0] / self.scale[1]),
             face_color="transparent",
             border_color=_MARKER,
             border_width=0.12,
@@ -227,9 +242,16 @@ class ScanNavigation:
         )
 
     def _on_data(self, event: Any = None) -> None:
-        """Follow a scan that has grown, or was opened anew."""
-        layer = self._layer()
-        if layer is None or stack_of(layer) is self.stack:
+        """Follow a scan that has grown, or was opened anew; begin anew with other points."""
+        layer, viewer = self._layer(), self._viewer()
+        if layer is None or (can_be_scan(layer) and stack_of(layer) is self.stack):
+            return
+        fits = can_be_scan(layer) and layer.data.shape[1:] == self.stack.data.shape[1:]
+        if not fits or len(layer.data) < self.shape[0]:
+            self._end(layer)
+            if viewer is not None and can_be_scan(layer):
+                ScanNavigation.of(viewer, layer)
+            self.replaced.emit()
             return
         self.stack, before = stack_of(layer), self.shape[0]
         self.shape = tuple(int(size) for size in layer.data.shape[:2])
@@ -238,22 +260,53 @@ class ScanNavigation:
             self.image.data = np.pad(self.image.data, ((0, more), (0, 0)))
             self.look(before, self.shape[0])
 
+    def go_with(self, layer: Layer) -> None:
+        """Show a layer only together with the patterns: it lies where those of other scans do."""
+        self._drawn.add(layer)
+        self.set_visible(layer, layer.visible)
+
+    def set_visible(self, layer: Layer, visible: bool) -> None:
+        """Show or hide a layer that goes with the patterns, at once or when these are shown."""
+        self._waiting.discard(layer)
+        patterns = self._layer()
+        if visible and patterns is not None and not patterns.visible:
+            self._waiting.add(layer)
+            visible = False
+        if layer.visible != visible:
+            layer.visible = visible
+
     def _on_visible(self, event: Any = None) -> None:
-        layer = self._layer()
-        if layer is not None:
-            self.image.visible = self.marker.visible = layer.visible
+        patterns = self._layer()
+        if patterns is None:
+            return
+        if patterns.visible:
+            changed = list(self._waiting)
+            self._waiting.clear()
+        else:
+            changed = [layer for layer in self._drawn if layer.visible]
+            self._waiting.update(changed)
+        for layer in changed:
+            layer.visible = patterns.visible
 
     def _on_removed(self, event: Any) -> None:
         """Tidy up after somebody removed the patterns: no map without them."""
+        if event.value is self._layer():
+            self._end(event.value)
+
+    def _end(self, patterns: Image) -> None:
+        """Listen to nothing any more, and remove all that was drawn."""
         viewer = self._viewer()
-        if viewer is None or event.value is not self._layer():
+        if viewer is None:
             return
         self._stopped = True
         viewer.dims.events.current_step.disconnect(self._on_step)
         viewer.mouse_drag_callbacks.remove(self._on_press)
         viewer.layers.events.removed.disconnect(self._on_removed)
-        _navigations.pop(event.value, None)
-        for layer in (self.image, self.marker):
+        patterns.events.visible.disconnect(self._on_visible)
+        for event in (patterns.events.data, patterns.events.metadata):
+            event.disconnect(self._on_data)
+        _navigations.pop(patterns, None)
+        for layer in list(self._drawn):
             if layer in viewer.layers:
                 viewer.layers.remove(layer)
 

@@ -17,6 +17,7 @@ from napari_diffraction.ui.viewer.strokes import index_strokes, index_text, ring
 
 if TYPE_CHECKING:
     from napari_diffraction.indexing.solution import IndexedMap
+    from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
 
 FloatArray = NDArray[np.float64]
 
@@ -49,12 +50,17 @@ class SolutionOverlay:
         Where the layer is.
     layer
         The patterns.
+    navigation
+        Of the scan: the layer is shown only together with the patterns.
     name
         Of the scan.
     """
 
-    def __init__(self, viewer: ViewerModel, layer: Image, name: str) -> None:
+    def __init__(
+        self, viewer: ViewerModel, layer: Image, navigation: ScanNavigation, name: str
+    ) -> None:
         self._viewer, self._patterns, self._name = ref(viewer), ref(layer), name
+        self._navigation = navigation
         self._side = float(min(layer.data.shape[-2:]))
         self.lines: Vectors | None = None
         #: What is written, and where: row and column of its middle.
@@ -145,15 +151,16 @@ class SolutionOverlay:
         if viewer is None or patterns is None:
             return
         if not self._strokes.any():
-            if self.lines is not None and self.lines.visible:
-                self.lines.visible = False
+            if self.lines is not None:
+                self._navigation.set_visible(self.lines, False)
             return
         if self.lines is None or not self._there:
             self.lines = self._add(viewer, patterns)
+            self._navigation.go_with(self.lines)
             return
         if not self.lines.visible:  # to say it again would draw it again
             with self.lines._block_refresh():
-                self.lines.visible = True
+                self._navigation.set_visible(self.lines, True)
         set_data(self.lines, self._strokes.copy(), thumbnail=False)
 
     def _add(self, viewer: ViewerModel, patterns: Image) -> Vectors:

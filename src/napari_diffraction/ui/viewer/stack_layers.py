@@ -111,7 +111,8 @@ class StackLayers:
         """
         current = self.current()
         self.stack = stack
-        self.image.metadata = {**self.image.metadata, "pattern_stack": stack}
+        with self.image.events.metadata.blocker():  # until the data are those of the stack
+            self.image.metadata = {**self.image.metadata, "pattern_stack": stack}
         self.image.data = stack.data
         if self.points is not None and self.points.layer in self._layers:
             self.points.grow(self.image, stack, moved)

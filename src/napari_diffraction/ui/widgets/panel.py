@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
@@ -26,7 +26,15 @@ W = TypeVar("W", bound=QWidget)
 
 
 class Panel(QWidget):
-    """A widget for napari's dock whose content scrolls where the window is too small."""
+    """A widget for napari's dock whose content scrolls where the window is too small.
+
+    Signals
+    -------
+    closed()
+        A person has closed the panel, which is over then.
+    """
+
+    closed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,6 +55,13 @@ class Panel(QWidget):
     def sizeHint(self) -> QSize:
         """Ask for a column that leaves most of a 1,280 pixel window to the patterns."""
         return QSize(340, 640)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """End with the dock: napari leaves a closed panel to Python, where it may go on."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.closed.emit()
+            self.deleteLater()
 
     def listen(self, signal: Any, slot: Callable[..., None]) -> None:
         """Connect a slot to a signal of the coordinator until the panel is destroyed."""
