@@ -196,28 +196,39 @@ def _dm_group(tags: list[bytes], wide: bool) -> bytes:
 
 def _dm(version: int) -> Writer:
     def write(path: Path, data: np.ndarray) -> None:
-        wide = version == 4
         axis = {"Origin": 0.0, "Scale": 0.05, "Units": "1/nm"}
         step = {"Origin": 0.0, "Scale": 1.0, "Units": ""}
-        image = {
-            "ImageData": {
-                "Calibrations": {
-                    "Brightness": {"Origin": 0.0, "Scale": 1.0, "Units": ""},
-                    "Dimension": [axis, axis, step],
-                },
-                "Data": data.astype("<u2").ravel(),
-                "DataType": 10,
-                "Dimensions": [int(size) for size in data.shape[::-1]],
-                "PixelDepth": 2,
-            },
-            "ImageTags": {"Microscope Info": {"Voltage": 200000.0}},
-            "Name": "run",
-        }
-        root = _dm_group([_dm_tag("ImageList", [image], wide)], wide)
-        size = struct.pack(">Q" if wide else ">I", len(root))
-        path.write_bytes(struct.pack(">I", version) + size + struct.pack(">I", 1) + root)
+        write_dm(path, data, version, [axis, axis, step])
 
     return write
+
+
+def write_dm(
+    path: Path,
+    data: np.ndarray,
+    version: int,
+    axes: list[dict[str, Any]],
+    tags: dict[str, Any] | None = None,
+) -> None:
+    """Write a file of DigitalMicrograph; its first axis is the last one of the array."""
+    wide = version == 4
+    image = {
+        "ImageData": {
+            "Calibrations": {
+                "Brightness": {"Origin": 0.0, "Scale": 1.0, "Units": ""},
+                "Dimension": axes,
+            },
+            "Data": data.astype("<u2").ravel(),
+            "DataType": 10,
+            "Dimensions": [int(size) for size in data.shape[::-1]],
+            "PixelDepth": 2,
+        },
+        "ImageTags": {"Microscope Info": {"Voltage": 200000.0}, **(tags or {})},
+        "Name": "run",
+    }
+    root = _dm_group([_dm_tag("ImageList", [image], wide)], wide)
+    size = struct.pack(">Q" if wide else ">I", len(root))
+    path.write_bytes(struct.pack(">I", version) + size + struct.pack(">I", 1) + root)
 
 
 def _ser(path: Path, data: np.ndarray) -> None:

@@ -58,3 +58,12 @@ def test_camera_length() -> None:
     assert in_millimetres(2.0, "m") == 2000.0
     assert in_millimetres(55.0, "um") == pytest.approx(0.055)
     assert in_millimetres(1.0, "parsec") is None
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [("metre", 2000.0), ("Meters", 2000.0), ("millimetre", 2.0), ("micrometers", 0.002)],
+)
+def test_lengths_may_be_written_out(unit: str, expected: float) -> None:
+    assert in_millimetres(2.0, unit) == pytest.approx(expected)
+    assert per_angstrom(0.05, "1/nanometer") == per_angstrom(0.05, "1/nm")

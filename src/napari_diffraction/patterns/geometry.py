@@ -20,7 +20,18 @@ CONVENTIONS = ("bruker", "edax", "oxford")
 
 # Powers of ten that turn "per unit" into "per A".
 _UNIT_IN_ANGSTROM = {"a": 1.0, "nm": 10.0, "um": 1e4, "µm": 1e4, "μm": 1e4, "m": 1e10, "pm": 0.01}
-_LENGTH_IN_MILLIMETRES = {"m": 1e3, "cm": 10.0, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3}
+_LENGTH_IN_MILLIMETRES = {
+    "m": 1e3,
+    "cm": 10.0,
+    "mm": 1.0,
+    "um": 1e-3,
+    "µm": 1e-3,
+    "μm": 1e-3,
+    "nm": 1e-6,
+}
+#: Units as words, as some writers of NeXus have them.
+_PREFIXES = {"": "", "centi": "c", "milli": "m", "micro": "u", "nano": "n", "pico": "p"}
+_METRES = re.compile(rf"({'|'.join(reversed(_PREFIXES))})met(?:re|er)s?")
 
 
 def electron_wavelength(kilovolts: float) -> float:
@@ -76,6 +87,7 @@ def reciprocal_pixel(pixel: float, distance: float, wavelength: float) -> float:
 
 def _plain_unit(unit: str) -> str:
     text = re.sub(r"[\s$^{}()]", "", unit).lower()
+    text = _METRES.sub(lambda word: f"{_PREFIXES[word[1]]}m", text)
     return re.sub(r"å|å|angstroms?|ang", "a", text).replace("⁻¹", "-1")
 
 

@@ -359,6 +359,24 @@ def test_nordif(tmp_path):
         open_stack(path)
 
 
+def test_the_static_background_beside_patterns_of_nordif(tmp_path):
+    (tmp_path / "Setting.txt").write_text(SETTINGS, encoding="latin-1")
+    path = tmp_path / "Pattern.dat"
+    path.write_bytes(SCAN.tobytes())
+    beside = tmp_path / "Background acquisition pattern.bmp"
+    assert open_stack(path).background is None
+    background = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH)
+    picture(beside, background)
+    np.testing.assert_array_equal(open_stack(path).background, background)
+    # the folder stands for the scan, however many pictures there are
+    picture(tmp_path / "Calibration (3,4).bmp", background)
+    np.testing.assert_array_equal(open_stack(tmp_path).data.compute(), GRID)
+    picture(beside, background[:-1])
+    assert open_stack(path).background is None
+    beside.write_bytes(b"BM, but no picture")
+    np.testing.assert_array_equal(open_stack(path).data.compute(), GRID)
+
+
 def test_any_other_dat_file_is_not_ours(tmp_path):
     path = tmp_path / "Pattern.dat"
     path.write_bytes(SCAN.tobytes())
@@ -384,6 +402,26 @@ def test_ebsp_names_what_is_needed(tmp_path, monkeypatch):
         open_stack(path)
 
 
+@pytest.mark.parametrize("shape", [(HEIGHT, WIDTH), (1, HEIGHT, WIDTH), (HEIGHT, WIDTH, 3)])
+def test_a_scan_without_its_patterns_is_refused(shape, tmp_path):
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w") as file:
+        file["1/EBSD/Data/Phase"] = np.ones(N, np.uint8)
+        file["1/EBSD/Header/Processed Static Background"] = np.ones(shape, np.uint8)
+        file["1/Electron Image/Data/SE"] = np.ones(shape, np.uint8)
+    with pytest.raises(InputError, match="an EBSD scan without its patterns"):
+        open_stack(path)
+    with h5py.File(path, "a") as file:
+        file["1/EBSD/Data/Processed Patterns"] = h5py.ExternalLink("gone.h5", "patterns")
+    with pytest.raises(InputError, match=r"broken link to gone\.h5"):
+        open_stack(path)
+    # what a person names is taken
+    assert len(open_stack(path, "1/Electron Image/Data/SE")) == 1
+    with h5py.File(path, "a") as file:
+        file["1/EBSD/Data/My patterns"] = SCAN
+    np.testing.assert_array_equal(open_stack(path).data.compute(), SCAN)
+
+
 # --- folders of pictures
 
 
@@ -404,6 +442,26 @@ def test_pictures_with_coordinates(name, tmp_path):
     np.testing.assert_array_equal(stack.data.compute(), GRID)
     assert Path(stack.source(COLUMNS + 1)).name == name.format(x=11, y=1)
     assert isinstance(stack.geometry, SpotGeometry)
+
+
+@pytest.mark.parametrize(
+    ("name", "middle"),
+    [("map_x{x}_y{y}.tif", 1), ("x={x} y={y}.png", 1), ("p ({x},{y}).bmp", 1),
+     ("x{x}y{y}.png", COLUMNS - 1), ("x_{x}_y_{y}.png", COLUMNS), ("p ({x},{y}).bmp", COLUMNS)],
+)  # fmt: skip
+def test_pictures_with_negative_coordinates(name, middle, tmp_path):
+    for i in range(N):
+        y, x = divmod(i, COLUMNS)
+        picture(tmp_path / name.format(x=x - middle, y=y - 1), SCAN[i])
+    np.testing.assert_array_equal(open_stack(tmp_path).data.compute(), GRID)
+
+
+@pytest.mark.parametrize("name", ["map_x-{x}_y-{y}.tif", "row-{y}-col-{x}.png"])
+def test_a_dash_between_name_and_number_is_no_sign(name, tmp_path):
+    for i in range(N):
+        y, x = divmod(i, COLUMNS)
+        picture(tmp_path / name.format(x=x, y=y), SCAN[i])
+    np.testing.assert_array_equal(open_stack(tmp_path).data.compute(), GRID)
 
 
 def test_missing_pictures_of_a_scan(tmp_path):
@@ -457,6 +515,8 @@ def test_shipped_scan_in_all_formats(tmp_path):
     for path in (*paths, tmp_path / "bruker.h5"):
         stack = open_stack(path)
         np.testing.assert_array_equal(stack.data.compute().reshape(-1, 60, 60)[:9], expected)
+        if path.suffix == ".dat":
+            np.testing.assert_array_equal(stack.background, signal.static_background)
     # kikuchipy takes the static background off before it writes this one
     background_off = kikuchipy.load(tmp_path / "oxford.h5oina", processed=True).data
     stack = open_stack(tmp_path / "oxford.h5oina")

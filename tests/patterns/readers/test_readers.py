@@ -106,10 +106,34 @@ def test_colours_in_planes_become_grey(write) -> None:
     assert_same(open_stack(path), grey)
 
 
-@pytest.mark.parametrize("shape", [(3, 20, 28), (4, 20, 28), (2, 3, 20, 28)])
-def test_three_images_are_no_colours(shape, write) -> None:
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("kind", ["palette", "palette of imagej"])
+def test_numbers_of_colours_in_tiff_become_grey(kind, compression, tmp_path: Path) -> None:
+    import tifffile
+
+    grey = patterns(5, dtype="u1")
+    # the numbers of the colours are in no order, as a program that saves colours leaves them
+    numbers = np.random.default_rng(0).permutation(256)
+    table = np.repeat(np.argsort(numbers)[np.newaxis].astype("u2") * 257, 3, axis=0)
+    stored = numbers[grey].astype("u1")
+    about = {"metadata": None} if kind == "palette" else {"description": "ImageJ=1.53\nimages=5\n"}
+    tifffile.imwrite(
+        tmp_path / "a.tif", stored, photometric="palette", colormap=table, compression=compression,
+        **about,
+    )  # fmt: skip
+    assert_same(open_stack(tmp_path / "a.tif"), grey if kind == "palette" else stored)
+
+
+@pytest.mark.parametrize("shape", [(3, 20, 28), (4, 20, 28), (2, 3, 20, 28), (5, 4, 20, 28)])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_three_images_are_no_colours(shape, compression, tmp_path: Path) -> None:
+    import tifffile
+
     data = np.random.default_rng(0).integers(0, 200, shape).astype("u2")
-    assert_same(open_stack(write(".tif", data)), data)
+    # as tifffile has stored such arrays without being asked to
+    colours = {"photometric": "rgb", "planarconfig": "separate"}
+    tifffile.imwrite(tmp_path / "a.tif", data, compression=compression, **colours)
+    assert_same(open_stack(tmp_path / "a.tif"), data)
 
 
 def test_jpeg_is_close(write, tmp_path: Path) -> None:

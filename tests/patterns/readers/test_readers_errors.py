@@ -162,3 +162,10 @@ def test_frames_without_any_signal_are_read(write) -> None:
         data = np.full((2, 16, 16), value, "f4")
         stack = open_stack(write(".npy", data, name=f"v{value}"))
         np.testing.assert_array_equal(stack.frame(1), data[1])
+
+
+@pytest.mark.parametrize("side", ["0", "-28"])
+def test_smv_of_no_size(side, write) -> None:
+    path = write(".img", np.ones((1, 20, 28), "u2"))
+    path.write_bytes(path.read_bytes().replace(b"SIZE1=28", f"SIZE1={side}".encode()))
+    assert "SMV header is damaged" in problem(path)

@@ -186,6 +186,47 @@ def test_a_broken_file_among_many_patterns_counts_as_one_unreadable(write) -> No
     np.testing.assert_array_equal(stack.frame(3), data[4])
 
 
+def test_what_is_said_of_one_of_many_files_is_not_lost(write) -> None:
+    data = patterns(9)
+    for number, part in enumerate(np.split(data, 3)):
+        path = write(".npy", part, name=f"part{number}", folder="run")
+    for name in ("part1.npy", "part2.npy"):
+        content = (path.parent / name).read_bytes()
+        (path.parent / name).write_bytes(content[:-1])
+    (path.parent / "part3.npy").write_bytes(b"\x93NUMPY broken")
+    stack = open_stack(path.parent)
+    assert len(stack) == 8
+    early = "The file ends early: 2 of 3 patterns are whole, and these are shown."
+    assert f"part1.npy and 1 more: {early}" in stack.notes
+    broken = "Files that cannot be read count as one pattern each: part3.npy."
+    assert broken in stack.notes
+    assert early in open_stack([path.parent / "part1.npy", path]).notes
+
+
+def test_only_some_remarks_on_many_files_are_shown(write) -> None:
+    for number in range(14):
+        path = write(".npy", patterns(20), name=f"part{number:02}", folder="run")
+        content = path.read_bytes()
+        path.write_bytes(content[: -1 - number * patterns(1).nbytes])
+    stack = open_stack(path.parent)
+    assert sum("The file ends early" in note for note in stack.notes) == 10
+    assert "4 more remarks on single files are left out." in stack.notes
+
+
+def test_files_of_different_calibration_are_told(tmp_path: Path) -> None:
+    import h5py
+
+    for name, wavelength in (("a", 0.0251), ("b", 0.0197), ("c", 0.0251)):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["entry/data/data"] = patterns(2)
+            file.attrs["wavelength"] = wavelength
+    told = "The files differ in their calibration: that of a.h5 is taken for all."
+    stack = open_stack(tmp_path)
+    assert stack.geometry.wavelength == 0.0251
+    assert told in stack.notes
+    assert told not in open_stack([tmp_path / "a.h5", tmp_path / "c.h5"]).notes
+
+
 def test_master_files_stand_for_their_data_files(write) -> None:
     import h5py
 
@@ -198,6 +239,27 @@ def test_master_files_stand_for_their_data_files(write) -> None:
             file[name] = h5py.ExternalLink(f"run_data_{number:06}.h5", "entry/data/data")
     stack = open_stack(path.parent)
     np.testing.assert_array_equal(np.asarray(stack.data), data)
+
+
+def test_files_beside_those_of_a_master_file_are_told(write) -> None:
+    import h5py
+
+    path = write(".h5", patterns(4), name="run_data_000001", folder="run")
+    with h5py.File(path.parent / "run_master.h5", "w") as file:
+        name = "entry/data/data_000001"
+        file[name] = h5py.ExternalLink(path.name, "entry/data/data")
+    assert not any("Left out" in note for note in open_stack(path.parent).notes)
+    for name in ("other", "third"):
+        write(".h5", patterns(2), name=name, folder="run")
+    stack = open_stack(path.parent)
+    assert len(stack) == 4
+    told = "Left out, since they belong to no master or first file: other.h5 and 1 more."
+    assert told in stack.notes
+
+
+def test_only_hdf5_has_master_files(folder: Path, write) -> None:
+    write(".tif", patterns(1), name="dark_master", folder="run42")
+    assert len(open_stack(folder)) == 13
 
 
 def test_a_folder_with_one_zarr_store(write) -> None:

@@ -330,3 +330,40 @@ def test_a_scan_that_is_blank_but_for_masked_pixels_is_mentioned(path: Path) -> 
         file["entry/data/data"] = np.zeros((2, 3, 16, 24), "u2")
         file["entry/instrument/detector/pixel_mask"] = np.eye(16, 24, dtype="u4")
     assert any("is blank" in note for note in open_stack(path).notes)
+
+
+@pytest.mark.parametrize("lead", [(3,), (2, 3), ()])
+def test_frames_of_matlab_are_not_mirrored(lead, tmp_path: Path) -> None:
+    data = np.random.default_rng(0).integers(0, 200, (*lead, 16, 24)).astype("u1")
+    with h5py.File(tmp_path / "a.mat", "w", userblock_size=512) as file:
+        # an array of 16 rows and 24 columns lies there as one of 24 rows and 16 columns
+        file["patterns"] = data.swapaxes(-1, -2)
+        file["patterns"].attrs["MATLAB_class"] = np.bytes_("uint8")
+    stack = open_stack(tmp_path / "a.mat")
+    expected = data if lead else data[np.newaxis]
+    np.testing.assert_array_equal(np.asarray(stack.data), expected)
+    np.testing.assert_array_equal(stack.frame(len(stack) - 1), data.reshape(-1, 16, 24)[-1])
+
+
+@pytest.mark.parametrize("columns", [None, 3])
+def test_a_missing_file_of_a_virtual_stack_leaves_those_in_between(columns, path: Path) -> None:
+    frames = patterns(12)
+    shape = frames.shape if columns is None else (4, columns, *frames.shape[1:])
+    grid = frames.reshape(shape)
+    layout = h5py.VirtualLayout(shape, frames.dtype)
+    for number in range(2):
+        part = grid[..., number::2, :, :]
+        with h5py.File(path.with_name(f"part{number}.h5"), "w") as file:
+            file["data"] = part
+        layout[..., number::2, :, :] = h5py.VirtualSource(f"part{number}.h5", "data", part.shape)
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("entry/data/data", layout)
+    path.with_name("part1.h5").unlink()
+    stack = open_stack(path)
+    for index in range(12):
+        place = index if columns is None else index % columns
+        if place % 2:
+            with pytest.raises(InputError, match=r"part1\.h5, which is not there"):
+                stack.frame(index)
+        else:
+            np.testing.assert_array_equal(stack.frame(index), frames[index])

@@ -97,6 +97,13 @@ def merlin(
     return path
 
 
+def test_merlin_film_of_one_trigger_is_no_scan(tmp_path: Path) -> None:
+    data = patterns(8)
+    stack = open_stack(merlin(tmp_path / "a.mib", data, trigger=8))
+    assert stack.data.shape == data.shape
+    np.testing.assert_array_equal(np.asarray(stack.data), data)
+
+
 @pytest.mark.parametrize("trigger", [1, 4])
 def test_merlin_scan_that_was_stopped(trigger, tmp_path: Path) -> None:
     data = patterns(7)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import zipfile
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from pattern_files import write_dm
 from vendor_files import (
     BESIDE,
     Container,
@@ -24,6 +26,7 @@ from vendor_files import (
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.geometry import electron_wavelength
 from napari_diffraction.patterns.readers import can_read, open_stack
+from napari_diffraction.patterns.readers.vendors import microscopes
 from napari_diffraction.patterns.stack import PatternStack, SpotGeometry
 
 
@@ -224,6 +227,82 @@ def test_panta_rhei(tmp_path: Path) -> None:
     assert spots(stack).pixel_size == pytest.approx(0.04)
     with pytest.raises(InputError, match="does not hold its patterns one after the other"):
         open_stack(prz(tmp_path / "b.prz", data, **{"content.types": kinds[::-1]}))
+    axis |= {"value": 1e-4, "unit": "rad"}
+    stack = open_stack(prz(tmp_path / "d.prz", data, **about))
+    assert spots(stack).pixel_size == pytest.approx(2e-4 / electron_wavelength(200))
+    # columns before rows, of the scan or of the camera
+    for order in ((0, 1, 3, 2), (1, 0, 2, 3)):
+        turned = {"content.types": [kinds[i] for i in order]}
+        with pytest.raises(InputError, match="does not hold its patterns one after the other"):
+            open_stack(prz(tmp_path / "c.prz", data, **turned))
+
+
+# --- DigitalMicrograph
+
+
+@pytest.mark.parametrize(
+    ("tags", "units", "scan_first"),
+    [
+        ({"Meta Data": {"Data Order Swapped": 1}}, ("", ""), False),
+        ({"Meta Data": {"Data Order Swapped": 0}}, ("", ""), True),
+        ({"Meta Data": {"Format": "Diffraction image"}}, ("nm", "1/nm"), True),
+        ({}, ("", ""), True),
+        ({}, ("1/nm", "nm"), False),
+        ({}, ("mrad", "nm"), False),
+    ],
+)
+def test_which_axes_of_digital_micrograph_are_those_of_the_scan(
+    tags, units, scan_first, tmp_path: Path
+) -> None:
+    pytest.importorskip("rsciio", reason="rosettasciio is not installed")
+    data = patterns(15, 20, 24).reshape(3, 5, 20, 24)
+    axes = [{"Origin": 0.0, "Scale": 0.5, "Units": unit} for unit in np.repeat(units, 2)]
+    stored = data.transpose(2, 3, 0, 1) if scan_first else data
+    write_dm(tmp_path / "a.dm4", np.ascontiguousarray(stored), 4, axes, tags)
+    stack = open_stack(tmp_path / "a.dm4")
+    assert_same(stack, data)
+    np.testing.assert_array_equal(stack.frames([3, 4, 5, 6, 14])[-1], data[2, 4])
+    assert any("holds the scan before its patterns" in note for note in stack.notes) == scan_first
+    if "nm" in units:
+        expected = 0.05 if "1/nm" in units else 0.5e-3 / electron_wavelength(200)
+        assert spots(stack).pixel_size == pytest.approx(expected)
+        assert stack.step == pytest.approx((0.0005, 0.0005))
+
+
+def test_a_large_scan_strewn_over_a_file_of_digital_micrograph_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rsciio", reason="rosettasciio is not installed")
+    axes = [{"Origin": 0.0, "Scale": 1.0, "Units": ""}] * 4
+    write_dm(tmp_path / "a.dm4", patterns(6, 20, 24).reshape(20, 24, 2, 3), 4, axes)
+    monkeypatch.setattr(microscopes, "_LARGEST_STREWN", 1000)
+    with pytest.raises(InputError, match="keeps each pattern strewn over the whole file"):
+        open_stack(tmp_path / "a.dm4")
+
+
+# --- MRC
+
+
+@pytest.mark.parametrize(
+    ("stamp", "largest", "dtype"),
+    [
+        ((1146047817, 0), 0.0, "u1"),
+        ((1146047817, 1), 200.0, "i1"),
+        ((0, 0), 200.0, "u1"),
+        ((0, 0), 0.0, "i1"),
+    ],
+)
+@pytest.mark.parametrize("order", "<>")
+def test_whether_the_bytes_of_mrc_have_a_sign(stamp, largest, dtype, order, tmp_path: Path) -> None:
+    data = patterns(3, dtype="u1")
+    data[0, 0] = 200
+    head = bytearray(1024)
+    struct.pack_into(f"{order}3i", head, 0, 32, 32, 3)
+    struct.pack_into(f"{order}3f", head, 76, 0.0, largest, 0.0)
+    struct.pack_into(f"{order}2i", head, 152, *stamp)
+    head[208:214] = b"MAP " + (b"\x44\x44" if order == "<" else b"\x11\x11")
+    (tmp_path / "a.mrc").write_bytes(bytes(head) + data.tobytes())
+    assert_same(open_stack(tmp_path / "a.mrc"), data.view(dtype))
 
 
 def test_gif(tmp_path: Path) -> None:

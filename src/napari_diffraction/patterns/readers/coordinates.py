@@ -10,16 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_NUMBER = r"(\d+(?:\.\d+)?)"
+_DIGITS = r"\d+(?:\.\d+)?"
+# a dash before a number may be its sign, or stand between it and its name
+_NUMBER, _SIGNED = rf"([ _=]?-{{0,2}}{_DIGITS})", rf"(-?{_DIGITS})"
 # (pattern, whether the row comes first, whether a single row or column counts as a scan)
 _NAMES = (
-    (re.compile(rf"(?<![a-z])x[ _=-]?{_NUMBER}[ _,;-]*y[ _=-]?{_NUMBER}"), False, True),
-    (re.compile(rf"(?<![a-z])y[ _=-]?{_NUMBER}[ _,;-]*x[ _=-]?{_NUMBER}"), True, True),
-    (re.compile(rf"(?<![a-z])r(?:ow)?[ _=-]?{_NUMBER}[ _,;-]*c(?:ol(?:umn)?)?[ _=-]?{_NUMBER}"),
-     True, True),
-    (re.compile(rf"\({_NUMBER}[ ,;]+{_NUMBER}\)"), False, False),
+    (re.compile(rf"(?<![a-z])x{_NUMBER}[ _,;-]*y{_NUMBER}"), False, True),
+    (re.compile(rf"(?<![a-z])y{_NUMBER}[ _,;-]*x{_NUMBER}"), True, True),
+    (re.compile(rf"(?<![a-z])r(?:ow)?{_NUMBER}[ _,;-]*c(?:ol(?:umn)?)?{_NUMBER}"), True, True),
+    (re.compile(rf"\({_SIGNED}[ ,;]+{_SIGNED}\)"), False, False),
     (re.compile(r"-(\d+)-(\d+)$"), False, False),
-)  # fmt: skip
+)
 # With fewer points there it is no scan but a choice of places.
 _COVERED = 0.5
 
@@ -55,14 +56,24 @@ def places(files: Sequence[str]) -> Places | None:
         if pattern.search(stems[0]) is None:
             continue
         matches = [pattern.search(stem) for stem in stems]
-        pairs = [(float(match[1]), float(match[2])) for match in matches if match is not None]
-        if len(pairs) < len(stems) or len(set(pairs)) < len(pairs) or len(pairs) < 2:
+        known = [match for match in matches if match is not None]
+        if len(known) < len(stems) or len(known) < 2:
             continue
-        first, second = np.array(pairs).T
+        named = _NUMBER in pattern.pattern
+        first, second = (_values([match[i] for match in known], named) for i in (1, 2))
+        if len(set(zip(first, second, strict=True))) < len(known):
+            continue
         found = _grid(first, second) if row_first else _grid(second, first)
         if found is not None and (thin or min(found.rows, found.columns) > 1):
             return found
     return None
+
+
+def _values(texts: Sequence[str], named: bool) -> NDArray[np.float64]:
+    """Return the numbers of texts; right behind names, a dash before all of them is no sign."""
+    if named and all(text.startswith("-") for text in texts):
+        texts = [text[1:] for text in texts]
+    return np.array([float(text.lstrip(" _=").replace("--", "-")) for text in texts])
 
 
 def _grid(y: NDArray[np.float64], x: NDArray[np.float64]) -> Places | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ from napari_diffraction.patterns.readers.vendors.empad import may_describe
 
 #: Folders are looked into this far when only asked whether they hold anything to read.
 _GLANCE = 500
+#: Files that bring others along, which begin with the same name.
+_LEADERS = (
+    re.compile(r"(.*)_master\.(?:h5|hdf5|hdf|nxs)", re.IGNORECASE | re.DOTALL),
+    re.compile(r"(.*_)000\.tvips", re.IGNORECASE | re.DOTALL),
+)
 
 
 @dataclass(frozen=True)
@@ -127,29 +133,42 @@ def _of_one_kind(label: str, paths: list[str]) -> tuple[tuple[str, ...], tuple[s
             f"{label} holds {names} files in equal number; name one kind, for instance with "
             f"*{Path(kinds[best[0]][0]).suffix}."
         )
-    chosen = _without_parts(kinds[best[0]])
+    chosen, strangers = _without_parts(kinds[best[0]])
     others = len(paths) - most
-    notes = (f"{others} files of other kinds in {label} are left out.",) if others else ()
-    return tuple(chosen), notes
+    notes = [f"{others} files of other kinds in {label} are left out."] if others else []
+    if strangers:
+        more = f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""
+        named = f"{Path(strangers[0]).name}{more}"
+        notes.append(f"Left out, since they belong to no master or first file: {named}.")
+    return tuple(chosen), tuple(notes)
 
 
 def _without_descriptions(paths: list[str]) -> list[str]:
     """Drop files that only describe another one of the list, which brings them along."""
     if any(p.lower().endswith(".ser") for p in paths):
         paths = [p for p in paths if not p.lower().endswith(".emi")]
+    if any(p.lower().endswith(".dat") for p in paths):  # NORDIF keeps pictures beside its patterns
+        paths = [p for p in paths if not p.lower().endswith(".bmp")]
     raws = {p for p in paths if p.lower().endswith(".raw")}
     if not raws:
         return paths
     return [p for p in paths if not p.lower().endswith(".xml") or raws.isdisjoint(may_describe(p))]
 
 
-def _without_parts(paths: list[str]) -> list[str]:
-    """Drop files that a master or first file in the same list already brings along."""
-    masters = [p for p in paths if os.path.splitext(p)[0].lower().endswith("_master")]
-    if masters:
-        return masters
-    firsts = [p for p in paths if p.lower().endswith("000.tvips")]
-    return firsts or paths
+def _without_parts(paths: list[str]) -> tuple[list[str], list[str]]:
+    """Drop files that a master or first file in the same list already brings along.
+
+    Returns
+    -------
+    (list of str, list of str)
+        What is left; and those that were dropped although none of the files left names them.
+    """
+    for pattern in _LEADERS:
+        leaders = {path: match[1] for path in paths if (match := pattern.fullmatch(path))}
+        if leaders:
+            stems = tuple(leaders.values())
+            return list(leaders), [path for path in paths if not path.startswith(stems)]
+    return paths, []
 
 
 def holds_inputs(folder: str) -> bool:

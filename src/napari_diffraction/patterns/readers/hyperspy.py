@@ -1,14 +1,17 @@
-"""Calibration in HyperSpy's layout, the same in its HDF5 (.hspy) and Zarr (.zspy) files."""
+"""Calibration as HyperSpy has it: in HDF5 (.hspy), in Zarr (.zspy), and from rosettasciio."""
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from napari_diffraction.patterns.geometry import electron_wavelength, per_angstrom
 from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry, SpotGeometry
 
+_ANGLES = {"rad": 1.0, "mrad": 1e-3}
 _DATA = re.compile(r"(Experiments/.+)/data")
 
 
@@ -35,12 +38,51 @@ def geometry_of(root: Any, dataset: str) -> Geometry | None:
         return _kikuchi(_attributes(signal, "metadata/Acquisition_instrument/SEM"))
     axis = _attributes(signal, f"axis-{root[dataset].ndim - 1}")
     microscope = _attributes(signal, "metadata/Acquisition_instrument/TEM")
-    wavelength = pixel_size = None
+    wavelength = None
     with suppress(KeyError, TypeError, ValueError):
         wavelength = electron_wavelength(float(microscope["beam_energy"]))
+    return SpotGeometry(wavelength, pixel_size_of_axis(axis, wavelength))
+
+
+def pixel_size_of_axis(axis: Mapping[str, Any], wavelength: float | None) -> float | None:
+    """Return 1/A per pixel from scale and unit of an axis, which may also be of angles."""
+    try:
+        scale, unit = float(axis["scale"]), str(axis["units"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    if wavelength is not None and unit in _ANGLES and 0 < scale < math.inf:
+        return scale * _ANGLES[unit] / wavelength
+    return per_angstrom(scale, unit)
+
+
+def step_of(root: Any, dataset: str) -> tuple[float, float] | None:
+    """Return the step of a HyperSpy signal that is a scan, in um: that of rows and of columns.
+
+    Parameters
+    ----------
+    root, dataset
+        As of `geometry_of`.
+    """
+    match = _DATA.fullmatch(dataset)
+    if match is None or root[dataset].ndim != 4:
+        return None
+    signal = root[match[1]]
+    return step_of_axes(*(_attributes(signal, f"axis-{number}") for number in (0, 1)))
+
+
+def step_of_axes(rows: Mapping[str, Any], columns: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return the step of a scan in um from the scales and units of its axes."""
+    y, x = _micrometres(rows), _micrometres(columns)
+    return (y, x) if y is not None and x is not None else None
+
+
+def _micrometres(axis: Mapping[str, Any]) -> float | None:
     with suppress(KeyError, TypeError, ValueError):
-        pixel_size = per_angstrom(float(axis["scale"]), str(axis["units"]))
-    return SpotGeometry(wavelength, pixel_size)
+        scale = abs(float(axis["scale"]))
+        in_angstrom = per_angstrom(1.0, f"1/{axis['units']}")
+        if in_angstrom is not None and math.isfinite(scale) and scale > 0:
+            return 1e-4 * scale / in_angstrom
+    return None
 
 
 def _kikuchi(microscope: dict[str, Any]) -> KikuchiGeometry:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, Literal
@@ -25,6 +27,7 @@ from napari_diffraction.patterns.stack import KikuchiGeometry
 # Headers of single images are looked at for this many seconds, beginning all over the folder;
 # those left are checked when the pattern is read.
 _CHECK_SECONDS = 0.5
+_MOST_REMARKS = 10
 
 
 def join(inputs: Inputs, dataset: str | None = None) -> Source:
@@ -55,6 +58,10 @@ def join(inputs: Inputs, dataset: str | None = None) -> Source:
         {} if single else opened,
     )
     geometry = first.geometry
+    notes = first.notes if single else _remarks(inputs.files, opened)
+    if any(source.geometry != geometry for source in opened.values()):
+        name = _named([first.path])
+        notes = (*notes, f"The files differ in their calibration: that of {name} is taken for all.")
     if isinstance(geometry, KikuchiGeometry):
         geometry = replace(geometry, pc_map=None)
     joined = replace(
@@ -65,6 +72,7 @@ def join(inputs: Inputs, dataset: str | None = None) -> Source:
         read=reader,
         run=1 if single else first.run,
         geometry=geometry,
+        notes=notes,
         step=None,
         background=None,
         sources=sources,
@@ -72,6 +80,29 @@ def join(inputs: Inputs, dataset: str | None = None) -> Source:
     )
     found = places(inputs.files) if single else None
     return joined if found is None else _on_grid(joined, found)
+
+
+def _remarks(files: Sequence[str], opened: Mapping[str, Source]) -> tuple[str, ...]:
+    """Return what is to be said of the files: each remark once, with the first file it is about."""
+    remarks = []
+    broken = [file for file in files if file not in opened]
+    if broken:
+        remarks.append(f"Files that cannot be read count as one pattern each: {_named(broken)}.")
+    about: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        for note in opened[file].notes if file in opened else ():
+            about[note].append(file)
+    for note, those in about.items():
+        remarks.append(note if len(those) == len(opened) else f"{_named(those)}: {note}")
+    left = len(remarks) - _MOST_REMARKS
+    if left > 0:
+        remarks[_MOST_REMARKS:] = [f"{left} more remarks on single files are left out."]
+    return tuple(remarks)
+
+
+def _named(files: Sequence[str]) -> str:
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return os.path.basename(files[0]) + more
 
 
 def _on_grid(source: Source, found: Places) -> Source:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,26 +12,34 @@ from numpy.typing import NDArray
 _Part = tuple[int | slice, ...]
 
 
-def read_run(data: Any, lead: tuple[int, ...], start: int, stop: int) -> NDArray[Any]:
+def read_run(
+    data: Any,
+    lead: tuple[int, ...],
+    start: int,
+    stop: int,
+    read: Callable[[Any], NDArray[Any]] = np.asarray,
+) -> NDArray[Any]:
     """Read patterns by flat numbers, and no others.
 
     Parameters
     ----------
     data
-        Data set of HDF5 or array of Zarr.
+        Data set of HDF5, array of Zarr, or whatever is sliced likewise.
     lead
         Its shape without that of a pattern.
     start, stop
         The patterns start, ..., stop - 1.
+    read
+        Makes an array of a slice.
 
     Returns
     -------
     ndarray, (stop - start, ...)
     """
     if not lead:
-        return np.asarray(data[...])[np.newaxis]
+        return read(data[...])[np.newaxis]
     frame = data.shape[len(lead) :]
-    parts = [np.asarray(data[part]).reshape(-1, *frame) for part in _parts(lead, start, stop)]
+    parts = [read(data[part]).reshape(-1, *frame) for part in _parts(lead, start, stop)]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 

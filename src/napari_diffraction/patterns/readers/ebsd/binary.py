@@ -17,9 +17,14 @@ from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.at_once import at_once
-from napari_diffraction.patterns.readers.ebsd.scan import ScanHeader, as_scan
+from napari_diffraction.patterns.readers.ebsd.scan import (
+    ScanHeader,
+    as_scan,
+    usable_background,
+)
+from napari_diffraction.patterns.readers.general.pictures import open_file as open_picture
 from napari_diffraction.patterns.readers.memory import MappedPatterns, open_all
-from napari_diffraction.patterns.readers.source import Source, native, size_text
+from napari_diffraction.patterns.readers.source import Source, explained, native, size_text
 from napari_diffraction.patterns.stack import KikuchiGeometry
 
 if TYPE_CHECKING:
@@ -27,7 +32,7 @@ if TYPE_CHECKING:
 
 _DTYPES: dict[str, np.dtype[Any]] = {".up1": np.dtype("u1"), ".up2": np.dtype("<u2")}
 _LARGEST_SIDE = 20_000
-_SETTINGS = "setting.txt"
+_SETTINGS, _BACKGROUND = "setting.txt", "background acquisition pattern.bmp"
 
 
 def _mapped(path: str, offset: int, frame_shape: tuple[int, int], dtype: np.dtype[Any]) -> Source:
@@ -86,22 +91,22 @@ def open_up(path: str, dataset: str | None = None) -> Source:
 # --- NORDIF .dat with its Setting.txt
 
 
-def _settings_of(path: str) -> str | None:
-    """The settings that NORDIF writes beside the patterns."""
+def _beside(path: str, name: str) -> str | None:
+    """Find one of the files that NORDIF writes beside the patterns."""
     folder = os.path.dirname(os.path.abspath(path))
     with os.scandir(folder) as entries:
-        found = [entry.path for entry in entries if entry.name.lower() == _SETTINGS]
+        found = [entry.path for entry in entries if entry.name.lower() == name]
     return found[0] if found else None
 
 
 def looks_like_nordif(path: str) -> bool:
     """Whether a .dat file has the settings of NORDIF beside it."""
-    return _settings_of(path) is not None
+    return _beside(path, _SETTINGS) is not None
 
 
 def open_nordif(path: str, dataset: str | None = None) -> Source:
     """Open a .dat file of NORDIF, whose sizes stand in the Setting.txt beside it."""
-    beside = _settings_of(path)
+    beside = _beside(path, _SETTINGS)
     if beside is None:
         raise InputError(
             f"{path} needs the Setting.txt that NORDIF wrote into the same folder; put it there."
@@ -116,17 +121,30 @@ def open_nordif(path: str, dataset: str | None = None) -> Source:
     rows, columns = settings.pair("Area", "Number of samples") or (0, 0)
     step = settings.number("Area", "Step size")
     elevation = settings.number("Detector angles", "Elevation")
+    width, height = size
     scan = ScanHeader(
         rows,
         columns,
+        background=_nordif_background(path, (height, width)),
         sample_tilt=settings.number("Microscope", "Tilt angle"),
         # 0 rather than -0
         camera_tilt=None if elevation is None else -elevation + 0.0,
         voltage=settings.number("Microscope", "Accelerating voltage"),
         step=None if step is None else (step, step),
     )
-    width, height = size
     return as_scan(_mapped(path, 0, (height, width), np.dtype("u1")), scan)
+
+
+def _nordif_background(path: str, frame_shape: tuple[int, int]) -> NDArray[np.float32] | None:
+    """Read the static background from the picture beside the patterns."""
+    picture = _beside(path, _BACKGROUND)
+    if picture is None:
+        return None
+    try:
+        with explained(picture):
+            return usable_background(open_picture(picture).read(0, 1), frame_shape)
+    except InputError:  # the scan is no worse for it
+        return None
 
 
 class _Settings:

@@ -11,7 +11,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.patterns.readers.ebsd.scan import ScanHeader, bruker_pc
+from napari_diffraction.patterns.readers.ebsd.scan import (
+    ScanHeader,
+    bruker_pc,
+    usable_background,
+)
 
 #: Names of data sets that hold EBSD patterns, the preferred ones first.
 PATTERNS = (
@@ -19,6 +23,20 @@ PATTERNS = (
     re.compile(r"(.*/)?EBSD/Data/Unprocessed Patterns|EMData/\w+/EBSDPatterns"),
 )
 _EMSOFT = re.compile(r"EMData/(\w+)/EBSDPatterns")
+
+
+def is_scan(file: h5py.File) -> bool:
+    """Whether a file is laid out as EBSD systems do, with patterns in it or without."""
+    groups = (
+        file[name]
+        for name in file
+        # a link may lead out of the folder
+        if file.get(name, getclass=True, getlink=True) is h5py.HardLink
+    )
+    return any(
+        isinstance(group, h5py.Group) and "EBSD/Header" in group and "EBSD/Data" in group
+        for group in groups
+    )
 
 
 def scan_header(
@@ -64,17 +82,13 @@ def scan_header(
 def _background(
     header: Values, dataset: str, frame_shape: tuple[int, int]
 ) -> NDArray[np.float32] | None:
-    """Read the static background, if it is one of these patterns and not empty."""
+    """Read the static background, if there is one that can be used."""
     names = ["static_background", "StaticBackground", "Static Background"]
     if dataset.endswith("/Unprocessed Patterns"):
         # of Oxford, which took it off from the others
         names.insert(0, "Unprocessed Static Background")
     values = header.array(*names)
-    if values is None or values.size != math.prod(frame_shape):
-        return None
-    background = values.reshape(frame_shape).astype(np.float32)
-    usable = np.isfinite(background).all() and background.min() >= 0 and np.ptp(background) > 0
-    return background if usable else None
+    return None if values is None else usable_background(values, frame_shape)
 
 
 class Values:

@@ -82,6 +82,17 @@ def as_scan(source: Source, header: ScanHeader) -> Source:
     )
 
 
+def usable_background(
+    values: NDArray[Any], frame_shape: tuple[int, int]
+) -> NDArray[np.float32] | None:
+    """Return a static background if it is one of such patterns and not empty."""
+    if values.size != math.prod(frame_shape):
+        return None
+    background = values.reshape(frame_shape).astype(np.float32)
+    usable = np.isfinite(background).all() and background.min() >= 0 and np.ptp(background) > 0
+    return background if usable else None
+
+
 def _positive(step: tuple[float, float] | None) -> bool:
     return step is not None and all(math.isfinite(size) and size > 0 for size in step)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import fabio
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.geometry import in_millimetres, reciprocal_pixel
+from napari_diffraction.patterns.readers.memory import MappedPatterns, open_mapped
 from napari_diffraction.patterns.readers.source import (
     Source,
     check_declared_size,
@@ -22,7 +23,7 @@ from napari_diffraction.patterns.readers.source import (
 from napari_diffraction.patterns.stack import SpotGeometry
 
 _BINARY_START = "\x0c\x1a\x04\xd5"
-_SMV_BYTES = {"unsigned_short": 2, "short_int": 2, "long_int": 4, "float": 4}
+_SMV_BYTES = {"char": 1, "short": 2, "mad": 2, "int": 4, "long": 4}
 _NUMBER = r"([-+]?[\d.]+(?:[eE][-+]?\d+)?)"
 
 
@@ -62,10 +63,8 @@ def open_smv(path: str, dataset: str | None = None) -> Source:
         start = int(fields["HEADER_BYTES"])
     except (KeyError, ValueError) as error:
         raise InputError(f"{path}: the SMV header gives no size; it is damaged.") from error
-    number = _SMV_BYTES.get(fields.get("TYPE", "").strip().lower(), 1)
-    check_declared_size(path, start + width * height * number, os.path.getsize(path))
-    with fabio.open(path) as image:
-        dtype = np.dtype(image.dtype)
+    if min(width, height, start) < 1:
+        raise InputError(f"{path} declares {width}x{height} pixels: its SMV header is damaged.")
     pixel = _number(fields.get("PIXEL_SIZE"))
     centre = _number(fields.get("BEAM_CENTER_X")), _number(fields.get("BEAM_CENTER_Y"))
     geometry = _geometry(
@@ -74,8 +73,30 @@ def open_smv(path: str, dataset: str | None = None) -> Source:
         _number(fields.get("DISTANCE")),
         _in_pixels(centre, pixel, (width, height)),
     )
+    number = _smv_dtype(fields)
+    if number is not None and "Data_type" not in fields:
+        mapped = MappedPatterns(path, start, (1, height, width), number)
+        return open_mapped(mapped, geometry=geometry, metadata=fields)
+    # of d*TREK, which may also be packed
+    check_declared_size(path, start + width * height, os.path.getsize(path))
+    with fabio.open(path) as image:
+        dtype = np.dtype(image.dtype)
     read = _Image(path, (height, width))
     return Source(path, (1, height, width), dtype, read, geometry=geometry, metadata=fields)
+
+
+def _smv_dtype(fields: dict[str, str]) -> np.dtype[Any] | None:
+    """Return the type of number that a header names, such as "unsigned_short" or "long_int"."""
+    words = re.split(r"[\s_]+", fields.get("TYPE", "").strip().lower())
+    order = ">" if fields.get("BYTE_ORDER", "").strip().lower() == "big_endian" else "<"
+    if "float" in words or "double" in words:
+        return np.dtype(f"{order}f{8 if 'double' in words else 4}")
+    # "long int" and "short int" are named by their first word
+    sizes = [_SMV_BYTES[word] for word in words if word in _SMV_BYTES]
+    if not sizes:
+        return None
+    kind = "u" if "unsigned" in words or "mad" in words else "i"
+    return np.dtype(f"{order}{kind}{sizes[0]}")
 
 
 def _in_pixels(
@@ -108,6 +129,7 @@ def open_cbf(path: str, dataset: str | None = None) -> Source:
     check_frame_bytes(path, 8 * int(sizes[0]) * int(sizes[1]))
     with fabio.open(path) as image:
         (height, width), dtype = image.shape, np.dtype(image.dtype)
+        dead = _marked(image.data)
     beam = re.search(rf"#\s*Beam_xy\s*\({_NUMBER},\s*{_NUMBER}\)", head)
     geometry = _geometry(
         _number(_field(head, "Wavelength")),
@@ -115,8 +137,22 @@ def open_cbf(path: str, dataset: str | None = None) -> Source:
         _millimetres(_field(head, "Detector_distance")),
         (_number(beam[1]), _number(beam[2])) if beam else (None, None),
     )
-    read = _Image(path, (height, width))
-    return Source(path, (1, height, width), dtype, read, geometry=geometry)
+    source = Source(
+        path, (1, height, width), dtype, _Image(path, (height, width)), geometry=geometry
+    )
+    if not 0 < dead < height * width:
+        return source
+    note = f"The camera marks {dead:,} of {height * width:,} pixels, which have no value."
+    read = _Image(path, (height, width), marks=True)
+    return replace(source, dtype=np.dtype(np.float32), read=read, notes=(note,))
+
+
+def _marked(data: NDArray[Any]) -> int:
+    """Count the pixels that a counting camera marks: gaps by -1, bad ones by -2."""
+    # a frame whose background was taken off has lower numbers, too
+    if data.dtype.kind != "i" or data.min(initial=0) < -2:
+        return 0
+    return int(np.count_nonzero(data < 0))
 
 
 def _field(head: str, name: str) -> str | None:
@@ -134,8 +170,11 @@ def _millimetres(text: str | None) -> float | None:
 class _Image:
     path: str
     shape: tuple[int, int]
+    marks: bool = False
 
     def __call__(self, start: int, stop: int) -> NDArray[Any]:
         with fabio.open(self.path) as image:
             data = np.asarray(image.data)
+        if self.marks:
+            data = np.where(data < 0, np.float32(np.nan), data.astype(np.float32))
         return data[np.newaxis]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import warnings
 from typing import Any
 
@@ -21,6 +22,8 @@ from napari_diffraction.patterns.stack import SpotGeometry
 _HEADER = 1024
 _EXTENDED = slice(92, 96)  # where the header gives the length of the extended header
 _VOLUME_STACKS = range(401, 631)
+# IMOD writes this number, and flags of which the first one means signed bytes
+_IMOD, _IMOD_STAMP = slice(152, 160), 1146047817
 
 
 def open_file(path: str, dataset: str | None = None) -> Source:
@@ -32,7 +35,7 @@ def open_file(path: str, dataset: str | None = None) -> Source:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         header, extended = _header(path)
-        dtype = np.dtype(mrcfile.utils.data_dtype_from_header(header))
+        dtype = _dtype(header)
         columns, rows, sections = (int(header[name]) for name in ("nx", "ny", "nz"))
         deep, space_group = int(header.mz), int(header.ispg)
         offset = _HEADER + extended
@@ -61,6 +64,17 @@ def _header(path: str) -> tuple[Any, int]:
     header = MrcInterpreter(io.BytesIO(head), permissive=True, header_only=True).header
     big = header.mode.dtype.byteorder == ">"
     return header, int.from_bytes(extended, "big" if big else "little", signed=True)
+
+
+def _dtype(header: Any) -> np.dtype[Any]:
+    """Return the type of the numbers: bytes are signed, but IMOD and old programs have others."""
+    dtype: np.dtype[Any] = np.dtype(mrcfile.utils.data_dtype_from_header(header))
+    if dtype.itemsize > 1:
+        return dtype
+    order = ">" if header.mode.dtype.byteorder == ">" else "<"
+    stamp, flags = struct.unpack(f"{order}2i", header.tobytes()[_IMOD])
+    unsigned = not flags & 1 if stamp == _IMOD_STAMP else float(header.dmax) > 127
+    return np.dtype(np.uint8) if unsigned else dtype
 
 
 def _wavelength(path: str) -> float | None:

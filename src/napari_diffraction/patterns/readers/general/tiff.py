@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.geometry import per_angstrom
 from napari_diffraction.patterns.readers.memory import MappedPatterns, open_mapped
+from napari_diffraction.patterns.readers.own_numbers import geometry_of_numbers
 from napari_diffraction.patterns.readers.source import (
     Source,
     check_declared_size,
@@ -25,7 +26,7 @@ from napari_diffraction.patterns.readers.source import (
     size_text,
     to_grey,
 )
-from napari_diffraction.patterns.stack import SpotGeometry
+from napari_diffraction.patterns.stack import Geometry, SpotGeometry
 
 # Up to here all pages are looked at; in longer files only those that are read.
 _FEW_PAGES = 256
@@ -50,7 +51,8 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         whole = tif.is_shaped or tif.is_imagej
         # naming the series of a long file of plain pages would take a look at every page
         series = _biggest(tif) if whole or (whole_chain and count <= _FEW_PAGES) else []
-        if len(series) == 1 and series[0].dataoffset is not None and series[0].axes[-1] != "S":
+        mappable = len(series) == 1 and series[0].dataoffset is not None
+        if mappable and series[0].axes[-1] != "S" and _palette(tif, page) is None:
             mapped = _contiguous(path, series[0], tif.byteorder, geometry, count)
             if mapped is not None:
                 return mapped
@@ -120,7 +122,7 @@ def _contiguous(
     path: str,
     series: tifffile.TiffPageSeries,
     byteorder: str,
-    geometry: SpotGeometry,
+    geometry: Geometry,
     pages: int,
 ) -> Source | None:
     # tifffile marks arrays of three or four images as colours but keeps their shape
@@ -138,18 +140,20 @@ def _paged(
     path: str,
     tif: tifffile.TiffFile,
     series: list[tifffile.TiffPageSeries],
-    geometry: SpotGeometry,
+    geometry: Geometry,
     pages: int,
 ) -> Source:
     indices = _all_numbers(series)
     notes: tuple[str, ...] = ()
+    planes = 1
     if indices is None:
-        count, first = pages, tif.pages.first
-        lead: tuple[int, ...] = (count,)
+        first = tif.pages.first
+        lead: tuple[int, ...] = (pages,)
     else:
-        count, first = len(indices), tif.pages[indices[0]]
-        lead = _lead(series, count)
-        notes = _left_out(pages - count)
+        first = tif.pages[indices[0]]
+        planes = _patterns_of(first, series)
+        lead = _lead(series, planes * len(indices))
+        notes = _left_out(pages - len(indices))
     shape = _grey_shape(path, first)
     stored = os.path.getsize(path)
     dtype = np.dtype(first.dtype)
@@ -159,8 +163,26 @@ def _paged(
         check_declared_size(path, frame_bytes, stored)
     if first.is_tiled:
         check_frame_bytes(path, first.tilewidth * first.tilelength * dtype.itemsize, stored)
-    read = _Pages(path, indices)
+    read = _Pages(path, indices, planes)
     return Source(path, (*lead, *shape), native(dtype), read, geometry=geometry, notes=notes)
+
+
+def _palette(tif: tifffile.TiffFile, page: Any) -> NDArray[np.uint8] | None:
+    """Return the grey of each number of a page that stands for a colour, else ``None``.
+
+    The colours of ImageJ only say how its numbers are shown, which are intensities all the same.
+    """
+    if page.photometric != tifffile.PHOTOMETRIC.PALETTE or tif.is_imagej:
+        return None
+    if page.dtype != np.uint8 or page.colormap is None or page.colormap.shape != (3, 256):
+        return None
+    grey: NDArray[np.uint8] = to_grey((page.colormap.T >> 8).astype(np.uint8))
+    return grey
+
+
+def _patterns_of(page: Any, series: list[tifffile.TiffPageSeries]) -> int:
+    """Return how many patterns a page holds: tifffile marks arrays of three or four as colours."""
+    return int(page.shape[0]) if page.axes == "SYX" and series[0].kind == "shaped" else 1
 
 
 def _all_numbers(series: list[tifffile.TiffPageSeries]) -> list[int] | None:
@@ -190,17 +212,17 @@ def _grey_shape(path: str, page: Any) -> tuple[int, int]:
 class _Pages:
     """Reads pages of a TIFF file, which is open during a call only."""
 
-    def __init__(self, path: str, indices: list[int] | None) -> None:
-        self._path, self._indices = path, indices
+    def __init__(self, path: str, indices: list[int] | None, planes: int = 1) -> None:
+        self._path, self._indices, self._planes = path, indices, planes
         self._lock = Lock()
         # keeps where each page lies, found on first use
         self._tif: tifffile.TiffFile | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_path": self._path, "_indices": self._indices}
+        return {"_path": self._path, "_indices": self._indices, "_planes": self._planes}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["_path"], state["_indices"])  # type: ignore[misc]
+        self.__init__(*state.values())  # type: ignore[misc]
 
     def __call__(self, start: int, stop: int) -> NDArray[Any]:
         with self._lock:
@@ -217,6 +239,7 @@ class _Pages:
         return np.stack(frames)
 
     def _page(self, tif: tifffile.TiffFile, index: int) -> NDArray[Any]:
+        index, plane = divmod(index, self._planes)
         number = index if self._indices is None else self._indices[index]
         page: Any = tif.pages[number]
         height, width = _grey_shape(self._path, tif.pages.first)
@@ -229,30 +252,39 @@ class _Pages:
             # tifffile takes memory for all of it before it reads
             raise InputError(f"{self._path}: page {number} is damaged: it is longer than the file.")
         data: NDArray[Any] = page.asarray(maxworkers=1)
+        palette = _palette(tif, page)
+        if palette is not None:
+            grey: NDArray[Any] = palette[data]
+            return grey
+        if self._planes > 1:
+            return np.ascontiguousarray(data[plane])
         if page.axes == "SYX":
             data = np.moveaxis(data, 0, -1)
         return to_grey(data) if "S" in page.axes else data
 
 
-def _beside(path: str) -> SpotGeometry | None:
+def _beside(path: str) -> Geometry | None:
     """Return the calibration in the ``.json`` that an export of ours writes beside its file."""
     try:
         facts = json.loads(Path(f"{path}.json").read_text(encoding="utf-8"))
         numbers = {name: float(value) for name, value in facts["geometry"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # none there, or one of another program
-    known = {name: value for name, value in numbers.items() if np.isfinite(value)}
-    if not known:
-        return None
-    places = ("centre_x", "centre_y")
-    return SpotGeometry.of({n: value for n, value in known.items() if value > 0 or n in places})
+    positive = ("wavelength", "pixel_size", "voltage")
+    known = {
+        name: value
+        for name, value in numbers.items()
+        if np.isfinite(value) and (value > 0 or name not in positive)
+    }
+    return geometry_of_numbers(known) if known else None
 
 
 def _pixel_size(tif: tifffile.TiffFile, page: Any) -> float | None:
     """Return 1/A per pixel, where ImageJ, DigitalMicrograph or HyperSpy wrote it down."""
     unit, scale = page.tags.get(_UNIT_TAG), page.tags.get(_SCALE_TAG)
-    if unit is not None and scale is not None:
-        found = per_angstrom(float(scale.value), str(unit.value))
+    # others may use the same tags for anything
+    if unit is not None and scale is not None and isinstance(scale.value, float):
+        found = per_angstrom(scale.value, str(unit.value))
         if found is not None:
             return found
     resolution = page.tags.get("XResolution")

@@ -66,6 +66,7 @@ def open_store(path: str, dataset: str | None = None) -> Source:
         run=run,
         dataset=chosen.name or None,
         geometry=hyperspy.geometry_of(root, chosen.name) or _own(root, arrays[chosen.name]),
+        step=hyperspy.step_of(root, chosen.name) if len(shape) == 4 else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.readers import hyperspy
 from napari_diffraction.patterns.readers.companions import arina, with_beside
 from napari_diffraction.patterns.readers.datasets import Candidate, choose, stack_shape
-from napari_diffraction.patterns.readers.ebsd.hdf5 import scan_header
+from napari_diffraction.patterns.readers.ebsd.hdf5 import PATTERNS, is_scan, scan_header
 from napari_diffraction.patterns.readers.ebsd.scan import as_scan
+from napari_diffraction.patterns.readers.hdf5.calibration import geometry_of, step_of
 from napari_diffraction.patterns.readers.hdf5.links import (
     ALLOW,
     Absent,
@@ -28,7 +30,7 @@ from napari_diffraction.patterns.readers.hdf5.links import (
     refuse_outside,
 )
 from napari_diffraction.patterns.readers.hdf5.masks import masked_pixels, without_pixels
-from napari_diffraction.patterns.readers.hdf5.survey import Survey, geometry_of, step_of, survey
+from napari_diffraction.patterns.readers.hdf5.survey import Survey, survey
 from napari_diffraction.patterns.readers.slices import read_run
 from napari_diffraction.patterns.readers.source import (
     Source,
@@ -74,7 +76,14 @@ def open_file(path: str, dataset: str | None = None) -> Source:
     """
     with opened(path) as file:
         found = survey(path, file)
-        _explain_broken(path, found, dataset)
+        scan = is_scan(file)
+        fits = _is_stack if scan else _has_images
+        nothing = dataset is None and not any(map(fits, found.candidates))
+        _explain_broken(path, found, dataset, nothing)
+        if scan and nothing:
+            raise InputError(
+                f"{path} holds an EBSD scan without its patterns; save it again with them."
+            )
         chosen = choose(path, found.candidates, dataset, found.parts)
         members = chosen.members or ((chosen.name, chosen.shape[0]),)
         parts = [_part(file, name, count, found) for name, count in members]
@@ -82,17 +91,25 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         stack = stack_shape(chosen.shape)
         assert stack is not None
         shape, colours = stack
+        # MATLAB counts axes from the other end, so its rows lie where others have their columns
+        turned = not colours and "MATLAB_class" in there[0].attrs
+        if turned:
+            shape = (*shape[:-2], shape[-1], shape[-2])
         run = _run(path, there[0], colours)
         for part in there:
             refuse_outside(path, part)
         missing = gaps(parts, 3 if colours else 2)
-        geometry = hyperspy.geometry_of(file, chosen.name) or geometry_of(file, found.scalars)
-        step = step_of(file) if len(shape) == 4 else None
+        geometry = hyperspy.geometry_of(file, chosen.name)
+        geometry = geometry or geometry_of(file, found.scalars, chosen.name)
+        step = None
+        if len(shape) == 4:
+            step = step_of(file) or hyperspy.step_of(file, chosen.name)
         count = int(np.prod(shape[:-2]))
         ebsd = scan_header(file, chosen.name, count, (shape[-2], shape[-1]))
         beside = arina(path, file, count)
-        masked = None if colours else masked_pixels(path, file, found.candidates, chosen)
-    reader = _Patterns(path, members, chosen.shape, colours, missing)
+        plain = not (colours or turned)
+        masked = masked_pixels(path, file, found.candidates, chosen) if plain else None
+    reader = _Patterns(path, members, chosen.shape, colours, turned, missing)
     if missing.count >= count:
         raise InputError(
             f"{path} links to {missing.files[0]}, which is not there; put it into the same folder."
@@ -111,6 +128,17 @@ def open_file(path: str, dataset: str | None = None) -> Source:
     if masked is not None:
         source = without_pixels(source, masked)
     return with_beside(source, beside) if ebsd is None else as_scan(source, ebsd)
+
+
+def _has_images(candidate: Candidate) -> bool:
+    return stack_shape(candidate.shape) is not None
+
+
+def _is_stack(candidate: Candidate) -> bool:
+    """Whether an array may be the patterns of a scan, not only some picture beside them."""
+    shape = stack_shape(candidate.shape)
+    patterns = any(name.fullmatch(candidate.name) for name in PATTERNS)
+    return patterns or (shape is not None and math.prod(shape[0][:-2]) > 1)
 
 
 def _part(file: h5py.File, name: str, count: int, found: Survey) -> h5py.Dataset | Absent:
@@ -135,9 +163,8 @@ def _notes(found: Survey, chosen: Candidate, missing: Gaps, count: int) -> tuple
     return tuple(notes)
 
 
-def _explain_broken(path: str, found: Survey, dataset: str | None) -> None:
+def _explain_broken(path: str, found: Survey, dataset: str | None, nothing_else: bool) -> None:
     wanted = dataset.strip("/") if dataset else None
-    nothing_else = wanted is None and not any(stack_shape(c.shape) for c in found.candidates)
     for name, target in found.outside.items():
         if wanted == name or nothing_else:
             raise refusal(path, name, target)
@@ -168,6 +195,7 @@ class _Patterns:
     members: tuple[tuple[str, int], ...]
     shape: tuple[int, ...]
     colours: bool
+    turned: bool
     missing: Gaps
 
     def __call__(self, start: int, stop: int) -> NDArray[Any]:
@@ -178,6 +206,8 @@ class _Patterns:
                 frames = read_run(file[self.members[0][0]], lead, start, stop)
             else:
                 frames = np.concatenate(list(self._parts(file, start, stop)))
+        if self.turned:
+            return np.ascontiguousarray(frames.swapaxes(-1, -2))
         return to_grey(frames) if self.colours else frames
 
     def _parts(self, file: h5py.File, start: int, stop: int) -> Iterator[NDArray[Any]]:

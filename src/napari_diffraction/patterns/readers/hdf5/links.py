@@ -216,24 +216,36 @@ def _virtual_gaps(data: h5py.Dataset, lead: tuple[int, ...]) -> Iterator[tuple[i
             continue
         if os.path.exists(os.path.join(folder, part.file_name)):
             continue
-        low, high = part.vspace.get_select_bounds()
-        for start, stop in _box(lead, low, high):
+        for start, stop in _covered(lead, part.vspace):
             yield start, stop, part.file_name
 
 
-def _box(
-    lead: tuple[int, ...], low: Sequence[int], high: Sequence[int]
-) -> Iterator[tuple[int, int]]:
-    """Yield the flat runs of a box of patterns; `high` belongs to it."""
-    last = len(lead) - 1
-    if last < 0:
+def _covered(lead: tuple[int, ...], space: h5py.h5s.SpaceID) -> Iterator[tuple[int, int]]:
+    """Yield the flat runs of patterns of which a part of a virtual data set holds something."""
+    if not lead:
         yield 0, 1
         return
-    for place in product(*(range(low[axis], high[axis] + 1) for axis in range(last))):
+    places = [_places(space, axis, size) for axis, size in enumerate(lead)]
+    edges = np.flatnonzero(np.diff(places[-1]) != 1) + 1
+    runs = [(int(run[0]), int(run[-1]) + 1) for run in np.split(places[-1], edges)]
+    for place in product(*places[:-1]):
         row = 0
         for size, at in zip(lead, place, strict=False):
-            row = row * size + at
-        yield row * lead[-1] + int(low[last]), row * lead[-1] + int(high[last]) + 1
+            row = row * size + int(at)
+        for start, stop in runs:
+            yield row * lead[-1] + start, row * lead[-1] + stop
+
+
+def _places(space: h5py.h5s.SpaceID, axis: int, size: int) -> NDArray[np.int64]:
+    """Return where a selection lies along an axis; there may be others in between."""
+    if not space.is_regular_hyperslab():
+        low, high = space.get_select_bounds()
+        return np.arange(low[axis], high[axis] + 1)
+    start, stride, count, block = (part[axis] for part in space.get_regular_hyperslab())
+    # one without an end has huge numbers there
+    firsts = start + stride * np.arange(min(count, size))
+    places = np.unique(firsts[:, np.newaxis] + np.arange(min(block, size)))
+    return places[places < size]
 
 
 def _unwritten(data: h5py.Dataset, lead: tuple[int, ...]) -> list[tuple[int, int, str]]:

@@ -54,7 +54,8 @@ def open_file(path: str, dataset: str | None = None) -> Source:
     total, columns = _scan(path)
     if columns == 1:
         columns = _columns_by_time(path, min(source.count, total), head, source)
-    if total < 1 or columns < 2 or total % columns:
+    # all frames of one single trigger are a film
+    if total < 1 or columns < 2 or total % columns or columns == total:
         return _told(source, total)
     return lay_out(source, total // columns, columns)
 

@@ -18,6 +18,8 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.at_once import at_once
 from napari_diffraction.patterns.geometry import per_angstrom, plausible_wavelength
 from napari_diffraction.patterns.readers.datasets import Candidate, choose, stack_shape
+from napari_diffraction.patterns.readers.hyperspy import pixel_size_of_axis, step_of_axes
+from napari_diffraction.patterns.readers.slices import read_run
 from napari_diffraction.patterns.readers.source import (
     Source,
     check_declared_size,
@@ -36,6 +38,8 @@ _READERS = {
 _UNCOMPRESSED = {".dm3", ".dm4"}
 # rosettasciio cuts what it maps into pieces of this size, which are read as a whole
 _PIECE = "2MiB"
+# where each pattern lies strewn over the whole file, all of it is read for every row of the scan
+_LARGEST_STREWN = 2**30
 
 
 def open_file(path: str, dataset: str | None = None) -> Source:
@@ -63,6 +67,7 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         check_declared_size(path, needed, os.path.getsize(path))
     chunks = signals[number]["data"].chunks
     lead = chunks[: -3 if stack[1] else -2]
+    axes = signals[number].get("axes") or []
     return Source(
         path,
         stack[0],
@@ -71,6 +76,8 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         run=int(lead[-1][0]) if lead else 1,
         dataset=chosen.name if len(candidates) > 1 else None,
         geometry=_geometry(signals[number]),
+        notes=signals[number].get("notes", ()),
+        step=step_of_axes(*axes[:2]) if len(axes) == len(stack[0]) == 4 else None,
     )
 
 
@@ -93,7 +100,36 @@ def _load(path: str) -> list[dict[str, Any]]:
     for signal in signals:
         if not isinstance(signal["data"], da.Array):
             signal["data"] = da.from_array(np.asarray(signal["data"]))
+        if suffix in _UNCOMPRESSED:
+            _put_camera_last(path, signal)
     return list(signals)
+
+
+def _put_camera_last(path: str, signal: dict[str, Any]) -> None:
+    """Turn the axes of a scan of which DigitalMicrograph stored the places before the patterns.
+
+    A tag says which of the two orders it is.  Before there was that tag, the places came first.
+    """
+    data, axes = signal["data"], signal["axes"]
+    if data.ndim != 4 or min(data.shape) < 2 or _camera_is_last(signal):
+        return
+    if data.nbytes > _LARGEST_STREWN:
+        raise InputError(
+            f"{path} keeps each pattern strewn over the whole file, which is too slow to read; "
+            "swap the axes of scan and camera in DigitalMicrograph or HyperSpy and save it anew."
+        )
+    order = (2, 3, 0, 1)
+    signal["data"], signal["axes"] = data.transpose(order), [axes[i] for i in order]
+    signal["notes"] = ("The file holds the scan before its patterns: the axes are swapped.",)
+
+
+def _camera_is_last(signal: dict[str, Any]) -> bool:
+    try:
+        (image,) = signal["original_metadata"]["ImageList"].values()
+        return bool(int(image["ImageTags"]["Meta Data"]["Data Order Swapped"]))
+    except (KeyError, TypeError, ValueError):
+        units = str(signal["axes"][-1].get("units", ""))
+        return per_angstrom(1.0, units) is not None or units == "mrad"
 
 
 def _names(signals: list[dict[str, Any]]) -> list[str]:
@@ -105,12 +141,9 @@ def _names(signals: list[dict[str, Any]]) -> list[str]:
 
 
 def _geometry(signal: dict[str, Any]) -> SpotGeometry:
-    kilovolts, pixel_size = _beam_energy(signal), None
-    if signal.get("axes"):
-        axis = signal["axes"][-1]
-        pixel_size = per_angstrom(float(axis.get("scale", 0.0)), str(axis.get("units", "")))
-    wavelength = plausible_wavelength(kilovolts)
-    return SpotGeometry(wavelength=wavelength, pixel_size=pixel_size)
+    wavelength = plausible_wavelength(_beam_energy(signal))
+    axes = signal.get("axes")
+    return SpotGeometry(wavelength, pixel_size_of_axis(axes[-1], wavelength) if axes else None)
 
 
 def _beam_energy(signal: dict[str, Any]) -> float:
@@ -144,17 +177,8 @@ class _Patterns:
         return _reopened, (self._path, self._number, self._colours)
 
     def __call__(self, start: int, stop: int) -> NDArray[Any]:
-        data = self._data
-        inner = data.shape[-3:] if self._colours else data.shape[-2:]
-        lead = data.shape[: -len(inner)]
-        if len(lead) == 1:
-            parts = data[start:stop]
-        elif not lead:
-            parts = data[np.newaxis]
-        else:
-            where = (np.unravel_index(index, lead) for index in range(start, stop))
-            parts = da.stack([data[tuple(map(int, position))] for position in where])
-        frames = at_once(parts)
+        lead = self._data.shape[: -3 if self._colours else -2]
+        frames = read_run(self._data, lead, start, stop, at_once)
         return to_grey(frames) if self._colours else frames
 
 

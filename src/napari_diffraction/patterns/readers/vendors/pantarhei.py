@@ -11,12 +11,14 @@ from typing import Any
 from numpy.lib import format as npy
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.geometry import per_angstrom, plausible_wavelength
+from napari_diffraction.patterns.geometry import plausible_wavelength
 from napari_diffraction.patterns.readers.general.arrays import open_npz
+from napari_diffraction.patterns.readers.hyperspy import pixel_size_of_axis
 from napari_diffraction.patterns.readers.source import Source
 from napari_diffraction.patterns.stack import SpotGeometry
 
 _LARGEST_TEXT = 16 * 2**20
+_CAMERA, _TURNED = ["CameraX", "CameraY"], ["ScanY", "ScanX"]
 
 
 def open_file(path: str, dataset: str | None = None) -> Source:
@@ -30,9 +32,9 @@ def open_file(path: str, dataset: str | None = None) -> Source:
     source = open_npz(path, dataset or "data")
     about = _about(path)
     types = about.get("content.types")
-    camera = [str(kind).startswith("Camera") for kind in types] if isinstance(types, list) else []
     # the first one there is the last axis of the array
-    if any(camera) and not all(camera[:2]):
+    axes = [str(kind) for kind in types] if isinstance(types, list) else []
+    if set(_CAMERA) & set(axes) and (axes[:2] != _CAMERA or axes[2:4] == _TURNED):
         raise InputError(
             f"{path} does not hold its patterns one after the other; save it from Panta Rhei as "
             "HyperSpy (.hspy)."
@@ -63,7 +65,7 @@ def _geometry(about: dict[str, Any]) -> SpotGeometry:
     size = None
     if isinstance(axis, dict):
         scale = _number(axis.get("value")) * (_number(axis.get("pixel_factor")) or 1.0)
-        size = per_angstrom(scale, str(axis.get("unit", "")))
+        size = pixel_size_of_axis({"scale": scale, "units": axis.get("unit", "")}, wavelength)
     return SpotGeometry(wavelength, size)
 
 
