@@ -179,3 +179,17 @@ def test_models_shows_the_card(capsys: pytest.CaptureFixture[str], learning: Any
     told = capsys.readouterr().out
     assert told.startswith("zones  Zones\n  Knows zones.\n")
     assert "balanced accuracy: 0.9877" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "end"),
+    [
+        (["index", "x.npy", "--voltage", "high"], ". See napari-diffraction index --help."),
+        (["models", "onnx", "zones"], "'--output'. See napari-diffraction models onnx --help."),
+        (["sort"], "No such command 'sort'. See napari-diffraction --help."),
+    ],
+)
+def test_a_wrong_option_names_the_help_of_its_command(
+    arguments: list[str], end: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refused(capsys, *arguments).endswith(end)

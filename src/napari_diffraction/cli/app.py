@@ -47,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
     except (InputError, Interrupted) as error:
         message, status = str(error), _STOPPED if isinstance(error, Interrupted) else 2
     except typer.TyperException as error:
-        message = f"{error.format_message()} See napari-diffraction --help."
+        message = f"{error.format_message().rstrip('.')}. See {_command(error)} --help."
         status = 2
     except (KeyboardInterrupt, typer.Abort):
         message, status = "Stopped.", _STOPPED
@@ -62,6 +62,12 @@ def run(arguments: Sequence[str]) -> int:
         release_claims()
     print(" ".join(message.split()), file=sys.stderr)
     return status
+
+
+def _command(error: typer.TyperException) -> str:
+    """Return the command that was being read, whose help tells its options."""
+    context = getattr(error, "ctx", None)
+    return "napari-diffraction" if context is None else str(context.command_path)
 
 
 def _version(wanted: bool) -> None:

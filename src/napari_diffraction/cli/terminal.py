@@ -34,10 +34,12 @@ def with_bar(
 ) -> T:
     """Run long work to its end; a terminal sees a bar, a log file does not.
 
+    What the work found out meanwhile, such as a pattern centre, is said in both.
+
     Parameters
     ----------
     work
-        Yields progress and returns a result.
+        Yields progress, some with a ``note`` for a person, and returns a result.
     report
         Called with each progress before the bar moves.
     unit
@@ -50,6 +52,8 @@ def with_bar(
         def step(progress: P) -> None:
             if report is not None:
                 report(progress)
+            if note := getattr(progress, "note", ""):
+                bar.write(note)
             bar.total = progress.total
             bar.set_description_str(progress.message, refresh=False)
             bar.update(progress.done - bar.n)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from napari_diffraction.analysis.cells.words import doubts
+from napari_diffraction.analysis.cells.words import cell_words, doubts
 
 
 def result(nets: int = 20, explained: int = 18, share: float | None = 0.8, **changes: Any) -> Any:
@@ -42,3 +42,23 @@ def test_a_cell_with_support_has_no_doubt() -> None:
 )
 def test_what_speaks_against_it_is_told(changes: dict[str, Any], words: str) -> None:
     assert any(words in line for line in doubts(result(**changes)))
+
+
+def test_a_cell_has_units_where_its_scale_is_known() -> None:
+    cell = SimpleNamespace(
+        cell=SimpleNamespace(parameters=(5.0, 6.0, 7.0, 90.0, 100.0, 90.0)),
+        cell_su=(0.01, 0.01, 0.01, 0.0, 0.1, 0.0),
+        lattice="mP",
+        lattice_probabilities={"mP": 1.0},
+        volume=206.8,
+        zones_explained=5,
+        misfit=0.001,
+        patterns_indexed=None,
+        supercell_of=None,
+    )
+    told = cell_words(cell, 6)  # type: ignore[arg-type]
+    assert told.startswith("5.000(10) 6.000(10) 7.000(10) A, 90 100.00(10) 90 deg, mP (100%), ")
+    assert "volume 207 A^3, 5 of 6 zones" in told
+    unscaled = cell_words(cell, 6, scale_known=False)  # type: ignore[arg-type]
+    assert " A" not in unscaled
+    assert "90 deg, mP" in unscaled

@@ -61,8 +61,8 @@ def test_the_solution_is_whole_without_anything_known(make_indexed):
     assert told["step"] is None
     assert told["sources"] == []
     assert (told["sample_tilt"], told["camera_tilt"]) == (70, 0)
-    # the tilts are told as assumed
-    assert len(told["notes"]) == 2
+    # the tilts and the step are told as assumed
+    assert len(told["notes"]) == 3
     json.dumps(told, allow_nan=False)
     table = table_of(bare)
     assert set(table["phase"]) == {NOT_INDEXED_NAME}

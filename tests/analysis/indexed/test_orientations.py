@@ -70,3 +70,10 @@ def test_tilts_that_are_not_known_are_told(indexed, make_indexed):
     assert "70 degrees" in sample
     assert "camera" in camera
     assert "0 degrees" in camera
+
+
+def test_a_step_that_is_not_known_is_told_of_a_scan_alone(make_indexed):
+    (told,) = assumptions(make_indexed(step=None))
+    assert ".ctf" in told
+    assert "1 um" in told
+    assert assumptions(make_indexed(step=None, shape=(48,))) == ()

@@ -181,6 +181,7 @@ def test_a_table_without_zones_or_of_another_stack(
         ("index,label\n0,NoHit\n", "calls no pattern 2DZone"),
         ("index,label\n99,2DZone\n0,2DZone\n", "speaks of pattern 99"),
         ("index,label\n-3,2DZone\n5,2DZone\n", "speaks of pattern -3"),
+        ("index,label\n1,2DZone\n99,NoHit\n", "speaks of pattern 99"),
         ("index,label\n0,2DZone\n,2DZone\n", "has an empty index"),
         ("index,label\n0,2DZone\nx7,2DZone\n", "has the index x7"),
         ("index,label\n0,2DZone\n1.5,2DZone\n", "has the index 1.5"),

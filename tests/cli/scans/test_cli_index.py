@@ -131,6 +131,19 @@ def test_what_is_given_reaches_the_indexing(
     assert "broken.cif" in out
 
 
+def test_axes_of_a_phase_that_are_not_those_of_its_file_are_told(
+    scan: str, indexing: FakeIndexing, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cif = tmp_path / "primitive.cif"
+    cif.write_text(CIF.replace(" 90\n", " 60\n").replace("F m -3 m", "P 1"))
+    out = str(tmp_path / "out.json")
+    assert run(["index", scan, "--phase", str(cif), "--output", out]) == 0
+    assert indexing.settings[0].phases[0].lattice == "cF"
+    assert "Note: primitive.cif has the axes 4.05 4.05 4.05 A, 60 60 60 deg: taken are those" in (
+        capsys.readouterr().out
+    )
+
+
 def test_a_list_of_patterns_has_a_solution_and_a_table_but_no_map(
     indexing: FakeIndexing, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -50,6 +50,7 @@ def test_a_scan_is_mapped_into_several_files(
     said = capsys.readouterr().out
     assert all(f"{output}: 3 x 4 points." in said for output in outputs)
     assert f"{ZONE_CLASSES[1]}  25.0%" in said
+    assert "Note: The step of the scan is not known" in said
     table = pd.read_csv(outputs[1])
     assert table["phase"].tolist() == list(ZONE_CLASSES) * 3
     with h5py.File(outputs[0]) as file:

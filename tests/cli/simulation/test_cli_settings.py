@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_diffraction.cli.app import run
 from napari_diffraction.cli.simulation.settings import spot_settings, unit_cells
 from napari_diffraction.errors import InputError
 
@@ -73,3 +74,14 @@ def test_what_is_given_goes_over_the_realistic_preset() -> None:
 def test_settings_that_cannot_be_are_explained(pair: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         settings(pair)
+
+
+def test_crystals_without_a_hit_are_told(tmp_path, capsys) -> None:
+    words = ["simulate", "spots", "--orientations", "4", "--size", "32", "--output"]
+    words.append(str(tmp_path / "out.h5"))
+    too_few = "too few visible spots for a hit"
+    assert run([*words, "--cell", "0.36", "0.36", "0.36", "90", "90", "90"]) == 0
+    assert too_few in capsys.readouterr().out
+    assert run([*words, "--random-cell", "1000"]) == 0
+    assert run([*words, "--random-cell", "1000", "--crystals", "0"]) == 0
+    assert too_few not in capsys.readouterr().out

@@ -80,7 +80,7 @@ def summary(result: CellResult) -> list[str]:
     for number, phase in enumerate(result.found.phases, 1):
         for place, cell in enumerate(phase[:3]):
             name = f"Phase {number}" if place == 0 else "  or"
-            lines.append(f"{name}: {cell_words(cell, nets)}")
+            lines.append(f"{name}: {cell_words(cell, nets, scale_known=result.scale_known)}")
     if result.found.phases and result.found.left_over:
         lines.append(f"Not explained: {len(result.found.left_over)} nets.")
     if result.matches:
@@ -89,14 +89,19 @@ def summary(result: CellResult) -> list[str]:
     return lines + [f"Doubt: {one}" for one in doubts(result)]
 
 
-def cell_words(cell: CellSolution, nets: int) -> str:
-    """Say of a cell all that speaks for it, in a line; ``nets`` is the number of all nets."""
-    numbers = " ".join(
+def cell_words(cell: CellSolution, nets: int, *, scale_known: bool = True) -> str:
+    """Say of a cell all that speaks for it, in a line; ``nets`` is the number of all nets.
+
+    Without a scale lengths and volume have no unit, since they are right but for a factor.
+    """
+    numbers = [
         with_su(value, su) for value, su in zip(cell.cell.parameters, cell.cell_su, strict=True)
-    )
+    ]
+    length, volume = (" A", " A^3") if scale_known else ("", "")
     probability = cell.lattice_probabilities[cell.lattice]
     return (
-        f"{numbers}, {cell.lattice} ({probability:.0%}), volume {cell.volume:.0f}, "
+        f"{' '.join(numbers[:3])}{length}, {' '.join(numbers[3:])} deg, "
+        f"{cell.lattice} ({probability:.0%}), volume {cell.volume:.0f}{volume}, "
         f"{cell.zones_explained} of {nets} zones, misfit {cell.misfit:.2%}"
         + ("" if cell.patterns_indexed is None else f", {cell.patterns_indexed:.0%} of patterns")
         + ("" if cell.supercell_of is None else ", a multiple of a better cell")

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_diffraction.analysis.maps.vendor_files import STEP_UNKNOWN
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.orientation import detector_to_sample, euler_angles
 
@@ -98,14 +99,17 @@ def tilts(indexed: IndexedMap) -> tuple[float, float]:
 
 
 def assumptions(indexed: IndexedMap) -> tuple[str, ...]:
-    """Sentences on the tilts that had to be assumed."""
+    """Sentences on the tilts, and on the step of a scan, that had to be assumed."""
     geometry = indexed.geometry
     told = (None, None) if geometry is None else (geometry.sample_tilt, geometry.camera_tilt)
-    return tuple(
+    said = [
         f"The tilt of the {what} is not known: {usual:g} degrees are assumed for the orientations."
         for what, value, usual in zip(("sample", "camera"), told, USUAL_TILTS, strict=True)
         if value is None
-    )
+    ]
+    if indexed.is_scan and indexed.step is None:
+        said.append(STEP_UNKNOWN)
+    return tuple(said)
 
 
 def orientations(indexed: IndexedMap, program: str = "edax") -> FloatArray:

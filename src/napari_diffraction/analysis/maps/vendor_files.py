@@ -28,6 +28,8 @@ _EDAX = {
 #: Oxford's numbers of the Laue groups, from 1.
 _OXFORD = ("-1", "2/m", "mmm", "4/m", "4/mmm", "-3", "-3m", "6/m", "6/mmm", "m-3", "m-3m")
 _NOT_INDEXED_ANGLE = 4 * np.pi
+#: What is said of a scan whose file tells no step: these two formats count in um only.
+STEP_UNKNOWN = "The step of the scan is not known: files that want one (.ang, .ctf) say 1 um."
 
 
 @dataclass(frozen=True, eq=False)

@@ -108,7 +108,9 @@ def read_sorting(path: Path, stack: PatternStack) -> Sorting:
     chosen = table.loc[table["label"] == ZONE]
     if not len(chosen):
         raise InputError(f"{path} calls no pattern {ZONE}: without zones no cell can be found.")
-    numbers = _numbers(path, chosen["index"], len(stack))
+    # those of the other classes, too: they show a table of another stack, or one counted from 1
+    every = _numbers(path, table["index"], len(stack))
+    numbers = [number for number, zone in zip(every, table["label"] == ZONE, strict=True) if zone]
     if "source" in chosen and stack.sources:
         for number, source in zip(numbers, chosen["source"].fillna("").astype(str), strict=True):
             if source and Path(source).name != Path(stack.source(number)).name:

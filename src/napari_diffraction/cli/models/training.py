@@ -84,7 +84,7 @@ class _Said:
         self._epoch: tuple[int, int] = (0, 0)
 
     def tell(self, step: Progress) -> None:
-        """Say how long it will take, how good the model is after each epoch, and any note."""
+        """Say how long it will take, and how good the model is after each epoch."""
         from tqdm import tqdm
 
         if self.quick and not self.last:
@@ -97,8 +97,6 @@ class _Said:
 
         if not isinstance(step, Epoch):
             return
-        if step.note:
-            tqdm.write(step.note)
         self.best = step.best_epoch
         if step.epoch and (step.fold, step.epoch) != self._epoch:
             self._epoch = (step.fold, step.epoch)

@@ -165,15 +165,15 @@ def index(
     to_open = scan if growing else look_at_inputs(scan, dataset)
     # these take seconds, which a bad file need not wait for
     from napari_diffraction.cli.scans.index import check_outputs, index_to_files, read_candidates
-    from napari_diffraction.crystal.materials import load_structure
+    from napari_diffraction.cli.structures import given_structures
     from napari_diffraction.indexing.known import IndexSettings
     from napari_diffraction.learning.classification.opinion import NetworkOpinion
 
     check_outputs(output)
-    phases = tuple(load_structure(name) for name in phase or ())
+    phases, notes = given_structures(phase or ())
     known, skipped = read_candidates(candidates)
     opinion = None if bands_only or phases else NetworkOpinion()
-    settings = IndexSettings(pc, voltage, phases, refine_centre, known, opinion)
+    settings = IndexSettings(pc, voltage, tuple(phases), refine_centre, known, opinion)
     if growing is not None:
         from napari_diffraction.cli.scans.following import follow_index
 
@@ -181,5 +181,5 @@ def index(
     else:
         with crew(scheduler, workers) as them:
             said = index_to_files(open_inputs(to_open), output, settings, them)
-    for line in said + skipped:
+    for line in [*said, *(f"Note: {note}" for note in notes), *skipped]:
         print(line)

@@ -199,6 +199,7 @@ def write_and_compare(
         A file cannot be written; or the other map is of another size.
     """
     from napari_diffraction.analysis.maps.export import export_map
+    from napari_diffraction.analysis.maps.vendor_files import STEP_UNKNOWN
     from napari_diffraction.learning.palette import class_title
 
     lines = []
@@ -207,6 +208,8 @@ def write_and_compare(
         lines.append(f"{output}: {phase_map.shape[0]} x {phase_map.shape[1]} points.")
     shares = phase_map.shares(threshold)
     lines += [f"  {class_title(name)}  {share:.1%}" for name, share in shares.items()]
+    if phase_map.step is None:
+        lines.append(f"Note: {STEP_UNKNOWN}")
     if other is not None:
         from napari_diffraction.analysis.maps.compare import compare
 

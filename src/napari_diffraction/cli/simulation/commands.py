@@ -15,6 +15,9 @@ from napari_diffraction.cli.options import (
 )
 from napari_diffraction.cli.terminal import output_file, with_bar
 
+#: Share of no-hits above which nobody wants them who asked for crystals.
+_MOST = 0.5
+
 simulate = typer.Typer(help="Simulate labelled patterns.", no_args_is_help=True)
 
 
@@ -71,7 +74,11 @@ def spots(
     ] = 1,
     realistic: Annotated[
         bool,
-        typer.Option("--realistic", help="Draw beam, camera and noise of an ordinary experiment."),
+        typer.Option(
+            "--realistic",
+            help="Draw beam, camera and noise of an ordinary experiment, and of wavelength, "
+            "resolution, excitation error and intensities what is not given.",
+        ),
     ] = False,
     set_: Annotated[
         list[str] | None,
@@ -89,6 +96,7 @@ def spots(
 ) -> None:
     """Simulate spot patterns of a cell in many orientations, each with its label."""
     from napari_diffraction.cli.simulation.settings import spot_settings, unit_cells
+    from napari_diffraction.simulation.classes import NO_HIT
     from napari_diffraction.simulation.files import save_simulated
     from napari_diffraction.simulation.spots.dataset import simulate_spots
 
@@ -123,6 +131,11 @@ def spots(
     print(f"{output}: {len(stack.labels)} patterns of {size} x {size} pixels.")
     for label, count in stack.labels["label"].value_counts().items():
         print(f"  {label}  {count}  ({count / len(stack.labels):.1%})")
+    if crystals and (stack.labels["label"] == NO_HIT).mean() > _MOST:
+        print(
+            "Note: most patterns have a crystal but too few visible spots for a hit: take a "
+            "smaller --resolution or a larger --excitation-error, and see that the cell is in A."
+        )
 
 
 @simulate.command()
@@ -166,12 +179,12 @@ def kikuchi(
 ) -> None:
     """Simulate EBSD patterns of crystals in random orientations, each with its label."""
     from napari_diffraction.cli.simulation.settings import kikuchi_settings
-    from napari_diffraction.crystal.materials import load_structure
+    from napari_diffraction.cli.structures import given_structures
     from napari_diffraction.simulation.kikuchi.files import ENDINGS, save_kikuchi
     from napari_diffraction.simulation.kikuchi.patterns import simulate_kikuchi
 
     output_file(output, ENDINGS)
-    structures = [load_structure(name) for name in structure]
+    structures, notes = given_structures(structure)
     conditions, effects = kikuchi_settings(
         realistic=realistic,
         given={
@@ -197,3 +210,5 @@ def kikuchi(
     print(f"{output}: {len(stack)} patterns of {size} x {size} pixels.")
     for crystal in structures:
         print(f"  {crystal.lattice}  {crystal.name}  {patterns}")
+    for note in notes:
+        print(f"Note: {note}")
