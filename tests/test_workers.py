@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
+from distributed import Client, LocalCluster, Worker
 from untrained import untrained_classifier
 
 from napari_diffraction import workers as module
@@ -173,6 +175,59 @@ def test_an_address_where_nobody_answers_is_said(
     assert "tcp://127.0.0.1:9: no scheduler of dask answers there" in said
     assert run([*command, "--workers", "2"]) == 2
     assert "not both" in capsys.readouterr().err
+
+
+def test_a_scheduler_without_workers_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_FIRST_WORKER", 0.1)
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster,
+        pytest.raises(InputError, match="the scheduler has no workers; start some"),
+        workers(cluster.scheduler_address),
+    ):
+        pass
+
+
+def test_workers_of_a_scheduler_keep_nothing_of_what_was_shared() -> None:
+    with (
+        LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        for number in range(2):
+            with workers(cluster.scheduler_address) as them:
+                assert them is not None
+                assert them.submit(them.share(list, "ab"), _counted, number)() == 2 + number
+        (kept,) = client.run(_plugins).values()
+        assert not [name for name in kept if name.startswith("napari-diffraction")]
+
+
+def test_a_scheduler_that_is_gone_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ANSWER", 1)
+    cluster = LocalCluster(n_workers=1, processes=False, dashboard_address=None)
+    with cluster, workers(cluster.scheduler_address) as them:
+        assert them is not None
+        key = them.share(list, "ab")
+        result = them.submit(key, _held)
+        cluster.close()
+        _GO_ON.set()
+        for asked in (result, them.ahead, lambda: them.share(list, "c")):
+            with pytest.raises(InputError, match="The scheduler is gone: start it again"):
+                asked()
+
+
+_GO_ON = threading.Event()
+
+
+def _held(made: list[str]) -> list[str]:
+    _GO_ON.wait()
+    return made
+
+
+def _counted(made: list[str], more: int) -> int:
+    return len(made) + more
+
+
+def _plugins(dask_worker: Worker) -> list[str]:
+    return list(dask_worker.plugins)
 
 
 def test_patterns_in_memory_cannot_be_sent() -> None:

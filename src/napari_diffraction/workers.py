@@ -7,7 +7,8 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -36,6 +37,7 @@ class Workers:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._keys: list[str] = []
 
     def share(self, make: Callable[..., Any], *arguments: Any) -> str:
         """Send to each worker, once, what it needs for many pieces of work.
@@ -53,8 +55,17 @@ class Workers:
             Name for `submit`.
         """
         key = f"napari-diffraction-{uuid4().hex}"
-        self._client.register_plugin(_Shared(make, arguments), name=key)
+        self._keys.append(key)
+        with _said_if_gone(OSError):
+            self._client.register_plugin(_Shared(make, arguments), name=key)
         return key
+
+    def forget(self) -> None:
+        """Take from the workers what was shared, which they would keep as long as they run."""
+        while self._keys and self._client.status == "running":
+            # where the scheduler is gone or new, so is what it kept
+            with suppress(OSError, RuntimeError, ValueError, asyncio.CancelledError):
+                self._client.unregister_worker_plugin(self._keys.pop())
 
     def submit(self, key: str, work: Callable[..., R], *arguments: Any) -> Callable[[], R]:
         """Begin with a piece of work.
@@ -73,26 +84,38 @@ class Workers:
         callable
             Waits for the result.  A worker that dies costs the pieces it was at: others do them.
         """
-        future = self._client.submit(_run, key, work, arguments, pure=False)
+        with _said_if_gone(OSError):
+            future = self._client.submit(_run, key, work, arguments, pure=False)
 
         def result() -> R:
             try:
-                return future.result()  # type: ignore[no-any-return]
+                # other errors of files are those of the work
+                with _said_if_gone(CommClosedError):
+                    return future.result()  # type: ignore[no-any-return]
             except KilledWorker as error:
                 raise InputError(
                     "Workers died several times at the same patterns, mostly for want of memory: "
                     "give them more, or take a smaller --batch-size."
-                ) from error
-            except (CommClosedError, asyncio.CancelledError) as error:
-                raise InputError(
-                    "The scheduler is gone: start it again, and the command with --resume."
                 ) from error
 
         return result
 
     def ahead(self) -> int:
         """Pieces of work that are begun before the first one's result is needed."""
-        return max(1, _AHEAD * int(sum(self._client.nthreads().values())))
+        with _said_if_gone(OSError):
+            threads = int(sum(self._client.nthreads().values()))
+        return max(1, _AHEAD * threads)
+
+
+@contextmanager
+def _said_if_gone(error: type[OSError]) -> Iterator[None]:
+    """Say that the scheduler is gone where such an error, or work that is given up, tells of it."""
+    try:
+        yield
+    except (error, asyncio.CancelledError, CancelledError) as gone:
+        raise InputError(
+            "The scheduler is gone: start it again, and the command with --resume."
+        ) from gone
 
 
 @contextmanager
@@ -134,7 +157,11 @@ def workers(scheduler: str | None = None, count: int | None = None) -> Iterator[
         return
     with _connected(scheduler) as client:
         _check_version(client, scheduler)
-        yield Workers(client)
+        them = Workers(client)
+        try:
+            yield them
+        finally:
+            them.forget()
 
 
 @contextmanager
@@ -153,13 +180,15 @@ def _deaf() -> Iterator[None]:
 def _connected(scheduler: str) -> Client:
     try:
         client = Client(scheduler, timeout=_ANSWER)
-        client.wait_for_workers(1, timeout=_FIRST_WORKER)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{scheduler}: no scheduler of dask answers there; start one (dask scheduler), or "
             "leave --scheduler out."
         ) from error
-    except TimeoutError as error:
+    try:
+        client.wait_for_workers(1, timeout=_FIRST_WORKER)
+    except TimeoutError as error:  # which is an OSError, too
+        client.close()
         raise InputError(
             f"{scheduler}: the scheduler has no workers; start some (dask worker {scheduler})."
         ) from error

@@ -50,6 +50,13 @@ def test_clean_black_and_white() -> None:
     assert contrast_limits(frame.astype(bool)) == (0, 1)
 
 
+def test_what_a_detector_writes_in_its_gaps_is_ignored() -> None:
+    frame = spot_pattern().astype("u4")
+    expected = contrast_limits(frame)
+    frame[:40] = 2**32 - 1
+    assert contrast_limits(frame) == pytest.approx(expected, abs=3)
+
+
 def test_nan_is_ignored() -> None:
     frame = spot_pattern().astype("f4")
     expected = contrast_limits(frame)

@@ -52,3 +52,12 @@ def test_a_part_of_a_list_has_its_own_files() -> None:
     geometry = KikuchiGeometry((0.5, 0.3, 0.6), pc_map=np.ones((1, 3, 3)))
     scan = replace(stack, data=da.from_array(FRAMES.reshape(4, 3, 8, 8)), geometry=geometry)
     assert part_of(scan, 6, 12).geometry == KikuchiGeometry((0.5, 0.3, 0.6))
+
+
+def test_centres_that_the_file_leaves_out_are_no_part_of_the_mean() -> None:
+    pc_map = np.tile([0.5, 0.3, 0.6], (4, 3, 1))
+    pc_map[1, 2] = pc_map[3] = np.nan
+    geometry = KikuchiGeometry((0.5, 0.3, 0.6), pc_map=pc_map)
+    scan = PatternStack(da.from_array(FRAMES.reshape(4, 3, 8, 8)), "scan", geometry=geometry)
+    assert part_of(scan, 3, 9).geometry.pc == pytest.approx((0.5, 0.3, 0.6))
+    assert part_of(scan, 9, 12).geometry.pc == (0.5, 0.3, 0.6)

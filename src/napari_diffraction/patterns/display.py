@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_diffraction.patterns.counts import plain_counts
+
 # More pixels than this say nothing new about brightness.
 _PIXELS = 140_000
 # No spots but Kikuchi bands or a camera mask: too much of the frame stands out of the background,
@@ -47,10 +49,10 @@ def contrast_limits(frame: NDArray[Any]) -> tuple[float, float]:
 
 def _sample(frame: NDArray[Any]) -> NDArray[Any]:
     step = int(np.ceil(np.sqrt(frame.size / _PIXELS))) if frame.size > _PIXELS else 1
-    part = frame[::step, ::step].ravel()
+    part = plain_counts(frame[::step, ::step]).ravel()
     dtype = np.float64 if part.dtype.itemsize > 4 or part.dtype.kind == "b" else np.float32
     values: NDArray[Any] = part.astype(dtype)
-    if frame.dtype.kind == "f":
+    if part.dtype.kind == "f":
         values = values[np.isfinite(values)]
     return values
 

@@ -48,7 +48,12 @@ def _of_rows(geometry: Geometry, rows: slice) -> Geometry:
     pc_map = geometry.pc_map[rows]
     if not len(pc_map):
         return replace(geometry, pc_map=None)
-    x, y, z = pc_map.mean(axis=(0, 1)).tolist()
+    centres = pc_map.reshape(-1, 3)
+    # files leave the centres of some points out
+    there = centres[np.isfinite(centres).all(axis=1)]
+    if not len(there):
+        return replace(geometry, pc_map=pc_map)
+    x, y, z = there.mean(axis=0).tolist()
     return replace(geometry, pc=(x, y, z), pc_map=pc_map)
 
 

@@ -45,6 +45,16 @@ def test_pixels_that_the_detector_masks_are_no_part_of_the_background() -> None:
     assert masked.mask.sum() > 0.9 * whole.mask.sum()
 
 
+def test_a_damaged_frame_takes_nothing_off_the_mask_of_all() -> None:
+    phase = RNG.uniform(0, 9, (40, 1, 1))
+    raw = DOME * (1 + 0.1 * np.sin(20 * (ROWS + COLUMNS) + phase)).astype(np.float32)
+    whole = static_background(stack(raw))
+    raw[5, 20:] = np.nan
+    damaged = static_background(stack(raw))
+    assert (damaged.mask == whole.mask).all()
+    np.testing.assert_allclose(damaged.mean, whole.mean, rtol=0.02)
+
+
 @pytest.mark.parametrize("name", ["static_background", "StaticBackground"])
 def test_it_is_read_beside_the_patterns(tmp_path, name: str) -> None:
     path = tmp_path / "scan.h5"

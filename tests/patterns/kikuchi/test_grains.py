@@ -110,6 +110,18 @@ def test_a_list_of_few_crystals_is_gathered(clean_patterns: Callable, make_stack
         assert len(set(found.label[kind == k].tolist())) == 1
 
 
+@pytest.mark.parametrize("shape", [(1, 45), (45, 1)])
+def test_a_single_line_is_gathered(
+    clean_patterns: Callable, make_stack: Callable, shape: tuple[int, int]
+) -> None:
+    """There a pattern has two neighbours at most."""
+    kind = np.repeat([0, 1, 2], 15)
+    found = grains_of(make_stack(frames_of(clean_patterns(ANGLES)[kind], 0.7), shape))
+    assert len(found) == 3
+    for k in range(3):
+        assert len(set(found.label[kind == k].tolist())) == 1
+
+
 def test_noise_is_no_grain(clean_patterns: Callable, make_stack: Callable) -> None:
     rng = np.random.default_rng(5)
     noise = 1000 + 100 * rng.normal(size=(100, 60, 60))

@@ -156,6 +156,44 @@ def test_numbers_that_are_none_count_as_the_mean(paint: Callable) -> None:
         assert np.corrcoef(flat[k].ravel(), clean[k].ravel())[0, 1] > 0.95
 
 
+def test_a_number_that_is_none_is_no_bright_spot_where_the_screen_is_dim(paint: Callable) -> None:
+    frames = frames_of(paint, 40)
+    ready = prepared(frames)
+    assert ready.gain.max() > 2
+    holed = frames.copy()
+    holed[0, -8:, :40] = np.nan
+    flat = ready.flattened(ready.corrected(holed))[0]
+    clean = ready.flattened(ready.corrected(frames))[0]
+    # the mean of the raw frame would stand out there by the gain
+    assert abs(flat[-8:, :40].mean()) < 0.4
+    assert np.corrcoef(flat[:-10].ravel(), clean[:-10].ravel())[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("value", [0, 65535])
+def test_a_gap_of_the_detector_costs_hardly_more_than_itself(paint: Callable, value: int) -> None:
+    frames = (200 * frames_of(paint, 60)).astype(np.uint16)
+    frames[:, :, 40:44] = value
+    frames[:, 70, 20] = value
+    weight = prepared(frames).weight
+    assert not weight[:, 40:44].any()
+    assert not weight[70, 20]
+    # what was taken for light or darkness there hid as much again on both sides
+    assert (weight[10:-10] > 0).mean() > 0.92
+
+
+@pytest.mark.parametrize("most", [240, 32])
+def test_what_single_frames_lack_is_no_mask_of_all(paint: Callable, most: int) -> None:
+    """Half a damaged frame, and pixels that are struck here and there."""
+    frames = frames_of(paint, 40)
+    whole = prepared(frames, most=most).weight
+    frames[7, SIZE // 2 :] = np.nan
+    frames[np.random.default_rng(1).random(frames.shape) < 0.01] = np.inf
+    assert prepared(frames, most=most).weight.sum() > 0.95 * whole.sum()
+    # a gap of the detector is in all frames
+    frames[:, :, 40:44] = np.nan
+    assert (prepared(frames).weight[:, 40:44] == 0).all()
+
+
 def test_a_round_screen_is_found_and_what_is_dark_has_no_weight(paint: Callable) -> None:
     y, x = np.mgrid[:SIZE, :SIZE] + 0.5
     lit = np.hypot(x - 48, y - 48) < 44

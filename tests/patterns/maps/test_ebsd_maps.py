@@ -137,6 +137,19 @@ def test_a_map_that_ends_early(write, name, text):
     assert np.isnan(short.euler[2, 3]).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.ang", ang().replace(f"NROWS: {ROWS}", "NROWS: 2")),
+        ("a.ang", ang().replace("XSTEP: 0.5", "XSTEP: 0.3")),
+        ("a.ctf", ctf().replace(f"XCells\t{COLUMNS}", "XCells\t2")),
+    ],
+)
+def test_no_point_is_lost_to_a_header_of_another_map(write, name, text):
+    lattices = (None, None, None) if name == "a.ang" else (None, "cF", "hP")
+    check(read_map(write(name, text)), lattices=lattices)
+
+
 def test_hexagonal_maps_are_refused(write):
     with pytest.raises(InputError, match="hexagonal"):
         read_map(write("a.ang", ang(grid="HexGrid")))

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.patterns.spots.background import without_bad_pixels
 from napari_diffraction.patterns.spots.measure import find_spots, measure_spots, take_off_background
+from napari_diffraction.patterns.spots.peaks import find_peaks
 from napari_diffraction.patterns.spots.shapes import best_widths
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.conditions import DetectorEffects, SpotConditions
@@ -90,6 +92,18 @@ def test_the_beam_is_found_under_a_beam_stop_and_the_stop_is_known() -> None:
         assert not np.isfinite(level.residual[level.hidden]).any()
 
 
+@pytest.mark.parametrize("halo", [0.0, 15.0, 60.0])
+def test_a_beam_off_the_middle_is_not_taken_for_a_spot(halo: float) -> None:
+    """It is far brighter than the halo around the middle, and seen."""
+    effects = replace(
+        CAMERA, signal=150.0, halo=halo, background=8.0, shift_x=-0.1, shift_y=-0.12, offset=20.0
+    )
+    stack = simulated(effects)
+    for image in stack.images:
+        level = take_off_background(image)
+        assert np.hypot(*np.subtract(level.centre, stack.geometry.centre)) < 1
+
+
 def test_a_spot_is_measured() -> None:
     y, x = np.mgrid[:200, :200]
     rng = np.random.default_rng(0)
@@ -117,6 +131,35 @@ def test_the_threshold_is_the_height_over_the_noise() -> None:
     assert low.snr.min() >= 2.5
     assert 0 < len(high) < len(low)
     assert high.snr.min() >= 10
+
+
+@pytest.mark.parametrize("dtype", ["u4", ">u4", "u8"])
+def test_what_a_detector_writes_in_its_gaps_is_no_light(dtype: str) -> None:
+    image = simulated(CAMERA, 1).images[0]
+    frame = image.astype(dtype)
+    frame[100:106], frame[:, 150:154] = np.iinfo(dtype).max, np.iinfo(dtype).max
+    holed = image.astype(float)
+    holed[100:106], holed[:, 150:154] = np.nan, np.nan
+    for find in (find_spots, find_peaks):
+        found, expected = find(frame), find(holed)
+        np.testing.assert_array_equal(found.position, expected.position)
+        assert len(found.position) > 20
+        assert found.centre == expected.centre
+
+
+def test_of_very_many_spots_none_are_passed_over_for_their_place() -> None:
+    size, apart = 1024, 14  # the strongest are kept, not those nearest to the upper edge
+    rng = np.random.default_rng(0)
+    places = np.arange(apart, size - apart, apart)
+    height = rng.uniform(50, 400, (len(places), len(places)))
+    assert height.size > 5000
+    frame = np.zeros((size, size))
+    frame[np.ix_(places, places)] = height
+    frame = rng.poisson(ndimage.gaussian_filter(frame, 1.0) * 6.28 + 20).astype(np.uint16)
+    found = find_spots(frame)
+    assert len(found) == 500
+    assert abs(found.position[:, 1].mean() - size / 2) < 0.05 * size
+    assert found.position[:, 1].max() > 0.95 * size
 
 
 def test_a_negative_gives_the_same_spots() -> None:

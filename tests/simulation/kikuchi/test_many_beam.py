@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from napari_diffraction.crystal.cell import UnitCell
-from napari_diffraction.crystal.structure import Structure, expand
+from napari_diffraction.crystal.structure import Structure, expand, operations
 from napari_diffraction.errors import InputError
 from napari_diffraction.simulation.kikuchi.many_beam import (
+    BlochWaves,
     _averaged,
     many_beam_master,
     suited_spacing,
@@ -55,6 +56,24 @@ def test_bands_lie_where_two_beam_bands_lie_and_are_bright(name: str) -> None:
     assert many.hemispheres.shape == two.hemispheres.shape
     # With the wrong sign of the sources' phases ZnO comes out at 0.01.
     assert _likeness(many, two) > 0.5
+
+
+def test_directions_that_are_alike_have_one_intensity() -> None:
+    """Of alike reflections none may be missing: 4 -2 0 is one of 2 2 0, but 4 0 0 is too fine."""
+    quartz = expand(
+        UnitCell(4.9137, 4.9137, 5.4047, 90, 90, 120),
+        154,
+        [("Si", 0.4697, 0, 2 / 3), ("O", 0.4135, 0.2669, 0.7858)],
+        "quartz",
+    )
+    waves = BlochWaves(quartz, 20.0, 30, 1.2)
+    directions = np.random.default_rng(0).normal(size=(12, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    basis = quartz.cell.basis
+    first = waves.intensity(directions)
+    for rotation in operations(154)[0]:
+        alike = directions @ np.linalg.inv(basis) @ rotation.T @ basis
+        np.testing.assert_allclose(waves.intensity(alike), first, rtol=1e-3)
 
 
 def test_both_origins_of_diamond_give_one_pattern() -> None:

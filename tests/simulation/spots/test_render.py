@@ -256,6 +256,12 @@ def test_saturation_is_the_largest_value() -> None:
     assert image(**PLAIN, saturation=40.0, hot_pixels=0.01).max() == 40
 
 
+def test_hot_pixels_below_nought_are_nought() -> None:
+    """A negative offset is taken off them as off all others, and does not wrap around."""
+    seen = image(**PLAIN, offset=-1e4, saturation=4000.0, hot_pixels=0.01)
+    assert seen.max() == 0
+
+
 def test_hot_and_dead_pixels_have_their_share() -> None:
     values = draw(n=4, size=256, **PLAIN, background=10.0, hot_pixels=0.01).images
     assert np.mean(values != 10) == pytest.approx(0.01, rel=0.03)

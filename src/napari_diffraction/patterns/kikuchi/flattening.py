@@ -97,20 +97,23 @@ def reduce(
 
 @njit(nogil=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def mend(frame: Any, gain: Any) -> Any:
-    """A frame whose NaN and infinite values are the mean of the others, where it has a gain."""
+    """A frame whose NaN and infinite values become, times the gain, the mean of the others."""
     total, count = 0.0, 0
     for row in range(frame.shape[0]):
         for column in range(frame.shape[1]):
             value = float(frame[row, column])
             if gain[row, column] > 0 and math.isfinite(value):
-                total += value
+                total += value * gain[row, column]
                 count += 1
     mean = total / max(count, 1)
     out = np.empty(frame.shape, np.float32)
     for row in range(frame.shape[0]):
         for column in range(frame.shape[1]):
             value = float(frame[row, column])
-            out[row, column] = value if math.isfinite(value) else mean
+            if math.isfinite(value):
+                out[row, column] = value
+            else:
+                out[row, column] = mean / gain[row, column] if gain[row, column] > 0 else 0.0
     return out
 
 

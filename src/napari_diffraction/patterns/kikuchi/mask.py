@@ -212,6 +212,7 @@ def background_of(
     given : ndarray of float32, (h, w), optional
         The background in the file; taken where the frames still hold it.
     """
+    frames = without_stray_gaps(frames)
     known = np.isfinite(frames).all(0)
     if not known.all():  # pixels that the detector masks
         frames = np.where(known, frames, 0)
@@ -223,7 +224,7 @@ def background_of(
     if len(frames) < _FEWEST:
         reason = f"Only {len(frames)} patterns: too few for a static background."
         return StaticBackground(mean, mask, False, reason)
-    share = _bands_left(frames, mean, mask)
+    share = _bands_left(frames, mean, mask & ~stuck(frames))
     if share > _LEFT_OVER:
         reason = (
             "The mean of the patterns still shows Kikuchi bands (one or few orientations): "
@@ -232,6 +233,50 @@ def background_of(
         return StaticBackground(mean, mask, False, reason)
     reason = f"Static background: the mean of {len(frames)} patterns."
     return StaticBackground(mean, mask, True, reason)
+
+
+def without_stray_gaps(frames: NDArray[Any]) -> NDArray[Any]:
+    """Fill what single frames lack, lest a few damaged ones hide the screen from all.
+
+    Parameters
+    ----------
+    frames : ndarray, (n, h, w)
+        From all over a scan; NaN and infinity are no values.
+
+    Returns
+    -------
+    ndarray, (n, h, w)
+        Without a value, in all frames, are those pixels alone that most frames lack; others are
+        the mean of the pixel where they were without.
+    """
+    if frames.dtype.kind != "f":
+        return frames
+    there = np.isfinite(frames)
+    if there.all():
+        return frames
+    count = there.sum(0)
+    total = np.where(there, frames, 0).sum(0, dtype=np.float64)
+    mean = (total / np.maximum(count, 1)).astype(np.float32)
+    known = 2 * count > len(frames)
+    return np.where(known, np.where(there, frames, mean), np.float32(np.nan))
+
+
+def stuck(frames: NDArray[Any]) -> Mask:
+    """Find pixels with one value in all frames, as in a gap; none where most pixels are such.
+
+    Parameters
+    ----------
+    frames : ndarray, (n, h, w)
+        From all over a scan.
+
+    Returns
+    -------
+    ndarray of bool, (h, w)
+    """
+    same = np.asarray(frames.min(0) == frames.max(0))
+    if len(frames) < _FEWEST or same.mean() > 0.5:
+        return np.zeros(same.shape, bool)
+    return same
 
 
 def _is_in(mean: Floats, background: Floats, mask: Mask) -> bool:

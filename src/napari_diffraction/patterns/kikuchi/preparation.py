@@ -19,7 +19,13 @@ from napari_diffraction.patterns.kikuchi.flattening import (
     reducer,
     standardise_all,
 )
-from napari_diffraction.patterns.kikuchi.mask import StaticBackground, background_of, sample
+from napari_diffraction.patterns.kikuchi.mask import (
+    StaticBackground,
+    background_of,
+    sample,
+    stuck,
+    without_stray_gaps,
+)
 from napari_diffraction.patterns.kikuchi.polarity import is_inverted
 from napari_diffraction.patterns.kikuchi.specks import dead_pixels, standing
 from napari_diffraction.patterns.stack import PatternStack
@@ -76,7 +82,7 @@ class Preparation:
         Parameters
         ----------
         frames : ndarray, (n, H, W)
-            Any real dtype; NaN and infinity count as the mean of the frame.
+            Any real dtype; NaN and infinity count as the mean of the corrected frame.
 
         Returns
         -------
@@ -215,16 +221,21 @@ def prepared(
     frame_shape = (height, width)
     binning = -(-max(frame_shape) // most)
     h, w = (max(1, round(size / binning)) for size in frame_shape)
+    frames = without_stray_gaps(frames)
     static = background_of(frames, background)
     notes = [static.reason] if len(frames) > 1 else []
     gain = _gain(frames, static, binning)
     lit = _lit(static.mask, (h, w))
     neutral = Preparation(frame_shape, binning, lit, gain)
+    # where no pixel is of use, as in a gap, there is no light; taken for dark it would be a speck
+    # that disturbs all around it
+    useful = np.where(neutral._share == 0, 0, lit).astype(np.float32)
+    neutral = replace(neutral, weight=useful)
     pictures = neutral.corrected(frames)
-    specks = standing(pictures, lit, _BACKGROUND * min(h, w), _CONTRAST * min(h, w))
-    weight = np.where(specks | (neutral._share == 0), 0, lit).astype(np.float32)
-    if np.count_nonzero(weight) < 0.5 * np.count_nonzero(lit):
-        weight = lit
+    specks = standing(pictures, useful, _BACKGROUND * min(h, w), _CONTRAST * min(h, w))
+    weight = np.where(specks, 0, useful).astype(np.float32)
+    if np.count_nonzero(weight) < 0.5 * np.count_nonzero(useful):
+        weight = useful
     if (weight < lit).any():
         notes.append(f"{np.mean(lit > weight):.1%} of the frame is dust or writing and left out.")
     ready = replace(neutral, weight=weight)
@@ -246,6 +257,7 @@ def _gain(frames: NDArray[Any], background: StaticBackground, binning: int) -> F
         # unbinned ones are found as specks
         mean = frames.mean(0, dtype=np.float32) if background.usable else level
         gain[dead_pixels(np.nan_to_num(mean))] = 0
+    gain[stuck(frames)] = 0
     return gain.astype(np.float32)
 
 

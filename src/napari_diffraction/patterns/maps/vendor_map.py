@@ -15,6 +15,9 @@ NOT_INDEXED = "not indexed"
 #: Edges in A and angles in degrees.
 Cell = tuple[float, float, float, float, float, float]
 _MOST_POINTS = 50_000_000
+#: Where more of the points than this part lie beyond the map, its size is not theirs; fewer are
+#: damaged and left out.
+_STRAY = 0.01
 _SYSTEM_LETTERS = {
     "triclinic": "a", "monoclinic": "m", "orthorhombic": "o", "tetragonal": "t", "trigonal": "h",
     "hexagonal": "h", "cubic": "c",
@@ -120,14 +123,17 @@ def assemble(
     step
         Distance of rows and columns; ``None``: as the points lie.
     shape
-        Rows and columns; ``None``: as many as there are.
+        Rows and columns; ``None``: as many as there are, and so where many points lie beyond.
     """
     if not len(points.x):
         raise InputError(f"{path} holds no points; choose another map.")
     dy = step[0] if step and step[0] > 0 else _spacing(points.y)
     dx = step[1] if step and step[1] > 0 else _spacing(points.x)
-    row = np.rint((points.y - points.y.min()) / dy).astype(np.int64)
-    column = np.rint((points.x - points.x.min()) / dx).astype(np.int64)
+    row, column = _steps(points.y, dy), _steps(points.x, dx)
+    if shape is not None and np.mean((row >= shape[0]) | (column >= shape[1])) > _STRAY:
+        # the header is not of these points, as that of a map from which others were cut
+        dy, dx, shape = _spacing(points.y), _spacing(points.x), None
+        row, column = _steps(points.y, dy), _steps(points.x, dx)
     if shape is None:
         shape = int(row.max()) + 1, int(column.max()) + 1
     if math.prod(shape) > min(_MOST_POINTS, 100 * len(row) + 100):
@@ -168,6 +174,11 @@ def _on_grid(
     grid = np.full((*shape, *values.shape[1:]), np.nan, np.float32)
     grid[place] = values[inside]
     return grid
+
+
+def _steps(values: NDArray[np.float64], step: float) -> NDArray[np.int64]:
+    """How many steps each value is beyond the least one."""
+    return np.asarray(np.rint((values - values.min()) / step).astype(np.int64))
 
 
 def _spacing(values: NDArray[np.float64]) -> float:

@@ -61,11 +61,11 @@ def radial_background(image: NDArray[np.float32], beam: tuple[float, float]) -> 
     """
     unknown = ~np.isfinite(image)
     cx, cy = _centre(image, beam)
-    profile, noise = _rings(image, unknown, cx, cy, _SAMPLES)
+    profile, noise, _ = _rings(image, unknown, cx, cy, _SAMPLES)
     dx, dy = _step(image, unknown, profile, noise, cx, cy)
     if 0.2 < np.hypot(dx, dy) < 2:
         cx, cy = cx + dx, cy + dy
-        profile, noise = _rings(image, unknown, cx, cy, _SAMPLES)
+        profile, noise, _ = _rings(image, unknown, cx, cy, _SAMPLES)
     sample = image.ravel()[:: max(1, image.size // 16384) | 1]
     sample = sample[np.isfinite(sample)]
     low = len(sample) // 1000
@@ -73,14 +73,14 @@ def radial_background(image: NDArray[np.float32], beam: tuple[float, float]) -> 
     dark = _hidden(image, profile, noise, cx, cy, floor)
     if _HIDDEN[0] < dark.mean() < _HIDDEN[1]:
         unknown |= dark
-        profile, noise = _rings(image, unknown, cx, cy, _SAMPLES)
+        profile, noise, _ = _rings(image, unknown, cx, cy, _SAMPLES)
         # An arm across the rings has drawn the centre to its side.
         for _ in range(2):
             dx, dy = _step(image, unknown, profile, noise, cx, cy)
             if not 0.2 < np.hypot(dx, dy) < 4:
                 break
             cx, cy = cx + dx, cy + dy
-            profile, noise = _rings(image, unknown, cx, cy, _SAMPLES)
+            profile, noise, _ = _rings(image, unknown, cx, cy, _SAMPLES)
     return Background((cx, cy), _spread(profile, image.shape, cx, cy), unknown)
 
 
@@ -93,7 +93,7 @@ def _centre(image: NDArray[np.float32], beam: tuple[float, float]) -> tuple[floa
     starts = [((beam[0] - offset) / bins, (beam[1] - offset) / bins), _middle_of_halo(coarse)]
     settled = [_settle(coarse, start) for start in starts]
     # What looks like the beam is mostly it: the halo must fit clearly better.
-    x, y, _ = settled[1] if settled[1][2] < 0.97 * settled[0][2] else settled[0]
+    x, y, _ = settled[1] if settled[1][2] < 0.94 * settled[0][2] else settled[0]
     return x * bins + offset, y * bins + offset
 
 
@@ -112,14 +112,14 @@ def _middle_of_halo(image: NDArray[np.float32]) -> tuple[float, float]:
 
 
 def _settle(image: NDArray[np.float32], start: tuple[float, float]) -> tuple[float, float, float]:
-    """Move a centre by least squares; return it, and how much the rings vary around it.
+    """Move a centre by least squares; return it, and how much its rings vary (`_variation`).
 
     A profile P(r) seen from a place off by d leaves - P'(r) (d_x cos + d_y sin).
     """
     unknown = ~np.isfinite(image)
     x, y = start
-    profile, noise = _rings(image, unknown, x, y, _FEW)
-    misfit = _misfit(noise)
+    profile, noise, area = _rings(image, unknown, x, y, _FEW)
+    misfit = _misfit(noise, area)
     for _ in range(_MOVES):
         dx, dy = _step(image, unknown, profile, noise, x, y)
         length = float(np.hypot(dx, dy))
@@ -128,19 +128,31 @@ def _settle(image: NDArray[np.float32], start: tuple[float, float]) -> tuple[flo
         if length > _LONGEST:
             dx, dy = dx * _LONGEST / length, dy * _LONGEST / length
         if np.hypot(x + dx - start[0], y + dy - start[1]) > _FARTHEST * max(image.shape):
-            return *start, _misfit(_rings(image, unknown, *start, _FEW)[1])
-        profile, noise = _rings(image, unknown, x + dx, y + dy, _FEW)
-        new = _misfit(noise)
+            return *start, _variation(*_rings(image, unknown, *start, _FEW)[1:])
+        profile, noise, area = _rings(image, unknown, x + dx, y + dy, _FEW)
+        new = _misfit(noise, area)
         if new > misfit:
             break
         x, y, misfit = x + dx, y + dy, new
         if length < 0.05:
             break
-    return x, y, misfit
+    return x, y, _variation(*_rings(image, unknown, x, y, _FEW)[1:])
 
 
-def _misfit(noise: NDArray[np.float32]) -> float:
-    return float(np.average(noise, weights=np.arange(len(noise)) + 0.5))
+def _misfit(noise: NDArray[np.float32], area: NDArray[np.float32]) -> float:
+    """Mean noise of all pixels; near its middle, the beam keeps a centre where it is."""
+    return float(np.average(noise, weights=area)) if area.any() else 0.0
+
+
+def _variation(noise: NDArray[np.float32], area: NDArray[np.float32]) -> float:
+    """Geometric mean of the pixels' noise, which tells how likely they are about a centre.
+
+    In the plain mean the beam speaks against its own middle, as its slope counts as noise there.
+    """
+    known = (area > 0) & (noise > 0)
+    if not known.any():
+        return 0.0
+    return float(np.exp(np.average(np.log(noise[known]), weights=area[known])))
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
@@ -209,12 +221,13 @@ def _sorted_deviations(values, n, out):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
 def _rings(image, unknown, cx, cy, samples):  # type: ignore[no-untyped-def]
-    """Clipped mean and deviation of each ring of one pixel's width; what is empty is filled."""
+    """Clipped mean, deviation and area of each ring of one pixel's width; empty ones are filled."""
     h, w = image.shape
     far_x, far_y = max(cx, w - 1 - cx), max(cy, h - 1 - cy)
     size = int(np.sqrt(far_x * far_x + far_y * far_y)) + 3
     values = np.empty((size, samples), dtype=np.float32)
     taken = np.zeros(size, dtype=np.int64)
+    area = np.zeros(size, dtype=np.float32)
     x, y = np.empty(samples), np.empty(samples)
     for k in range(samples):
         x[k], y[k] = np.cos(2 * np.pi * k / samples), np.sin(2 * np.pi * k / samples)
@@ -225,6 +238,8 @@ def _rings(image, unknown, cx, cy, samples):  # type: ignore[no-untyped-def]
             if 0 <= i < h and 0 <= j < w and not unknown[i, j]:
                 values[r, taken[r]] = image[i, j]
                 taken[r] += 1
+        # of rings with too few pixels the noise is not known
+        area[r] = (r + 0.5) * taken[r] * every if taken[r] >= 4 else 0.0
     deviation = np.empty(samples, dtype=np.float32)
     profile = np.full(size, np.nan, dtype=np.float32)
     noise = np.zeros(size, dtype=np.float32)
@@ -255,7 +270,7 @@ def _rings(image, unknown, cx, cy, samples):  # type: ignore[no-untyped-def]
     for r in range(size - 2, -1, -1):
         if not np.isfinite(profile[r]):
             profile[r], noise[r] = profile[r + 1], noise[r + 1]
-    return profile, noise
+    return profile, noise, area
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")

@@ -9,6 +9,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_diffraction.patterns.counts import plain_counts
 from napari_diffraction.patterns.sorting import quantile
 from napari_diffraction.patterns.spots.blocks import (
     block_size,
@@ -159,8 +160,7 @@ def _binned(frame: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
     """The frame as float32, averaged over squares of pixels where it is large."""
     if min(frame.shape) == 0:
         frame = np.zeros((1, 1), dtype=np.float32)
-    if not frame.dtype.isnative or frame.dtype == np.float16:
-        frame = frame.astype(np.float32)  # compiled code takes neither
+    frame = plain_counts(frame)
     factor = int(np.ceil(max(frame.shape) / WORK_SIZE))
     if factor == 1:
         return np.ascontiguousarray(frame, dtype=np.float32), 1

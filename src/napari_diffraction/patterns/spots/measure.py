@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_diffraction.patterns.counts import plain_counts
 from napari_diffraction.patterns.spots.background import (
     block_mean,
     block_noise,
@@ -186,8 +187,7 @@ def take_off_background(frame: NDArray[Any]) -> LevelFrame:
 
 
 def _image(frame: NDArray[Any], *, mend: bool) -> NDArray[np.float32]:
-    if not frame.dtype.isnative or frame.dtype == np.float16:
-        frame = frame.astype(np.float32)  # compiled code takes neither
+    frame = plain_counts(frame)
     if mend:
         return np.asarray(without_bad_pixels(np.ascontiguousarray(frame)))
     image = np.array(frame, dtype=np.float32)

@@ -21,7 +21,6 @@ THRESHOLD = 5.0
 MOST = 500
 #: Pixels around a spot in which JPEG leaves echoes of it, and their greatest share of its height.
 _ECHO_REACH, _ECHO_SHARE = 12.0, 0.12
-_ROOM = 4096
 _DIRECTIONS = 12
 
 
@@ -144,16 +143,17 @@ def maxima(signal, smooth, width, threshold):  # type: ignore[no-untyped-def]
     h, w = smooth.shape
     reach = max(1, int(np.floor(width + 0.5)))
     far = 1.0 + 2.5 * width
-    xs = np.empty(_ROOM, dtype=np.float32)
-    ys = np.empty(_ROOM, dtype=np.float32)
-    heights = np.empty(_ROOM, dtype=np.float32)
-    sizes = np.empty(_ROOM, dtype=np.float32)
-    singles = np.empty(_ROOM, dtype=np.bool_)
+    room = ((h + 1) // 2) * ((w + 1) // 2)  # no two maxima touch
+    xs = np.empty(room, dtype=np.float32)
+    ys = np.empty(room, dtype=np.float32)
+    heights = np.empty(room, dtype=np.float32)
+    sizes = np.empty(room, dtype=np.float32)
+    singles = np.empty(room, dtype=np.bool_)
     n = 0
     for i in range(1, h - 1):
         for j in range(1, w - 1):
             top = smooth[i, j]
-            if top < threshold or n >= _ROOM:
+            if not top >= threshold or n == room:  # NaN is none
                 continue
             if smooth[i, j - 1] > top or smooth[i, j + 1] > top:
                 continue
@@ -178,7 +178,7 @@ def maxima(signal, smooth, width, threshold):  # type: ignore[no-untyped-def]
             sizes[n] = _size(signal, j + dx, i + dy, 2 + int(3 * width))
             singles[n] = second < 0.2 * first and second < 4
             n += 1
-    return xs[:n], ys[:n], heights[:n], sizes[:n], singles[:n]
+    return xs[:n].copy(), ys[:n].copy(), heights[:n].copy(), sizes[:n].copy(), singles[:n].copy()
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")

@@ -108,6 +108,17 @@ def suited_spacing(structure: Structure) -> float:
     return float(np.clip(suited, _FINEST, _COARSEST))
 
 
+def _finest_axial(structure: Structure, spacing: float) -> float:
+    """Return the spacing in A down to which ebsdsim has to go along the axes to have all beams.
+
+    Its indices go as far as those of h00, 0k0 and 00l.  Where axes are not at right angles to one
+    another others go farther, as 4 -2 0 does, which is alike to 2 2 0 in a hexagonal cell.
+    """
+    farthest = np.floor(np.linalg.norm(structure.cell.basis, axis=1) / spacing)
+    axial = np.linalg.norm(structure.cell.reciprocal_basis, axis=1) * farthest
+    return float(min(spacing, (1 - 1e-6) / axial.max())) if axial.max() > 0 else spacing
+
+
 def _averaged(hemispheres: NDArray[Any], times: int) -> NDArray[Any]:
     """Take every so many-th direction, each the mean of those around it, nearer ones more."""
     if times == 1:
@@ -156,16 +167,21 @@ class BlochWaves:
                 "install napari-diffraction with [many-beam]."
             ) from error
         self.cell = cell = _material(structure).to_simulation_cell()
-        dmin = spacing / 10
-        table = build_diff_lookup(cell, BuildLookupOptions(voltage_kv=voltage, dmin=dmin))
-        sites = prepare_site_sgh_tables(cell, dmin)
+        finest = _finest_axial(structure, spacing) / 10
+        table = build_diff_lookup(cell, BuildLookupOptions(voltage_kv=voltage, dmin=finest))
+        sites = prepare_site_sgh_tables(cell, finest)
         depths = infer_direct_exp_from_cell_rebinned(
             cell=cell, sigma_deg=70.0, beam_kv=voltage, energy_binwidth_keV=1.0, n_energy_bins=20
         )
         self._decay = float(depths.betas[0])  # 1/nm, of electrons that kept their energy
         self._wavelength = table.mlambda
-        self._hashes, self._offset = table.hkl_hash.astype(np.int64), table.offset
-        self._reach = np.where(table.reflection_dbdiff != 0, 0.0, table.coupling)
+        g = table.hkl.reshape(-1, 3).astype(float)
+        g_metric = g @ cell.reciprocal_metric.reshape(3, 3)
+        g_square = (g_metric * g).sum(axis=1)
+        chosen = g_square < (10 / spacing) ** 2
+        self._g_metric, self._g_square = g_metric[chosen], g_square[chosen]
+        self._hashes, self._offset = table.hkl_hash[chosen].astype(np.int64), table.offset
+        self._reach = np.where(table.reflection_dbdiff != 0, 0.0, table.coupling)[chosen]
         # elastic and absorptive part: both are transforms of real functions
         unit = np.array([1, 1j])
         potential = table.diff_table.reshape(-1, 2) @ unit
@@ -181,9 +197,6 @@ class BlochWaves:
             parts = [part.real for part in parts]
         single = np.complex64 if np.iscomplexobj(parts[0]) else np.float32
         self._elastic, self._absorbed, self._source = (part.astype(single) for part in parts)
-        g = table.hkl.reshape(-1, 3).astype(float)
-        self._g_metric = g @ cell.reciprocal_metric.reshape(3, 3)
-        self._g_square = (self._g_metric * g).sum(axis=1)
         probe = np.random.default_rng(0).normal(size=(_BLOCK, 3))
         _, ratios = self._excitation(probe / np.linalg.norm(probe, axis=1, keepdims=True))
         most = min(beams * _BLOCK, ratios.size - 1)

@@ -375,7 +375,7 @@ def _detect(e, light, image, cx, cy, state, normals, poissons):  # type: ignore[
     for _ in range(int(np.floor(e[_HOT] * pixels + noise.uniform(state)))):
         i, j = int(noise.uniform(state) * size), int(noise.uniform(state) * size)
         bright = (1 + 50 * noise.uniform(state)) * max(e[_SIGNAL], 1.0) * e[_GAIN] + e[_OFFSET]
-        image[i, j] = np.uint16(min(bright, e[_SATURATION]))
+        image[i, j] = np.uint16(min(max(bright, 0.0), e[_SATURATION]))
     for _ in range(int(np.floor(e[_DEAD] * pixels + noise.uniform(state)))):
         i, j = int(noise.uniform(state) * size), int(noise.uniform(state) * size)
         image[i, j] = 0

@@ -192,8 +192,10 @@ def _like_neighbours(
     order = np.argsort(-product, axis=1, kind="stable")[:, :4]
     best = np.take_along_axis(product, order, 1)
     partner = np.where(best > 0, np.take_along_axis(other, order, 1), -1)
-    # a pattern with few neighbours of its own kind is on a boundary, or alone
-    return np.asarray(best[:, 2]), partner
+    # a pattern with few neighbours of its own kind is on a boundary, or alone; on a single line
+    # there are but two
+    line = sum(len(a) > 0 for a, _, _ in near) < 2
+    return np.asarray(best[:, 1 if line else 2]), partner
 
 
 def _like_others(vectors: Vectors, open_: NDArray[np.bool_]) -> tuple[Floats, Indices]:
