@@ -1,8 +1,11 @@
+import gc
 import sys
+import weakref
 from dataclasses import replace
 from threading import Event
 
 import numpy as np
+import pandas as pd
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
@@ -313,3 +316,42 @@ def test_the_border_of_the_zones_is_put_where_it_suits_the_stack(opened, qtbot, 
     again = ReviewSession.restore(session.key, session.store.folder)
     assert set(again.labels) == {ZONE}
     assert again.about["told"] == panel.note.text()
+
+
+def test_results_are_those_of_the_model_that_ran(opened, qtbot, learning, monkeypatch):
+    viewer, panel = opened()
+    cards = [panel.model.currentData()]
+    other = replace(cards[0], name="other", title="Other", classes=("x", "y"))
+    registry = sys.modules["napari_diffraction.learning.models.registry"]
+    monkeypatch.setattr(registry, "list_models", lambda: [*cards, other])
+    panel.model.fill()
+    with qtbot.waitSignal(panel.bar.finished, timeout=30_000):
+        panel.run()
+        panel.model.choose("other")  # as "Classify with it" does after a training
+    session = Coordinator.of(viewer).session
+    assert session.about["model"] == "zones"
+    assert session.classes == cards[0].classes
+    assert session.about["settings"]["model"] == "zones"
+
+
+def test_patterns_that_are_removed_leave_the_memory(opened, qtbot):
+    viewer, panel = opened()
+    run(qtbot, panel)
+    layer = weakref.ref(viewer.layers["run42"])
+    viewer.layers.clear()
+    QApplication.processEvents()
+    gc.collect()
+    assert layer() is None
+
+
+def test_a_class_may_have_any_name(opened):
+    viewer, panel = opened()
+    work, names = Coordinator.of(viewer), ("Ni & Al", "<110>")
+    work.begin(names, {"model": "mine"})
+    rows = pd.DataFrame({"index": [0, 1], "source": "", "label": names, "confidence": 0.9})
+    work.add_rows(rows.assign(**{f"p_{name}": 0.5 for name in names}))
+    assert [made.text() for made in panel.counts.buttons.values()] == [
+        "All patterns",
+        "Ni && Al",  # in Qt's way: a single one marks a key
+        "<110>",
+    ]

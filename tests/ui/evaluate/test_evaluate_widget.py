@@ -1,6 +1,9 @@
 """The Evaluate panel, driven as a person would, in a real window."""
 
+import gc
 import json
+import weakref
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -278,3 +281,31 @@ def test_cancel_and_nothing_is_cut_off_on_a_laptop(opened, qtbot, learning, monk
     area = panel.findChild(QScrollArea)
     assert panel.width() < 420
     assert area.widget().minimumSizeHint().width() <= area.viewport().width()
+
+
+def test_patterns_that_are_removed_leave_the_memory(opened, qtbot):
+    viewer, panel = opened()
+    evaluate(qtbot, panel)
+    panel.results.worst_button.click()
+    panel.results.all_button.click()
+    layer = weakref.ref(viewer.layers["run42"])
+    viewer.layers.clear()
+    QApplication.processEvents()
+    gc.collect()
+    assert layer() is None
+
+
+def test_an_evaluation_says_nothing_of_other_patterns(opened, qtbot):
+    viewer, panel = opened()
+    evaluate(qtbot, panel)
+    layer = viewer.layers["run42"]
+    stack = layer.metadata["pattern_stack"]
+    others = replace(stack, data=255 - stack.data, name="others")
+    layer.metadata = {**layer.metadata, "pattern_stack": others}
+    layer.data = others.data
+    assert not panel.results.isVisible()
+    evaluate(qtbot, panel)
+    panel.results.worst_button.click()
+    chosen = viewer.layers["run42 - wrong ones"]
+    first = int(panel.results.evaluation.worst()[0])
+    assert np.array_equal(np.asarray(chosen.data[0]), np.asarray(others.data[first]))

@@ -1,17 +1,26 @@
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import dask.array as da
 import numpy as np
 import pytest
 from mouse import click
+from napari.layers._layer_actions import _duplicate_layer
 from qtpy.QtWidgets import QApplication, QScrollArea
 
 from napari_diffraction.learning.classes import LAUE, ZONE
+from napari_diffraction.learning.explain import heatmaps
+from napari_diffraction.learning.explain.heatmaps import Explanation
+from napari_diffraction.learning.models import registry
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress, finish
+from napari_diffraction.review.provenance import file_hash
 from napari_diffraction.simulation.samples import serial_experiment
+from napari_diffraction.ui.explain.heat_layer import Question
+from napari_diffraction.ui.explain.heat_maps import HeatMaps
 from napari_diffraction.ui.explain.tasks import Explainers
 from napari_diffraction.ui.viewer.coordinator import Coordinator
 from napari_diffraction.ui.viewer.layers import can_be_stack
@@ -325,3 +334,44 @@ print("done")
     )
     assert made.returncode == 0, made.stderr[-2000:]
     assert "done" in made.stdout
+
+
+def test_the_layer_of_the_maps_can_be_duplicated(opened, qtbot):
+    viewer, panel = opened()
+    click(panel.button)
+    made = explained(qtbot, panel, 0)
+    viewer.layers.selection = {panel.shown.layer}
+    _duplicate_layer(viewer.layers)
+    copy = viewer.layers[f"{panel.shown.layer.name} copy"]
+    assert np.array_equal(copy.data[0], made.heat.astype(np.float32))
+
+
+def test_a_model_in_the_place_of_another_is_loaded_anew(monkeypatch, patterns):
+    loaded = []
+
+    class Explainer:
+        def __init__(self, classifier, stack, device):
+            self.said = classifier
+
+        def explain(self, frame, label, method):
+            return Explanation(np.ones(frame.shape), self.said, self.said, {self.said: 1.0})
+
+    def load(path):
+        loaded.append(f"lesson {len(loaded) + 1}")
+        return loaded[-1]
+
+    monkeypatch.setattr(registry, "load_model", load)
+    monkeypatch.setattr(heatmaps, "Explainer", Explainer)
+    stack = PatternStack(da.from_array(patterns, chunks=(1, 256, 256)), "run42")
+    shown, explainers = SimpleNamespace(stack=stack, maps=HeatMaps()), Explainers()
+    # a lesson of the same name takes the file of the one before
+    for digest, said in (("a", "lesson 1"), ("a", "lesson 1"), ("b", "lesson 2")):
+        question = Question("mine.safetensors", None, "gradcam++", digest)
+        answer = explainers.answer(shown, question, 0, "cpu")
+        assert answer.made.predicted == said
+        assert shown.maps.get(question, 0).predicted == said
+
+
+def test_what_is_asked_tells_what_the_file_of_the_model_holds(opened):
+    _, panel = opened()
+    assert panel.question.digest == file_hash(Path(panel.question.model))

@@ -1,3 +1,4 @@
+import json
 import threading
 
 import dask.array as da
@@ -10,7 +11,7 @@ from qtpy.QtWidgets import QApplication
 from napari_diffraction.learning.classes import LAUE, ZONE
 from napari_diffraction.learning.zones.peak_tables import tabulate
 from napari_diffraction.patterns.readers import open_stack
-from napari_diffraction.patterns.spots.measure import THRESHOLD, find_spots
+from napari_diffraction.patterns.spots.measure import THRESHOLD, find_spots, measure_spots
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import Progress, finish
 from napari_diffraction.simulation.samples import serial_experiment
@@ -281,3 +282,58 @@ def test_a_search_ends_with_the_patterns_it_is_for(opened, qtbot, simulated, mon
         viewer.layers.remove("run42")
     assert panel.layer.currentText() == "run44"
     assert panel.all_button.isVisible()
+
+
+def test_a_peak_set_by_hand_is_measured_whatever_layer_is_chosen(opened, qtbot, simulated):
+    viewer, panel = opened()
+    other = PatternStack(
+        da.from_array(simulated.images[::-1], chunks=(1, 256, 256)),
+        "b",
+        geometry=simulated.geometry,
+    )
+    viewer.add_image(other.data, name="b", metadata={"pattern_stack": other})
+    for name in ("run42", "b"):
+        panel.layer.choose(viewer.layers[name])
+        click(panel.button)
+        settled(qtbot, panel, 0)
+    mine, theirs = viewer.layers["run42 - peaks"], viewer.layers["b - peaks"].features.copy()
+    mine.add(np.array([[0.0, 20.0, 30.0]]))
+    qtbot.waitUntil(lambda: not panel._latest.running, timeout=60_000)
+    wanted = measure_spots(simulated.images[0], [[30.0, 20.0]])
+    assert mine.features["by_hand"].tolist() == [False] * (len(mine.data) - 1) + [True]
+    assert mine.features["intensity"].iloc[-1] == pytest.approx(wanted.intensity[0])
+    assert viewer.layers["b - peaks"].features.equals(theirs)
+
+
+def test_another_threshold_leaves_no_peaks_of_the_one_before(opened, qtbot, tmp_path):
+    viewer, panel = opened()
+    with qtbot.waitSignal(panel.bar.finished, timeout=60_000):
+        click(panel.all_button)
+    points = viewer.layers["run42 - peaks"]
+    points.add(np.array([[0.0, 20.0, 30.0]]))  # a correction stays
+    qtbot.waitUntil(lambda: not panel._latest.running, timeout=60_000)
+    corrected = int((points.data[:, 0] == 0).sum())
+    viewer.dims.set_current_step(0, 1)
+    panel.threshold.setValue(20)
+    settled(qtbot, panel, 1)
+    assert set(points.data[:, 0]) == {0, 1}
+    assert (points.data[:, 0] == 0).sum() == corrected
+    panel.save(tmp_path / "peaks.csv")
+    saved = pd.read_csv(tmp_path / "peaks.csv")
+    about = json.loads((tmp_path / "peaks.csv.json").read_text())
+    assert about["settings"]["threshold"] == 20
+    assert about["found_in"] == saved["index"].nunique() == 2
+    assert saved.loc[saved["index"] == 1, "snr"].min() > 10
+
+
+def test_the_threshold_of_a_file_is_that_of_its_peaks(opened, qtbot, simulated, tmp_path):
+    viewer, panel = opened()
+    click(panel.button)
+    settled(qtbot, panel, 0)
+    viewer.add_image(simulated.images, name="b")
+    panel.layer.choose(viewer.layers["b"])
+    panel.threshold.setValue(20)  # of the peaks of the other layer
+    panel.layer.choose(viewer.layers["run42"])
+    panel.save(tmp_path / "peaks.csv")
+    about = json.loads((tmp_path / "peaks.csv.json").read_text())
+    assert about["settings"]["threshold"] == THRESHOLD

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import tifffile
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QTextDocument
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QTableView
 
@@ -261,3 +262,23 @@ def test_a_typed_name_gets_a_suffix_of_its_kind(
     monkeypatch.setattr(box, "export", paths.append)
     box.export_button.click()
     assert paths == [tmp_path / written]
+
+
+def test_a_class_may_have_any_name(reviewing):
+    _, panel, work = reviewing(n=4, classified=False)
+    names = ("<110>", "Ni & Al")
+    work.begin(names, {"model": "mine"})
+    rows = pd.DataFrame({"index": [0, 1], "source": "", "label": names, "confidence": 0.9})
+    work.add_rows(rows.assign(**{f"p_{name}": 0.5 for name in names}))
+    work.show(0)
+    work.decide("<110>")
+    work.show(0)
+
+    def seen(label):
+        document = QTextDocument()
+        document.setHtml(label.text())
+        return document.toPlainText()
+
+    assert seen(panel.pattern).startswith("No. 0: <110>, decided by")
+    assert seen(panel.learn.about).startswith("1 labels: 1 <110>.")
+    assert panel.labels.buttons["Ni & Al"].text().endswith("Ni && Al")  # Qt shows it as one

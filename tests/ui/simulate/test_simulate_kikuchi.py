@@ -122,3 +122,59 @@ def test_a_crystal_from_a_file_and_what_is_wrong_is_said(qtbot, tab, tmp_path):
     tab.run_button.click()
     assert "memory" in tab.error.text()
     assert not tab.work.running
+
+
+@pytest.fixture
+def drawn(qtbot, tab):
+    """Return the tab with bands and zone axes over a simulated stack."""
+    with qtbot.waitSignal(tab.work.finished, timeout=60_000):
+        tab.run_button.click()
+    tab.bands.setChecked(True)
+    tab.axes.setChecked(True)
+    return tab
+
+
+def shown(tab):
+    return [layer.name for layer in tab._viewer.layers if layer.visible]
+
+
+def test_nothing_is_drawn_over_other_patterns(qtbot, drawn):
+    image = drawn.layer()
+    assert shown(drawn) == [image.name, BANDS, AXES]
+    image.visible = False  # as when another stack is opened
+    assert shown(drawn) == []
+    image.visible = True
+    assert shown(drawn) == [image.name, BANDS, AXES]
+    drawn.hide()  # as when the tab of spot patterns is chosen, which has the same preview
+    assert shown(drawn) == [image.name]
+
+
+def test_the_preview_of_another_tab_gets_no_bands(qtbot, tab):
+    tab.bands.setChecked(True)
+    assert shown(tab) == [LAYER_NAME, BANDS]
+    tab.hide()
+    tab.live.setChecked(False)
+    tab.preview_layer.show(np.zeros((48, 48), np.uint8))  # a spot pattern
+    tab.show()
+    assert shown(tab) == [LAYER_NAME]
+
+
+@pytest.mark.gui
+def test_all_layers_can_be_removed_and_others_opened_while_bands_are_drawn(
+    make_napari_viewer, qtbot
+):
+    viewer = make_napari_viewer()
+    tab = KikuchiTab(viewer, PreviewLayer(viewer))
+    qtbot.addWidget(tab)
+    tab.size.setValue(48)
+    tab.show()
+    settle(qtbot, tab)
+    tab.bands.setChecked(True)
+    # the sliders move while napari takes the layer into its list
+    viewer.add_image(np.zeros((5, 48, 48), np.uint8), name="run42")
+    qtbot.waitUntil(lambda: viewer.layers[-1].name == BANDS)
+    rows = viewer.window._qt_viewer.layers.model()
+    named = [rows.index(row, 0).data() for row in range(rows.rowCount())]
+    assert named == [BANDS, "run42", LAYER_NAME]
+    viewer.layers.clear()  # which did not end
+    assert not viewer.layers

@@ -332,3 +332,21 @@ def test_a_real_training_in_its_own_process(opened, own, qtbot):
     panel.classify_button.click()
     _, classify = viewer.window.add_plugin_dock_widget(PLUGIN, "Classify patterns")
     assert classify.model.currentData().name == "my model"
+
+
+@pytest.mark.parametrize(
+    ("typed", "written"),
+    [
+        ("zones.v2", "zones.v2.safetensors"),
+        ("a.SafeTensors", "a.SafeTensors"),
+        ("a", "a.safetensors"),
+    ],
+)
+def test_a_copy_has_the_name_that_was_typed(opened, trained, monkeypatch, tmp_path, typed, written):
+    panel = opened[-1]
+    panel._output, asked = tmp_path / "mine.safetensors", []
+    name = (str(tmp_path / typed), "")
+    monkeypatch.setattr(train_widget.QFileDialog, "getSaveFileName", lambda *_: name)
+    monkeypatch.setattr(panel, "save_copy", asked.append)
+    panel._ask_save()
+    assert asked == [tmp_path / written]

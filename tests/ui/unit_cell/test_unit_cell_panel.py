@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from mouse import click
+from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QScrollArea
 
+from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.reduction import cells_alike
 from napari_diffraction.learning.classes import LAUE, MULTIPLE, NO_HIT, ZONE, ZONE_CLASSES
 from napari_diffraction.learning.zones.peak_tables import tabulate
@@ -22,6 +24,9 @@ from napari_diffraction.patterns.spots.measure import find_spots
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack, SpotGeometry
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.samples import FIGURE_1, serial_experiment, take
+from napari_diffraction.ui.unit_cell.cell_overlay import CellOverlay
+from napari_diffraction.ui.unit_cell.lattice_scene import lattice_scene
+from napari_diffraction.ui.unit_cell.lattice_view import LatticeView
 from napari_diffraction.ui.unit_cell.nets.layers import NET_COLOUR, STRUCK_COLOUR
 from napari_diffraction.ui.viewer.coordinator import Coordinator
 
@@ -164,7 +169,10 @@ def test_the_cell_is_seen_on_zones_on_any_pattern_and_in_3d(opened, qtbot, simul
     viewer, panel, work = opened()
     fitted(qtbot, panel)
     assert coloured(viewer, BLUE) < 20
+    looked_at = int(np.flatnonzero(simulated.labels["label"] == LAUE)[0])
+    work.show(looked_at)
     solved(qtbot, panel, every=True)
+    assert work.current == looked_at  # nobody is led away from the pattern on view
     best = panel.known.cell
     assert best.patterns_indexed > 0.7
     assert f"{best.patterns_indexed:.0%} of all" in panel.cells.table.item(0, 2).text()
@@ -395,3 +403,44 @@ def test_too_few_nets_are_one_sentence_and_the_panel_goes_on(opened, qtbot, monk
     assert "a unit cell needs at least 3" in said[0]
     assert panel.known.result is None
     qtbot.waitUntil(panel.run_button.isVisible, timeout=60_000)
+
+
+def test_dots_are_alike_and_of_too_many_spots_those_in_the_middle_are_drawn():
+    viewer = ViewerModel()
+    overlay = CellOverlay(viewer, viewer.add_image(np.zeros((100, 100))))
+    grid = np.stack(np.meshgrid(np.arange(5, 95, 2.5), np.arange(5, 95, 2.5)), axis=-1)
+    places = grid.reshape(-1, 2)
+    assert len(places) > 800
+    overlay.show(places, np.ones((len(places), 3), np.int64), {})
+    drawn = np.unique(overlay.dots.data, axis=0)
+    assert len(drawn) == len(overlay.dots.data)
+    assert np.allclose(drawn.mean(axis=0), places.mean(axis=0), atol=0.5)  # on no side more
+    overlay.show(places[:90], np.ones((90, 3), np.int64), {})
+    _, times = np.unique(overlay.dots.data, axis=0, return_counts=True)
+    assert len(times) == 90
+    assert np.ptp(times) <= 1  # else one spot stands out
+
+
+def test_a_folder_may_have_a_dot_in_its_name(opened, qtbot, tmp_path):
+    _, panel, _ = opened()
+    fitted(qtbot, panel)
+    solved(qtbot, panel)
+    folder = tmp_path / "run.42-cells"
+    panel.export(folder)
+    qtbot.waitUntil(lambda: not panel.bar.running, timeout=60_000)
+    assert {path.name for path in folder.iterdir()} >= {"cells.json", "cells.csv", "cells.cell"}
+
+
+def test_the_lattice_is_seen_in_every_theme(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    viewer.theme = "light"
+    view = LatticeView()
+    viewer.window.add_dock_widget(view, area="bottom")
+    view.show_scene(lattice_scene(UnitCell(5, 6, 7, 90, 90, 90), [], 0.8), "")
+    QApplication.processEvents()
+    picture = view.picture()[..., :3].astype(int)
+    ground = picture[2, 2]
+    white = (picture > 200).all(axis=-1)  # the axes and their names
+    assert ground.max() < 60
+    assert white.sum() > 100
+    view.release()

@@ -56,6 +56,7 @@ class ClassButtons(QWidget):
         for row, name in enumerate(names):
             if name:
                 made = button(name, CLASSIFY["class"], lambda name=name: self._open_class(name))
+                made.setText(name.replace("&", "&&"))  # else Qt takes it for the mark of a key
                 made.setIcon(swatch(name, classes))
                 made.setIconSize(QSize(16, 16))
             else:

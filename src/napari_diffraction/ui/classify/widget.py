@@ -56,8 +56,9 @@ class ClassifyWidget(Panel):
         self._rows: list[pd.DataFrame] = []
         self._told = ""
         self._border: float | None = None
-        self._run_settings: dict[str, Any] = {}
+        self._run_about: dict[str, Any] = {}
         self._flushed, self._cost = 0.0, 0.0
+        self._forget_run()
         self._build()
         self.listen(self._coordinator.stack_changed, self._on_stack)
         self.listen(self._coordinator.results_changed, self._refresh)
@@ -204,12 +205,15 @@ class ClassifyWidget(Panel):
 
     def _begin_run(self, card: Any, goes_on: bool) -> tuple[str, dict[str, Any]]:
         """Note what is run; return the model's name or file, and the settings."""
-        self._run_layer, self._run_settings = self._coordinator.layer, self._settings(card)
+        settings = self._settings(card)
+        # kept, as another model may be chosen before the first results are there
+        self._run_classes, self._run_about = tuple(card.classes), self._about(card, settings)
+        self._run_layer = self._coordinator.layer
         self._coordinator.show_alone(self._run_layer)  # another may have been opened over it
         self._run_review = self._coordinator.review_in(self._run_layer)
         self._run_session = self._coordinator.session if goes_on else None
         self._rows, self._flushed, self._cost, self._border = [], 0.0, 0.0, None
-        return str(card.path or card.name), self._run_settings
+        return str(card.path or card.name), settings
 
     def _earlier(self) -> Earlier:
         session = self._coordinator.session
@@ -278,8 +282,7 @@ class ClassifyWidget(Panel):
     def _begin_results(self) -> None:
         """Begin with an empty table, unless the run goes on with what is there."""
         if self._run_session is None and self._holds:
-            card = self.model.currentData()
-            self._coordinator.begin(tuple(card.classes), self._about(card), self._run_layer)
+            self._coordinator.begin(self._run_classes, self._run_about, self._run_layer)
             self._run_session = self._run_review.session
 
     @property
@@ -307,12 +310,11 @@ class ClassifyWidget(Panel):
             facts = {} if border is None else {"border": border}
             self._coordinator.tell(told, self._run_layer, **facts)
 
-    def _about(self, card: Any) -> dict[str, Any]:
-        settings = {**self._run_settings, "threshold": self._coordinator.threshold}
+    def _about(self, card: Any, settings: dict[str, Any]) -> dict[str, Any]:
         return {
             "model": card.name,
             "model_sha256": self._hash,
-            "settings": settings,
+            "settings": {**settings, "threshold": self._coordinator.threshold},
             "border": 0.0,
             "version": version("napari-diffraction"),
         }
@@ -322,8 +324,13 @@ class ClassifyWidget(Panel):
         if self._holds:
             self._keep_told()
         self.follow.end()
+        self._forget_run()
         self._on_layer()
         self._refresh()
+
+    def _forget_run(self) -> None:
+        """Let go of the patterns of the run, which may be removed and take much memory."""
+        self._run_layer = self._run_review = self._run_session = None
 
     def showEvent(self, event: QShowEvent) -> None:
         """Catch up with what happened while another panel was in front."""

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog
 
+from napari_diffraction.patterns.growing import only_grew
+from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.evaluate.layers import ChosenLayers
 from napari_diffraction.ui.evaluate.results import EvaluationBox
 from napari_diffraction.ui.evaluate.tasks import Evaluated, judging, places_of, writing
 from napari_diffraction.ui.viewer.coordinator import Coordinator
-from napari_diffraction.ui.viewer.layers import LayerCombo, stack_of
+from napari_diffraction.ui.viewer.layers import LayerCombo, follow, stack_of
+from napari_diffraction.ui.viewer.stack_review import same_patterns
 from napari_diffraction.ui.widgets.model_list import ModelCombo
 from napari_diffraction.ui.widgets.panel import Panel, button, form, named, sentence
 from napari_diffraction.ui.widgets.preferences import preference
@@ -38,10 +41,12 @@ class EvaluateWidget(Panel):
         self._coordinator = Coordinator.of(napari_viewer)
         self._viewer = self._coordinator.viewer
         self._chosen: WeakKeyDictionary[Image, ChosenLayers] = WeakKeyDictionary()
-        self._found: WeakKeyDictionary[Image, Evaluated] = WeakKeyDictionary()
+        self._found: WeakKeyDictionary[Image, tuple[PatternStack, Evaluated]] = WeakKeyDictionary()
         self._run_layer: Image | None = None
+        self._run_stack: PatternStack | None = None
         self._build()
         self.listen(self._coordinator.results_changed, self._fill_labels)
+        follow(self, self._viewer.layers.events.removed, self._on_removed)
         self.layer.choose(self._coordinator.at_hand())
         self._on_layer()
 
@@ -66,7 +71,7 @@ class EvaluateWidget(Panel):
         self.run_button = button("Evaluate", EVALUATE["run"], self.run)
         self.bar = WorkBar("patterns", EVALUATE["cancel"])
         self.bar.returned.connect(self._on_returned)
-        self.bar.finished.connect(self._refresh)
+        self.bar.finished.connect(self._on_finished)
         self.note = sentence()
         self.results = EvaluationBox()
         self.results.opened.connect(self._open)
@@ -118,7 +123,7 @@ class EvaluateWidget(Panel):
         layer, place, card = self.layer.layer(), self.labels.currentData(), self.model.currentData()
         if layer is None or place is None or card is None or self.bar.running:
             return
-        self._run_layer = layer
+        self._run_layer, self._run_stack = layer, stack_of(layer)
         cards = [card, *([self.other.currentData()] if self.compare.isChecked() else [])]
         models = [str(one.path or one.name) for one in cards]
         settings = {
@@ -126,16 +131,32 @@ class EvaluateWidget(Panel):
             "batch_size": preference("batch_size", 64),
         }
         self._show_all()
-        stack = stack_of(layer)
+        stack = self._run_stack
         self.bar.start(lambda: judging(stack, place, models, settings), "The evaluation")
         self._refresh()
 
     def _on_returned(self, result: Any) -> None:
         if isinstance(result, Path):
             show_info(f"Written: {result}")
-        elif self._run_layer in self._viewer.layers:
-            self._found[self._run_layer] = result
+        elif self._run_layer in self._viewer.layers and self._run_stack is not None:
+            self._found[self._run_layer] = self._run_stack, result
+            for event in (self._run_layer.events.data, self._run_layer.events.metadata):
+                event.connect(self._on_input)
             self._show_found()
+
+    def _on_finished(self) -> None:
+        self._run_layer = self._run_stack = None  # patterns that are removed stay in memory else
+        self._refresh()
+
+    def _on_input(self, event: Any = None) -> None:
+        """Leave what was found aside where a layer shows other patterns."""
+        if self.layer.layer() is not None:
+            self._show_found()
+
+    def _on_removed(self, event: Any) -> None:
+        gone = self._chosen.pop(event.value, None)
+        if gone is not None:
+            gone.show_all()
 
     def _ask_report(self) -> None:
         layer = self.layer.layer()
@@ -150,16 +171,25 @@ class EvaluateWidget(Panel):
     def save_report(self, folder: Path) -> None:
         """Write tables, figures and the page into a folder."""
         layer = self.layer.layer()
-        found = None if layer is None else self._found.get(layer)
+        found = None if layer is None else self._found_of(layer)
         if found is not None:
-            stack = stack_of(layer)
+            self._run_layer, stack = layer, stack_of(layer)
             self.bar.start(lambda: writing(found, folder, stack), "The report")
             self._refresh()
 
     # -- showing --------------------------------------------------------------------------------
+    def _found_of(self, layer: Image) -> Evaluated | None:
+        """What was found of the patterns that a layer shows, if it still shows them."""
+        stack, found = self._found.get(layer, (None, None))
+        now = stack_of(layer)
+        if stack is None or now is stack or only_grew(now, stack) or same_patterns(now, stack):
+            return found
+        del self._found[layer]
+        return None
+
     def _show_found(self) -> None:
         layer = self.layer.layer()
-        found = None if layer is None else self._found.get(layer)
+        found = None if layer is None else self._found_of(layer)
         if found is None:
             self.results.show_evaluations((), None, 0.0)
         else:
@@ -172,8 +202,11 @@ class EvaluateWidget(Panel):
         layer, evaluation = self.layer.layer(), self.results.evaluation
         if layer is None or evaluation is None:
             return
-        if layer not in self._chosen:
-            self._chosen[layer] = ChosenLayers(self._viewer, layer, stack_of(layer))
+        stack, before = stack_of(layer), self._chosen.get(layer)
+        if before is None or before.stack is not stack:
+            if before is not None:
+                before.show_all()
+            self._chosen[layer] = ChosenLayers(self._viewer, layer, stack)
         self._chosen[layer].open(evaluation, indices, title)
         self.results.all_button.setEnabled(self._chosen[layer].shown is not None)
 

@@ -28,11 +28,14 @@ class Question:
         The class; ``None``: the one that the model gives.
     method
         One of `napari_diffraction.learning.explain.heatmaps.METHODS`.
+    digest
+        Of the file, in whose place another model may come.
     """
 
     model: str
     label: str | None
     method: str
+    digest: str = ""
 
 
 class HeatLayer:

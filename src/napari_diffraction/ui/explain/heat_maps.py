@@ -104,6 +104,10 @@ class HeatArray:
             return np.empty((*chosen.shape, *empty.shape), np.float32)
         return np.stack(maps).reshape(*np.shape(chosen), *maps[0].shape)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> HeatArray:
+        # of a layer that is duplicated: the same maps, whose lock cannot be copied
+        return HeatArray(self._maps, self._question, self.shape)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[...], dtype=dtype)
 

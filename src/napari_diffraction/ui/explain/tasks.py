@@ -35,7 +35,7 @@ class Explainers:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._for: tuple[str, str, PatternStack] | None = None
+        self._for: tuple[str, str, str, PatternStack] | None = None
         self._explainer: Explainer | None = None
 
     def answer(self, shown: HeatLayer, question: Question, index: int, device: str) -> Answer:
@@ -55,7 +55,7 @@ class Explainers:
         """Explain patterns and keep their maps; those that are there are not made again."""
         yield Progress(0, len(indices), "Loading the model")
         with self._lock:
-            self._get(question.model, shown.stack, device)
+            self._get(question, shown.stack, device)
         for done, index in enumerate(indices):
             if (question, index) not in shown.maps:
                 with suppress(InputError):  # a pattern that cannot be read has no map
@@ -67,17 +67,20 @@ class Explainers:
         self, shown: HeatLayer, question: Question, index: int, frame: NDArray[Any], device: str
     ) -> Explanation:
         with self._lock:
-            explainer = self._get(question.model, shown.stack, device)
+            explainer = self._get(question, shown.stack, device)
             made = explainer.explain(frame, question.label, question.method)
         shown.maps.put(question, index, made)
         return made
 
-    def _get(self, model: str, stack: PatternStack, device: str) -> Explainer:
-        wanted = (model, device, stack)
-        if self._for is None or self._for[:2] != wanted[:2] or self._for[2] is not stack:
+    def _get(self, question: Question, stack: PatternStack, device: str) -> Explainer:
+        wanted = (question.model, question.digest, device, stack)
+        if self._for is None or self._for[:3] != wanted[:3] or self._for[3] is not stack:
             from napari_diffraction.learning.explain.heatmaps import Explainer
             from napari_diffraction.learning.models.registry import load_model
 
-            self._explainer, self._for = Explainer(load_model(model), stack, device), wanted
+            self._explainer, self._for = (
+                Explainer(load_model(question.model), stack, device),
+                wanted,
+            )
         assert self._explainer is not None
         return self._explainer

@@ -136,7 +136,7 @@ class ExplainWidget(Panel):
         if card is None:
             return None
         label = self.label.currentText() if self.label.currentIndex() > 0 else None
-        return Question(str(card.path or card.name), label, self.method.currentData())
+        return Question(str(card.path or card.name), label, self.method.currentData(), self._hash)
 
     def _on_layer(self) -> None:
         shown = self.shown

@@ -38,7 +38,12 @@ class PeakLayers:
     stack
         The patterns.
     on_edit
-        Called with the number of the pattern in which a person changed something.
+        Called with these layers and the number of the pattern in which a person changed something.
+
+    Attributes
+    ----------
+    about
+        How peaks were looked for: that of the last `show`.
     """
 
     def __init__(
@@ -46,7 +51,7 @@ class PeakLayers:
         viewer: ViewerModel,
         image: Image,
         stack: PatternStack,
-        on_edit: Callable[[int], None],
+        on_edit: Callable[[PeakLayers, int], None],
     ) -> None:
         self._viewer = ref(viewer)  # the viewer must be free to go
         self.image, self.stack = image, stack
@@ -55,6 +60,7 @@ class PeakLayers:
         self.beams: Points | None = None
         self.looked = np.zeros(len(stack), bool)
         self.edited: set[int] = set()
+        self.about: dict[str, Any] = {}
         self._kept: dict[int, NDArray[np.float64]] = {}
         self._on_edit = on_edit
         self._own = False
@@ -84,7 +90,15 @@ class PeakLayers:
 
     # -- showing --------------------------------------------------------------------------------
     def show(self, about: Mapping[str, Any]) -> None:
-        """Make the layers if they are not there; peaks of deleted layers are forgotten."""
+        """Make the layers if they are not there; peaks of deleted layers are forgotten.
+
+        So are those that were looked for in another way, save in patterns that were corrected.
+
+        Parameters
+        ----------
+        about
+            How peaks are looked for, for the layers' metadata and for files.
+        """
         viewer = self._viewer()
         if viewer is None:
             return
@@ -95,8 +109,33 @@ class PeakLayers:
             self.beams = self._make(viewer, "beam centre", "cross", ())
             self.points = self._make(viewer, "peaks", "disc", FEATURES)
             viewer.layers.selection.active = self.points
+        elif about != self.about:
+            self._forget_found()
+        self.about = dict(about)
         for layer in (self.points, self.beams):
             layer.metadata = {"made_from": self.image.name, **about}
+
+    def _forget_found(self) -> None:
+        points, beams, edited = self.points, self.beams, list(self.edited)
+        assert points is not None
+        assert beams is not None
+        stay = np.isin(self.numbers(points), edited)
+        data, features = points.data[stay], points.features[stay].reset_index(drop=True)
+        self._own = True
+        try:
+            self._set_points(data, features)
+            beams.selected_data = set()
+            beams.data = beams.data[np.isin(self.numbers(beams), edited)]
+        finally:
+            self._own = False
+        self.looked[:] = np.isin(np.arange(len(self.looked)), edited)
+
+    def _set_points(self, data: NDArray[np.float64], features: pd.DataFrame) -> None:
+        assert self.points is not None
+        self.points.selected_data = set()
+        self.points.data = data
+        self.points.features = _features(features)
+        self._colour(self.points)
 
     def _make(
         self, viewer: ViewerModel, what: str, symbol: str, features: tuple[str, ...]
@@ -141,10 +180,7 @@ class PeakLayers:
         others = ~np.isin(self.numbers(beams), indices)
         self._own = True
         try:
-            points.selected_data = set()
-            points.data = np.concatenate(data)
-            points.features = _features(features)
-            self._colour(points)
+            self._set_points(np.concatenate(data), features)
             beams.selected_data = set()
             beams.data = np.concatenate([beams.data[others], self._places(indices, centres)])
         finally:
@@ -263,7 +299,7 @@ class PeakLayers:
         index = self.view.index()
         if index is not None:
             self.edited.add(index)
-            self._on_edit(index)
+            self._on_edit(self, index)
 
     def _on_visible(self, event: Any = None) -> None:
         # Over other patterns than its own a peak says nothing.

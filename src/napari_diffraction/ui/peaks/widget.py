@@ -122,7 +122,7 @@ class PeaksWidget(Panel):
         shown = self._shown.get(image)
         if shown is not None and shown.grow(stack):
             self._redrawn[image].grow(stack)
-            self._update_redrawn()
+            self._update_redrawn(shown)
             return
         self._forget(image)
         self._shown[image] = PeakLayers(self._viewer, image, stack, self._on_edit)
@@ -199,7 +199,7 @@ class PeaksWidget(Panel):
         found, self._waiting = self._waiting, {}
         if shown is not None:  # what was corrected meanwhile stays
             shown.put({i: one for i, one in found.items() if i not in shown.edited})
-        self._update_redrawn()
+            self._update_redrawn(shown)
         self._refresh()
         self._flushed = time.monotonic()
         self._cost = self._flushed - began
@@ -217,15 +217,12 @@ class PeaksWidget(Panel):
         shown = self.shown
         index = None if shown is None else shown.view.index()
         if shown is not None and shown.is_shown and index is not None:
-            shown.looked[:] = np.isin(np.arange(len(shown.looked)), list(shown.edited))
+            shown.show(self._about())
             if not shown.looked[index]:
                 self.find()
 
     # -- correcting -----------------------------------------------------------------------------
-    def _on_edit(self, index: int) -> None:
-        shown = self.shown
-        if shown is None or not shown.is_shown:
-            return
+    def _on_edit(self, shown: PeakLayers, index: int) -> None:
         position, centre = shown.position(index), shown.centre(index)
         by_hand = shown.moved(index)
         stack = shown.stack
@@ -235,7 +232,7 @@ class PeaksWidget(Panel):
             return shown, (index, tabulate(index, spots, centre)), by_hand
 
         self._latest.ask(measure)
-        self._update_redrawn()
+        self._update_redrawn(shown)
 
     def _on_answer(
         self, answer: tuple[PeakLayers, tuple[int, Found], NDArray[np.bool_] | None]
@@ -246,26 +243,26 @@ class PeaksWidget(Panel):
         else:
             shown.put({index: found})
             shown.edited.discard(index)
-        self._update_redrawn()
+        self._update_redrawn(shown)
         self._refresh()
 
     # -- using ----------------------------------------------------------------------------------
     def redraw(self) -> None:
         """Show beside the patterns what is drawn from their peaks."""
-        if self.shown is not None and self._has_spots(self.shown.stack):
-            self._draw()
+        shown = self.shown
+        if shown is not None and self._has_spots(shown.stack):
+            self._draw(shown)
         self._refresh()
 
-    def _update_redrawn(self) -> None:
-        if self.redrawn is not None and self.redrawn.is_shown:
-            self._draw()
+    def _update_redrawn(self, shown: PeakLayers) -> None:
+        redrawn = self._redrawn.get(shown.image)
+        if redrawn is not None and redrawn.is_shown:
+            self._draw(shown)
 
-    def _draw(self) -> None:
-        shown, redrawn = self.shown, self.redrawn
-        if shown is None or redrawn is None:
-            return
-        about = {**self._about(), "preprocess": "redraw"}
-        redrawn.show(shown.drawn(), shown.edited, self.threshold.value(), about)
+    def _draw(self, shown: PeakLayers) -> None:
+        about = {**(shown.about or self._about()), "preprocess": "redraw"}
+        threshold = about["settings"]["threshold"]
+        self._redrawn[shown.image].show(shown.drawn(), shown.edited, threshold, about)
         self._search_redrawn()
 
     def _search_redrawn(self) -> None:
@@ -309,7 +306,7 @@ class PeaksWidget(Panel):
                 shown.table().to_csv(temporary, columns=columns, index=False, float_format="%.6g")
             stack = shown.stack
             about = {"sources": sorted(set(stack.sources)), "patterns": len(stack)}
-            write_beside(path, {**self._about(), **about, "found_in": int(shown.looked.sum())})
+            write_beside(path, {**shown.about, **about, "found_in": int(shown.looked.sum())})
         except InputError as error:
             report("Saving", error)
         else:
@@ -323,6 +320,7 @@ class PeaksWidget(Panel):
         self.button.setEnabled(ready and shown.view.index() is not None)
         self.all_button.setEnabled(ready)
         self.all_button.setVisible(not self.bar.running)
+        self.threshold.setEnabled(not self.bar.running)
         number = len(shown.stack) if ready else 0
         self.all_button.setText(f"Find peaks of all {number:,} patterns")
         self.use.setEnabled(ready)

@@ -44,6 +44,7 @@ class LabelButtons(QWidget):
             key = str(row + 1)
             tip = REVIEW["label"].format(label=name, key=key)
             made = button(f"{key}   {name}", tip, lambda name=name: self._decide(name))
+            made.setText(made.text().replace("&", "&&"))  # else Qt takes it for the mark of a key
             made.setIcon(swatch(name, classes))
             made.setIconSize(QSize(16, 16))
             made.setStyleSheet(

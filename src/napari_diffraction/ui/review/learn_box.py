@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from html import escape
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from napari.utils.notifications import show_error, show_info
@@ -31,7 +33,8 @@ class LearnBox(QWidget):
     def __init__(self, coordinator: Coordinator, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._coordinator = coordinator
-        self._layer: Any = None
+        # no longer than needed, lest patterns that are removed stay in memory
+        self._layer: ref[Any] | None = None
         self._stack: Any = None
         self.about = sentence()
         self.name = named(QLineEdit(), "Name of the new model", LEARN["name"])
@@ -70,7 +73,8 @@ class LearnBox(QWidget):
         self.name.setEnabled(not running)
         self.learn_button.setVisible(not running)
         self.learn_button.setEnabled(sum(number >= 2 for number in counts.values()) >= 2)
-        if self._coordinator.layer is not self._layer and not running:
+        layer = None if self._layer is None else self._layer()
+        if self._coordinator.layer is not layer and not running:
             self.result.setText("")
         self._fit()
 
@@ -99,7 +103,7 @@ class LearnBox(QWidget):
         except InputError as error:
             show_error(str(error))
             return
-        self._layer, self._stack = self._coordinator.layer, asked.stack
+        self._layer, self._stack = ref(self._coordinator.layer), asked.stack
         self.result.setText("")
         self.bar.start(lambda: lesson(asked), "The lesson")
         self.refresh()
@@ -131,7 +135,7 @@ class LearnBox(QWidget):
         )
 
     def _on_returned(self, learned: Learned) -> None:
-        coordinator, layer = self._coordinator, self._layer
+        coordinator, layer = self._coordinator, None if self._layer is None else self._layer()
         MODELS.changed.emit()
         if layer not in coordinator.viewer.layers:
             return
@@ -160,6 +164,7 @@ class LearnBox(QWidget):
         coordinator.next()
 
     def _on_finished(self) -> None:
+        self._stack = None
         MODELS.changed.emit()  # a lesson that was stopped late has made a model, too
         self.refresh()
 
@@ -171,7 +176,7 @@ def _about(counts: dict[str, int]) -> str:
     said = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
     few = [name for name, number in counts.items() if number < _ENOUGH]
     more = f" Better with {_ENOUGH} or more of each: {', '.join(few)}." if few else ""
-    return f"<b>{given} labels</b>: {said}.{more}"
+    return f"<b>{given} labels</b>: {escape(said)}.{escape(more)}"  # a class may be called "<110>"
 
 
 def _offer(number: int) -> str:

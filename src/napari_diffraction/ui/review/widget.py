@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 from napari.utils.notifications import show_info
@@ -219,5 +220,6 @@ class ReviewWidget(Panel):
             scroll_to(self._coordinator.points_layer, index)
         label, reviewer = session.label(index), session.reviewer(index)
         how = f"decided by {reviewer}" if reviewer else f"confidence {session.certainty(index):.3f}"
-        self.pattern.setText(f"No. {index:,}: <b>{label}</b>, {how}")
+        # a class may be called "<110>"
+        self.pattern.setText(f"No. {index:,}: <b>{escape(label)}</b>, {escape(how)}")
         self.labels.show_pattern(label, session.probabilities(index))

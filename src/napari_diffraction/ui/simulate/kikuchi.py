@@ -12,7 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtGui import QShowEvent
+from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
@@ -64,6 +64,7 @@ class KikuchiTab(QWidget, Previewed):
         self._viewer, self.preview_layer = viewer, preview_layer
         self.crystal, self.settings = StructureBox(), KikuchiForm()
         self.overlay = Overlay(viewer)
+        self._previewed: tuple[Any, ...] | None = None
         self.preview = Newest(self)
         self._build()
         for signal in (
@@ -78,7 +79,7 @@ class KikuchiTab(QWidget, Previewed):
         self.preview.failed.connect(self._on_failure)
         self.work.returned.connect(self._on_stack)
         self.work.finished.connect(lambda: self._show_error(self._shown_error))
-        follow(self, viewer.dims.events.current_step, self._draw_overlay)
+        follow(self, viewer.dims.events.current_step, self._follow_view)
 
     # -- the panel ------------------------------------------------------------------------------
     def _build(self) -> None:
@@ -171,6 +172,12 @@ class KikuchiTab(QWidget, Previewed):
         super().showEvent(event)
         self.update_preview()
 
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Take the drawings away: another tab or panel shows other patterns."""
+        super().hideEvent(event)
+        self._previewed = None  # the tab of spot patterns has the same preview
+        self._draw_overlay()
+
     # -- preview --------------------------------------------------------------------------------
     def update_preview(self, *_: Any) -> None:
         """Simulate the pattern that the form describes and show it."""
@@ -199,12 +206,16 @@ class KikuchiTab(QWidget, Previewed):
         self.preview.ask(work)
 
     def _on_preview(self, result: tuple[Any, ...]) -> None:
-        image, self._previewed = result
+        image, previewed = result
+        if not self.isVisible():  # the preview is that of another tab by now
+            return
+        self._previewed = previewed
         self._show_error("")
         self.preview_layer.show(image, fit_contrast=False)
         layer = self.preview_layer.layer
         assert layer is not None
         layer.contrast_limits = (0, 255)
+        layer.events.visible.connect(self._follow_view)
         self._draw_overlay()
 
     def _draw_camera(self) -> None:
@@ -218,10 +229,12 @@ class KikuchiTab(QWidget, Previewed):
         """Crystal, angles, centre, conditions and frame of the pattern on view."""
         shown = self.preview_layer.layer
         if shown is not None and shown in self._viewer.layers and shown.visible:
-            return getattr(self, "_previewed", None)
+            return self._previewed
         layer = self.layer()
-        index = None if layer is None else StackView(self._viewer, layer).index()
-        if layer is None or index is None:
+        if layer is None or not layer.visible:  # something else is on view
+            return None
+        index = StackView(self._viewer, layer).index()
+        if index is None:
             return None
         simulated: SimulatedKikuchi = layer.metadata[KIKUCHI]
         row = simulated.labels.iloc[index]
@@ -233,7 +246,12 @@ class KikuchiTab(QWidget, Previewed):
         crystal = crystals[row["structure"]]
         return crystal, angles, centre, simulated.conditions, simulated.images.shape[1:]
 
-    def _draw_overlay(self, *_: Any) -> None:
+    def _follow_view(self, event: Any = None) -> None:
+        # where all layers are removed, as when napari closes, that would never end if each step
+        # on the way brought more
+        self._draw_overlay(anew=False)
+
+    def _draw_overlay(self, *_: Any, anew: bool = True) -> None:
         wanted = {
             name
             for name, box in ((BANDS, self.bands), (AXES, self.axes))
@@ -247,7 +265,7 @@ class KikuchiTab(QWidget, Previewed):
         structure, angles = seen[:2]
         turned = " ".join(f"{angle:.1f}" for angle in angles)
         self.status.setText(f"{structure.name} ({structure.lattice}) · Euler angles {turned}°")
-        self.overlay.show(wanted, *seen)
+        self.overlay.show(wanted, *seen, anew=anew)
 
     # -- the stack ------------------------------------------------------------------------------
     def layer(self) -> Image | None:
@@ -286,7 +304,8 @@ class KikuchiTab(QWidget, Previewed):
             return
         self.preview_layer.hide()
         name = f"{simulated.structures[0].name} {next(_numbers)}"
-        add_kikuchi(self._viewer, simulated, name)
+        image = add_kikuchi(self._viewer, simulated, name)
+        image.events.visible.connect(self._follow_view)
         self._draw_overlay()
 
     def ask_where_to_save(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points, Shapes
 from numpy.typing import ArrayLike
+from qtpy.QtCore import QTimer
 
 from napari_diffraction.crystal.orientation import detector_to_crystal
 from napari_diffraction.crystal.structure import Structure
@@ -86,6 +87,8 @@ class Overlay:
         pc: ArrayLike,
         conditions: KikuchiConditions,
         shape: tuple[int, int],
+        *,
+        anew: bool = True,
     ) -> None:
         """Draw what is wanted for one pattern and hide the rest.
 
@@ -95,15 +98,24 @@ class Overlay:
             ``BANDS``, ``AXES``, both or none.
         structure, angles, pc, conditions, shape
             Crystal, Euler angles in degrees, pattern centre, microscope and frame of the pattern.
+        anew
+            Whether layers that somebody removed are made anew; not where layers come or go.
         """
         for name in {BANDS, AXES} - names:
             self.hide(name)
+        if not anew:
+            names = {
+                name for name in names if name not in self._layers or self._there(name) is not None
+            }
         rotation = detector_to_crystal(angles, conditions.sample_tilt, conditions.camera_tilt)
         if BANDS in names:
             self._show_bands(*band_lines(structure, rotation, pc, shape))
         if AXES in names:
             self._show_axes(*zone_axes(structure, rotation, pc, shape))
-        self._raise()
+        if anew:
+            self._raise()
+        else:  # sliders also move while napari takes in a layer, whose list of layers would break
+            QTimer.singleShot(0, self._raise)
 
     def _show_bands(self, hkl: Any, ends: Any) -> None:
         if not len(ends):

@@ -25,6 +25,7 @@ from napari_diffraction.ui.widgets.tooltips import TRAIN
 from napari_diffraction.ui.widgets.worker_bar import WorkBar
 
 _CLASSIFY = ("napari-diffraction", "Classify patterns")
+_MODEL = ".safetensors"
 #: As in `napari_diffraction.learning.networks.picture_networks`, which imports PyTorch.
 NETWORKS = {
     "compact": "compact: quick on any computer",
@@ -220,7 +221,9 @@ class TrainWidget(Panel):
         start = str(Path.home() / self._output.name)
         name, _ = QFileDialog.getSaveFileName(self, "Save a copy", start, "Models (*.safetensors)")
         if name:
-            self.save_copy(Path(name).with_suffix(".safetensors"))
+            # "zones.v2" is a name without a suffix
+            known = name.lower().endswith(_MODEL)
+            self.save_copy(Path(name if known else name + _MODEL))
 
     def save_copy(self, path: Path) -> None:
         """Write the model as a file for others; to load it takes PyTorch, so in another thread."""

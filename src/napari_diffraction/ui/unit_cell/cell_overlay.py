@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_diffraction.ui.viewer.strokes import index_text
 
 _BLUE, _TEXT_COLOUR = "#56b4e9", "#b0e4ff"
-#: Always so many points, those left over on top of one another: napari draws points that change
+#: Always so many points, those left over on top of the others: napari draws points that change
 #: their number together with the sliders from what it knew of the old ones.
 _DOTS, _NAMES = 800, 30
 #: Size of a dot, and height and width that a name wants, in parts of the shorter side of a frame.
@@ -70,10 +70,13 @@ class CellOverlay:
         yx = places[:, ::-1]
         height, width = self.image.data.shape[-2:]
         inside = ((yx >= 0) & (yx <= [height - 1, width - 1])).all(axis=1)
-        yx, hkl = yx[inside][:_DOTS], hkl[inside][:_DOTS]
+        yx, hkl = yx[inside], hkl[inside]
         if not len(yx):
             self.hide()
             return
+        # of more spots than there are dots those far out go, lest one side of a pattern is bare
+        near = np.argsort(_away(yx), kind="stable")[:_DOTS]
+        yx, hkl = yx[near], hkl[near]
         dots.data = _padded(yx, _DOTS)
         which = _readable(yx, self._side)
         texts = np.full(_NAMES, "", object)
@@ -138,15 +141,19 @@ class CellOverlay:
 
 
 def _padded(yx: NDArray[np.float64], number: int) -> NDArray[np.float64]:
-    """Points made up to a number by the first of them, which hides the others."""
-    return np.vstack([yx, np.repeat(yx[:1], number - len(yx), axis=0)])
+    """Points made up to a number by themselves in turn, so that none is drawn thicker."""
+    return np.resize(yx, (number, 2))
+
+
+def _away(yx: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far each spot is from the middle of them."""
+    return np.hypot(*(yx - np.median(yx, axis=0)).T)
 
 
 def _readable(yx: NDArray[np.float64], side: float) -> NDArray[np.int64]:
     """Which spots can bear a name that covers no other, those in the middle first."""
-    middle = np.median(yx, axis=0)
     chosen: list[int] = []
-    for number in np.argsort(np.hypot(*(yx - middle).T), kind="stable").tolist():
+    for number in np.argsort(_away(yx), kind="stable").tolist():
         away = np.abs(yx[chosen] - yx[number]) / side
         if not (away < _ROOM).all(axis=1).any():
             chosen.append(number)

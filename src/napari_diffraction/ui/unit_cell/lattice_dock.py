@@ -44,7 +44,7 @@ class LatticeDock:
         if self.view is not None and self.view.parentWidget() is None:
             self._release()  # somebody closed its dock
         if self.view is None:
-            self.view = LatticeView(self._viewer.theme)
+            self.view = LatticeView()
             # below the patterns, since both are square and a laptop's window is narrow for three
             dock = window.add_dock_widget(self.view, name="Reciprocal lattice", area="bottom")
             main = dock.parentWidget()

@@ -34,11 +34,6 @@ _ANGLES, _ZOOM_OUT = (10, -35, 55), 0.95
 class LatticeView(QWidget):
     """Turns the reciprocal lattice of a cell with the mouse.
 
-    Parameters
-    ----------
-    theme
-        Name of napari's theme.
-
     Signals
     -------
     window_closes()
@@ -47,10 +42,10 @@ class LatticeView(QWidget):
 
     window_closes = Signal()
 
-    def __init__(self, theme: str, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.model = ViewerModel(title="Reciprocal lattice", ndisplay=3)
-        self.model.theme = theme
+        self.model.theme = "dark"  # as patterns are in every theme; white axes need it
         guard(self.model)
         self._canvas = QtViewer(self.model, show_welcome_screen=False)
         self.caption = sentence()

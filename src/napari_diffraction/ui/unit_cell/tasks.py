@@ -179,13 +179,16 @@ def exporting(
         It cannot be written, or the folder holds results of another stack.
     """
     yield Progress(0, 0, f"Writing {path.name}")
-    from napari_diffraction.analysis.cells.export import write_cells
+    from napari_diffraction.analysis.cells.export import WRITERS, write_cells
     from napari_diffraction.analysis.cells.folder import (
         check_folder,
         earlier_results,
+        make_folder,
         mark_folder,
     )
 
+    if path.suffix.lower() not in WRITERS:  # "run.42" is the name of a folder, too
+        make_folder(path)
     if path.is_dir():
         check_folder(path, stack)
     earlier = earlier_results(path)

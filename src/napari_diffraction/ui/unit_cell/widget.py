@@ -52,7 +52,7 @@ class UnitCellWidget(Panel):
         self._known: WeakKeyDictionary[Layer, StackCells] = WeakKeyDictionary()
         self._working: StackCells | None = None
         self._flushed, self._cost, self._pending = 0.0, 0.0, False
-        self._heard = True
+        self._heard, self._fits = True, False
         self._build()
         self.keys = ReviewKeys(self, self._key_actions())
         self.listen(self._coordinator.stack_changed, self._refresh)
@@ -172,6 +172,7 @@ class UnitCellWidget(Panel):
         if stack is None or known is None or not waiting or self.bar.running:
             return
         self._working, self._flushed, self._cost = known, 0.0, 0.0
+        self._fits = True
         self.bar.start(lambda: fitting(stack, waiting), "The search for nets")
         self._refresh()
 
@@ -265,11 +266,14 @@ class UnitCellWidget(Panel):
         if self._pending:
             self._flush()
         known, self._working = self._working, None
+        fitted, self._fits = self._fits, False
         self._refresh()
         if not self._heard:
             self._heard = True
             self._hear()
-        if known is self.known and known is not None and known.misses(self._coordinator.current):
+        # who looks at something else while cells are searched stays there
+        misses = known is not None and known.misses(self._coordinator.current)
+        if fitted and misses and known is self.known:
             self._step(1)
 
     def _hear(self) -> None:
