@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +17,8 @@ import pytest
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import NATURAL_SHARES, ZONE_CLASSES
-from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.learning.classification.batches import BatchDone, completed
+from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import Progress, finish
 from napari_diffraction.simulation.conditions import DetectorEffects
 from napari_diffraction.simulation.files import save_simulated
@@ -47,11 +48,6 @@ class FakeClassifier:
     kind: FakeKind = field(default_factory=FakeKind)
 
 
-@dataclass(frozen=True)
-class FakeBatch(Progress):
-    rows: pd.DataFrame = field(default_factory=pd.DataFrame)
-
-
 @dataclass
 class FakeLearning:
     """Classifies pattern i as class i mod 4; `before_batch` may raise to end a run early."""
@@ -70,7 +66,8 @@ class FakeLearning:
         shares: dict[str, float] | None = None,
         skip: Collection[int] = (),
         workers: object = None,
-    ) -> Generator[FakeBatch, None, pd.DataFrame]:
+    ) -> Generator[BatchDone, None, pd.DataFrame]:
+        stack = yield from completed(stack, classifier)
         todo = [index for index in range(len(stack)) if index not in skip]
         tables = []
         for start in range(0, len(todo), batch_size):
@@ -90,7 +87,7 @@ class FakeLearning:
             for column, name in enumerate(ZONE_CLASSES):
                 rows[f"p_{name}"] = p[:, column]
             tables.append(rows)
-            yield FakeBatch(start + len(batch), len(todo), "Classifying", rows)
+            yield BatchDone(start + len(batch), len(todo), "Classifying", rows)
         return pd.concat(tables, ignore_index=True)
 
     def load_model(self, name: str) -> FakeClassifier:
@@ -110,12 +107,31 @@ def learning(
     registry.load_model = fake.load_model
     registry.list_models = lambda: [fake.card]
     inference = ModuleType("inference")
-    inference.classify, inference.BatchDone = fake.classify, FakeBatch
+    inference.classify, inference.BatchDone = fake.classify, BatchDone
     monkeypatch.setitem(sys.modules, "napari_diffraction.learning.models.registry", registry)
     monkeypatch.setitem(
         sys.modules, "napari_diffraction.learning.classification.inference", inference
     )
     return fake
+
+
+@pytest.fixture
+def finding(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeLearning], None]:
+    """Let the model find a pattern centre before it judges."""
+
+    def complete(stack: PatternStack, model: Any) -> Generator[Progress, None, PatternStack]:
+        yield Progress(0, 0, "Looking for the pattern centre")
+        if isinstance(stack.geometry, KikuchiGeometry):
+            return stack
+        return replace(stack.with_centre((0.5, 0.3, 0.65)), notes=("Found: 0.65",))
+
+    def apply(learning: FakeLearning) -> None:
+        model = FakeClassifier(learning.card, FakeKind(complete=complete))
+        registry = sys.modules["napari_diffraction.learning.models.registry"]
+        for place in (learning, registry):
+            monkeypatch.setattr(place, "load_model", lambda name: model)
+
+    return apply
 
 
 @pytest.fixture

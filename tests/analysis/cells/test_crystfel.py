@@ -115,6 +115,30 @@ def test_peaks_beside_the_patterns_of_an_hdf5_file(tmp_path: Path, shape: tuple[
     assert len(open_stack(str(path), DATA)) == 3
 
 
+def test_masked_pixels_are_no_intensities_beside_the_peaks(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 999, (7, 8, 9)).astype(np.uint32)
+    images[:, :, 4] = 2**32 - 1
+    with h5py.File(tmp_path / "run.h5", "w") as file:
+        file["entry/data/data"] = images
+        file["entry/instrument/detector/pixel_mask"] = (images[0] > 999).astype(np.uint32)
+    stack = open_stack(str(tmp_path / "run.h5"))
+    path = finish(write_cxi(stack, TABLES, tmp_path / "p.cxi"))
+    with h5py.File(path) as file:
+        assert np.isnan(file[DATA][:, :, 4]).all()
+        np.testing.assert_array_equal(file[DATA][:, :, :4], images[sorted(TABLES), :, :4])
+
+
+def test_patterns_that_matlab_stored_sideways_are_copied(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 999, (7, 8, 8)).astype(np.uint16)
+    with h5py.File(tmp_path / "run.h5", "w") as file:
+        file["patterns"] = images.swapaxes(-1, -2)
+        file["patterns"].attrs["MATLAB_class"] = np.bytes_("uint16")
+    stack = open_stack(str(tmp_path / "run.h5"))
+    path = finish(write_cxi(stack, TABLES, tmp_path / "p.cxi"))
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(file[DATA], images[sorted(TABLES)])
+
+
 def test_other_patterns_are_copied(tmp_path: Path) -> None:
     images = np.random.default_rng(1).integers(0, 999, (7, 8, 9)).astype(np.int32)
     stack = PatternStack(da.from_array(images), "made")

@@ -2,6 +2,7 @@
 
 import builtins
 import json
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -173,6 +174,15 @@ def test_a_crystal_map_of_orix(indexed, make_indexed):
     assert away(indexed, made.rotations.to_matrix(), "orix").max() < 0.01
     assert made["phase 2"].orientations.symmetry.name == "6/mmm"
     assert made.prop["misfit_deg"][1] == pytest.approx(0.4)
+    nickel, quartz = (
+        replace(phase, structure=MATERIALS[name], name=name, cell_su=(0,) * 6)
+        for phase, name in zip(indexed.phases, ("Ni", "quartz"), strict=False)
+    )
+    named = to_crystal_map(make_indexed(phases=(nickel, quartz, indexed.phases[2]))).phases
+    assert named["Ni"].space_group.number == 225
+    # orix would keep that of quartz with 32 alone, its patterns have a centre
+    assert named["quartz"].space_group is None
+    assert named["quartz"].point_group.name == "-3m"
     assert to_crystal_map(make_indexed(shape=(48,), step=None)).shape == (48,)
     nothing = make_indexed(
         phases=(),

@@ -243,6 +243,22 @@ def test_a_model_that_needs_all_patterns_maps_them_together_at_the_end(
     assert "judged anew" in said[-1]
 
 
+def test_a_centre_that_was_found_stands_in_the_map_that_grows(
+    learning: Any, tmp_path: Path, finding: Callable[[Any], None]
+) -> None:
+    finding(learning)
+    path, output = tmp_path / "scan.npy", tmp_path / "map.csv"
+    np.save(path, noise(2))
+    facts: list[dict[str, float]] = []
+
+    def read() -> None:
+        facts.append(json.loads((tmp_path / "map.csv.json").read_text())["geometry"])
+
+    mapped(learning, path, output, [nothing, read, lambda: np.save(path, noise(3))])
+    read()
+    assert facts == [{"pc_x": 0.5, "pc_y": 0.3, "pc_z": 0.65}] * 2
+
+
 def test_pictures_become_a_map_when_they_lie_on_a_grid(learning: Any, tmp_path: Path) -> None:
     folder, output = tmp_path / "frames", tmp_path / "map.csv"
     folder.mkdir()

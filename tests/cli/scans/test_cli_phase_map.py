@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -130,6 +131,18 @@ def test_ctrl_c_keeps_the_points_that_are_classified(
     assert run(words) == 130
     assert output.read_text() == "a whole map"
     assert len(pd.read_csv(tmp_path / "map.part.csv")) == 8
+
+
+def test_a_centre_that_was_found_stands_in_the_files(
+    scan: str, learning: Any, tmp_path: Path, finding: Callable[[Any], None]
+) -> None:
+    finding(learning)
+    output = tmp_path / "map.ang"
+    assert run(["phase-map", scan, "--model", "zones", "--output", str(output)]) == 0
+    text = output.read_text()
+    assert "# z-star                 0.650000" in text
+    facts = json.loads(next(line for line in text.splitlines() if "PROVENANCE" in line)[14:])
+    assert facts["geometry"] == {"pc_x": 0.5, "pc_y": 0.3, "pc_z": 0.65}
 
 
 def test_what_is_known_of_the_camera_stands_in_the_files(

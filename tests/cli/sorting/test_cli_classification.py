@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,28 @@ def test_a_finished_run_is_not_done_twice(
     again = run(stack, learning, tmp_path / "out.csv", resume=True)
     assert learning.seen == []
     pd.testing.assert_frame_equal(first, again)
+
+
+def test_a_centre_that_was_found_stands_beside_the_table(
+    stack: PatternStack, learning: Any, tmp_path: Path, finding: Callable[[Any], None]
+) -> None:
+    finding(learning)
+    run(stack, learning, tmp_path / "out.csv")
+    facts = json.loads((tmp_path / "out.csv.json").read_text())
+    assert facts["notes"] == ["Found: 0.65"]
+    learning.seen.clear()
+    run(stack, learning, tmp_path / "out.csv", resume=True)
+    assert learning.seen == []  # the table is still that of this run
+
+
+def test_a_finished_table_by_other_shares_is_made_anew(
+    stack: PatternStack, learning: Any, tmp_path: Path
+) -> None:
+    run(stack, learning, tmp_path / "out.csv")
+    learning.seen.clear()
+    run(stack, learning, tmp_path / "out.csv", resume=True, shares={"2DZone": 0.5})
+    assert len(learning.seen) == 10
+    assert json.loads((tmp_path / "out.csv.json").read_text())["shares"] == {"2DZone": 0.5}
 
 
 def test_nothing_is_left_behind_when_nothing_was_computed(

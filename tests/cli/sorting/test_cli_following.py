@@ -273,6 +273,26 @@ def test_ctrl_c_keeps_the_table_and_resume_goes_on(
     assert output.read_text() == plain(learning, folder, tmp_path / "plain.csv")
 
 
+def test_a_centre_that_was_found_stands_beside_the_table_that_grows(
+    learning: Any, tmp_path: Path, finding: Callable[[Any], None]
+) -> None:
+    finding(learning)
+    folder, beside = tmp_path / "run", tmp_path / "out.csv.json"
+    folder.mkdir()
+    picture(folder / "a1.png", 1)
+    notes: list[list[str]] = []
+
+    def read() -> None:
+        notes.append(json.loads(beside.read_text())["notes"][-1:])
+
+    def more() -> None:
+        picture(folder / "a2.png", 2)
+
+    following(learning, folder, tmp_path / "out.csv", [nothing, nothing, read, more])
+    read()
+    assert notes == [["Found: 0.65"]] * 2
+
+
 def test_the_border_is_that_of_the_whole_stack(
     learning: Any, judged: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

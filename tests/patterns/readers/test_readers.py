@@ -107,21 +107,23 @@ def test_colours_in_planes_become_grey(write) -> None:
 
 
 @pytest.mark.parametrize("compression", [None, "zlib"])
-@pytest.mark.parametrize("kind", ["palette", "palette of imagej"])
+@pytest.mark.parametrize("kind", ["palette", "palette of 8 bits", "palette of imagej"])
 def test_numbers_of_colours_in_tiff_become_grey(kind, compression, tmp_path: Path) -> None:
     import tifffile
 
     grey = patterns(5, dtype="u1")
     # the numbers of the colours are in no order, as a program that saves colours leaves them
     numbers = np.random.default_rng(0).permutation(256)
-    table = np.repeat(np.argsort(numbers)[np.newaxis].astype("u2") * 257, 3, axis=0)
+    white = 1 if kind == "palette of 8 bits" else 257
+    table = np.repeat(np.argsort(numbers)[np.newaxis].astype("u2") * white, 3, axis=0)
     stored = numbers[grey].astype("u1")
-    about = {"metadata": None} if kind == "palette" else {"description": "ImageJ=1.53\nimages=5\n"}
+    imagej = kind == "palette of imagej"
+    about = {"description": "ImageJ=1.53\nimages=5\n"} if imagej else {"metadata": None}
     tifffile.imwrite(
         tmp_path / "a.tif", stored, photometric="palette", colormap=table, compression=compression,
         **about,
     )  # fmt: skip
-    assert_same(open_stack(tmp_path / "a.tif"), grey if kind == "palette" else stored)
+    assert_same(open_stack(tmp_path / "a.tif"), stored if imagej else grey)
 
 
 @pytest.mark.parametrize("shape", [(3, 20, 28), (4, 20, 28), (2, 3, 20, 28), (5, 4, 20, 28)])

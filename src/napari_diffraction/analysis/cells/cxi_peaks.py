@@ -16,9 +16,11 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing_hdf5
+from napari_diffraction.patterns.readers.hdf5.file import is_turned
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 
@@ -37,7 +39,8 @@ def write_cxi(
     """Write patterns and their peaks.
 
     Patterns of an HDF5 file are not copied: the new file refers to the old one, which has to stay
-    where it is.  All others are copied.
+    where it is.  All others are copied, and so are those with masked pixels, of which the old file
+    holds numbers.
 
     Parameters
     ----------
@@ -99,14 +102,29 @@ def _layout(stack: PatternStack, chosen: list[int]) -> h5py.VirtualLayout | None
     for row, index in enumerate(chosen):
         source = str(Path(stack.source(index)).absolute())
         if source not in shapes:
+            frame = stack.frame(index)  # opens the file in another way
             with h5py.File(source) as file:
-                shapes[source] = file[stack.dataset].shape
+                data = file[stack.dataset]
+                shapes[source] = data.shape
+                if not _is_as_stored(frame, data, stack.event(index)):
+                    return None
         shape = shapes[source]
-        if shape[-2:] != stack.frame_shape or len(shape) < 3:
-            return None
-        place = np.unravel_index(stack.event(index), shape[:-2])
-        layout[row] = h5py.VirtualSource(source, stack.dataset, shape)[tuple(map(int, place))]
+        layout[row] = h5py.VirtualSource(source, stack.dataset, shape)[
+            _place(stack.event(index), shape)
+        ]
     return layout
+
+
+def _is_as_stored(frame: NDArray[Any], data: h5py.Dataset, event: int) -> bool:
+    """Whether a pattern is what its file holds, not turned, grey of colours or without a mask."""
+    if data.ndim < 3 or data.shape[-2:] != frame.shape or is_turned(data):
+        return False
+    stored = data[_place(event, data.shape)]
+    return np.array_equal(frame, stored, equal_nan=stored.dtype.kind == "f")
+
+
+def _place(event: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(map(int, np.unravel_index(event, shape[:-2])))
 
 
 def _copy(

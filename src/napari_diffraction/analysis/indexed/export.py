@@ -31,6 +31,7 @@ from napari_diffraction.review.provenance import write_beside
 if TYPE_CHECKING:
     from orix.crystal_map import CrystalMap
 
+    from napari_diffraction.analysis.maps.phases import MapPhase
     from napari_diffraction.indexing.solution import IndexedMap
 
 #: Endings of files that show a map and thus want a scan.
@@ -205,6 +206,7 @@ def to_crystal_map(indexed: IndexedMap) -> CrystalMap:
             name=phase.name,
             # orix turns 2/m about c; 121 is about b.
             point_group="121" if phase.laue == "2/m" else phase.laue,
+            space_group=_space_group(phase),
             structure=Atoms(title=phase.name, lattice=Lattice(*phase.cell)),
             color=named_colour(phase.colour),
         )
@@ -225,6 +227,17 @@ def to_crystal_map(indexed: IndexedMap) -> CrystalMap:
         scan_unit="um" if indexed.step else "px",
         **place,
     )
+
+
+def _space_group(phase: MapPhase) -> int | None:
+    """Return the space group if orix keeps it beside the symmetry of the patterns."""
+    from orix.crystal_map import Phase
+
+    if not phase.space_group:
+        return None
+    # that of a crystal without a centre, or with another unique axis, has another point group
+    derived = Phase(space_group=phase.space_group).point_group.name
+    return phase.space_group if phase.laue == derived != "2/m" else None
 
 
 #: How a solution is written, by the end of the file's name.

@@ -21,8 +21,10 @@ from napari_diffraction.patterns.growing import Growing, Seen, recorded
 
 if TYPE_CHECKING:
     from napari_diffraction.indexing.known import IndexSettings
+    from napari_diffraction.learning.classification.batches import BatchDone
     from napari_diffraction.learning.models.classifier import Classifier
     from napari_diffraction.patterns.maps.vendor_map import VendorMap
+    from napari_diffraction.patterns.stack import Geometry, PatternStack
 
 
 def follow_index(
@@ -146,13 +148,26 @@ def follow_map(
     """
     from napari_diffraction.learning.classification.followed_patterns import FollowedPatterns
     from napari_diffraction.learning.classification.inference import classify
+    from napari_diffraction.learning.networks.pattern_centre import known_centre
 
     settings: dict[str, Any] = {"device": device, "batch_size": batch_size}
     run = FollowedPatterns(classifier, partial(classify, classifier=classifier, **settings))
 
+    found: Geometry | None = None
+
     def centred(seen: Seen) -> Seen:
         assert seen.stack is not None
         return seen if pc is None else replace(seen, stack=seen.stack.with_centre(pc))
+
+    def keep(batch: BatchDone) -> None:
+        nonlocal found
+        found = batch.geometry or found
+
+    def judged(stack: PatternStack) -> PatternStack:
+        """These patterns with the centre that was found, where they tell none."""
+        if found is None or known_centre(stack) is not None:
+            return stack
+        return replace(stack, geometry=found)
 
     def take(seen: Seen) -> list[str] | None:
         seen = centred(seen)
@@ -161,7 +176,8 @@ def follow_map(
             check_scan(seen.stack)
         if not seen.stack.is_scan:
             return None
-        made = map_of(with_bar(run.go_on(seen)), seen.stack, classifier, settings)
+        table = with_bar(run.go_on(seen), keep)
+        made = map_of(table, judged(seen.stack), classifier, settings)
         shares = made.shares(threshold)
         say(_counted(len(made), {class_title(name): share for name, share in shares.items()}))
         return write_and_compare(made, outputs, threshold, None)
@@ -173,8 +189,8 @@ def follow_map(
         check_other(seen.stack, other)
         if run.judges_anew(seen):
             say(ANEW)
-        table = with_bar(run.end(seen))
-        made = map_of(table, seen.stack, classifier, settings, regions=regions)
+        table = with_bar(run.end(seen), keep)
+        made = map_of(table, judged(seen.stack), classifier, settings, regions=regions)
         return write_and_compare(made, outputs, threshold, other)
 
     return _followed(growing, outputs, take, end, idle, wait, say)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_diffraction.analysis.maps.phase_map import PhaseMap
+    from napari_diffraction.learning.classification.batches import BatchDone
     from napari_diffraction.learning.models.registry import Classifier
     from napari_diffraction.patterns.maps.vendor_map import VendorMap
     from napari_diffraction.patterns.stack import PatternStack
@@ -106,8 +107,15 @@ def map_scan(
     settings: dict[str, Any] = {"device": device, "batch_size": batch_size}
     made = PhaseMap.empty(stack, classifier.card, _about(classifier, settings))
     work = classify(stack, classifier, workers=workers, **settings)
+
+    def add(batch: BatchDone) -> None:
+        if batch.geometry is not None:
+            made.geometry = batch.geometry
+        if not batch.rows.empty:
+            made.add(batch.rows)
+
     try:
-        with_bar(work, lambda batch: None if batch.rows.empty else made.add(batch.rows))
+        with_bar(work, add)
     except KeyboardInterrupt as stop:
         raise Unfinished(made) from stop
     return with_bar(vote_by_regions(made, stack)) if regions else made

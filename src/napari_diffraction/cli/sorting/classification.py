@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_diffraction.learning.classification.adaptation import Border
+    from napari_diffraction.learning.classification.batches import BatchDone
     from napari_diffraction.learning.models.registry import Classifier
     from napari_diffraction.patterns.stack import PatternStack
     from napari_diffraction.workers import Workers
@@ -111,8 +113,16 @@ def classify_to_csv(
         skip=partial.indices(),
         workers=workers,
     )
+    found: tuple[str, ...] = ()
+
+    def keep(batch: BatchDone) -> None:
+        nonlocal found
+        found = (batch.note,) if batch.note else found
+        partial.append(batch.rows)
+
     try:
-        with_bar(work, lambda batch: partial.append(batch.rows))
+        with_bar(work, keep)
+        stack = replace(stack, notes=(*stack.notes, *found))
         settings: dict[str, Any] = {"device": device, "batch_size": batch_size}
         put = suited(partial.table(), border)
         table = write_finished(output, put, stack, classifier, run, settings, say)

@@ -139,6 +139,7 @@ class _Job:
     partial: PartialTable = field(init=False)
     last: Seen = field(default_factory=Seen, init=False)
     parts: int = field(default=0, init=False)
+    found: tuple[str, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
         run = model_identity(self.classifier, self.shares) | {
@@ -186,8 +187,7 @@ class _Job:
         self._judge(seen, known)
         self.known = known
         put = self._table(unreadable=True)
-        stack = self.last.stack
-        assert stack is not None
+        stack = self._noted()
         about = {"preprocess": self.preprocess, "border": self.border}
         about = identity(self._centred(seen.stack), self.classifier, self.shares) | about
         table = write_finished(
@@ -216,6 +216,12 @@ class _Job:
     def _centred(self, stack: PatternStack) -> PatternStack:
         return stack if self.pc is None else stack.with_centre(self.pc)
 
+    def _noted(self) -> PatternStack:
+        """Return the patterns with the note on what was found out about them."""
+        stack = self.last.stack
+        assert stack is not None
+        return replace(stack, notes=(*stack.notes, *self.found))
+
     def _judge(self, seen: Seen, known: Known) -> int:
         """Classify what is new of a look; return how many patterns."""
         from napari_diffraction.learning.classification.inference import classify
@@ -235,6 +241,7 @@ class _Job:
 
         def keep(batch: BatchDone) -> None:
             nonlocal written
+            self.found = (batch.note,) if batch.note else self.found
             if len(batch.rows):
                 readable = batch.rows[batch.rows["label"] != UNREADABLE]
                 self.partial.append(lasting(readable, stack, seen.marks))
@@ -255,10 +262,8 @@ class _Job:
 
     def _write(self, table: pd.DataFrame) -> None:
         """Write a table that may not be the last one."""
-        stack = self.last.stack
-        assert stack is not None
         write_table(self.output, table)
-        facts = provenance(stack, self.classifier, self.partial.run, self.settings)
+        facts = provenance(self._noted(), self.classifier, self.partial.run, self.settings)
         write_beside(self.output, facts | {"followed": "not to its end"})
 
     def _show(self, table: pd.DataFrame) -> None:

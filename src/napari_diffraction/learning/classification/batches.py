@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.patterns.stack import Geometry, PatternStack
 from napari_diffraction.progress import Progress, retold
 
 if TYPE_CHECKING:
@@ -25,10 +25,13 @@ class BatchDone(Progress):
         The rows of the table that are new.
     note
         What was found out about the whole stack, such as its pattern centre.
+    geometry
+        With a note: the calibration of the stack, as far as it is known now.
     """
 
     rows: pd.DataFrame = field(default_factory=pd.DataFrame)
     note: str = ""
+    geometry: Geometry | None = None
 
 
 def completed(
@@ -46,5 +49,6 @@ def completed(
     work = classifier.kind.complete(stack, classifier)
     known = yield from retold(work, lambda step: BatchDone(step.done, step.total, step.message))
     if known is not stack:
-        yield BatchDone(0, 0, known.notes[-1], note=known.notes[-1])
+        note = known.notes[-1]
+        yield BatchDone(0, 0, note, note=note, geometry=known.geometry)
     return known

@@ -176,7 +176,9 @@ def _palette(tif: tifffile.TiffFile, page: Any) -> NDArray[np.uint8] | None:
         return None
     if page.dtype != np.uint8 or page.colormap is None or page.colormap.shape != (3, 256):
         return None
-    grey: NDArray[np.uint8] = to_grey((page.colormap.T >> 8).astype(np.uint8))
+    # colours have 16 bits, but some programs write 8
+    colours = page.colormap.T >> (8 if page.colormap.max() > 255 else 0)
+    grey: NDArray[np.uint8] = to_grey(colours.astype(np.uint8))
     return grey
 
 

@@ -91,8 +91,7 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         stack = stack_shape(chosen.shape)
         assert stack is not None
         shape, colours = stack
-        # MATLAB counts axes from the other end, so its rows lie where others have their columns
-        turned = not colours and "MATLAB_class" in there[0].attrs
+        turned = not colours and is_turned(there[0])
         if turned:
             shape = (*shape[:-2], shape[-1], shape[-2])
         run = _run(path, there[0], colours)
@@ -128,6 +127,14 @@ def open_file(path: str, dataset: str | None = None) -> Source:
     if masked is not None:
         source = without_pixels(source, masked)
     return with_beside(source, beside) if ebsd is None else as_scan(source, ebsd)
+
+
+def is_turned(data: h5py.Dataset) -> bool:
+    """Whether the rows of images lie where others have their columns.
+
+    MATLAB counts axes from the other end.
+    """
+    return "MATLAB_class" in data.attrs
 
 
 def _has_images(candidate: Candidate) -> bool:
