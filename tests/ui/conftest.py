@@ -15,6 +15,8 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QApplication
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import UNREADABLE, ZONE_CLASSES
@@ -183,3 +185,18 @@ def recording(tmp_path):
             return tmp_path / name, do
 
         yield begin
+
+
+@pytest.fixture
+def close():
+    """Return what closes the dock of a panel as its button does, while the window lives on."""
+
+    def close_dock(panel):
+        dock = panel.parent()
+        while not hasattr(dock, "destroyOnClose"):
+            dock = dock.parent()
+        dock.destroyOnClose()
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        QApplication.processEvents()
+
+    return close_dock

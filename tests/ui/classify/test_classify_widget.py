@@ -355,3 +355,19 @@ def test_a_class_may_have_any_name(opened):
         "Ni && Al",  # in Qt's way: a single one marks a key
         "<110>",
     ]
+
+
+def test_results_are_not_added_to_those_of_a_model_that_was_replaced(
+    opened, qtbot, learning, monkeypatch, tmp_path
+):
+    _, panel = opened()
+    file = tmp_path / "zones.safetensors"
+    file.write_bytes(b"one")
+    card = replace(panel.model.currentData(), path=str(file))
+    registry = sys.modules["napari_diffraction.learning.models.registry"]
+    monkeypatch.setattr(registry, "list_models", lambda: [card])
+    panel.model.fill()
+    run(qtbot, panel)
+    assert panel._alike(card)
+    file.write_bytes(b"another")  # by a training of the same name
+    assert not panel._alike(card)

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +25,7 @@ from napari_diffraction.ui.explain.heat_maps import HeatMaps
 from napari_diffraction.ui.explain.tasks import Explainers
 from napari_diffraction.ui.viewer.coordinator import Coordinator
 from napari_diffraction.ui.viewer.layers import can_be_stack
+from napari_diffraction.ui.widgets.model_list import MODELS
 
 pytestmark = pytest.mark.gui
 N = 12
@@ -375,3 +377,16 @@ def test_a_model_in_the_place_of_another_is_loaded_anew(monkeypatch, patterns):
 def test_what_is_asked_tells_what_the_file_of_the_model_holds(opened):
     _, panel = opened()
     assert panel.question.digest == file_hash(Path(panel.question.model))
+
+
+def test_a_model_of_the_same_card_in_the_place_of_another_is_another(opened, tmp_path, monkeypatch):
+    _, panel = opened()
+    file = tmp_path / "mine.safetensors"
+    card = replace(panel.model.currentData(), path=file)
+    monkeypatch.setattr(panel.model, "currentData", lambda: card)
+    questions = []
+    for content in (b"one", b"another"):
+        file.write_bytes(content)
+        MODELS.changed.emit()  # the list is the same as before
+        questions.append(panel.question)
+    assert questions[0] != questions[1]

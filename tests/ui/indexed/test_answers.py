@@ -1,5 +1,6 @@
 """What a person does with a solution in the panel: watch it come, doubt it, name it, compare it."""
 
+import hashlib
 from dataclasses import replace
 from threading import Event
 from types import SimpleNamespace
@@ -310,6 +311,30 @@ def test_a_network_is_asked_when_it_is_wanted_and_says_why(opened, network, qtbo
     opinion.ask.click()
     assert "alloy - why?" not in viewer.layers
     assert opinion.text.isHidden()
+
+
+def test_a_network_in_the_place_of_another_is_asked_anew(
+    opened, network, qtbot, hand, monkeypatch, tmp_path
+):
+    viewer, panel = opened
+    asked, _ = network
+    file = tmp_path / "bravais.safetensors"
+    file.write_bytes(b"one")
+    card = SimpleNamespace(**{**vars(registry.list_models()[0]), "path": str(file)})
+    monkeypatch.setattr(registry, "list_models", lambda: [card])
+    hand.run(panel)
+    opinion = panel.indexed.point.opinion
+    opinion.ask.click()
+    opinion.why.click()
+    for place, content in enumerate((b"one", b"another")):
+        file.write_bytes(content)
+        viewer.dims.set_point([0, 1], [3, 3])
+        qtbot.waitUntil(lambda: not opinion.latest.running, timeout=60_000)
+        viewer.dims.set_point([0, 1], [3, 2])
+        qtbot.waitUntil(lambda: not opinion.latest.running, timeout=60_000)
+        about = viewer.layers["alloy - why?"].metadata
+        assert about["model_sha256"] == hashlib.sha256(content).hexdigest()
+        assert len(asked) == 3 + 2 * place
 
 
 def test_the_panel_in_light_on_a_laptop(opened, hand):

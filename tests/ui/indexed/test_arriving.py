@@ -125,6 +125,19 @@ def test_layers_may_be_removed_between(opened, take, hand, name):
         assert panel.indexed.isVisible()
 
 
+def test_a_map_that_was_removed_while_others_come_is_there_once(opened, take, hand):
+    viewer, panel = opened
+    take()
+    for _ in range(2):
+        panel.indexed._add_next()
+    viewer.layers.remove("alloy - pattern quality")
+    for key in ("quality", "misfit", "quality"):
+        hand.show(panel, key)
+    assert viewer.layers["alloy - pattern quality"].visible
+    hand.wait(panel)
+    assert sorted(maps(viewer)) == sorted(NAMES)
+
+
 def test_the_window_may_close_between(opened, take, qtbot):
     viewer, panel = opened
     take()

@@ -8,10 +8,10 @@ from weakref import ref
 import numpy as np
 import pytest
 from napari.layers import Image
-from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_diffraction.crystal.materials import load_structure
+from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 
 pytestmark = pytest.mark.gui
@@ -37,16 +37,6 @@ def second(opened):
         first.data[::-1], "steel", geometry=KikuchiGeometry(voltage=15.0), step=(1.0, 0.5)
     )
     return viewer.add_image(stack.data, name="steel", metadata={"pattern_stack": stack})
-
-
-def close(panel):
-    """Close the dock as its button does, and let the window live on."""
-    dock = panel.parent()
-    while not hasattr(dock, "destroyOnClose"):
-        dock = dock.parent()
-    dock.destroyOnClose()
-    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-    QApplication.processEvents()
 
 
 def open_again(viewer):
@@ -133,7 +123,7 @@ def test_averages_of_another_scan_of_the_same_name_stay(opened, qtbot, hand):
     assert len([one for one in viewer.layers if "grain averages" in one.name]) == 2
 
 
-def test_a_closed_panel_leaves_the_solution_and_nothing_that_is_stale(opened, qtbot, hand):
+def test_a_closed_panel_leaves_the_solution_and_nothing_that_is_stale(opened, qtbot, hand, close):
     viewer, panel = opened
     hand.run(panel)
     viewer.dims.set_point([0, 1], [3, 2])
@@ -155,7 +145,7 @@ def test_a_closed_panel_leaves_the_solution_and_nothing_that_is_stale(opened, qt
     assert list(viewer.layers) == before
 
 
-def test_a_run_ends_with_its_panel_and_goes_on_in_the_next(opened, indexing, qtbot):
+def test_a_run_ends_with_its_panel_and_goes_on_in_the_next(opened, indexing, qtbot, close):
     viewer, panel = opened
     indexing.delay, gate = 0.05, Event()
     indexing.gates[5] = gate
@@ -241,3 +231,33 @@ def test_what_is_laid_over_a_flattened_pattern_is_seen(opened, qtbot):
     viewer.layers.insert(viewer.layers.index("alloy") + 1, heat)  # as a heat map comes
     QApplication.processEvents()
     assert [one.name for one in viewer.layers][:3] == ["alloy", "alloy - flattened", "heat"]
+
+
+def test_patterns_exchanged_while_another_scan_is_looked_at_are_indexed_anew(
+    opened, second, indexing, hand
+):
+    viewer, panel = opened
+    layer = viewer.layers["alloy"]
+    panel.scan.choose(layer)
+    indexing.error = InputError("The drive is gone.")
+    hand.run(panel)  # broken off after its grains were found
+    assert panel.run_button.text() != "Run"
+    panel.scan.choose(second)
+    layer.data = layer.data[:, 4:]
+    panel.scan.choose(layer)
+    assert panel.run_button.text() == "Run"
+    before = indexing.steps
+    hand.run(panel)
+    assert indexing.steps is not before  # whose grains are those of the patterns before
+
+
+def test_other_patterns_of_the_same_size_end_what_was_known(opened, hand):
+    viewer, panel = opened
+    hand.run(panel)
+    layer = viewer.layers["alloy"]
+    others = replace(panel._stack(), data=panel._stack().data[::-1], name="others")
+    layer.metadata = {**layer.metadata, "pattern_stack": others}
+    layer.data = others.data
+    assert panel._stack() is others
+    assert not panel.indexed.isVisible()
+    assert on_view(viewer) == {"alloy", "others - navigation", "others - position"}

@@ -337,3 +337,19 @@ def test_the_threshold_of_a_file_is_that_of_its_peaks(opened, qtbot, simulated, 
     panel.save(tmp_path / "peaks.csv")
     about = json.loads((tmp_path / "peaks.csv.json").read_text())
     assert about["settings"]["threshold"] == THRESHOLD
+
+
+def test_peaks_still_being_found_are_not_those_of_another_threshold(opened, qtbot, monkeypatch):
+    viewer, panel = opened()
+    asked = []
+    click(panel.button)
+    settled(qtbot, panel, 0)
+    with monkeypatch.context() as held:  # the answer comes after the threshold has changed
+        held.setattr(panel._latest, "ask", asked.append)
+        viewer.dims.set_current_step(0, 1)
+        panel.threshold.setValue(20)
+    first, *_, last = asked
+    panel._on_answer(first())
+    assert not panel.shown.looked[1]
+    panel._on_answer(last())
+    assert panel.shown.looked[1]

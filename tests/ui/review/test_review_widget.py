@@ -256,7 +256,7 @@ def test_a_typed_name_gets_a_suffix_of_its_kind(
     box, paths = panel.export, []
     box.kind.setCurrentIndex(kind)
     monkeypatch.setattr(
-        "napari_diffraction.ui.review.export_box.QFileDialog.getSaveFileName",
+        "napari_diffraction.ui.widgets.save_dialog.QFileDialog.getSaveFileName",
         lambda *_: (str(tmp_path / typed), ""),
     )
     monkeypatch.setattr(box, "export", paths.append)
@@ -280,5 +280,5 @@ def test_a_class_may_have_any_name(reviewing):
         return document.toPlainText()
 
     assert seen(panel.pattern).startswith("No. 0: <110>, decided by")
-    assert seen(panel.learn.about).startswith("1 labels: 1 <110>.")
+    assert seen(panel.learn.about).startswith("1 label: 1 <110>.")
     assert panel.labels.buttons["Ni & Al"].text().endswith("Ni && Al")  # Qt shows it as one

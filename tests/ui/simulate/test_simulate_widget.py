@@ -350,7 +350,7 @@ def test_saving_keeps_patterns_and_labels(qtbot, panel, tmp_path, name, monkeypa
     image = run(qtbot, panel)
     path = tmp_path / name
     monkeypatch.setattr(
-        "napari_diffraction.ui.simulate.result.QFileDialog.getSaveFileName",
+        "napari_diffraction.ui.widgets.save_dialog.QFileDialog.getSaveFileName",
         lambda *args: (str(path), ""),
     )
     with qtbot.waitSignal(panel.work.finished, timeout=60_000):

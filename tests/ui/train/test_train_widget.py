@@ -27,6 +27,7 @@ from napari_diffraction.ui.train import tasks as train_work
 from napari_diffraction.ui.train import widget as train_widget
 from napari_diffraction.ui.train.curves import TrainCurves
 from napari_diffraction.ui.train.tasks import Opened, training
+from napari_diffraction.ui.widgets import save_dialog
 
 pytestmark = pytest.mark.gui
 PLUGIN = "napari-diffraction"
@@ -346,7 +347,7 @@ def test_a_copy_has_the_name_that_was_typed(opened, trained, monkeypatch, tmp_pa
     panel = opened[-1]
     panel._output, asked = tmp_path / "mine.safetensors", []
     name = (str(tmp_path / typed), "")
-    monkeypatch.setattr(train_widget.QFileDialog, "getSaveFileName", lambda *_: name)
+    monkeypatch.setattr(save_dialog.QFileDialog, "getSaveFileName", lambda *_: name)
     monkeypatch.setattr(panel, "save_copy", asked.append)
     panel._ask_save()
     assert asked == [tmp_path / written]

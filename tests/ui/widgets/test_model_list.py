@@ -1,6 +1,7 @@
 """Model files dropped on the window, and the lists that offer them."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import npe2
 import pytest
@@ -11,7 +12,8 @@ from napari_diffraction.learning.classes import ZONE_CLASSES
 from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.learning.models import registry
 from napari_diffraction.learning.models.classifier import save_classifier
-from napari_diffraction.ui.widgets.model_list import MODELS, ModelCombo
+from napari_diffraction.ui.widgets import model_list
+from napari_diffraction.ui.widgets.model_list import MODELS, ModelCombo, digest_of
 
 pytestmark = pytest.mark.gui
 
@@ -133,3 +135,16 @@ def test_a_model_for_the_kind_of_patterns_is_chosen(monkeypatch, qtbot):
     combo.choose("mine")  # a person's choice that may fit
     combo.suit(SpotGeometry)
     assert combo.currentText() == "mine"
+
+
+def test_a_file_is_read_again_only_where_it_has_changed(tmp_path, monkeypatch):
+    path, asked = tmp_path / "mine.safetensors", []
+    monkeypatch.setattr(model_list, "file_hash", lambda file: asked.append(file) or f"{len(asked)}")
+    card = SimpleNamespace(path=str(path))
+    assert digest_of(card) == digest_of(SimpleNamespace(path="")) == ""
+    for content, said in ((b"one", "1"), (b"another", "2")):
+        path.write_bytes(content)
+        assert [digest_of(card), digest_of(card)] == [said, said]
+    path.unlink()
+    assert digest_of(card) == ""
+    assert asked == [path, path]

@@ -12,6 +12,7 @@ from napari_diffraction.patterns.growing import places_in
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.review.fingerprint import stack_key
+from napari_diffraction.ui.widgets.wording import counted
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Growth:
         changed = key != self._key or not same or len(plain) > len(self.stack)
         self.stack = replace(plain, name=self.stack.name, reopen=self.stack.reopen)
         self._key, self._stamp = key, stamp
-        told = f"{len(plain):,} patterns are there"
+        told = f"{counted(len(plain), 'patterns')} {'is' if len(plain) == 1 else 'are'} there"
         return Grown(0, 0, told, self.stack, key, None if same else self.places, changed)
 
     def waits(self) -> str:

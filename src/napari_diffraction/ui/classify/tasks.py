@@ -19,6 +19,7 @@ from napari_diffraction.patterns.readers import Opening
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.ui.classify.growth import Growth
+from napari_diffraction.ui.widgets.wording import counted
 
 if TYPE_CHECKING:
     from napari_diffraction.learning.classification.following import Known
@@ -219,7 +220,8 @@ class _Following:
         if self.growth.missing:
             return f"{said} · {self.growth.waits()}"
         if seen.waiting:
-            more = f" and {len(seen.waiting) - 1} more files" if len(seen.waiting) > 1 else ""
+            others = len(seen.waiting) - 1
+            more = f" and {counted(others, 'more files')}" if others else ""
             return f"{said} · waiting for {Path(seen.waiting[0]).name}{more} to be complete"
         if seen.problem:
             return f"{said} · waiting: {seen.problem}"

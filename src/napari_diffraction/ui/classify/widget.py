@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,7 +13,6 @@ from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QSpinBox, QWi
 
 from napari_diffraction.patterns.growing import may_grow
 from napari_diffraction.progress import Progress
-from napari_diffraction.review.provenance import file_hash
 from napari_diffraction.ui.classify.class_buttons import ClassButtons
 from napari_diffraction.ui.classify.follow import FollowBox
 from napari_diffraction.ui.classify.growth import Grown
@@ -29,10 +27,11 @@ from napari_diffraction.ui.classify.tasks import (
 from napari_diffraction.ui.viewer.coordinator import Coordinator
 from napari_diffraction.ui.viewer.layers import LayerCombo
 from napari_diffraction.ui.widgets.histogram import ConfidenceHistogram
-from napari_diffraction.ui.widgets.model_list import ModelCombo
+from napari_diffraction.ui.widgets.model_list import ModelCombo, digest_of
 from napari_diffraction.ui.widgets.panel import Panel, button, form, group, named, sentence
 from napari_diffraction.ui.widgets.preferences import preference
 from napari_diffraction.ui.widgets.tooltips import CLASSIFY
+from napari_diffraction.ui.widgets.wording import counted
 from napari_diffraction.ui.widgets.worker_bar import WorkBar
 
 _DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -151,7 +150,6 @@ class ClassifyWidget(Panel):
     def _on_model(self) -> None:
         card = self.model.currentData()
         self.summary.setText(card.summary if card is not None else "No model is installed.")
-        self._hash = file_hash(Path(card.path)) if card is not None and card.path else ""
         self._refresh()
 
     def _on_stack(self) -> None:
@@ -242,7 +240,9 @@ class ClassifyWidget(Panel):
         about, settings = session.about, self._settings(card)
         earlier = about.get("settings", {})
         same = all(earlier.get(name) == settings[name] for name in ("shares", "preprocess"))
-        return same and about.get("model") == card.name and about.get("model_sha256") == self._hash
+        if not same or about.get("model") != card.name:
+            return False
+        return bool(about.get("model_sha256") == digest_of(card))
 
     def _on_steps(self, steps: list[Progress]) -> None:
         for step in steps:
@@ -313,7 +313,7 @@ class ClassifyWidget(Panel):
     def _about(self, card: Any, settings: dict[str, Any]) -> dict[str, Any]:
         return {
             "model": card.name,
-            "model_sha256": self._hash,
+            "model_sha256": digest_of(card),
             "settings": {**settings, "threshold": self._coordinator.threshold},
             "border": 0.0,
             "version": version("napari-diffraction"),
@@ -363,7 +363,8 @@ class ClassifyWidget(Panel):
         if stack is None:
             return "Open a stack first: drag a file or a folder of patterns into the window."
         if session is not None and 0 < len(session) < len(stack) and not self.bar.running:
-            return f"{len(session):,} of {len(stack):,} patterns are classified."
+            whole = counted(len(stack), "patterns")
+            return f"{len(session):,} of {whole} {'is' if len(stack) == 1 else 'are'} classified."
         return "" if session is None else str(session.about.get("told", ""))
 
     def _show_results(self) -> None:

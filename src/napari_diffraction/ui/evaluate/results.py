@@ -27,6 +27,7 @@ from napari_diffraction.ui.evaluate.matrix import MatrixBox, compact
 from napari_diffraction.ui.widgets.panel import button, form, group, named, sentence
 from napari_diffraction.ui.widgets.tooltips import EVALUATE
 from napari_diffraction.ui.widgets.unit_chart import Curve, UnitChart
+from napari_diffraction.ui.widgets.wording import counted
 
 _CHARTS = ("what a threshold keeps", "reliability of the confidence")
 _KEPT, _RIGHT = "#56B4E9", "#009E73"
@@ -159,7 +160,8 @@ class EvaluationBox(QWidget):
         table.setHorizontalHeaderLabels(list(columns.values()))
         table.setVerticalHeaderLabels([str(name) for name in rows.index])
         for place, (name, row) in enumerate(rows.iterrows()):
-            table.verticalHeaderItem(place).setToolTip(f"{name}: {int(row['support']):,} patterns")
+            told = f"{name}: {counted(int(row['support']), 'patterns')}"
+            table.verticalHeaderItem(place).setToolTip(told)
             for column, figure in enumerate(columns):
                 item = QTableWidgetItem(number(row[figure]))
                 item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -239,8 +241,8 @@ def _kept_text(evaluation: Evaluation, threshold: float) -> str:
     right = int(evaluation.table.loc[kept, "correct"].sum())
     low, high = (float(end) for end in wilson_interval(right / kept.sum(), kept.sum()))
     return (
-        f"Keeps {int(kept.sum()):,} of {len(kept):,} patterns ({kept.mean():.1%}); of these "
-        f"{right / kept.sum():.1%} are right (95 %: {low:.1%} to {high:.1%})."
+        f"Keeps {int(kept.sum()):,} of {counted(len(kept), 'patterns')} ({kept.mean():.1%}); "
+        f"of these {right / kept.sum():.1%} are right (95 %: {low:.1%} to {high:.1%})."
     )
 
 

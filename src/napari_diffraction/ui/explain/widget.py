@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,16 +14,16 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QSpinBox, 
 from napari_diffraction.learning.explain.heatmaps import METHODS, WAYS
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
-from napari_diffraction.review.provenance import file_hash
 from napari_diffraction.ui.explain.heat_layer import HeatLayer, Question
 from napari_diffraction.ui.explain.tasks import Answer, Explainers
 from napari_diffraction.ui.viewer.coordinator import Coordinator
 from napari_diffraction.ui.viewer.layers import LayerCombo, follow, stack_of
 from napari_diffraction.ui.widgets.latest_request import Latest
-from napari_diffraction.ui.widgets.model_list import ModelCombo
+from napari_diffraction.ui.widgets.model_list import ModelCombo, digest_of
 from napari_diffraction.ui.widgets.panel import Panel, button, form, group, named, sentence
 from napari_diffraction.ui.widgets.preferences import preference
 from napari_diffraction.ui.widgets.tooltips import EXPLAIN
+from napari_diffraction.ui.widgets.wording import counted
 from napari_diffraction.ui.widgets.worker_bar import WorkBar
 
 _PREDICTED = "predicted"
@@ -49,7 +48,6 @@ class ExplainWidget(Panel):
         self._latest = Latest("The explanation", self)
         self._latest.done.connect(self._on_answer)
         self._latest.finished.connect(self._refresh)
-        self._hash = ""
         self._build()
         self.listen(self._coordinator.results_changed, self._refresh)
         follow(self, self._viewer.dims.events.current_step, self._on_step)
@@ -136,7 +134,8 @@ class ExplainWidget(Panel):
         if card is None:
             return None
         label = self.label.currentText() if self.label.currentIndex() > 0 else None
-        return Question(str(card.path or card.name), label, self.method.currentData(), self._hash)
+        model, method = str(card.path or card.name), self.method.currentData()
+        return Question(model, label, method, digest_of(card))
 
     def _on_layer(self) -> None:
         shown = self.shown
@@ -157,7 +156,6 @@ class ExplainWidget(Panel):
         if classes != [self.label.itemText(place) for place in range(1, self.label.count())]:
             self._fill(self.label, [_PREDICTED, *classes])
         if card is not None:
-            self._hash = file_hash(Path(card.path)) if card.path else ""
             self.method.blockSignals(True)
             self.method.setCurrentIndex(self.method.findData(WAYS[card.network].method))
             self.method.blockSignals(False)
@@ -207,7 +205,7 @@ class ExplainWidget(Panel):
         title = METHODS[question.method]
         about = {
             "model": self.model.currentData().name,
-            "model_sha256": self._hash,
+            "model_sha256": question.digest,
             "settings": {"method": question.method, "class": question.label or _PREDICTED},
             "version": version("napari-diffraction"),
         }
@@ -261,7 +259,7 @@ class ExplainWidget(Panel):
         ready = shown is not None and question is not None
         self.button.setEnabled(ready and shown.view.index() is not None)
         number = len(self.several())
-        self.several_button.setText(f"Compute {number:,} maps" if number != 1 else "Compute 1 map")
+        self.several_button.setText(f"Compute {counted(number, 'maps')}")
         self.several_button.setEnabled(ready and number > 0)
         self.several_button.setVisible(not self.bar.running)
         within = self._within()

@@ -16,6 +16,7 @@ from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.ui.reader import as_layer
 from napari_diffraction.ui.viewer.layers import known_of
+from napari_diffraction.ui.widgets.wording import counted
 
 if TYPE_CHECKING:
     from napari_diffraction.indexing.solution import IndexedMap
@@ -77,7 +78,7 @@ def averaging(stack: PatternStack, indexed: IndexedMap) -> Generator[Progress, N
         f"{indexed.name} - grain averages",
         sources=indexed.sources[:1],
         geometry=stack.geometry,
-        notes=(f"Averages of {len(numbers)} grains of {indexed.name}.",),
+        notes=(f"Averages of {counted(len(numbers), 'grains')} of {indexed.name}.",),
         metadata={"grain": numbers.tolist(), "patterns": size[numbers].tolist()},
     )
 

@@ -203,7 +203,7 @@ class IndexedLayers:
             self._draw_axis(key)
         viewer, chosen = self._viewer(), self._layers.get(self._on_top)
         if viewer is not None and chosen is not None and chosen not in viewer.layers:
-            self._pending.append(self._on_top)  # somebody has removed it, and wants it now
+            self._pending.insert(0, self._on_top)  # somebody has removed it, and wants it now
             self.add_next()
         for name, layer in self._layers.items():
             self.navigation.set_visible(layer, name == self._on_top)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.components import ViewerModel
@@ -11,11 +10,11 @@ from napari.layers import Image
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_diffraction.patterns.stack import KikuchiGeometry
-from napari_diffraction.review.provenance import file_hash
 from napari_diffraction.ui.explain.heat_layer import HeatLayer, Question
 from napari_diffraction.ui.explain.tasks import Answer, Explainers
 from napari_diffraction.ui.viewer.layers import stack_of
 from napari_diffraction.ui.widgets.latest_request import Latest
+from napari_diffraction.ui.widgets.model_list import digest_of
 from napari_diffraction.ui.widgets.panel import named, sentence
 from napari_diffraction.ui.widgets.preferences import preference
 from napari_diffraction.ui.widgets.tooltips import INDEXED
@@ -111,7 +110,8 @@ class OpinionBox(QWidget):
             return
         self.text.setText("The network is being asked.")
         heat, index, device = self._heat, self._index, preference("device", "auto")
-        self.latest.ask(lambda: self._explainers.answer(heat, what.question, index, device))
+        explainers = self._explainers  # not those of other patterns, taken up meanwhile
+        self.latest.ask(lambda: explainers.answer(heat, what.question, index, device))
 
     def _show_heat(self, what: _Asked | None) -> None:
         """Lay the map of what counted over the pattern, or take it away."""
@@ -121,7 +121,7 @@ class OpinionBox(QWidget):
         if what is not None and self.why.isChecked():
             about = {
                 "model": what.card.name,
-                "model_sha256": file_hash(Path(what.card.path)) if what.card.path else "",
+                "model_sha256": what.question.digest,
                 "settings": {"method": what.question.method},
             }
             self._heat.ask(what.question, f"{self._heat.image.name} - why?", about)
@@ -142,7 +142,8 @@ def _asked() -> _Asked | None:
     for card in sorted(list_models(), key=lambda one: one.name != "bravais"):
         way = WAYS.get(getattr(card, "network", ""))
         if way is not None and way.geometry is KikuchiGeometry:
-            return _Asked(card, Question(str(card.path or card.name), None, way.method))
+            model = str(card.path or card.name)
+            return _Asked(card, Question(model, None, way.method, digest_of(card)))
     return None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from napari.layers import Image
 from napari.utils.notifications import show_info
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QFileDialog, QHBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QWidget
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
@@ -28,7 +28,9 @@ from napari_diffraction.ui.viewer.coordinator import Coordinator
 from napari_diffraction.ui.viewer.layers import LayerCombo, follow, stack_of
 from napari_diffraction.ui.widgets.latest_request import Latest
 from napari_diffraction.ui.widgets.panel import Panel, button, form, group, named, sentence
+from napari_diffraction.ui.widgets.save_dialog import ask_where
 from napari_diffraction.ui.widgets.tooltips import PEAKS
+from napari_diffraction.ui.widgets.wording import counted
 from napari_diffraction.ui.widgets.worker_bar import WorkBar, report
 
 _CLASSIFY = ("napari-diffraction", "Classify patterns")
@@ -159,9 +161,9 @@ class PeaksWidget(Panel):
         index = None if shown is None else shown.view.index()
         if shown is None or index is None or not self._has_spots(shown.stack):
             return
-        shown.show(self._about())
-        stack, threshold = shown.stack, self.threshold.value()
-        self._latest.ask(lambda: (shown, _found(stack, index, threshold), None))
+        about, stack, threshold = self._about(), shown.stack, self.threshold.value()
+        shown.show(about)
+        self._latest.ask(lambda: (shown, _found(stack, index, threshold), about, None))
         self._refresh()
 
     def find_all(self) -> None:
@@ -229,18 +231,18 @@ class PeaksWidget(Panel):
 
         def measure() -> Any:
             spots = measure_spots(stack.frame(index), position)
-            return shown, (index, tabulate(index, spots, centre)), by_hand
+            return shown, (index, tabulate(index, spots, centre)), {}, by_hand
 
         self._latest.ask(measure)
         self._update_redrawn(shown)
 
     def _on_answer(
-        self, answer: tuple[PeakLayers, tuple[int, Found], NDArray[np.bool_] | None]
+        self, answer: tuple[PeakLayers, tuple[int, Found], dict[str, Any], NDArray[np.bool_] | None]
     ) -> None:
-        shown, (index, found), by_hand = answer
+        shown, (index, found), about, by_hand = answer
         if by_hand is not None:
             shown.mark(index, found, by_hand)
-        else:
+        elif about == shown.about:  # else another threshold counts by now
             shown.put({index: found})
             shown.edited.discard(index)
         self._update_redrawn(shown)
@@ -289,11 +291,10 @@ class PeaksWidget(Panel):
             return
         stack = shown.stack
         folder = Path(stack.source(0)).parent if stack.sources else Path.home()
-        name, _ = QFileDialog.getSaveFileName(
-            self, "Save the peaks", str(folder / f"{stack.name}-peaks.csv"), "Table (*.csv)"
-        )
-        if name:
-            self.save(Path(name if name.lower().endswith(".csv") else f"{name}.csv"))
+        name = f"{stack.name}-peaks.csv"
+        path = ask_where(self, "Save the peaks", folder, name, "Table (*.csv)")
+        if path is not None:
+            self.save(path)
 
     def save(self, path: Path) -> None:
         """Write the peaks found so far."""
@@ -322,7 +323,8 @@ class PeaksWidget(Panel):
         self.all_button.setVisible(not self.bar.running)
         self.threshold.setEnabled(not self.bar.running)
         number = len(shown.stack) if ready else 0
-        self.all_button.setText(f"Find peaks of all {number:,} patterns")
+        some = counted(number, "patterns")
+        self.all_button.setText(f"Find peaks of {'all ' if number != 1 else ''}{some}")
         self.use.setEnabled(ready)
         self.save_button.setEnabled(peaks)
         self.note.setText(self._note())
@@ -340,9 +342,10 @@ class PeaksWidget(Panel):
             return waiting if self._latest.running else ""
         mine = shown.features(index)
         zonal, by_hand = int(mine["zonal"].sum()), int(mine["by_hand"].sum())
-        text = f"Pattern {index}: {len(mine)} peaks, {zonal} of its main zone (orange)"
+        text = f"Pattern {index}: {counted(len(mine), 'peaks')}, {zonal} of its main zone (orange)"
         hand = f", {by_hand} set by hand" if by_hand else ""
-        return f"{text}{hand}. {int(shown.looked.sum()):,} of {len(shown.stack):,} patterns done."
+        whole = counted(len(shown.stack), "patterns")
+        return f"{text}{hand}. {int(shown.looked.sum()):,} of {whole} done."
 
 
 def _found(stack: PatternStack, index: int, threshold: float) -> tuple[int, Found]:

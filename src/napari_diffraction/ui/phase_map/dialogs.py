@@ -7,6 +7,7 @@ from pathlib import Path
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.ui.widgets.save_dialog import ask_where
 
 _MAPS = "Maps (*.ang *.ctf *.h5 *.hdf5 *.h5oina *.oh5)"
 _FILES = (
@@ -34,17 +35,12 @@ def ask_export(parent: QWidget, stack: PatternStack, indexed: bool) -> Path | No
     indexed
         Whether the map is a solution, or a network's.
     """
-    suggestion = _folder(stack) / f"{stack.name}-phases.h5"
-    files = _INDEXED_FILES if indexed else _FILES
-    name, chosen = QFileDialog.getSaveFileName(parent, "Export", str(suggestion), files)
-    if not name:
-        return None
     from napari_diffraction.analysis.indexed import export as indexed_export
     from napari_diffraction.analysis.maps import export as map_export
 
-    usual = chosen.rpartition("*")[2].rstrip(")")
-    known = Path(name).suffix.lower() in (indexed_export if indexed else map_export).WRITERS
-    return Path(name if known else name + usual)
+    known = (indexed_export if indexed else map_export).WRITERS
+    files = _INDEXED_FILES if indexed else _FILES
+    return ask_where(parent, "Export", _folder(stack), f"{stack.name}-phases.h5", files, known)
 
 
 def _folder(stack: PatternStack) -> Path:

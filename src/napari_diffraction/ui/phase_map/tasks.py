@@ -13,11 +13,10 @@ from napari_diffraction.analysis.maps.phase_map import PhaseMap
 from napari_diffraction.learning.classes import ZONE_CLASSES
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
-from napari_diffraction.review.provenance import file_hash
 from napari_diffraction.ui.indexed.tasks import WAYS
 from napari_diffraction.ui.phase_map.layers import PhaseMapLayers
 from napari_diffraction.ui.widgets.compare_box import with_map
-from napari_diffraction.ui.widgets.model_list import ModelCombo
+from napari_diffraction.ui.widgets.model_list import ModelCombo, digest_of
 from napari_diffraction.ui.widgets.preferences import preference
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def about_model(card: Any, centre: tuple[float, float, float] | None = None) -> 
     return {
         "model": card.name,
         "pattern_centre": None if centre is None else list(centre),
-        "model_sha256": file_hash(Path(card.path)) if card.path else "",
+        "model_sha256": digest_of(card),
         "settings": {
             "device": preference("device", "auto"),
             "batch_size": preference("batch_size", 64),

@@ -65,8 +65,8 @@ class PhaseMapWidget(Panel):
         self._navigation: ScanNavigation | None = None
         self._run_layer: Layer | None = None
         self._so_far: Callable[[], IndexedMap] | None = None
-        self._steps: WeakKeyDictionary[Layer, tuple[Wishes, FinishedSteps]] = known_of(
-            self._viewer, "indexing"
+        self._steps: WeakKeyDictionary[Layer, tuple[PatternStack, Wishes, FinishedSteps]] = (
+            known_of(self._viewer, "indexing")
         )
         self._doing, self._seen = "", False
         self._build()
@@ -139,7 +139,6 @@ class PhaseMapWidget(Panel):
         if self._run_layer is layer:
             self._run_layer = None
             self.bar.cancel()
-        self._steps.pop(layer, None)
         self._on_scan()
 
     def _show_alone(self, layer: Layer | None) -> None:
@@ -219,8 +218,10 @@ class PhaseMapWidget(Panel):
     def _index(self) -> None:
         """Index the scan; an earlier solution stays until points of another one are there."""
         layer, stack, wishes = self.scan.layer(), self._stack(), self._wishes()
-        _, steps = self._steps.get(layer, (wishes, FinishedSteps()))
-        self._steps[layer] = wishes, steps
+        before, _, steps = self._steps.get(layer, (None, wishes, None))
+        if steps is None or before is not stack:
+            steps = FinishedSteps()
+        self._steps[layer] = stack, wishes, steps
         self._start(lambda: indexing(stack, wishes, steps), "The indexing")
         self._refresh()
 
@@ -261,11 +262,13 @@ class PhaseMapWidget(Panel):
         """Whether Run would add to what was done before Cancel."""
         if not self.choice.indexes:
             return self.network.goes_on(self._about)
-        layer = self.scan.layer()
-        if layer is None or layer not in self._steps or self._unnamed:
+        layer, navigation = self.scan.layer(), self._navigation
+        if navigation is None or layer not in self._steps or self._unnamed:
             return False
-        wishes, steps = self._steps[layer]
-        return steps.grains is not None and wishes == self._wishes()
+        stack, wishes, steps = self._steps[layer]
+        # the layer may have been given other patterns, also while another scan was chosen
+        same = stack is navigation.stack and wishes == self._wishes()
+        return same and steps.grains is not None
 
     @property
     def _unnamed(self) -> bool:

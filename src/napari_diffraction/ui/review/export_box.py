@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from napari.utils.notifications import show_info
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_diffraction.learning.classes import UNREADABLE
 from napari_diffraction.patterns.stack import PatternStack
@@ -25,6 +25,7 @@ from napari_diffraction.review.export import (
 from napari_diffraction.review.session import ReviewSession
 from napari_diffraction.ui.viewer.coordinator import Coordinator
 from napari_diffraction.ui.widgets.panel import button, named
+from napari_diffraction.ui.widgets.save_dialog import ask_where
 from napari_diffraction.ui.widgets.tooltips import REVIEW
 from napari_diffraction.ui.widgets.worker_bar import WorkBar
 
@@ -106,12 +107,10 @@ class ExportBox(QWidget):
             return
         folder = Path(stack.source(0)).parent if stack.sources else Path.home()
         end = f"-{self.label.currentText()}" if kind.of_class else "-classes"
-        suggestion = folder / f"{stack.name}{end}{kind.suffixes[0]}"
-        name, _ = QFileDialog.getSaveFileName(self, kind.title, str(suggestion), kind.filter)
-        if name:
-            # "zones.v2" is a name without a suffix.
-            known = Path(name).suffix.lower() in kind.suffixes
-            self.export(Path(name if known else name + kind.suffixes[0]))
+        name = f"{stack.name}{end}{kind.suffixes[0]}"
+        path = ask_where(self, kind.title, folder, name, kind.filter, kind.suffixes)
+        if path is not None:
+            self.export(path)
 
     def export(self, path: Path) -> None:
         """Write the chosen kind of file."""

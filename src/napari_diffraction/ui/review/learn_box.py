@@ -21,6 +21,7 @@ from napari_diffraction.ui.viewer.coordinator import Coordinator
 from napari_diffraction.ui.widgets.model_list import MODELS
 from napari_diffraction.ui.widgets.panel import button, form, named, sentence
 from napari_diffraction.ui.widgets.tooltips import LEARN
+from napari_diffraction.ui.widgets.wording import counted
 from napari_diffraction.ui.widgets.worker_bar import WorkBar
 
 #: Labels of a class from which a lesson is worth its while.
@@ -176,8 +177,11 @@ def _about(counts: dict[str, int]) -> str:
     said = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
     few = [name for name, number in counts.items() if number < _ENOUGH]
     more = f" Better with {_ENOUGH} or more of each: {', '.join(few)}." if few else ""
-    return f"<b>{given} labels</b>: {escape(said)}.{escape(more)}"  # a class may be called "<110>"
+    # a class may be called "<110>"
+    return f"<b>{counted(given, 'labels')}</b>: {escape(said)}.{escape(more)}"
 
 
 def _offer(number: int) -> str:
+    if number == 1:
+        return "The next pattern is the one that teaches most."
     return f"The next {number} patterns are those that teach most." if number else ""

@@ -22,6 +22,7 @@ from napari_diffraction.ui.viewer.layers import LayerCombo
 from napari_diffraction.ui.widgets.panel import Panel, button, group, named, plain, sentence
 from napari_diffraction.ui.widgets.share_bar import ShareBar
 from napari_diffraction.ui.widgets.tooltips import CLASSIFY, REVIEW
+from napari_diffraction.ui.widgets.wording import counted
 
 _CLASSIFY = ("napari-diffraction", "Classify patterns")
 
@@ -203,7 +204,7 @@ class ReviewWidget(Panel):
         if coordinator.session is None:
             return "The patterns have to be classified first."
         shown = coordinator.class_on_view
-        what = f"{shown} only" if shown else f"{len(coordinator.stack):,} patterns"
+        what = f"{shown} only" if shown else counted(len(coordinator.stack), "patterns")
         return f"{what}, {coordinator.session.counts().reviewed:,} decided"
 
     def _show_pattern(self) -> None:

@@ -15,7 +15,6 @@ from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
-    QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -28,7 +27,7 @@ from qtpy.QtWidgets import (
 from napari_diffraction.errors import InputError
 from napari_diffraction.progress import Progress
 from napari_diffraction.simulation.kikuchi.effects import COLUMNS, KikuchiEffects, realistic_rows
-from napari_diffraction.simulation.kikuchi.files import save_kikuchi
+from napari_diffraction.simulation.kikuchi.files import ENDINGS, save_kikuchi
 from napari_diffraction.simulation.kikuchi.patterns import (
     KikuchiConditions,
     SimulatedKikuchi,
@@ -43,6 +42,7 @@ from napari_diffraction.ui.simulate.preview import Newest, Previewed, PreviewLay
 from napari_diffraction.ui.viewer.layers import StackView, follow
 from napari_diffraction.ui.widgets.fields import WholeBox, leave_the_wheel
 from napari_diffraction.ui.widgets.panel import button, named, sentence
+from napari_diffraction.ui.widgets.save_dialog import ask_where
 from napari_diffraction.ui.widgets.worker_bar import WorkBar
 
 _numbers = itertools.count(1)
@@ -315,9 +315,9 @@ class KikuchiTab(QWidget, Previewed):
             show_info("Simulate a stack first.")
             return
         kinds = "HDF5: patterns and labels (*.h5);;NumPy: patterns and labels (*.npz)"
-        name, _ = QFileDialog.getSaveFileName(self, "Save", f"{layer.name}.h5", kinds)
-        if name:
-            self.save(Path(name) if Path(name).suffix else Path(name).with_suffix(".h5"))
+        path = ask_where(self, "Save", Path(), f"{layer.name}.h5", kinds, ENDINGS)
+        if path is not None:
+            self.save(path)
 
     def save(self, path: Path) -> None:
         """Write the stack in another thread."""

@@ -19,6 +19,7 @@ from napari_diffraction.simulation.kikuchi.overlay import band_lines, zone_axes
 from napari_diffraction.simulation.kikuchi.patterns import KikuchiConditions, SimulatedKikuchi
 from napari_diffraction.ui.reader import as_layer
 from napari_diffraction.ui.simulate.preview import is_overlay
+from napari_diffraction.ui.widgets.wording import counted
 
 #: Where the patterns keep the simulation that made them.
 KIKUCHI = "kikuchi_simulation"
@@ -48,7 +49,7 @@ def add_kikuchi(viewer: ViewerModel, simulated: SimulatedKikuchi, name: str) -> 
         ),
         name=name,
         geometry=simulated.geometry,
-        notes=(f"{n} simulated Kikuchi patterns, {width}x{height} pixels.",),
+        notes=(f"{counted(n, 'simulated Kikuchi patterns')}, {width}x{height} pixels.",),
         metadata={"conditions": asdict(simulated.conditions)},
         read=lambda index: simulated.images[index],
     )

@@ -18,6 +18,7 @@ from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.simulation.spots.dataset import SimulatedStack
 from napari_diffraction.ui.reader import as_layer
 from napari_diffraction.ui.widgets.colours import rgba
+from napari_diffraction.ui.widgets.wording import counted
 
 #: Where the patterns keep the simulation that made them, for saving.
 SIMULATION = "simulation"
@@ -70,7 +71,7 @@ def pattern_stack(
         data=da.from_array(simulated.images, chunks=chunks, name=False),
         name=name,
         geometry=simulated.geometry,
-        notes=(f"{n} simulated patterns, {width}x{height} pixels.",),
+        notes=(f"{counted(n, 'simulated patterns')}, {width}x{height} pixels.",),
         metadata={"simulation": settings or {}},
         read=lambda index: simulated.images[index],
     )

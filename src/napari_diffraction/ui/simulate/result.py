@@ -10,17 +10,20 @@ from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 
 from napari_diffraction.progress import Progress
+from napari_diffraction.review.export import HDF5, TIFF
 from napari_diffraction.simulation.files import save_simulated
 from napari_diffraction.simulation.spots.dataset import SimulatedStack
 from napari_diffraction.ui.simulate.layers import SIMULATION, show_indices
 from napari_diffraction.ui.viewer.features_table import open_table
 from napari_diffraction.ui.viewer.layers import StackView, follow
 from napari_diffraction.ui.widgets.panel import button, named
+from napari_diffraction.ui.widgets.save_dialog import ask_where
 from napari_diffraction.ui.widgets.worker_bar import WorkBar
 
+_ENDINGS = (*HDF5, *TIFF, ".npy")
 _FILTERS = (
     "HDF5: patterns, labels and spots (*.h5)",
     "TIFF: patterns, labels beside them (*.tif)",
@@ -125,15 +128,10 @@ class ResultBox(QWidget):
         layer = self.layer()
         if layer is None:
             return
-        name, chosen = QFileDialog.getSaveFileName(
-            self, f"Save {layer.name}", f"{layer.name}.h5", ";;".join(_FILTERS)
-        )
-        if not name:
-            return
-        path = Path(name)
-        if not path.suffix:
-            path = path.with_suffix(".tif" if chosen == _FILTERS[1] else ".h5")
-        self.save(path)
+        title, name = f"Save {layer.name}", f"{layer.name}.h5"
+        path = ask_where(self, title, Path(), name, ";;".join(_FILTERS), _ENDINGS)
+        if path is not None:
+            self.save(path)
 
     def save(self, path: Path) -> None:
         """Write the stack in another thread."""

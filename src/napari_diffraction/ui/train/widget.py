@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QLineEdit, QSpinBox
+from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QSpinBox
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import writing_error
@@ -21,11 +21,11 @@ from napari_diffraction.ui.viewer.coordinator import Coordinator
 from napari_diffraction.ui.widgets.latest_request import Latest
 from napari_diffraction.ui.widgets.model_list import MODELS
 from napari_diffraction.ui.widgets.panel import Panel, button, form, group, named, sentence
+from napari_diffraction.ui.widgets.save_dialog import ask_where
 from napari_diffraction.ui.widgets.tooltips import TRAIN
 from napari_diffraction.ui.widgets.worker_bar import WorkBar
 
 _CLASSIFY = ("napari-diffraction", "Classify patterns")
-_MODEL = ".safetensors"
 #: As in `napari_diffraction.learning.networks.picture_networks`, which imports PyTorch.
 NETWORKS = {
     "compact": "compact: quick on any computer",
@@ -218,12 +218,10 @@ class TrainWidget(Panel):
     def _ask_save(self) -> None:
         if self._output is None:
             return
-        start = str(Path.home() / self._output.name)
-        name, _ = QFileDialog.getSaveFileName(self, "Save a copy", start, "Models (*.safetensors)")
-        if name:
-            # "zones.v2" is a name without a suffix
-            known = name.lower().endswith(_MODEL)
-            self.save_copy(Path(name if known else name + _MODEL))
+        name, kind = self._output.name, "Models (*.safetensors)"
+        path = ask_where(self, "Save a copy", Path.home(), name, kind)
+        if path is not None:
+            self.save_copy(path)
 
     def save_copy(self, path: Path) -> None:
         """Write the model as a file for others; to load it takes PyTorch, so in another thread."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_diffraction.analysis.cells.search import CellResult
 from napari_diffraction.analysis.cells.words import doubts
@@ -13,6 +13,7 @@ from napari_diffraction.analysis.indexed.words import with_su
 from napari_diffraction.indexing.zones.solution import CellSolution
 from napari_diffraction.ui.unit_cell.cell_table import CellTable
 from napari_diffraction.ui.widgets.panel import button, named, sentence
+from napari_diffraction.ui.widgets.save_dialog import ask_where
 from napari_diffraction.ui.widgets.tooltips import UNIT_CELL
 
 #: What can be written, by the end of the name; "" is a folder with all of them.
@@ -121,12 +122,9 @@ class CellsBox(QWidget):
         assert self._result is not None
         name = f"{self._result.source}-cells{suffix}"
         what = f"{self.kind.currentText()} (*{suffix})" if suffix else ""
-        path, _ = QFileDialog.getSaveFileName(
-            self, self.kind.currentText(), str(self._folder / name), what
-        )
-        if path:
-            known = Path(path).suffix.lower() == suffix
-            self.export_asked.emit(Path(path if known else path + suffix))
+        path = ask_where(self, self.kind.currentText(), self._folder, name, what)
+        if path is not None:
+            self.export_asked.emit(path)
 
 
 def _beside(cell: CellSolution) -> str:

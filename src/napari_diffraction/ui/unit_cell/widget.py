@@ -33,6 +33,7 @@ from napari_diffraction.ui.viewer.layers import LayerCombo, follow
 from napari_diffraction.ui.widgets.latest_request import Latest
 from napari_diffraction.ui.widgets.panel import Panel, button, form, group, named
 from napari_diffraction.ui.widgets.tooltips import UNIT_CELL
+from napari_diffraction.ui.widgets.wording import counted
 from napari_diffraction.ui.widgets.worker_bar import WorkBar
 
 
@@ -353,7 +354,7 @@ class UnitCellWidget(Panel):
         self.fit_button.setText(f"Fit the nets of {len(waiting):,} zones")
         self.run_button.setVisible(not running)
         number = 0 if coordinator.stack is None else len(coordinator.stack)
-        self.every.setText(f"index all {number:,} patterns")
+        self.every.setText(f"index {'all ' if number != 1 else ''}{counted(number, 'patterns')}")
         self.scale.show_stack(coordinator.stack, coordinator.layer)
         if known is None:
             self.cells.show_result(None, Path.home())

@@ -17,11 +17,13 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.patterns.growing import only_grew
 from napari_diffraction.patterns.part import part_of
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.viewer.layers import StackView, bare_viewer, can_be_scan, stack_of
 from napari_diffraction.ui.viewer.quality_map import scan_pictures
 from napari_diffraction.ui.viewer.quiet import choice_kept, set_data
+from napari_diffraction.ui.viewer.stack_review import same_patterns
 from napari_diffraction.ui.viewer.vertex_arrays import guard
 
 #: Seconds between two updates of the map.
@@ -246,8 +248,7 @@ class ScanNavigation:
         layer, viewer = self._layer(), self._viewer()
         if layer is None or (can_be_scan(layer) and stack_of(layer) is self.stack):
             return
-        fits = can_be_scan(layer) and layer.data.shape[1:] == self.stack.data.shape[1:]
-        if not fits or len(layer.data) < self.shape[0]:
+        if not (can_be_scan(layer) and self._goes_on(stack_of(layer))):
             self._end(layer)
             if viewer is not None and can_be_scan(layer):
                 ScanNavigation.of(viewer, layer)
@@ -259,6 +260,12 @@ class ScanNavigation:
         if more > 0:
             self.image.data = np.pad(self.image.data, ((0, more), (0, 0)))
             self.look(before, self.shape[0])
+
+    def _goes_on(self, stack: PatternStack) -> bool:
+        """Whether a stack has the patterns that are known, and perhaps more rows."""
+        if stack.data.shape[1:] != self.stack.data.shape[1:]:
+            return False
+        return only_grew(stack, self.stack) or same_patterns(stack, self.stack)
 
     def go_with(self, layer: Layer) -> None:
         """Show a layer only together with the patterns: it lies where those of other scans do."""

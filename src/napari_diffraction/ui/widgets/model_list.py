@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_error, show_info
@@ -10,9 +12,12 @@ from psygnal import Signal
 from qtpy.QtWidgets import QApplication, QComboBox
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.review.provenance import file_hash
 
 #: Tells napari that a path is handled, but gives no layer.
 _NO_LAYER: list[tuple[Any, ...]] = [(None,)]
+#: Of files of models: what told that it was another one, and the digest.
+_digests: dict[str, tuple[tuple[int, ...], str]] = {}
 
 
 class _Models:
@@ -35,6 +40,27 @@ def _anyone(card: Any) -> bool:
 
 def _title(card: Any) -> str:
     return card.title or card.name
+
+
+def digest_of(card: Any) -> str:
+    """Return the SHA-256 of a model's file, which is read again only where it has changed.
+
+    A lesson or a training of the same name takes the file of the one before.
+
+    Returns
+    -------
+    str
+        Empty for what has no file, or none that can be read.
+    """
+    path = str(card.path or "")
+    try:
+        state = os.stat(path)
+    except OSError:
+        return ""
+    mark = (state.st_ino, state.st_size, state.st_mtime_ns)
+    if path not in _digests or _digests[path][0] != mark:
+        _digests[path] = mark, file_hash(Path(path))
+    return _digests[path][1]
 
 
 class ModelCombo(QComboBox):

@@ -12,6 +12,7 @@ from napari_diffraction.ui.unit_cell.nets.net_list import NetList
 from napari_diffraction.ui.unit_cell.nets.zone_nets import ZoneNets
 from napari_diffraction.ui.widgets.panel import button, named, sentence
 from napari_diffraction.ui.widgets.tooltips import UNIT_CELL
+from napari_diffraction.ui.widgets.wording import counted
 
 
 class NetsBox(QWidget):
@@ -114,7 +115,8 @@ def _said(index: int, nets: ZoneNets, misfit: float | None) -> str:
     if index not in nets.fits:
         return "its spots span no net" if index in nets.spots else "not among the zones"
     on, spots = nets.counts(index)
-    parts = [f"{'only ' if nets.doubtful(index) else ''}{on} of {spots} spots on its net"]
+    only = "only " if nets.doubtful(index) else ""
+    parts = [f"{only}{on} of {counted(spots, 'spots')} on its net"]
     if index in nets.by_hand:
         parts.append("corrected by hand")
     if index in nets.struck:
