@@ -14,7 +14,9 @@ from napari_diffraction.progress import finish
 def threads() -> set[int]:
     """How many threads linear algebra takes now."""
     np.linalg.solve(np.eye(2), np.ones(2))  # the library is there
-    return {one["num_threads"] for one in ThreadpoolController().info() if one["user_api"] == "blas"}
+    return {
+        one["num_threads"] for one in ThreadpoolController().info() if one["user_api"] == "blas"
+    }
 
 
 @by_one_thread

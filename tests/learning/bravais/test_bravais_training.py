@@ -214,20 +214,33 @@ def test_a_training_goes_on_with_many_beams_and_can_be_stopped_there(
     monkeypatch.setattr(bravais_training, "multiprocessing", here)
     monkeypatch.setattr(bravais_training, "_SECOND_CHUNKS", 1)
     # few masters are two files at least, lest nothing be left to learn from
-    recipe = replace(small, rounds=1, masters=1, symmetric=2, many_beam=1, refined=2, mixed=1)
+    recipe = replace(
+        small, rounds=1, masters=1, symmetric=2, many_beam=1, refined=2, mixed=1, parts=2
+    )
     output = tmp_path / "both.safetensors"
     work = Path(f"{output}.work")
     work.mkdir()
-    for name in ("structures-1000000-00000", "structures-55000000-00000", "validation-80000100"):
+    names = [f"structures-{seed}000000-00000" for seed in (1, 55, 110)]
+    for name in (*names, "validation-80000100"):
         (work / f"{name}.npz").hardlink_to(drawn)
     training = train_bravais(recipe, output)
-    while not (work / "refining.pt").exists():
+    while not (work / "refining-1.pt").exists():
         next(training)
     training.close()
     model = load_model(str(finish(train_bravais(recipe, output, resume=True))))
-    # one round of the first part and two of the second, each of two shards
-    assert model.card.recipe["patterns"] == 3 * 2 * 128
+    # one round of the first part and twice two of the second, each of two shards
+    assert model.card.recipe["patterns"] == 5 * 2 * 128
     assert not work.exists()
+
+
+def test_weights_are_averaged_in_their_own_precision() -> None:
+    some = {"a": torch.tensor([1.0, 3.0]), "steps": torch.tensor(4)}
+    other = {"a": torch.tensor([2.0, -3.0]), "steps": torch.tensor(6)}
+    mean = bravais_training.mean_weights([some, other])
+    torch.testing.assert_close(mean["a"], torch.tensor([1.5, 0.0]))
+    assert (mean["steps"].dtype, int(mean["steps"])) == (torch.int64, 5)
+    alone = bravais_training.mean_weights([some])
+    assert all(torch.equal(alone[name], values) for name, values in some.items())
 
 
 def test_shards_of_another_recipe_are_not_taken(tmp_path: Path) -> None:
@@ -255,7 +268,7 @@ def test_a_training_that_begins_anew_forgets_the_checkpoints(
 ) -> None:
     work = tmp_path / "x.safetensors.work"
     work.mkdir()
-    old = [work / "checkpoint.pt", work / "refining.pt"]
+    old = [work / "checkpoint.pt", work / "refining-0.pt"]
     for path in old:
         path.write_bytes(b"of another recipe")
     training = train_bravais(replace(small, structures=70), tmp_path / "x.safetensors")

@@ -51,6 +51,9 @@ class BravaisRecipe:
     refined, mixed, refining_rate
         Rounds of the second part, shards of each kind in a round, many-beam and two-beam ones, and
         its learning rate.
+    parts
+        How often there is a second part, every time with other structures and from where the one
+        before ended; the model is the mean of the weights after each.
     width, depth, heads
         Of `napari_diffraction.learning.networks.band_network.BandNetwork`.
     """
@@ -72,6 +75,7 @@ class BravaisRecipe:
     refined: Count = 2
     mixed: Count = 4
     refining_rate: Positive = 5e-4
+    parts: Count = 1
     width: Count = 96
     depth: Count = 3
     heads: Count = 6

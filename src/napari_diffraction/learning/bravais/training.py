@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_diffraction.learning.bravais.data import BRAVAIS_CLASSES, usual_shares
 from napari_diffraction.learning.bravais.loop import BandLearner, begin, predict
@@ -99,9 +101,10 @@ def train_bravais(
     """
     work = work_folder(output)
     learner = _start(recipe)
-    checkpoint, refining = work / "checkpoint.pt", work / "refining.pt"
+    checkpoint = work / "checkpoint.pt"
+    refining = [work / f"refining-{number}.pt" for number in range(recipe.parts)]
     if not resume:
-        for old in (checkpoint, refining):
+        for old in (checkpoint, *refining):
             old.unlink(missing_ok=True)
     if checkpoint.exists():
         take_up(checkpoint, recipe.as_dict(), learner)
@@ -111,12 +114,18 @@ def train_bravais(
             chunks = yield from _draw_structures(work, pool, recipe.seed * _FIRST_SEED, count)
             made = _begun(pool, make_shard, _shard_jobs(recipe, work, chunks))
             yield from train(Rounds(recipe, work, made), learner, checkpoint, recipe.as_dict())
-        if recipe.masters:
-            made = yield from _prepare_second(recipe, work, pool)
+        ends = []
+        for number in range(recipe.parts if recipe.masters else 0):
+            part = _part(recipe, number)
+            made = yield from _prepare_second(part, work, pool)
             learner = _refining(recipe, learner)
-            if refining.exists():
-                take_up(refining, recipe.as_dict(), learner)
-            yield from train(Refining(recipe, work, made), learner, refining, recipe.as_dict())
+            if refining[number].exists():
+                take_up(refining[number], recipe.as_dict(), learner)
+            task = Refining(part, work, made)
+            yield from train(task, learner, refining[number], recipe.as_dict())
+            ends.append(_rounded(learner))
+    if ends:
+        learner.result.load_state_dict(mean_weights(ends))
     yield from _finish(recipe, learner, work, output)
     shutil.rmtree(work, ignore_errors=True)
     return output
@@ -126,6 +135,34 @@ def _start(recipe: BravaisRecipe) -> BandLearner:
     torch.manual_seed(recipe.seed)
     network = BandNetwork(len(BRAVAIS_CLASSES), **_options(recipe))
     return begin(network, recipe.learning_rate, recipe.weight_decay)
+
+
+def _part(recipe: BravaisRecipe, number: int) -> BravaisRecipe:
+    """Return the recipe of a second part: the structures of each are others."""
+    return replace(recipe, seed=recipe.seed + number)
+
+
+def _rounded(learner: BandLearner) -> dict[str, Tensor]:
+    """Return a copy of the weights that were learned, as they would be shipped."""
+    round_as_shipped(learner.result)
+    return {name: values.clone() for name, values in learner.result.state_dict().items()}
+
+
+def mean_weights(networks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Average the weights of networks of one descent.
+
+    They lie in one valley of the loss, whose middle generalises better than its rim (Wortsman et
+    al., Model soups, ICML 2022).
+
+    Parameters
+    ----------
+    networks
+        Weights by name, of networks of one form.
+    """
+    return {
+        name: torch.stack([one[name].float() for one in networks]).mean(0).to(values.dtype)
+        for name, values in networks[0].items()
+    }
 
 
 def _refining(recipe: BravaisRecipe, learned: BandLearner) -> BandLearner:
@@ -213,7 +250,7 @@ def _finish(
     logits, label = predict(network, every_structure(pool, rng, _CHECKS))
     figures = {"single pattern, unseen random structures": _share_right(logits, label)}
     if recipe.masters:
-        checks = read_shards([checks_file(work, recipe)])
+        checks = read_shards([checks_file(work, _part(recipe, recipe.parts - 1))])
         as_many = {name: values[: len(label)] for name, values in checks.items()}
         many_logits, many = predict(network, as_many)
         figures["the same, many beams"] = _share_right(many_logits, many)
