@@ -35,7 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
     may come to stand beside that of the other, and whoever loads them crashes.
     """
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
-        subprocess.run([sys.executable, "-c", "import orix.quaternion"], check=False)
+        # its packages are loaded when they are used, this module with all that it needs
+        subprocess.run([sys.executable, "-c", "import orix.quaternion.symmetry"], check=False)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
