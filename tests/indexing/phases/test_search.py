@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import dask.array as da
 import numpy as np
 import pytest
 
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.crystal.materials import MATERIALS
+from napari_diffraction.indexing.phases import search
 from napari_diffraction.indexing.scan import IndexSettings, index_scan
 from napari_diffraction.indexing.solution import IndexedPhase
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
@@ -61,3 +64,21 @@ def test_an_opinion_that_is_not_sure_is_told_and_leaves_the_lattice(
     assert "the network says hR" in phase.doubt
     assert phase.lattice_probabilities[phase.lattice] < 0.6
     assert phase.lattice_probabilities["hR"] > 0.3
+
+
+def test_a_lattice_that_is_left_without_grains_is_no_phase(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lattices = [SimpleNamespace(basis=np.eye(3) * size) for size in (1, 2, 3)]
+    said = [{"cF": -0.1}, None, {"aP": -0.2}]
+
+    def fitted(bands, bases, *_: object, **__: object):  # type: ignore[no-untyped-def]
+        sizes = [basis[0, 0] for basis in bases]
+        return SimpleNamespace(phase=np.array([sizes.index(size) for size in (3, 1, 1)]))
+
+    monkeypatch.setattr(search, "fitted", fitted)
+    monkeypatch.setattr(search, "parted", lambda _, fit, seen, heard: (fit.phase, seen, heard))
+    phase, seen, heard = search._with_grains(None, lattices, said, np.zeros(3), True)  # type: ignore[arg-type]
+    assert phase.tolist() == [1, 0, 0]
+    assert seen == (lattices[0], lattices[2])
+    assert heard == (said[0], said[2])

@@ -190,8 +190,26 @@ def find_phases(
         best = improved(start, others.lines, others.weights, free_centre=False)
     if not seen:
         return None
+    return _with_grains(bands, seen, heard, centre, free)
+
+
+def _with_grains(
+    bands: GrainBands,
+    seen: Sequence[VisibleLattice],
+    heard: Sequence[Mapping[str, float] | None],
+    centre: FloatArray,
+    free: bool,
+) -> PhasesFound:
+    """Fit all lattices together, and leave out those whose grains others serve better.
+
+    In the end these would only collect stray points.
+    """
     fit = fitted(bands, [one.basis for one in seen], centre, free_centre=free, drift=free)
-    return parted(bands, fit, tuple(seen), tuple(heard))
+    kept = [number for number in range(len(seen)) if (fit.phase == number).any()]
+    if len(kept) in (0, len(seen)):
+        return parted(bands, fit, tuple(seen), tuple(heard))
+    rest = [seen[number] for number in kept], [heard[number] for number in kept]
+    return _with_grains(bands, *rest, centre, free)
 
 
 def _same(one: VisibleLattice, other: VisibleLattice) -> bool:
