@@ -31,7 +31,7 @@ _LENGTH_IN_MILLIMETRES = {
 }
 #: Units as words, as some writers of NeXus have them.
 _PREFIXES = {"": "", "centi": "c", "milli": "m", "micro": "u", "nano": "n", "pico": "p"}
-_METRES = re.compile(rf"({'|'.join(reversed(_PREFIXES))})met(?:re|er)s?")
+_METRES = re.compile(rf"({'|'.join(_PREFIXES)})met(?:re|er)s?")
 
 
 def electron_wavelength(kilovolts: float) -> float:
@@ -104,6 +104,12 @@ def per_angstrom(value: float, unit: str) -> float | None:
         return None
     length = _UNIT_IN_ANGSTROM.get(match[1] or match[2])
     return None if length is None else value / length
+
+
+def in_angstrom(value: float, unit: str) -> float | None:
+    """Convert a length into A, or return ``None`` where the unit is not a known length."""
+    factor = _UNIT_IN_ANGSTROM.get(_plain_unit(unit))
+    return None if factor is None else value * factor
 
 
 def in_millimetres(value: float, unit: str) -> float | None:

@@ -197,7 +197,8 @@ def static_background(stack: PatternStack, most: int = 200, seed: int = 0) -> St
     InputError
         No pattern can be read.
     """
-    return background_of(sample(stack, most, seed), stack.background)
+    frames = without_stray_gaps(sample(stack, most, seed))
+    return background_of(frames, stack.background)
 
 
 def background_of(
@@ -208,11 +209,10 @@ def background_of(
     Parameters
     ----------
     frames : ndarray, (n, h, w)
-        From all over a scan.
+        From all over a scan, `without_stray_gaps`.
     given : ndarray of float32, (h, w), optional
         The background in the file; taken where the frames still hold it.
     """
-    frames = without_stray_gaps(frames)
     known = np.isfinite(frames).all(0)
     if not known.all():  # pixels that the detector masks
         frames = np.where(known, frames, 0)

@@ -137,10 +137,15 @@ def _of_one_kind(label: str, paths: list[str]) -> tuple[tuple[str, ...], tuple[s
     others = len(paths) - most
     notes = [f"{others} files of other kinds in {label} are left out."] if others else []
     if strangers:
-        more = f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""
-        named = f"{Path(strangers[0]).name}{more}"
-        notes.append(f"Left out, since they belong to no master or first file: {named}.")
+        those = named(strangers)
+        notes.append(f"Left out, since they belong to no master or first file: {those}.")
     return tuple(chosen), tuple(notes)
+
+
+def named(files: Sequence[str]) -> str:
+    """Name the first of some files, and say how many more there are."""
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return os.path.basename(files[0]) + more
 
 
 def _without_descriptions(paths: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from napari_diffraction.patterns.geometry import electron_wavelength, per_angstrom
+from napari_diffraction.patterns.geometry import electron_wavelength, in_angstrom, per_angstrom
 from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry, SpotGeometry
 
 _ANGLES = {"rad": 1.0, "mrad": 1e-3}
@@ -79,9 +79,9 @@ def step_of_axes(rows: Mapping[str, Any], columns: Mapping[str, Any]) -> tuple[f
 def _micrometres(axis: Mapping[str, Any]) -> float | None:
     with suppress(KeyError, TypeError, ValueError):
         scale = abs(float(axis["scale"]))
-        in_angstrom = per_angstrom(1.0, f"1/{axis['units']}")
-        if in_angstrom is not None and math.isfinite(scale) and scale > 0:
-            return 1e-4 * scale / in_angstrom
+        length = in_angstrom(scale, str(axis["units"]))
+        if length is not None and 0 < length < math.inf:
+            return 1e-4 * length
     return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from bisect import bisect_right
 from collections import defaultdict
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.readers.coordinates import Places, places
 from napari_diffraction.patterns.readers.datasets import AmbiguousDatasetError
-from napari_diffraction.patterns.readers.files import Inputs
+from napari_diffraction.patterns.readers.files import Inputs, named
 from napari_diffraction.patterns.readers.formats import open_source
 from napari_diffraction.patterns.readers.grids import Ordered
 from napari_diffraction.patterns.readers.source import Source, size_text, take
@@ -60,7 +59,7 @@ def join(inputs: Inputs, dataset: str | None = None) -> Source:
     geometry = first.geometry
     notes = first.notes if single else _remarks(inputs.files, opened)
     if any(source.geometry != geometry for source in opened.values()):
-        name = _named([first.path])
+        name = named([first.path])
         notes = (*notes, f"The files differ in their calibration: that of {name} is taken for all.")
     if isinstance(geometry, KikuchiGeometry):
         geometry = replace(geometry, pc_map=None)
@@ -87,22 +86,17 @@ def _remarks(files: Sequence[str], opened: Mapping[str, Source]) -> tuple[str, .
     remarks = []
     broken = [file for file in files if file not in opened]
     if broken:
-        remarks.append(f"Files that cannot be read count as one pattern each: {_named(broken)}.")
+        remarks.append(f"Files that cannot be read count as one pattern each: {named(broken)}.")
     about: dict[str, list[str]] = defaultdict(list)
     for file in files:
         for note in opened[file].notes if file in opened else ():
             about[note].append(file)
     for note, those in about.items():
-        remarks.append(note if len(those) == len(opened) else f"{_named(those)}: {note}")
+        remarks.append(note if len(those) == len(opened) else f"{named(those)}: {note}")
     left = len(remarks) - _MOST_REMARKS
     if left > 0:
         remarks[_MOST_REMARKS:] = [f"{left} more remarks on single files are left out."]
     return tuple(remarks)
-
-
-def _named(files: Sequence[str]) -> str:
-    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-    return os.path.basename(files[0]) + more
 
 
 def _on_grid(source: Source, found: Places) -> Source:

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.patterns.geometry import in_millimetres, per_angstrom, reciprocal_pixel
+from napari_diffraction.patterns.geometry import in_angstrom, in_millimetres, reciprocal_pixel
 from napari_diffraction.patterns.readers.own_numbers import NAMES, geometry_of_numbers
 from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry, SpotGeometry
 
@@ -103,9 +103,7 @@ def _wavelength(scalars: Scalars, dataset: str) -> float | None:
     value, unit = scalars[path] if path is not None else (math.nan, "")
     if not math.isfinite(value) or value <= 0:
         return None
-    # of one whose unit is not known nothing can be told
-    unit_per_angstrom = per_angstrom(1.0, f"1/{unit or 'A'}")
-    return value / unit_per_angstrom if unit_per_angstrom else None
+    return in_angstrom(value, unit or "A")
 
 
 def _millimetres(scalars: Scalars, path: str | None) -> float | None:
