@@ -50,8 +50,9 @@ class Line:
 
 
 LINES = (
-    Line("zones, 512 px, HDF5 to table", "zones_speed", "HDF5", "torchvision", 200),
-    Line("zones, 512 px, TIFF to table", "zones_speed", "TIFF", "", 800),
+    Line("zones, 512 px, HDF5 to table", "zones_speed", "HDF5, bitshuffle-LZ4, 512", "torch", 200),
+    Line("zones, 254 px, HDF5 to table", "zones_speed", "HDF5, bitshuffle-LZ4, 254", "torch", 200),
+    Line("zones, 512 px, TIFF to table", "zones_speed", "TIFF, 512", "", 800),
     Line("Bravais lattices, 60 px, memory", "bravais_speed", "60x60 from memory", "PyEBSD", 10),
     Line("Bravais lattices, 60 px, file", "bravais_speed", "60x60 from a file", "", 2500),
     Line("every point of a scan indexed", "indexing_speed", "every point", "PyEBSD", 2),

@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import dask.array as da
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +17,7 @@ from napari_diffraction.learning.classification.inference import classify
 from napari_diffraction.learning.models.classifier import Classifier
 from napari_diffraction.learning.models.device import choose_device
 from napari_diffraction.learning.networks.zone_view import view
+from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish
 
@@ -161,6 +163,20 @@ def test_little_is_read_ahead(untrained: Classifier) -> None:
     next(work)
     work.close()
     assert len(read) <= 6
+
+
+def test_a_file_is_opened_for_eight_patterns_at_once(
+    tmp_path: Path, untrained: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = np.concatenate([FRAMES, FRAMES[::-1], FRAMES])
+    with h5py.File(tmp_path / "many.h5", "w") as new:
+        new.create_dataset("data", data=frames, chunks=(1, 64, 72))
+    stack, opened = open_stack(tmp_path / "many.h5"), []
+    monkeypatch.setattr(h5py, "File", lambda *a, _=h5py.File, **k: opened.append(a) or _(*a, **k))
+    table = table_of(stack, untrained)
+    assert 0 < len(opened) <= 3
+    expected = untrained.probabilities([view(frame) for frame in frames], NATURAL_SHARES)
+    np.testing.assert_allclose(table[P].to_numpy(), expected, atol=1e-5)
 
 
 def test_shares_shift_the_probabilities(stack: PatternStack, untrained: Classifier) -> None:
