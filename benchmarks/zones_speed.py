@@ -1,8 +1,8 @@
 """How fast patterns are sorted on the CPU, from the file to the table, beside Faster R-CNN.
 
-Ours: realistic simulated patterns of 512 x 512 px and of the 254 x 254 px that the peer sees, uint16,
-in an HDF5 and a TIFF stack; the clock runs from opening the file to the table with calibrated
-probabilities.  The files are put out of the system's cache before, where it allows.
+Ours: realistic simulated patterns of 512 x 512 px and of the 254 x 254 px that the peer sees,
+uint16, in an HDF5 and a TIFF stack; the clock runs from opening the file to the table with
+calibrated probabilities.  The files are put out of the system's cache before, where it allows.
 
 The peer: torchvision's Faster R-CNN ResNet-50-FPN at 254 px with two classes, the network of
 Gorelik et al. (2025), one pattern at a time.  Its clock does not see reading or scaling, and the
