@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,38 @@ def test_rings_and_noise_are_no_spots() -> None:
     )  # fmt: skip
     for image in simulated(effects, crystals=0).images:
         assert len(find_peaks(image).position) <= 2
+
+
+@pytest.mark.parametrize("counts", [0.2, 0.6, 2.0, 10.0])
+def test_few_counts_make_no_spots(counts: float) -> None:
+    """The fewer are counted, the longer the tail of the noise."""
+    rng = np.random.default_rng(1)
+    frames = rng.poisson(counts, (10, 256, 256)).astype(np.uint16)
+    assert sum(len(find_peaks(frame).position) for frame in frames) <= 5
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.1])
+def test_the_edge_of_a_stop_where_little_is_counted_is_no_row_of_spots(angle: float) -> None:
+    """No pixel of such a stop alone is much darker than the others."""
+    y, x = np.mgrid[:256, :256].astype(float)
+    away = np.hypot(x - 130, y - 125)
+    light = 0.6 + 40 * np.exp(-away / 20) + 1.5 * np.exp(-away / 100)
+    arm = (np.abs(y - 125 + (x - 130) * angle) < 4) & (x < 130)
+    rng = np.random.default_rng(0)
+    frames = rng.poisson(np.where((away < 9) | arm, 0.3, light), (8, 256, 256)).astype(np.uint16)
+    found = [find_peaks(frame) for frame in frames]
+    assert sum(len(peaks.position) for peaks in found) <= 4
+    for peaks in found:  # from the halo, as the beam is hidden
+        assert np.hypot(*np.subtract(peaks.centre, (130, 125))) < 3
+
+
+@pytest.mark.parametrize("angle", [0.0, 130.0])
+def test_the_direct_beam_is_known_behind_a_stop(angle: float) -> None:
+    stop = {"beam_stop": 0.08, "beam_stop_arm": 0.03, "beam_stop_angle": angle}
+    stack = simulated(replace(CAMERA, **stop))
+    assert stack.geometry.centre is not None
+    for image in stack.images:
+        assert np.hypot(*np.subtract(find_peaks(image).centre, stack.geometry.centre)) < 4
 
 
 def test_hot_pixels_are_no_spots_but_one_pixel_spots_are() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_diffraction.patterns.counts import plain_counts
 from napari_diffraction.patterns.sorting import quantile
@@ -23,6 +24,9 @@ from napari_diffraction.patterns.spots.blocks import (
 WORK_SIZE = 400
 #: A pixel this far below the background, in units of its noise, lies in a shadow.
 _SHADOW = -5.0
+#: Side of the squares whose means show a shadow where few electrons are counted, how far below the
+#: background these are, and the greatest share of it that they have.
+_SQUARE, _SQUARE_SHADOW, _DARK = 4, -6.0, 0.4
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def flatten(frame: NDArray[Any]) -> FlatFrame:
     frame : ndarray, (h, w)
         Any real dtype; NaN and infinity are pixels without a value.
     """
-    image, binning = _binned(np.asarray(frame))
+    image, binning = binned(np.asarray(frame))
     valid = np.isfinite(image)
     if not valid.all():
         image = np.where(valid, image, np.float32(np.nan))
@@ -85,6 +89,7 @@ def flatten(frame: NDArray[Any]) -> FlatFrame:
     sign = -1.0 if inverted else 1.0
     signal = normalise(image, background, np.maximum(noise, np.float32(least)), sign)
     shadow = _shadow(image, signal, background, low)
+    shadow |= _faint_shadow(image, background, np.maximum(noise, np.float32(least)), low)
     if (
         inverted
         or middle < 3e-4 * contrast
@@ -119,6 +124,33 @@ def _shadow(
     """Pixels far below their surroundings and nearly as dark as the darkest."""
     dark = low + 0.15 * (quantile(background, 0.5) - low)
     return np.asarray((signal < _SHADOW) & (image < dark))
+
+
+def _faint_shadow(
+    image: NDArray[np.float32],
+    background: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    low: float,
+) -> NDArray[np.bool_]:
+    """Squares of pixels that are dark as a whole, though none of their pixels stands out alone."""
+    out = np.zeros(image.shape, bool)
+    if min(image.shape) < 3 * _SQUARE:
+        return out
+    h, w = (n // _SQUARE * _SQUARE for n in image.shape)
+    mean = _bin(image[:h, :w], _SQUARE)
+    nothing, one = np.zeros_like(mean), np.ones_like(background)
+    expected = normalise(nothing, background, one, -1.0) - np.float32(low)
+    above = mean - np.float32(low)
+    deviation = normalise(nothing, noise, one, -1.0) / _SQUARE
+    dark = (above < _DARK * expected) & (above - expected < _SQUARE_SHADOW * deviation)
+    if dark.any():
+        dark &= ndimage.uniform_filter(dark.astype(np.float32), 3) > 0.3  # not one alone
+        # The edge runs through the squares beside.
+        dark = _grown(dark).repeat(_SQUARE, axis=0).repeat(_SQUARE, axis=1)
+        near = ndimage.uniform_filter(image[:h, :w], 3) - low
+        wide = expected.repeat(_SQUARE, axis=0).repeat(_SQUARE, axis=1)
+        out[:h, :w] = dark & (near < 0.5 * wide)
+    return out
 
 
 def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -156,8 +188,8 @@ def _contrast(image: NDArray[np.float32]) -> tuple[float, float, float]:
     return low, max(high - low, float(steps.min())), float(steps.min())
 
 
-def _binned(frame: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
-    """The frame as float32, averaged over squares of pixels where it is large."""
+def binned(frame: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
+    """Return the frame as float32, averaged over squares where it is large, and their side."""
     if min(frame.shape) == 0:
         frame = np.zeros((1, 1), dtype=np.float32)
     frame = plain_counts(frame)

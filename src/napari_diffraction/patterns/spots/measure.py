@@ -174,7 +174,7 @@ def take_off_background(frame: NDArray[Any]) -> LevelFrame:
     bins, offset = coarse.binning, (coarse.binning - 1) / 2
     x, y, radius = direct_beam(coarse.signal, 1.0)
     centre = (x * bins + offset, y * bins + offset)
-    background = radial_background(image, centre)
+    background = radial_background(image, centre, _enlarged(coarse.shadow, bins, image.shape))
     residual = np.where(background.hidden, np.float32(np.nan), image - background.level)
     return LevelFrame(
         residual,
@@ -184,6 +184,18 @@ def take_off_background(frame: NDArray[Any]) -> LevelFrame:
         background.hidden,
         noisy,
     )
+
+
+def _enlarged(
+    shadow: NDArray[np.bool_] | None, bins: int, shape: tuple[int, ...]
+) -> NDArray[np.bool_] | None:
+    """A shadow in a binned frame as one in the frame itself."""
+    if shadow is None or bins == 1:
+        return shadow
+    out = np.zeros(shape, bool)
+    large = shadow.repeat(bins, axis=0).repeat(bins, axis=1)
+    out[: large.shape[0], : large.shape[1]] = large
+    return out
 
 
 def _image(frame: NDArray[Any], *, mend: bool) -> NDArray[np.float32]:

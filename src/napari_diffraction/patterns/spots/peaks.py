@@ -12,7 +12,8 @@ from scipy import ndimage
 
 from napari_diffraction.patterns.sorting import quantile
 from napari_diffraction.patterns.spots.direct_beam import direct_beam
-from napari_diffraction.patterns.spots.flatten import FlatFrame, flatten
+from napari_diffraction.patterns.spots.flatten import FlatFrame, binned, flatten
+from napari_diffraction.patterns.spots.rings import ring_centre
 from napari_diffraction.patterns.spots.smoothing import noise_top, smoothed
 
 #: A spot must stand this far out of the noise of the smoothed frame.
@@ -88,6 +89,8 @@ def find_peaks(frame: NDArray[Any], threshold: float = THRESHOLD) -> Peaks:
             break
         width = found
     cx, cy, beam = direct_beam(flat.signal, width)
+    if flat.shadow is not None:
+        cx, cy, beam = _behind(frame, flat.shadow, (cx, cy), beam, 1.5 * width)
     # Spots of a single pixel are believed where the frame has no noise or most spots are such.
     tiny = len(single) > 0 and single.mean() > 0.6 and (flat.noise < 1e-3 or len(single) >= 80)
     keep = (~single | tiny) & (np.hypot(x - cx, y - cy) > beam)
@@ -110,6 +113,23 @@ def find_peaks(frame: NDArray[Any], threshold: float = THRESHOLD) -> Peaks:
         flat,
         smooth,
     )
+
+
+def _behind(
+    frame: NDArray[Any],
+    shadow: NDArray[np.bool_],
+    beam: tuple[float, float],
+    radius: float,
+    least: float,
+) -> tuple[float, float, float]:
+    """Where the direct beam is if a beam stop hides it, which the halo around tells; its radius."""
+    image, _ = binned(np.asarray(frame))
+    x, y = ring_centre(np.where(shadow, np.float32(np.nan), image), beam)
+    # In the middle of a wide stop nothing is bright that the dark could be seen against.
+    i, j, near = round(y), round(x), max(2, round(0.02 * max(shadow.shape)))
+    if shadow[max(i - near, 0) : i + near + 1, max(j - near, 0) : j + near + 1].any():
+        return x, y, least
+    return *beam, radius
 
 
 @nb.njit(cache=True, nogil=True)

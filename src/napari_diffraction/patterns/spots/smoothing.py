@@ -81,9 +81,12 @@ def _running_mean_down(image, reach, share, out):  # type: ignore[no-untyped-def
 def noise_top(smooth):  # type: ignore[no-untyped-def]
     """Height that hardly any maximum of the noise reaches, from the heights of all maxima.
 
-    Sparse counts have a longer tail than normal noise; where there is no noise it is 0.
+    Sparse counts have a longer tail than normal noise, the fewer the longer: the wider apart the
+    median of the heights and their quantile of 84 % are.  Of normal noise these differ by 0.66, of
+    0.6 counts a pixel by 0.84, of 0.2 by 1.1, and the highest of 20,000 maxima have 4.4, 5.8 and
+    7.5 (Poisson noise, spots of 0.8 to 2 pixels).  Where there is no noise it is 0.
     """
-    heights = np.zeros(200, dtype=np.int64)
+    heights = np.zeros(400, dtype=np.int64)
     w = smooth.shape[1]
     top = np.zeros(w, dtype=np.uint8)
     for i in range(1, smooth.shape[0] - 1, 2):  # every other row tells enough
@@ -95,18 +98,18 @@ def noise_top(smooth):  # type: ignore[no-untyped-def]
             top[j] = aside & (above[j + 1] < v) & (below[j + 1] <= v)
         for j in range(w - 2):
             if top[j]:
-                heights[min(int(middle[j] * 5), 199)] += 1
+                heights[min(int(middle[j] * 40), 399)] += 1
     total, so_far = heights.sum(), 0
     half, upper = -1.0, -1.0
-    for k in range(200):
+    for k in range(400):
         so_far += heights[k]
         if half < 0 and so_far >= 0.5 * total:
-            half = (k + 0.5) / 5
+            half = (k + 0.5) / 40
         if upper < 0 and so_far >= 0.84 * total:
-            upper = (k + 0.5) / 5
+            upper = (k + 0.5) / 40
     # Maxima of noise lie at 1 to 2 deviations; higher ones are those of a clean pattern, and many
     # spots among few maxima of noise must not lift the threshold beyond reason.
-    return min(half + 4 * (upper - half), 10.0) if total > 50 and half < 4 else 0.0
+    return min(4.4 + 8 * (upper - half - 0.66), 10.0) if total > 50 and half < 4 else 0.0
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
