@@ -1,0 +1,50 @@
+"""Spots in frames of single electrons."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from napari_diffraction.patterns.spots.electrons import are_counted
+from napari_diffraction.patterns.spots.measure import find_spots
+from napari_diffraction.patterns.spots.peaks import find_peaks
+
+PLACES = np.array([[40.0, 50.0], [200, 60], [90, 190], [170, 180], [60, 120], [210, 140]])
+
+
+def counted(expected: float, spots: float = 0.0, seed: int = 0) -> np.ndarray:
+    y, x = np.mgrid[:256, :256].astype(float)
+    light = np.full((256, 256), expected)
+    for at in PLACES:
+        light += spots / (2 * np.pi) * np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / 2)
+    return np.random.default_rng(seed).poisson(light).astype(np.uint16)
+
+
+@pytest.mark.parametrize("expected", [0.0003, 0.003, 0.03, 0.1])
+def test_electrons_alone_are_no_spots(expected: float) -> None:
+    for seed in range(3):
+        frame = counted(expected, seed=seed)
+        assert len(find_peaks(frame).position) == 0
+        assert len(find_spots(frame)) == 0
+
+
+@pytest.mark.parametrize("expected", [0.0003, 0.003, 0.03, 0.1])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_many_electrons_in_one_place_are_a_spot(expected: float, dtype: type) -> None:
+    frame = counted(expected, spots=40.0).astype(dtype)
+    for found in (find_peaks(frame).position, find_spots(frame).position):
+        assert len(found) <= len(PLACES) + 1
+        distance, _ = cKDTree(found).query(PLACES)
+        assert (distance < 1.5).sum() >= len(PLACES) - 1  # one may be taken for the beam
+
+
+def test_pictures_in_black_and_white_are_not_counted() -> None:
+    y, x = np.mgrid[:128, :128]
+    discs = ((x % 16 - 8) ** 2 + (y % 16 - 8) ** 2 < 9).astype(np.uint8)
+    assert not are_counted(discs)
+    assert not are_counted(discs * 255)
+    assert not are_counted(counted(5.0))
+    assert not are_counted(counted(0.05) - 0.5)
+    assert not are_counted(np.zeros((16, 16), np.uint8))
+    assert are_counted(counted(0.05))
