@@ -75,7 +75,7 @@ def summary(result: CellResult) -> list[str]:
         ellipse = result.nets.ellipse
         lines.append(
             f"The camera stretches patterns by {ellipse.stretch:.1%} along {ellipse.angle:.0f} "
-            "degrees, which is taken off."
+            "degrees, which is taken off; lengths are by the mean scale of all directions."
         )
     for number, phase in enumerate(result.found.phases, 1):
         for place, cell in enumerate(phase[:3]):

@@ -45,10 +45,12 @@ class Ellipse:
     def matrix(self) -> FloatArray:
         """Matrix, (2, 2), that turns true into measured vectors (columns).
 
-        The scale of the pattern is the one across the stretch.
+        Areas stay as they are: the scale of a pattern, which rings or the mean of all directions
+        tell, is the geometric mean of those along the stretch and across it.
         """
         c, s = np.cos(np.radians(self.angle)), np.sin(np.radians(self.angle))
-        return np.asarray(np.eye(2) + self.stretch * np.outer([c, s], [c, s]))
+        longer = np.eye(2) + self.stretch * np.outer([c, s], [c, s])
+        return np.asarray(longer / np.sqrt(1 + self.stretch))
 
     def corrected(self, basis: FloatArray) -> FloatArray:
         """Return vectors, rows, as a camera without the stretch shows them."""

@@ -34,7 +34,7 @@ class PatternNets:
         Parameters
         ----------
         pixel_size
-            Reciprocal length of a pixel in 1/A; with a stretch, the one across it.
+            Reciprocal length of a pixel in 1/A; with a stretch, the mean of all directions.
         """
         return [
             (

@@ -226,8 +226,9 @@ def simulate_one(
 
 
 def _geometry(conditions: SpotConditions, effects: DetectorEffects, size: int) -> SpotGeometry:
-    scale = frame_scale(effects, conditions.resolution, size)
-    return SpotGeometry(conditions.wavelength, 1 / scale, frame_centre(effects, size))
+    # A camera that stretches is calibrated by the mean of all directions.
+    scale = frame_scale(effects, conditions.resolution, size) * np.sqrt(1 + effects.ellipticity)
+    return SpotGeometry(conditions.wavelength, float(1 / scale), frame_centre(effects, size))
 
 
 def _check(
