@@ -205,8 +205,12 @@ def test_patterns_none_of_which_can_be_read_are_refused(session, tmp_path, suffi
 )
 def test_crystfel_list(session, tmp_path, facts, lines):
     path = tmp_path / "zones.lst"
-    finish(export.export_crystfel(session, make_stack(**facts), [4, 1], path))
+    stack = make_stack(**facts)
+    finish(export.export_crystfel(session, stack, [4, 1], path))
     assert path.read_text().splitlines() == lines
+    # Patterns that were chosen before are the same ones in the file.
+    chosen = choose(choose(stack, [5, 1, 4], "some"), [1, 2], "fewer")
+    assert [export.crystfel_name(chosen, i) for i in range(2)] == lines
     assert json.loads((tmp_path / "zones.lst.json").read_text())["model"] == "zones"
 
 
@@ -308,3 +312,31 @@ def test_fingerprint_of_data_without_a_file_follows_the_data():
     key = stack_key(make_stack(sources=()))
     assert key == stack_key(make_stack(sources=(), frames=FRAMES.copy()))
     assert key != stack_key(make_stack(sources=(), frames=FRAMES[::-1].copy()))
+
+
+@pytest.mark.parametrize("classes", [("Fe/Ni", "Cu"), ("order", "order/disorder")])
+def test_classes_with_a_slash_in_their_name_are_read_back(stack, tmp_path, classes):
+    rows = pd.DataFrame({"index": range(N), "source": "/data/run.h5", "label": classes[1]})
+    rows = rows.assign(confidence=0.5, **{f"p_{name}": 0.5 for name in classes})
+    session = ReviewSession(rows, "k")
+    session.decide(2, classes[0])
+    path = tmp_path / "out.h5"
+    finish(export.export_patterns(session, stack, [1, 2], path))
+    _, labels = open_judged(str(path))
+    assert labels["label"].tolist() == [classes[1], classes[0]]
+    assert labels["stack_index"].tolist() == [1, 2]
+
+
+def test_names_of_files_that_are_not_in_utf_8_are_written(session, tmp_path):
+    name = os.fsdecode(b"/data/m\xfcnchen.h5")  # as it was written where names were in Latin-1
+    stack = make_stack(sources=(name,))
+    session.extend(session.said.assign(source=name))
+    finish(export.export_crystfel(session, stack, [1], tmp_path / "out.lst"))
+    assert (tmp_path / "out.lst").read_bytes() == os.fsencode(f"{name} //1\n")
+    finish(export.export_table(session, tmp_path / "out.csv"))
+    shown = r"/data/m\udcfcnchen.h5"
+    assert set(pd.read_csv(tmp_path / "out.csv")["source"]) == {shown}
+    for kind in ("h5", "tif"):
+        path = tmp_path / f"out.{kind}"
+        finish(export.export_patterns(session, stack, [1], path))
+        assert len(open_judged(str(path))[1]) == 1

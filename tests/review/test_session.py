@@ -423,3 +423,14 @@ def test_100_000_patterns_stay_fluent(tmp_path):
         took.append(time.process_time() - start)
     print(f"a step takes {1e3 * np.median(took):.1f} ms")
     assert np.median(took) < 0.02
+
+
+def test_names_of_files_that_are_not_in_utf_8_come_back_as_they_were(tmp_path):
+    name = os.fsdecode(b"m\xfcnchen.h5")
+    rows = pd.DataFrame({"index": range(4), "source": name, "label": ZONE, "confidence": 0.5})
+    session = ReviewSession(None, "k", tmp_path / "k")
+    session.save()
+    session.extend(rows[:2])
+    session.extend(rows[2:].assign(row=0))  # another column: the table is written anew
+    kept = ReviewSession.restore("k", tmp_path / "k")
+    assert kept.said["source"].tolist() == [name] * 4

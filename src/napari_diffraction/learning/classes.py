@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.simulation.classes import LAUE, MULTIPLE, NO_HIT, ZONE, ZONE_CLASSES
+from napari_diffraction.simulation.classes import (
+    LAUE,
+    MULTIPLE,
+    NO_HIT,
+    NO_PATTERN,
+    ZONE,
+    ZONE_CLASSES,
+)
 
 #: Label of a pattern that could not be read; it has no probabilities.
 UNREADABLE = "Unreadable"
@@ -37,6 +44,16 @@ def called(
     return label, confidence
 
 
+def of_nothing(classes: Sequence[str]) -> NDArray[np.float64] | None:
+    """Return the probabilities (n_classes,) of a frame that shows nothing at all.
+
+    No network has learned from frames of one value, such as those of a camera that was not read.
+    ``None`` where the classes have none for it.
+    """
+    names = [name for name in (NO_HIT, NO_PATTERN) if name in classes]
+    return np.array([float(name == names[0]) for name in classes]) if names else None
+
+
 __all__ = [
     "LAUE",
     "MULTIPLE",
@@ -46,4 +63,5 @@ __all__ = [
     "ZONE",
     "ZONE_CLASSES",
     "called",
+    "of_nothing",
 ]

@@ -10,7 +10,7 @@ import csv
 import json
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TextIO
 
 import h5py
 import numpy as np
@@ -23,12 +23,18 @@ from napari_diffraction.files import replacing, replacing_hdf5
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.review.provenance import provenance, write_beside
+from napari_diffraction.review.selection import ALONE, COLUMNS
 from napari_diffraction.review.session import ReviewSession
+from napari_diffraction.review.store import ANY_NAME
 
 Work = Generator[Progress, None, Path]
 _ROWS = 10_000
 HDF5 = (".h5", ".hdf5", ".nxs", ".cxi")
 TIFF = (".tif", ".tiff")
+#: How tables show what is no UTF-8 in names of files, so that whoever reads them does not stumble.
+_SHOWN: Final = "backslashreplace"
+#: What stands for a slash in names of columns in HDF5.
+_SLASH = "\u2215"
 
 
 def export_table(session: ReviewSession, path: str | Path) -> Work:
@@ -39,7 +45,7 @@ def export_table(session: ReviewSession, path: str | Path) -> Work:
     """
     path = Path(path)
     table = session.table()
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as temporary, _opened(temporary, _SHOWN) as file:
         for start in range(0, max(1, len(table)), _ROWS):
             rows = table.iloc[start : start + _ROWS]
             rows.to_csv(file, header=start == 0, index=False, lineterminator="\n")
@@ -72,7 +78,7 @@ def export_crystfel(
             "export the patterns as HDF5 first, then open that file."
         )
     chosen = np.sort(np.asarray(indices, np.int64))
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+    with replacing(path) as temporary, _opened(temporary, ANY_NAME) as file:
         for start in range(0, len(chosen), _ROWS):
             part = chosen[start : start + _ROWS]
             file.writelines(f"{crystfel_name(stack, int(index))}\n" for index in part)
@@ -81,13 +87,20 @@ def export_crystfel(
     return path
 
 
+def _opened(path: Path, errors: str) -> TextIO:
+    """Open a text to write, with a way for names of files that are not in UTF-8."""
+    return path.open("w", encoding="utf-8", errors=errors, newline="")
+
+
 def crystfel_name(stack: PatternStack, index: int) -> str:
     """Return the file and the event of a pattern as CrystFEL's lists have them."""
     source = str(Path(stack.source(index)).absolute())
-    if len(stack.sources) > 1 and not stack.events:
+    if (len(stack.sources) > 1 and not stack.events) or stack.metadata.get(ALONE):
         return source  # a file for each pattern
-    if stack.is_scan and not stack.events:
-        row, column = np.unravel_index(index, stack.data.shape[:2])
+    in_scan = stack.is_scan and not stack.events
+    columns = stack.data.shape[1] if in_scan else stack.metadata.get(COLUMNS)
+    if columns:
+        row, column = divmod(stack.event(index), columns)
         return f"{source} //{row}/{column}"
     return f"{source} //{stack.event(index)}"
 
@@ -101,8 +114,9 @@ def export_patterns(
     """Write chosen patterns as a new stack, in the order given.
 
     ``.h5`` (also .hdf5, .nxs, .cxi) holds the patterns in ``/entry/data/data``, one chunk each,
-    their rows of the table in ``/entry/labels``, and in the attributes of the file the
-    calibration (``wavelength, pixel_size, centre_x, centre_y``) and ``provenance``.  ``.tif``
+    their rows of the table in ``/entry/labels`` (a slash in the name of a column becomes a division
+    slash), and in the attributes of the file the calibration (``wavelength, pixel_size, centre_x,
+    centre_y``) and ``provenance``.  ``.tif``
     (.tiff) holds the patterns, with ``.csv`` and ``.json`` beside it for the rest.  In the rows
     ``index`` is the number of the pattern in the new file, ``stack_index`` that in the old stack.
     Patterns that cannot be read are left out; provenance names them.
@@ -191,9 +205,13 @@ def _write_hdf5(
         _describe_hdf5(file, stack)
         rows = _rows(session, stack, frames.read)
         for name in rows:
-            values = rows[name].to_numpy()
-            texts = h5py.string_dtype() if values.dtype.kind not in "fiub" else None
-            file.create_dataset(f"entry/labels/{name}", data=values, dtype=texts)
+            values, texts = rows[name].to_numpy(), None
+            if values.dtype.kind not in "fiub":
+                values = np.array([str(value).encode(errors=_SHOWN) for value in values], object)
+                texts = h5py.string_dtype()
+            # A slash, as in the class Fe/Ni, would begin a folder within the file.
+            place = str(name).replace("/", _SLASH)
+            file.create_dataset(f"entry/labels/{place}", data=values, dtype=texts)
         facts = provenance(session) | _choice(stack, frames)
         file.attrs["provenance"] = json.dumps(facts)
 
@@ -223,7 +241,13 @@ def _write_tiff(
     table = path.with_name(path.name + ".csv")
     with replacing(table) as temporary:
         rows = _rows(session, stack, frames.read)
-        rows.to_csv(temporary, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
+        rows.to_csv(
+            temporary,
+            index=False,
+            quoting=csv.QUOTE_MINIMAL,
+            lineterminator="\n",
+            errors=_SHOWN,
+        )
     facts = {"geometry": stack.geometry.numbers()}
     write_beside(path, provenance(session) | _choice(stack, frames) | facts)
 

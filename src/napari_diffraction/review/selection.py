@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry, PatternStack
 
+#: Metadata of chosen patterns: each has a file of its own, or so many columns the scan has in its
+#: file.
+ALONE, COLUMNS = "a file for each pattern", "columns of the scan"
+
 
 class ChosenPatterns:
     """An array of chosen patterns, each of which is read when it is asked for.
@@ -78,9 +82,18 @@ def choose(
         events=tuple(stack.event(index) for index in numbers) if stack.sources else (),
         dataset=stack.dataset,
         geometry=_without_map(stack.geometry),
-        metadata=stack.metadata,
+        metadata=stack.metadata | _places_of(stack),
         read=lambda number: stack.frame(numbers[number]),
     )
+
+
+def _places_of(stack: PatternStack) -> dict[str, int]:
+    """How the patterns of a stack stand in its files, as CrystFEL needs it to name them."""
+    if stack.events:
+        return {}
+    if len(stack.sources) > 1:
+        return {ALONE: 1}
+    return {COLUMNS: stack.data.shape[1]} if stack.is_scan else {}
 
 
 def _without_map(geometry: Geometry) -> Geometry:

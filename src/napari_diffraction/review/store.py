@@ -19,7 +19,7 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import pandas as pd
 import platformdirs
@@ -30,6 +30,8 @@ from napari_diffraction.review.decisions import Decisions, Indices, renumbered
 
 _ABOUT, _TABLE, _JOURNAL = "about.json", "table.csv", "journal.jsonl"
 _TEXTS = ("source", "label")
+#: How names of files are written and read that are not in UTF-8, byte by byte as Python has them.
+ANY_NAME: Final = "surrogateescape"
 
 
 def sessions_folder() -> Path:
@@ -76,16 +78,17 @@ class SessionStore:
         A last line without an end, as a crash leaves it, is left out.
         """
         try:
-            text = (self.folder / _TABLE).read_text(encoding="utf-8", errors="replace")
+            text = (self.folder / _TABLE).read_text(encoding="utf-8", errors=ANY_NAME)
         except OSError:
             return None
         whole = text[: text.rfind("\n") + 1]
         if not whole:
             return None
         try:
-            columns = pd.read_csv(io.StringIO(whole), nrows=0).columns
+            columns = _heading(io.StringIO(whole))
             table = pd.read_csv(
                 io.StringIO(whole),
+                encoding_errors=ANY_NAME,
                 dtype={name: str for name in _TEXTS if name in columns},
                 keep_default_na=False,
                 na_values={name: [""] for name in columns if name not in _TEXTS},
@@ -100,7 +103,7 @@ class SessionStore:
         """Write the classification table anew."""
         self._make_folder()
         with replacing(self.folder / _TABLE) as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
+            table.to_csv(temporary, index=False, lineterminator="\n", errors=ANY_NAME)
 
     def append_rows(self, rows: pd.DataFrame) -> None:
         """Add classified patterns to the table on disk, after its last whole line."""
@@ -118,7 +121,8 @@ class SessionStore:
                     self._rename(_TABLE)
                 self.write_table(pd.concat([old, rows], ignore_index=True))
                 return
-            with path.open("w" if new else "a", encoding="utf-8", newline="") as file:
+            mode = "w" if new else "a"
+            with path.open(mode, encoding="utf-8", errors=ANY_NAME, newline="") as file:
                 rows = rows.reindex(columns=columns)
                 rows.to_csv(file, header=new, index=False, lineterminator="\n")
         except OSError as error:
@@ -273,10 +277,10 @@ def _plain(table: pd.DataFrame) -> bool:
     return bool(whole and confidence.dtype.kind in "fiu")
 
 
-def _heading(path: Path) -> list[str]:
+def _heading(table: Path | io.StringIO) -> list[str]:
     """Names of the columns of a table, of a damaged one none."""
     try:
-        return list(pd.read_csv(path, nrows=0).columns)
+        return list(pd.read_csv(table, nrows=0, encoding_errors=ANY_NAME).columns)
     except ValueError:
         return []
 

@@ -110,3 +110,10 @@ def test_a_border_that_is_taken_back_leaves_what_was_there() -> None:
     back = placed(after, Border(-border.shift))
     assert (back["label"] == usual["label"]).all()
     np.testing.assert_allclose(back[list(columns)], usual[list(columns)], atol=1e-9)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("wanted", CHOICES)
+def test_a_stack_of_zones_beyond_doubt_has_no_border(wanted: str) -> None:
+    p = stack_of(800, 11.0, others=400)
+    assert find_border(p, CLASSES, wanted) == Border()

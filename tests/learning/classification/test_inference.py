@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import dask.array as da
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.classes import NATURAL_SHARES, UNREADABLE, ZONE_CLASSES
+from napari_diffraction.learning.classes import NATURAL_SHARES, NO_HIT, UNREADABLE, ZONE_CLASSES
 from napari_diffraction.learning.classification.batches import BatchDone
 from napari_diffraction.learning.classification.inference import classify
 from napari_diffraction.learning.models.classifier import Classifier
@@ -126,7 +127,22 @@ def test_frames_that_show_nothing_have_a_class(untrained: Classifier) -> None:
     table = table_of(stack_of(frames), untrained)
     assert len(table) == 5
     assert np.isfinite(table[P].to_numpy()).all()
-    assert table["label"].isin(ZONE_CLASSES).all()
+    assert table["label"].tolist() == [NO_HIT] * 5
+    assert (table["confidence"] == 1).all()
+
+
+def test_frames_that_show_nothing_are_left_to_a_model_without_a_class_for_it(
+    untrained: Classifier,
+) -> None:
+    names = ("A", "B", "C", "D")
+    card = replace(untrained.card, classes=names, shares=dict.fromkeys(names, 0.25))
+    table = table_of(
+        stack_of(np.zeros((2, 64, 72), np.float32)),
+        replace(untrained, card=card),
+        shares=card.shares,
+    )
+    assert table["label"].isin(names).all()
+    assert (table["confidence"] < 1).all()
 
 
 def test_what_was_yielded_is_kept_and_the_threads_stop(

@@ -12,6 +12,7 @@ from scipy import ndimage
 from torch import nn
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.learning.classes import NO_HIT
 from napari_diffraction.learning.explain.heatmaps import (
     METHODS,
     WAYS,
@@ -258,6 +259,10 @@ def test_the_prediction_is_that_of_a_classification(
     assert [one.predicted for one in made] == table["label"].tolist()
     shares = [one.probabilities[one.predicted] for one in made]
     assert np.allclose(shares, table["confidence"], atol=1e-4)
+
+
+def test_a_frame_that_shows_nothing_is_of_the_class_for_it(explainer: Explainer) -> None:
+    assert explainer.explain(np.full((64, 80), 7, np.uint16)).predicted == NO_HIT
 
 
 def test_the_map_moves_with_the_pattern(explainer: Explainer, patterns: np.ndarray) -> None:

@@ -16,6 +16,7 @@ from napari_diffraction.learning.labels.labelled import (
     check_classes,
     open_labelled,
 )
+from napari_diffraction.learning.labels.splits import split
 from napari_diffraction.learning.models.leakage import content_hash
 
 
@@ -220,3 +221,25 @@ def test_a_label_that_may_be_none_is_said(tmp_path: Path) -> None:
     assert ["NA is taken for the name of a class" in note for note in data.notes] == [True]
     assert open_labelled([LabelledSource(str(path))], ("NA", "a", "b")).notes == ()
     assert len(open_labelled([LabelledSource(str(path))], ("a", "b")).notes) == 2
+
+
+@pytest.mark.parametrize("group", ["cell", "grain"])
+def test_patterns_of_no_group_belong_to_nothing_else(tmp_path: Path, group: str) -> None:
+    labels: list[object] = [*["zone"] * 10, *["laue"] * 10, *["none"] * 5]
+    cells: list[object] = [*[0, 1, 2, 3, 4] * 4, *[None] * 5]
+    write_stack(tmp_path / "run.npy", {"label": labels, group: cells}, 25)
+    source = LabelledSource("run.npy", group="" if group == "cell" else group)
+    data = open_labelled([source], folder=tmp_path)
+    assert len(set(data.groups.tolist())) == 10
+    learned, judged, warning = split(data)
+    assert not warning
+    assert not set(data.groups[learned]) & set(data.groups[judged])
+
+
+@pytest.mark.parametrize("group", ["", "grain"])
+def test_an_empty_column_of_groups_is_as_good_as_none(tmp_path: Path, group: str) -> None:
+    empty = {"cell": [""] * 6, "grain": [""] * 6}
+    path = write_stack(tmp_path / "run.npy", {"label": [*"aabbab"], **empty})
+    data = open_labelled([LabelledSource("run.npy", group=group)], folder=tmp_path)
+    assert set(data.groups.tolist()) == {str(path)}
+    assert data.grouped_by == "file"

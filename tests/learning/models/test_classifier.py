@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ from napari_diffraction.learning.models.classifier import (
     save_classifier,
 )
 from napari_diffraction.learning.networks.zone_view import N_FEATURES, view
+from napari_diffraction.learning.runs.schedule import round_as_shipped
 
 FRAMES = np.random.default_rng(0).poisson(5, (3, 64, 64)).astype(np.uint16)
 
@@ -265,3 +267,23 @@ def test_a_card_with_values_that_are_none_is_refused(
     for read in (read_card, load_classifier):
         with pytest.raises(InputError, match="not a model of napari-diffraction"):
             read(path)
+
+
+def test_weights_beyond_half_precision_are_kept_as_they_are(
+    untrained: Classifier, tmp_path: Path
+) -> None:
+    name, large = next(
+        (name, values)
+        for name, values in untrained.network.named_buffers()
+        if name.endswith("running_var")
+    )
+    large.fill_(2e5)  # as of inputs that were not scaled
+    path = tmp_path / "model.safetensors"
+    save_classifier(untrained.network, untrained.card, path)
+    loaded = load_classifier(path).network
+    assert torch.equal(loaded.state_dict()[name], large)
+    round_as_shipped(untrained.network)
+    for mine, theirs in zip(
+        untrained.network.state_dict().values(), loaded.state_dict().values(), strict=True
+    ):
+        assert torch.equal(mine, theirs)

@@ -11,11 +11,14 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.labels.labelled import LabelledSource
+from napari_diffraction.learning.models.leakage import training_hashes
 from napari_diffraction.learning.networks.picture_preprocessing import Preprocessing
+from napari_diffraction.learning.pictures.data import prepare
 from napari_diffraction.learning.pictures.recipe import Augmentation, PicturesRecipe
 from napari_diffraction.learning.pictures.training import train_pictures
 from napari_diffraction.learning.runs.epochs import Epoch
@@ -85,7 +88,7 @@ def trained(patterns: Path) -> tuple[Path, list[Progress]]:
 
 def test_a_model_comes_out_that_classifies(patterns: Path, tmp_path: Path) -> None:
     from napari_diffraction.learning.classification.inference import classify
-    from napari_diffraction.learning.models.leakage import find_known, training_hashes
+    from napari_diffraction.learning.models.leakage import find_known
     from napari_diffraction.learning.models.registry import load_model
     from napari_diffraction.patterns.readers import open_stack
 
@@ -303,6 +306,12 @@ def test_a_model_to_start_from_must_have_the_same_network(
     said: list[Progress] = []
     finish(train_pictures(recipe, tmp_path / "x.safetensors"), said.append)
     assert said[-1].balanced_accuracy == 1  # what it started from knew it all
+    # It has learned from the patterns of that one, too.
+    others = write_patterns(tmp_path / "others.h5", seed=7)
+    recipe_of_others = dataclasses.replace(recipe, labelled=recipe_of(others).labelled)
+    finish(train_pictures(recipe_of_others, tmp_path / "x.safetensors"))
+    known = training_hashes(trained[0])
+    assert known < training_hashes(tmp_path / "x.safetensors")
     other = dataclasses.replace(recipe, network="resnet18")
     with pytest.raises(InputError, match="another network"):
         finish(train_pictures(other, tmp_path / "x.safetensors"))
@@ -372,3 +381,18 @@ def test_two_processes_train_as_one(
     assert abs(together["balanced accuracy"] - alone["balanced accuracy"]) < 0.2
     assert together["patterns judged"] == alone["patterns judged"]
     assert not output.with_name(output.name + ".work").exists()
+
+
+def test_a_pattern_in_two_files_is_taken_once(patterns: Path, tmp_path: Path) -> None:
+    with h5py.File(patterns) as file:
+        frames, labels = file["entry/data/data"][:], file["labels/label"].asstr()[:]
+    blank = np.zeros((2, *frames.shape[1:]), np.uint8)
+    for name, some in (("whole", slice(None)), ("part", slice(0, 10))):
+        np.save(tmp_path / f"{name}.npy", np.concatenate([frames[some], blank]))
+        rows = pd.DataFrame({"label": [*labels[some], "empty", "empty"]})
+        rows.to_csv(tmp_path / f"{name}.npy.csv", index=False)
+    sources = tuple(LabelledSource(str(tmp_path / f"{name}.npy")) for name in ("whole", "part"))
+    made = finish(prepare(recipe_of(patterns, labelled=sources), tmp_path))
+    # Frames that show nothing are alike in all files.
+    assert len(made) == len(frames) + 4
+    assert any("10 labelled patterns stand in two places" in note for note in made.notes)

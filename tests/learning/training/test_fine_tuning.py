@@ -21,10 +21,12 @@ from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.learning.training.fine_tuning import (
     AFTER,
     BEFORE,
+    KNOWN,
     Lesson,
     _first_model,
     learn,
     usable,
+    verdict,
 )
 from napari_diffraction.learning.training.last_layers import tail_of
 from napari_diffraction.patterns.stack import PatternStack
@@ -146,7 +148,7 @@ def test_a_card_that_hides_its_parent_counts_as_the_first_model(spoilt, tmp_path
         path = tmp_path / "hidden.safetensors"
         save_classifier(parent.network, dataclasses.replace(parent.card, recipe=recipe), path)
         hidden = load_classifier(path)
-        assert _first_model(hidden, []) is hidden
+        assert _first_model(hidden, [], "") is hidden
 
 
 def test_labels_the_model_does_not_know_are_left_out_and_too_few_are_refused(experiment):
@@ -214,3 +216,32 @@ def test_a_model_of_kikuchi_patterns_learns_too(tmp_path):
     assert card.classes == model.card.classes
     assert isinstance(load_classifier(tmp_path / "m.safetensors"), Classifier)
     assert NO_HIT not in card.classes
+
+
+def test_a_model_keeps_what_its_parent_has_learned_from(experiment, spoilt, tmp_path):
+    stack, truth, labelled = experiment
+    parent = load_classifier(spoilt)
+    known = ["0123456789abcdef", content_hash(stack.frame(int(labelled[0])))]
+    save_classifier(parent.network, parent.card, tmp_path / "parent.safetensors", known)
+    lesson = Lesson(stack, labelled, truth[labelled])
+    path = tmp_path / "mine.safetensors"
+    card = finish(learn(lesson, load_classifier(tmp_path / "parent.safetensors"), path))
+    mine = {content_hash(stack.frame(i)) for i in labelled.tolist()}
+    assert training_hashes(path) == mine | set(known)
+    # One of the labels is no proof of how good the model is.
+    assert card.figures[KNOWN] == 1
+    assert "learned from 1 of them" in verdict(card)
+
+
+def test_labels_that_are_taken_back_do_not_live_on_in_the_next_lesson(
+    learned, experiment, spoilt, tmp_path, monkeypatch
+):
+    stack, truth, labelled = experiment
+    monkeypatch.setattr(
+        "napari_diffraction.learning.training.fine_tuning.load_model",
+        lambda name: load_classifier(spoilt),
+    )
+    lesson = Lesson(stack, labelled[1:], truth[labelled[1:]])
+    again = finish(learn(lesson, load_classifier(learned[0]), tmp_path / "again.safetensors"))
+    assert again.recipe["parent"] == "spoilt"
+    assert KNOWN not in again.figures

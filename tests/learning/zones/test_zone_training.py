@@ -12,7 +12,8 @@ import torch
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import ZONE_CLASSES
-from napari_diffraction.learning.models.classifier import load_classifier
+from napari_diffraction.learning.models.classifier import load_classifier, save_classifier
+from napari_diffraction.learning.models.leakage import training_hashes
 from napari_diffraction.learning.networks.zone_network import FRACTIONS
 from napari_diffraction.learning.networks.zone_view import N_FEATURES, PICTURE, VECTORS
 from napari_diffraction.learning.runs.epochs import Epoch
@@ -217,8 +218,12 @@ def test_a_model_is_trained_and_written(tmp_path: Path) -> None:
 def test_a_training_starts_from_a_model_of_the_same_form(tmp_path: Path) -> None:
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     finish(train_zones(RECIPE, first))
+    model = load_classifier(first)
+    known = "0123456789abcdef"  # of a pattern from which it had learned
+    save_classifier(model.network, model.card, first, [known])
     still = replace(RECIPE, epochs=1, learning_rate=1e-9, start=str(first))
     finish(train_zones(still, second))
+    assert training_hashes(second) == {known}
     before, after = load_classifier(first).network, load_classifier(second).network
     np.testing.assert_allclose(
         weights(after)["head.weight"], weights(before)["head.weight"], atol=1e-3

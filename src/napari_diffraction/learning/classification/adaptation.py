@@ -84,7 +84,8 @@ def find_border(p: FloatArray, classes: tuple[str, ...], wanted: str = "stack") 
         return Border()
     hits = np.isfinite(p).all(axis=1) & _is_hit(p, classes)
     odds = _log_odds(p[hits], classes)
-    if len(odds) < _FEWEST:
+    # Where a third are zones beyond doubt, there is no tail of other patterns to fit.
+    if len(odds) < _FEWEST or np.quantile(odds, _TAIL) >= _HIGHEST:
         return Border()
     tail, heap, places, middle = _fitted(odds)
     if heap is None:

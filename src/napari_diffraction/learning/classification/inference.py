@@ -16,11 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.learning.classes import called
+from napari_diffraction.learning.classes import called, of_nothing
 from napari_diffraction.learning.classification.batches import BatchDone, completed
 from napari_diffraction.learning.models.classifier import Classifier
 from napari_diffraction.learning.models.device import choose_device
 from napari_diffraction.learning.networks.one_thread import one_thread
+from napari_diffraction.patterns.blank import are_blank
 from napari_diffraction.patterns.elsewhere import StackElsewhere
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import in_order
@@ -33,6 +34,8 @@ Floats = NDArray[np.float64]
 _CORES = os.cpu_count() or 1
 #: Frames that a thread reads in one go, which saves opening the file for each, and their bytes.
 _TOGETHER, _TOGETHER_BYTES = 8, 2**24
+#: What is seen of a frame that shows nothing, where the model has a class for it.
+_NOTHING = object()
 
 
 def classify(
@@ -154,6 +157,7 @@ class _Judge:
     ) -> None:
         self.stack, self.classifier, self.shares = stack, classifier, shares
         self.look = classifier.kind.looker(stack)
+        self.of_nothing = of_nothing(classifier.card.classes)
         self.in_blocks = classifier.kind.in_blocks
         size = math.prod(stack.frame_shape) * stack.data.dtype.itemsize
         self._together = min(_TOGETHER, max(1, _TOGETHER_BYTES // max(1, size)))
@@ -181,12 +185,20 @@ class _Judge:
         return self._seen(self.stack.frames(indices))
 
     def _seen(self, frames: list[NDArray[Any] | None]) -> list[Any]:
-        return [None if frame is None else self.look(frame) for frame in frames]
+        return [None if frame is None else self._seen_in(frame) for frame in frames]
+
+    def _seen_in(self, frame: NDArray[Any]) -> Any:
+        if self.of_nothing is not None and are_blank(frame[None])[0]:
+            return _NOTHING
+        return self.look(frame)
 
     def probabilities(self, seen: list[Any]) -> Floats:
         """Judge what was seen, (n, n_classes); NaN where nothing could be read."""
         p = _none_of(self.classifier, len(seen))
-        good = [i for i, one in enumerate(seen) if one is not None]
+        for i, one in enumerate(seen):
+            if one is _NOTHING:
+                p[i] = self.of_nothing
+        good = [i for i, one in enumerate(seen) if one is not None and one is not _NOTHING]
         if good:
             p[good] = self.classifier.probabilities([seen[i] for i in good], self.shares)
         return p

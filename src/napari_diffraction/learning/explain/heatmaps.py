@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.learning.classes import of_nothing
+from napari_diffraction.patterns.blank import are_blank
 from napari_diffraction.patterns.stack import (
     Geometry,
     KikuchiGeometry,
@@ -222,6 +224,9 @@ class Explainer:
         kind = self._classifier.kind
         with one_thread():
             p = self._classifier.probabilities([seen], kind.shares)[0]
+        nothing = of_nothing(classes)
+        if nothing is not None and are_blank(frame[None])[0]:
+            p = nothing  # as in a classification
         predicted = classes[int(p.argmax())]
         wanted = predicted if label is None else label
         inputs = kind.tensors([seen])

@@ -108,12 +108,24 @@ def _notes(column: str) -> tuple[str, ...]:
 
 def _groups(labels: pd.DataFrame, stack: PatternStack) -> tuple[NDArray[Any] | None, str]:
     for column, name in _GROUPS.items():
-        if column in labels:
-            return labels[column].to_numpy(dtype=str), name
+        if column in labels and (groups := groups_of(labels[column], stack)) is not None:
+            return groups, name
     files = Counter(stack.sources)
     if len(files) > 1 and max(files.values()) > 1:
         return np.array(stack.sources, dtype=str), "file"
     return None, "pattern"
+
+
+def groups_of(values: pd.Series, stack: PatternStack) -> NDArray[Any] | None:
+    """Return the groups that a column names, (n,); ``None`` where it names none.
+
+    A pattern of no group, as those without a crystal, belongs to nothing else.
+    """
+    names = values.astype(object).where(values.notna(), "").to_numpy(dtype=str)
+    if not (names != "").any():
+        return None
+    alone = np.array([f"{stack.name}, pattern {number}" for number in range(len(names))])
+    return np.where(names == "", alone, names)
 
 
 @dataclass(frozen=True)

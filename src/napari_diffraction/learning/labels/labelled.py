@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.classes import UNREADABLE
-from napari_diffraction.learning.labels.ground_truth import Truth, truth_of
+from napari_diffraction.learning.labels.ground_truth import Truth, groups_of, truth_of
 from napari_diffraction.learning.labels.splits import Indices
 from napari_diffraction.learning.models.leakage import content_hash
 from napari_diffraction.patterns.readers import open_stack
@@ -227,9 +227,9 @@ def open_parts(
             )
     table = aligned(table, len(stack), source.labels or path, source.column)
     truth = truth_of(table, stack, classes, source.column)
-    if source.group:
-        names = table[source.group].astype(str).to_numpy(dtype=str)
-        truth = Truth(truth.labels, names, source.group, truth.notes)
+    groups = groups_of(table[source.group], stack) if source.group else None
+    if groups is not None:
+        truth = Truth(truth.labels, groups, source.group, truth.notes)
     yield LabelledData.of(stack, truth, str(path))
 
 

@@ -117,6 +117,8 @@ def save_classifier(
 ) -> None:
     """Write a model, its weights in half precision and its card as JSON in the heading.
 
+    Weights that half precision cannot hold are written in single precision.
+
     Parameters
     ----------
     network, card
@@ -133,9 +135,10 @@ def save_classifier(
     """
     from safetensors.torch import save
 
+    from napari_diffraction.learning.runs.schedule import shipped
+
     tensors = {
-        name: (values.half() if values.is_floating_point() else values).cpu().contiguous()
-        for name, values in network.state_dict().items()
+        name: shipped(values).cpu().contiguous() for name, values in network.state_dict().items()
     }
     values = asdict(card)
     del values["path"]

@@ -23,6 +23,7 @@ from napari_diffraction.learning.bravais.shards import Arrays, joined
 from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.learning.models.calibration import calibrate
 from napari_diffraction.learning.models.classifier import Classifier, save_classifier
+from napari_diffraction.learning.models.leakage import training_hashes
 from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.learning.networks.band_network import BandNetwork
 from napari_diffraction.learning.networks.band_view import PREPROCESSING
@@ -92,9 +93,12 @@ def train_phases(
         with tempfile.TemporaryDirectory() as folder, context.Pool(workers) as pool:
             crystals = Path(folder) / "crystals.npz"
             yield from _gather_crystals(recipe, pool, crystals)
-            learner, options = _start(recipe)
+            learner, options, known = _start(recipe)
             yield from train(_Minutes(recipe, pool, str(crystals), 2 * workers), learner)
-            return (yield from _finish(recipe, learner, options, pool, str(crystals), output))
+            card = yield from _finished(recipe, learner, options, pool, str(crystals))
+            save_classifier(learner.result, card, output, known)
+            yield Progress(recipe.patterns, recipe.patterns, _verdict(card.figures))
+            return output
     finally:
         torch.set_num_threads(threads)
 
@@ -117,15 +121,16 @@ def _gather_crystals(
     write_crystals(recipe, tables, path)
 
 
-def _start(recipe: PhasesRecipe) -> tuple[BandLearner, dict[str, Any]]:
-    """Make the network, with its options for the card."""
+def _start(recipe: PhasesRecipe) -> tuple[BandLearner, dict[str, Any], list[str]]:
+    """Make the network, with its options for the card, and digests of what it knows already."""
     torch.manual_seed(recipe.seed)
     before = _model_before(recipe)
     options = {} if before is None else dict(before.card.options)
     network = BandNetwork(len(recipe.classes), **options)
     if before is not None:
         _take_over(network, before.network)
-    return begin(network, recipe.learning_rate, recipe.weight_decay), options
+    known = [] if before is None else sorted(training_hashes(before.card.path))
+    return begin(network, recipe.learning_rate, recipe.weight_decay), options, known
 
 
 def _take_over(network: BandNetwork, before: BandNetwork) -> None:
@@ -219,15 +224,10 @@ def _judge(
     return predict(learner.result, joined(list(_made(pool, jobs, 4))))
 
 
-def _finish(
-    recipe: PhasesRecipe,
-    learner: BandLearner,
-    options: dict[str, Any],
-    pool: Any,
-    crystals: str,
-    output: Path,
-) -> Generator[Progress, None, Path]:
-    """Calibrate, find the accuracy, and save."""
+def _finished(
+    recipe: PhasesRecipe, learner: BandLearner, options: dict[str, Any], pool: Any, crystals: str
+) -> Generator[Progress, None, ModelCard]:
+    """Calibrate, find the accuracy, and make the card."""
     yield Progress(recipe.patterns, recipe.patterns, "Checking with fresh patterns")
     round_as_shipped(learner.result)
     logits, label = _judge(recipe, learner, pool, crystals, _CALIBRATION)
@@ -235,7 +235,7 @@ def _finish(
     shares = np.bincount(label, minlength=len(recipe.classes)) / len(label)
     logits, label = _judge(recipe, learner, pool, crystals, _TEST)
     figures = _figures(recipe, (scale * logits + bias).argmax(axis=1), label)
-    card = ModelCard(
+    return ModelCard(
         name=recipe.name,
         title=recipe.title or f"My phases: {', '.join(recipe.phase_names)}",
         summary=recipe.summary or _summary(recipe),
@@ -250,9 +250,6 @@ def _finish(
         preprocessing=PREPROCESSING,
         figures=figures,
     )
-    save_classifier(learner.result, card, output)
-    yield Progress(recipe.patterns, recipe.patterns, _verdict(figures))
-    return output
 
 
 #: The figure that counts.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -41,6 +41,8 @@ class Pictures:
         In the order of the network's outputs.
     notes
         Sentences on what was left out.
+    known
+        Digests of the patterns that the model had learned from that the training starts from.
     """
 
     pictures: NDArray[np.uint8]
@@ -50,6 +52,7 @@ class Pictures:
     grouped_by: str
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -72,7 +75,11 @@ class _Pattern:
 
 
 def prepare(
-    recipe: PicturesRecipe, work: Path, resume: bool = False, reviewed: Reviewed | None = None
+    recipe: PicturesRecipe,
+    work: Path,
+    resume: bool = False,
+    reviewed: Reviewed | None = None,
+    known: Collection[str] = (),
 ) -> Generator[Progress, None, Pictures]:
     """Make the pictures of a recipe, or take up those that were made before.
 
@@ -86,6 +93,8 @@ def prepare(
         Whether those that are there are of this recipe.
     reviewed
         See `napari_diffraction.learning.labels.labelled.open_labelled`.
+    known
+        See `Pictures`.
 
     Raises
     ------
@@ -97,7 +106,7 @@ def prepare(
         return load(recipe, work)
     (work / _TABLE).unlink(missing_ok=True)
     total = _count(recipe)
-    made = _Made(recipe)
+    made = _Made(recipe, known)
     try:
         with (work / _PICTURES).open("wb") as file:
             for pattern in _patterns(recipe, made, reviewed):
@@ -150,35 +159,41 @@ def load(recipe: PicturesRecipe, work: Path) -> Pictures:
         str(table["grouped_by"]),
         classes,
         tuple(table["notes"].tolist()),
+        tuple(table["known"].tolist()) if "known" in table else (),  # none in older versions
     )
 
 
 class _Made:
     """The table of the pictures made so far."""
 
-    def __init__(self, recipe: PicturesRecipe) -> None:
-        self.recipe = recipe
+    def __init__(self, recipe: PicturesRecipe, known: Collection[str]) -> None:
+        self.recipe, self.known = recipe, known
         self.labels: list[str] = []
         self.groups: list[str] = []
         self.hashes: list[str] = []
         self.grouped_by: list[str] = []
         self.notes: list[str] = []
-        self.seen = 0
-        self._said: dict[str, tuple[str, str]] = {}
+        self.seen = self.again = 0
+        self._said: dict[str, _Pattern] = {}
 
     def add(self, pattern: _Pattern, file: IO[bytes]) -> None:
-        """Write the picture of a pattern, unless its class does not count."""
+        """Write the picture of a pattern, unless its class does not count or it is a copy."""
         self.seen += 1
         if self.recipe.classes and pattern.label not in self.recipe.classes:
             return
         digest = content_hash(pattern.frame)
         if pattern.place:
-            label, place = self._said.setdefault(digest, (pattern.label, pattern.place))
-            if label != pattern.label:
+            first = self._said.setdefault(digest, pattern)
+            if first.label != pattern.label:
                 raise InputError(
-                    f"{pattern.place} is labelled {pattern.label}, but the same picture at {place} "
-                    f"is labelled {label}: keep the label that is right."
+                    f"{pattern.place} is labelled {pattern.label}, but the same picture at "
+                    f"{first.place} is labelled {first.label}: keep the label that is right."
                 )
+            # A pattern in two files, as an export beside its stack, might be learned from and
+            # judged by; frames that show nothing are alike without being copies.
+            if first.group != pattern.group and np.ptp(pattern.frame) > 0:
+                self.again += 1
+                return
         file.write(picture(pattern.frame, self.recipe.preprocessing).tobytes())
         self.labels.append(pattern.label)
         self.groups.append(pattern.group)
@@ -195,6 +210,7 @@ class _Made:
                 hashes=np.array(self.hashes, dtype=str),
                 grouped_by=np.array(" or ".join(dict.fromkeys(self.grouped_by))),
                 notes=np.array(self.notes, dtype=str),
+                known=np.array(sorted(self.known), dtype=str),
             )
 
 
@@ -237,6 +253,10 @@ def _labelled(
         yield _Pattern(frame, str(data.labels[i]), str(data.groups[i]), place)
     if unread:
         made.notes.append(f"{unread:,} labelled patterns cannot be read and are left out.")
+    if made.again:
+        made.notes.append(
+            f"{made.again:,} labelled patterns stand in two places, and are left out at the second."
+        )
 
 
 def _spots(source: SpotSource, seed: list[int], name: str) -> Iterator[_Pattern]:

@@ -20,6 +20,7 @@ from napari_diffraction.learning.models.classifier import (
     load_classifier,
     save_classifier,
 )
+from napari_diffraction.learning.models.leakage import training_hashes
 from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.learning.networks.picture_networks import build, build_pretrained
 from napari_diffraction.learning.networks.picture_view import on_card
@@ -79,12 +80,17 @@ def _started(recipe: PicturesRecipe, classes: tuple[str, ...]) -> nn.Module:
     return network
 
 
-def check_network(recipe: PicturesRecipe) -> None:
-    """Raise `InputError` where the network or the model to start from cannot be had."""
+def check_network(recipe: PicturesRecipe) -> frozenset[str]:
+    """Raise `InputError` where the network or the model to start from cannot be had.
+
+    Returns
+    -------
+    frozenset
+        Digests of the patterns that the model to start from has learned from.
+    """
     with torch.device("meta"):
         build(2, recipe.network)
-    if recipe.start:
-        model_before(recipe)
+    return training_hashes(model_before(recipe).card.path) if recipe.start else frozenset()
 
 
 def model_before(recipe: PicturesRecipe) -> Classifier:
@@ -188,7 +194,7 @@ def write_model(
         preprocessing=on_card(recipe.preprocessing),
     )
     # What the model was calibrated on had its say in it, too.
-    save_classifier(network, card, output, pictures.hashes[:_MOST_HASHES].tolist())
+    save_classifier(network, card, output, _hashes(pictures))
 
 
 def write_mean(pictures: Pictures, history: list[list[float]], judged: int, output: Path) -> None:
@@ -218,4 +224,9 @@ def write_mean(pictures: Pictures, history: list[list[float]], judged: int, outp
         "patterns judged": judged,
     }
     card = replace(model.card, figures=figures)
-    save_classifier(model.network, card, output, pictures.hashes[:_MOST_HASHES].tolist())
+    save_classifier(model.network, card, output, _hashes(pictures))
+
+
+def _hashes(pictures: Pictures) -> list[str]:
+    """Digests of all patterns that have had their say, those of the model before last."""
+    return [*pictures.hashes.tolist(), *pictures.known][:_MOST_HASHES]

@@ -83,13 +83,14 @@ def train_pictures(
     """
     work = work_folder(output)
     checkpoint = work / "checkpoint.pt"
+    known: frozenset[str] = frozenset()
     if not (resume and checkpoint.exists()):
-        check_network(recipe)  # before hours go into pictures
+        known = check_network(recipe)  # before hours go into pictures
     with joined() as ranks:
         if ranks.is_first:
             if not resume:
                 checkpoint.unlink(missing_ok=True)
-            pictures = yield from prepare(recipe, work, resume, reviewed)
+            pictures = yield from prepare(recipe, work, resume, reviewed, known)
             ranks.wait()
         else:
             ranks.wait()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 
@@ -63,11 +64,20 @@ def _cosine(start: float, end: float, part: float) -> float:
     return end + (start - end) / 2 * (1 + math.cos(math.pi * part))
 
 
+def shipped(values: torch.Tensor) -> torch.Tensor:
+    """Return weights as a model file holds them: in half precision where that can hold them."""
+    if not values.is_floating_point():
+        return values
+    halves = values.half()
+    # Variances that a network keeps of strong inputs may be beyond 65504.
+    return halves if bool(halves.isfinite().all()) else values.float()
+
+
 def round_as_shipped(network: nn.Module) -> None:
     """Round weights as the model file does, so that what is calibrated is what is shipped."""
     network.load_state_dict(
         {
-            name: values.half().float() if values.is_floating_point() else values
+            name: shipped(values).float() if values.is_floating_point() else values
             for name, values in network.state_dict().items()
         }
     )

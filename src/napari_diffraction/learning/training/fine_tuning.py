@@ -52,6 +52,8 @@ KIND = "labels"
 #: Figures on its card: of the labels, how many the parent had right, and how many are right where
 #: they were left out of the lesson; the mean over the classes.
 BEFORE, AFTER = "your labels: before", "your labels: each left out of the lesson"
+#: Figure on its card: so many of the labelled patterns the parent had learned from, where it had.
+KNOWN = "your labels: learned from before"
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,8 @@ def learn(
     n, classes = len(lesson.indices), len(parent.card.classes)
     total = n + _PARTS + 2
     seen = yield from _look(parent, lesson, total)
-    parent = _first_model(parent, seen.hashes)
+    parent = _first_model(parent, seen.hashes, lesson.stack.name)
+    learned_before = hashes_of(parent)
     said = f"Learning from {n} labels"
     _keep_memory()
     label = seen.label.numpy()
@@ -160,7 +163,11 @@ def learn(
     yield Progress(total - 1, total, "Saving the model")
     card = _card(parent.card, lesson, name or output.stem, calibrate_scale(logits, label), seed)
     card.figures.update({BEFORE: _share(label, before), AFTER: _share(label, logits)})
-    save_classifier(pupil.network, card, output, seen.hashes)
+    if known := sum(one in learned_before for one in seen.hashes):
+        card.figures[KNOWN] = known
+    # It knows what its parent has learned from, too.
+    hashes = [*seen.hashes, *sorted(learned_before.difference(seen.hashes))]
+    save_classifier(pupil.network, card, output, hashes)
     yield Progress(total, total, verdict(card))
     return dataclasses.replace(card, path=str(output))
 
@@ -257,17 +264,29 @@ def _tail(network: nn.Module, classifier: Classifier, inputs: Sequence[Tensor]) 
         return tail_of(network, classifier.kind.head, len(classifier.card.classes), inputs)
 
 
-def _first_model(parent: Classifier, hashes: Sequence[str]) -> Classifier:
-    """Go back to the model that had learned from none of these patterns, where it is there."""
+def hashes_of(model: Classifier) -> frozenset[str]:
+    """Return the digests of the patterns that a model has learned from, as far as it keeps them."""
+    return training_hashes(model.card.path) if model.card.path else frozenset()
+
+
+def _first_model(parent: Classifier, hashes: Sequence[str], stack: str) -> Classifier:
+    """Go back to the model that had not had a lesson of these labels, where it is there.
+
+    A lesson of the same stack was one of these labels, too, though some of them may have been taken
+    back since: what was wrong in it shall not live on.
+    """
     recipe = parent.card.recipe
-    if recipe.get("kind") != KIND or not training_hashes(parent.card.path) <= set(hashes):
+    if recipe.get("kind") != KIND:
         return parent
     try:
         first = load_model(str(recipe.get("parent", "")))
     except InputError:
         return parent
-    same = _file_hash(first.card.path) == recipe.get("parent_sha256")
-    return _first_model(first, hashes) if same else parent
+    if _file_hash(first.card.path) != recipe.get("parent_sha256"):
+        return parent
+    lesson, now = hashes_of(parent) - hashes_of(first), set(hashes)
+    same = recipe.get("stack") == stack and 2 * len(lesson & now) > len(lesson)
+    return _first_model(first, hashes, stack) if same or lesson <= now else parent
 
 
 def _parts(label: NDArray[np.int64], seed: int) -> Iterator[tuple[Indices, Indices]]:
@@ -383,7 +402,9 @@ def _file_hash(path: str) -> str:
 def verdict(card: ModelCard) -> str:
     """Say how good a model that learned from labels is."""
     before, after = card.figures[BEFORE], card.figures[AFTER]
+    known = card.figures.get(KNOWN, 0)
     return (
         f"{after:.0%} of the labels are right when each is left out of the lesson; "
         f"{before:.0%} were before"
+        + (f"; too good, as the model had learned from {known:,} of them earlier" if known else "")
     )

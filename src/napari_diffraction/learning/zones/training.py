@@ -22,6 +22,7 @@ from napari_diffraction.learning.model_card import ModelCard
 from napari_diffraction.learning.models.calibration import calibrate_given
 from napari_diffraction.learning.models.classifier import Classifier, save_classifier
 from napari_diffraction.learning.models.device import halves_are_quick
+from napari_diffraction.learning.models.leakage import training_hashes
 from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.learning.networks.zone_network import FRACTIONS, ZoneNetwork, given
 from napari_diffraction.learning.runs.checkpoint import identity_of, take_up
@@ -116,7 +117,9 @@ def train_zones(
         recipe=replace(recipe, patterns=len(training), validation=len(validation)).as_dict(),
         figures={},
     )
-    save_classifier(network, card, output)
+    # It goes by the labels, too, from which the model has learned that it started from.
+    known = training_hashes(start.card.path) if start is not None else ()
+    save_classifier(network, card, output, sorted(known))
     shutil.rmtree(work, ignore_errors=True)
     return output
 
