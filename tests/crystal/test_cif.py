@@ -218,6 +218,32 @@ def test_a_structure_survives_being_written_by_gemmi(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("label", "formula", "element"),
+    [
+        ("OA1", "Na Al Si3 O8", "O"),
+        ("Oh", "K O H", "O"),
+        ("HO1", "K O H", "H"),
+        ("HO1", "Ho O", "Ho"),
+        ("CA1", "Ca C O3", "Ca"),
+        ("Fe1", "Ca F2", "Fe"),
+        ("HO1", "?", "Ho"),
+    ],
+)
+def test_the_formula_makes_a_label_without_element_clear(tmp_path, label, formula, element):
+    path = write(tmp_path, atoms=(f"{label} 0 0 0",), extra=(f"_chemical_formula_sum '{formula}'",))
+    text = path.read_text().replace("_atom_site_type_symbol\n", "")
+    path.write_text(text.replace("_atom_site_occupancy\n", ""))
+    assert set(read_cif(path).species) == {element}
+
+
+@pytest.mark.parametrize("label", ["Wat", "OA1", "T1"])
+def test_a_label_that_stays_unclear_is_told(tmp_path, label):
+    path = write(tmp_path, atoms=(f"{label} {label} 0 0 0 1",), extra=())
+    with pytest.raises(InputError, match=f"'{label}'"):
+        read_cif(path)
+
+
+@pytest.mark.parametrize(
     ("changed", "said"),
     [
         ({"atoms": ()}, "has no atoms"),

@@ -62,14 +62,15 @@ def read_cif(path: str | Path) -> Structure:
         raise InputError(f"{path} is not a valid CIF file: {_first_line(error)}.") from error
     cell = _cell(small, path)
     settings = _settings(small, cell, path)
-    sites = _sites(small, path)
+    formula = _formula(_text(block, "_chemical_formula_sum"))
+    sites = _sites(small, formula, path)
     name = _text(block, "_chemical_name_mineral") or path.stem
     found = []
     for group in settings:
         said = "" if len(settings) == 1 else f", read in the setting {group.xhm()}"
         source = f"CIF file {path.name}{said}"
         found.append(expand(cell, group.number, sites, name, source, group.xhm()))
-    chosen = _likeliest(found, _text(block, "_chemical_formula_sum"))
+    chosen = _likeliest(found, formula)
     structure, group = found[chosen], settings[chosen]
     standard = gemmi.find_spacegroup_by_number(group.number).xhm() == group.xhm()
     return structure if standard and group.number > 1 else _standardised(structure)
@@ -210,7 +211,16 @@ def _by_operations(small: gemmi.SmallStructure, path: Path) -> gemmi.SpaceGroup:
     return listed
 
 
-def _likeliest(structures: list[Structure], formula: str) -> int:
+def _formula(text: str) -> dict[str, float]:
+    """How many atoms of each element a formula like "Si O2" has."""
+    count: dict[str, float] = {}
+    for element, number in re.findall(r"([A-Z][a-z]?)(\d*\.?\d*)", text):
+        element = "H" if element == "D" else element
+        count[element] = count.get(element, 0.0) + (float(number) if number.strip(".") else 1.0)
+    return count
+
+
+def _likeliest(structures: list[Structure], formula: dict[str, float]) -> int:
     """Place of the structure with the file's formula; of several, of one that atoms can have."""
     places = list(range(len(structures)))
     if len(places) == 1:
@@ -224,12 +234,8 @@ def _likeliest(structures: list[Structure], formula: str) -> int:
     return best
 
 
-def _has_formula(structure: Structure, formula: str) -> bool:
-    """Whether the elements of a structure have the shares of a formula like "Si O2"."""
-    wanted: dict[str, float] = {}
-    for element, count in re.findall(r"([A-Z][a-z]?)(\d*\.?\d*)", formula):
-        element = "H" if element == "D" else element
-        wanted[element] = wanted.get(element, 0.0) + (float(count) if count.strip(".") else 1.0)
+def _has_formula(structure: Structure, wanted: dict[str, float]) -> bool:
+    """Whether the elements of a structure have the shares of a formula."""
     total, atoms = sum(wanted.values()), float(structure.occupancy.sum())
     elements = np.array(structure.species)
     return total > 0 and all(
@@ -254,11 +260,13 @@ def _room(structure: Structure) -> float:
     return float(least)
 
 
-def _sites(small: gemmi.SmallStructure, path: Path) -> list[tuple[str | float, ...]]:
+def _sites(
+    small: gemmi.SmallStructure, formula: dict[str, float], path: Path
+) -> list[tuple[str | float, ...]]:
     """Rows of element, x, y, z, occupancy and B, as `expand` takes them."""
     rows: list[tuple[str | float, ...]] = []
     for site in small.sites:
-        element = "H" if site.element.name == "D" else site.element.name
+        element = _element(site, formula)
         point = site.fract.tolist()
         if element == "X" or not np.all(np.isfinite(point)):
             raise InputError(
@@ -270,6 +278,20 @@ def _sites(small: gemmi.SmallStructure, path: Path) -> list[tuple[str | float, .
     if not rows:
         raise InputError(f"{path} has no atoms: all of them have the occupancy 0.")
     return rows
+
+
+def _element(site: gemmi.SmallStructure.Site, formula: dict[str, float]) -> str:
+    """Element of a site, "X" where there is none.
+
+    A label alone is not always clear: "OA1" and "Oh" are oxygen atoms of minerals, and "HO1" is
+    holmium or the hydrogen of a hydroxyl group.  There the formula decides.
+    """
+    element = "H" if site.element.name == "D" else site.element.name
+    label = str(site.label)
+    unclear = site.type_symbol == label and (element == "X" or label[1:2].isupper())
+    # "Wat" and the like are water, and no tungsten
+    first = "" if label.upper().startswith("WA") else label[:1]
+    return first if unclear and element not in formula and first in formula else element
 
 
 def _b_iso(site: gemmi.SmallStructure.Site) -> float:

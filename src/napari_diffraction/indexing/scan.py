@@ -22,7 +22,7 @@ from napari_diffraction.indexing.matching import Points, known_grains
 from napari_diffraction.indexing.phases.crystals import Crystal, crystal_found, crystal_given
 from napari_diffraction.indexing.phases.grain_bands import GrainBands, grain_bands
 from napari_diffraction.indexing.phases.scales import PhasesFound
-from napari_diffraction.indexing.phases.search import FEW, find_phases
+from napari_diffraction.indexing.phases.search import FEW, find_phases, part_of_another
 from napari_diffraction.indexing.phases.shown import families_of
 from napari_diffraction.indexing.points import PointsProgress, index_points
 from napari_diffraction.indexing.solution import IndexedMap
@@ -218,7 +218,6 @@ def staged(work: Generator[Progress, None, T], stage: int) -> Generator[IndexPro
 def _described(bands: GrainBands, found: PhasesFound, known: Known) -> tuple[Crystal, ...]:
     """Describe the lattices that were found."""
     fit = found.fit
-    grains = [int((fit.phase == number).sum()) for number in range(len(found.seen))]
     return tuple(
         crystal_found(
             f"phase {number + 1}",
@@ -228,8 +227,9 @@ def _described(bands: GrainBands, found: PhasesFound, known: Known) -> tuple[Cry
             known.voltage,
             families_of(bands, fit, number),
             scale_known=known.voltage_from != "assumed",
-            grains=grains[number],
+            orientations=fit.orientations(number),
             said=found.said[number],
+            part=part_of_another(found, number),
         )
         for number, seen in enumerate(found.seen)
     )

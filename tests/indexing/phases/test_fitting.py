@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,6 +86,24 @@ def test_a_lattice_is_described_by_its_cell(
     if material is not None:
         number = len(crystal_given(MATERIALS[material]).rotations)
         assert len(crystal.rotations) == number
+
+
+def test_grains_of_one_orientation_are_told_as_one(make_grains: Callable) -> None:
+    """Patterns of one grain are no further sights of its lattice."""
+    made = make_grains("hP", 3, seed=2)
+    thrice = together(made).part(np.array([0, 0, 0]))
+    sixfold = np.diag([-0.5, -0.5, 1.0]) + np.sqrt(0.75) * np.array(
+        [[0, -1, 0], [1, 0, 0], [0, 0, 0]]
+    )
+    fit = fitted(thrice, [made.basis], made.pc)
+    turned = replace(fit, rotation=fit.rotation @ np.stack([np.eye(3), sixfold, sixfold.T]))
+    assert (fit.orientations(0), turned.orientations(0)) == (1, 1)
+    assert fitted(together(made), [made.basis], made.pc).orientations(0) == 3
+    seen = VisibleLattice(made.basis, 0.5, 0.01, 0.0)
+    phase = crystal_found(
+        "phase 1", made.basis, 0.003**2 * np.eye(6), seen, 20.0, orientations=fit.orientations(0)
+    ).phase
+    assert "one orientation only" in phase.doubt
 
 
 def test_a_given_phase_has_directions_of_its_reflectors() -> None:

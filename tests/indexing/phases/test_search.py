@@ -8,9 +8,13 @@ import dask.array as da
 import numpy as np
 import pytest
 
+from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.crystal.materials import MATERIALS
+from napari_diffraction.indexing.bands.metric import reciprocal_basis
+from napari_diffraction.indexing.bands.visible import VisibleLattice
 from napari_diffraction.indexing.phases import search
+from napari_diffraction.indexing.phases.crystals import crystal_found
 from napari_diffraction.indexing.scan import IndexSettings, index_scan
 from napari_diffraction.indexing.solution import IndexedPhase
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
@@ -82,3 +86,42 @@ def test_a_lattice_that_is_left_without_grains_is_no_phase(
     assert phase.tolist() == [1, 0, 0]
     assert seen == (lattices[0], lattices[2])
     assert heard == (said[0], said[2])
+
+
+@pytest.mark.parametrize(
+    ("other", "times", "part"),
+    [
+        (UnitCell(5.1, 6.3, 14.9, 77, 99, 108), 1.0, 2),
+        (UnitCell(5.1, 6.3, 7.4, 77, 99, 92), 1.0, None),
+        (UnitCell(5.1, 6.3, 14.8, 77, 99, 108), 1.2, None),  # of another size
+    ],
+)
+def test_two_lattices_of_which_one_is_part_of_the_other_are_told(
+    other: UnitCell, times: float, part: float | None
+) -> None:
+    cells = (UnitCell(5.1, 6.3, 7.4, 77, 99, 108), other)
+    bases = [reciprocal_basis(cell, "aP") for cell in cells]
+    scales = [np.cbrt(1 / cell.volume) for cell in cells]
+    seen = [SimpleNamespace(scale=scale) for scale in (scales[0], scales[1] * times)]
+    found = SimpleNamespace(
+        fit=SimpleNamespace(bases=bases), seen=seen, kin=np.arange(2), said=(None, None)
+    )
+    both = [search.part_of_another(found, number) for number in (0, 1)]  # type: ignore[arg-type]
+    assert both == [part and pytest.approx(part), part and pytest.approx(1 / part)]
+    found.kin = np.zeros(2, int)
+    assert search.part_of_another(found, 0) is None  # type: ignore[arg-type]
+
+
+def test_a_lattice_found_twice_is_in_doubt() -> None:
+    basis = reciprocal_basis(UnitCell(5.1, 6.3, 7.4, 77, 99, 108), "aP")
+    seen = VisibleLattice(basis, 0.5, 0.01, 0.0)
+    phase = crystal_found("phase 1", basis, 0.003**2 * np.eye(6), seen, 20.0, part=0.5).phase
+    assert "with 1/2 times the volume: both may be one phase" in phase.doubt
+
+
+@pytest.mark.parametrize(("scale", "told"), [(0.9, False), (2.9, True)])
+def test_a_cell_that_is_too_short_for_a_crystal_is_in_doubt(scale: float, told: bool) -> None:
+    basis = reciprocal_basis(UnitCell(5.1, 6.3, 7.4, 77, 99, 108), "aP")
+    seen = VisibleLattice(basis, scale, 0.01, 0.0)
+    phase = crystal_found("phase 1", basis, 0.003**2 * np.eye(6), seen, 20.0).phase
+    assert ("no crystal repeats every" in phase.doubt) is told

@@ -38,8 +38,10 @@ _EXCLUDED = 0.03
 _LISTED = 24
 #: Beams of a given structure that may show bands.
 _REFLECTORS = 120
-#: A lattice can be bent to fit fewer grains than this, by so much of its metric.
+#: A lattice can be bent to fit fewer orientations than this, by so much of its metric.
 _FEW, _BENT = 3, 0.05
+#: No crystal repeats within so many A; graphite, diamond and beryllium do after 2.3 to 2.5.
+_SHORTEST = 1.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +75,9 @@ def crystal_found(
     families: BandFamilies | None = None,
     *,
     scale_known: bool = True,
-    grains: int = _FEW,
+    orientations: int = _FEW,
     said: Mapping[str, float] | None = None,
+    part: float | None = None,
 ) -> Crystal:
     """Describe a lattice that was found.
 
@@ -94,12 +97,15 @@ def crystal_found(
         What is seen along its directions.
     scale_known
         Whether the voltage is known, and with it the lengths.
-    grains
+    orientations
         In how many it was seen.
     said
         A second opinion: logarithms of the probabilities of lattices, by Pearson letters.
+    part
+        Volume of the cell of another phase over that of this one, where one lattice is part of the
+        other.
     """
-    if grains < _FEW:
+    if orientations < _FEW:
         covariance = covariance + _BENT**2 * np.eye(6)
     metric = DirectMetric.of(basis, covariance)
     # |g| = 2 sin(theta) / lambda of a reciprocal vector of length 1
@@ -118,21 +124,24 @@ def crystal_found(
     share = table.share
     if families is not None:
         share = _USUAL * share + (1 - _USUAL) * _seen_share(table.hkl, families)
+    niggli = reduced_cell(cell, best.pearson)
     phase = IndexedPhase(
         name,
         best.pearson,
         _judged(choices, seen.rival, said),
         cell,
         tuple(lengths_su.tolist()),
-        reduced_cell(cell, best.pearson),
+        niggli,
         scale_known=scale_known,
         doubt="; ".join(
             filter(
                 None,
                 (
-                    _few(grains),
+                    _few(orientations),
+                    _short(niggli),
                     _doubt(choices),
                     _hardly_excluded(seen.rival),
+                    _twice(part),
                     _contradicted(best.pearson, said),
                 ),
             )
@@ -244,12 +253,20 @@ def _leading_positive(hkl: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(hkl if hkl[np.flatnonzero(hkl)[0]] > 0 else -hkl)
 
 
-def _few(grains: int) -> str:
+def _few(orientations: int) -> str:
     """Say that a lattice was seen in few orientations."""
-    if grains >= _FEW:
+    if orientations >= _FEW:
         return ""
-    seen = "one orientation" if grains == 1 else f"{grains} orientations"
+    seen = "one orientation" if orientations == 1 else f"{orientations} orientations"
     return f"seen in {seen} only, which many lattices can be bent to fit: take it for a guess"
+
+
+def _short(cell: UnitCell) -> str:
+    """Say that a reduced cell is too short for any crystal."""
+    shortest = float(cell.lengths.min())
+    if shortest >= _SHORTEST:
+        return ""
+    return f"no crystal repeats every {shortest:.1f} A: take it for a guess"
 
 
 def _doubt(choices: list[LatticeChoice]) -> str:
@@ -307,8 +324,21 @@ def _hardly_excluded(rival: Rival | None) -> str:
     """Name a lattice of another size that is nearly as well seen."""
     if rival is None:
         return ""
-    volume = Fraction(rival.volume).limit_denominator(8)
-    return f"bands hardly exclude {rival.letters} with {volume} times the volume"
+    return f"bands hardly exclude {rival.letters} with {_fraction(rival.volume)} times the volume"
+
+
+def _twice(part: float | None) -> str:
+    """Say that another phase may be the same one."""
+    if part is None:
+        return ""
+    return (
+        f"another phase has the same lattice with {_fraction(part)} times the volume: both may be "
+        "one phase"
+    )
+
+
+def _fraction(volume: float) -> Fraction:
+    return Fraction(volume).limit_denominator(8)
 
 
 def _contradicted(letters: str, said: Mapping[str, float] | None) -> str:

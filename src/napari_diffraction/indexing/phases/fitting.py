@@ -20,6 +20,9 @@ FloatArray = NDArray[np.float64]
 _FITTED = 40
 #: A drift is taken for real when it is so many uncertainties and as many grains tell of it.
 _CERTAIN, _TELLERS = 4.0, 8
+#: Orientations are one where one turns the vectors of a lattice onto those of another but for this
+#: part of their lengths.
+_ONE_ORIENTATION = 0.1
 #: A fit is done so often: grains may find better bands at the better centre.
 _ROUNDS = 4
 
@@ -60,6 +63,17 @@ class Fitted:
     rotation: FloatArray
     gain: FloatArray
     which: NDArray[np.int32]
+
+    def orientations(self, number: int) -> int:
+        """In how many orientations a lattice was seen: grains may have the same."""
+        basis, different = self.bases[number], list[FloatArray]()
+        length = np.linalg.norm(basis, axis=0)
+        for rotation in self.rotation[self.phase == number]:
+            turned = [np.linalg.solve(one @ basis, rotation @ basis) for one in different]
+            off = [np.linalg.norm(basis @ (one - one.round()), axis=0) for one in turned]
+            if all((one / length).max() > _ONE_ORIENTATION for one in off):
+                different.append(rotation)
+        return len(different)
 
 
 def fitted(
