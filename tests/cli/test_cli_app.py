@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +29,16 @@ def test_help_names_the_commands() -> None:
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     for name in ("info", "classify", "index", "unit-cell", "solve", "phase-map", "explain"):
         assert name in answer.stdout
+
+
+@pytest.mark.parametrize("group", [[], ["simulate"]])
+def test_without_a_command_there_is_the_help(
+    capsys: pytest.CaptureFixture[str], group: list[str]
+) -> None:
+    assert run([*group, "--help"]) == 0
+    wanted = capsys.readouterr().out
+    assert run(group) == 0
+    assert capsys.readouterr() == (wanted, "")
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -143,9 +155,13 @@ def test_ctrl_c_is_answered_by_every_command(
     def press(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("napari_diffraction.patterns.readers.look", press)
-    assert run(["info", str(patterns)]) == 130
-    assert capsys.readouterr().err == "Stopped.\n"
+    def press_in_compiled_code(*_: object, **__: object) -> None:
+        raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
+
+    for pressed in (press, press_in_compiled_code):
+        monkeypatch.setattr("napari_diffraction.patterns.readers.look", pressed)
+        assert run(["info", str(patterns)]) == 130
+        assert capsys.readouterr().err == "Stopped.\n"
 
 
 def test_an_unknown_model_is_refused(
@@ -172,6 +188,43 @@ def test_a_folder_that_cannot_be_written_is_refused(
     output = patterns.with_name("out.csv")
     assert "no permission" in refused(capsys, "classify", patterns, "--output", output)
     assert learning.seen == []
+
+
+@pytest.mark.parametrize("command", ["evaluate zones {}", "solve {}"])
+def test_a_folder_that_is_there_and_cannot_be_written_is_refused_before_the_work(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    learning: Any,
+    patterns: Path,
+    command: str,
+) -> None:
+    folder = patterns.with_name("results")
+    folder.mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    words = command.format(patterns).split()
+    assert "no permission" in refused(capsys, *words, "--output", folder)
+    assert learning.seen == []
+
+
+def test_letters_that_the_output_lacks_are_spelt_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As on Windows, where output to a file has an encoding of few letters."""
+    np.save(tmp_path / "データ.npy", np.ones((2, 16, 16), np.uint8))
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="cp1252"))
+    assert run(["info", str(tmp_path / "データ.npy")]) == 0
+    sys.stdout.flush()
+    assert rb"\u30c7\u30fc\u30bf" in written.getvalue()
+
+
+def test_a_name_that_is_no_text_is_refused(
+    capsys: pytest.CaptureFixture[str], learning: Any, tmp_path: Path
+) -> None:
+    name = os.fsdecode(b"old\xe4.npy")
+    np.save(tmp_path / name, np.ones((2, 16, 16), np.uint8))
+    output = tmp_path / "out.csv"
+    assert "rename" in refused(capsys, "classify", tmp_path / name, "--output", output)
 
 
 def test_models_shows_the_card(capsys: pytest.CaptureFixture[str], learning: Any) -> None:

@@ -35,6 +35,9 @@ def folder(tmp_path: Path) -> Path:
         "peaks {}/c.csv --output {}/c.csv",
         "unit-cell {} --zones {}/c.csv --output {}/c.csv",
         "classify {}/c.csv --output {}/c.csv",
+        "classify {}/s.h5 --output {}/s.h5.csv",
+        "peaks {}/0.png {}/1.png --output {}/1.png.csv",
+        "index {}/s.h5 --output {}/o.json --output {}/s.h5.csv",
     ],
 )
 def test_an_output_that_is_read_is_refused_before_anything_is_done(
@@ -42,6 +45,8 @@ def test_an_output_that_is_read_is_refused_before_anything_is_done(
 ) -> None:
     (folder / "s.h5").write_bytes(b"patterns")
     (folder / "c.csv").write_bytes(b"patterns")
+    for name in ("s.h5.csv", "1.png.csv"):
+        (folder / name).write_text("index,label\n0,2DZone\n")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert run(words.replace("{}", str(folder)).split()) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -61,3 +66,4 @@ def test_what_is_not_read_with_the_others_may_lie_beside_them(folder: Path) -> N
     spare_inputs([folder / "t.csv", folder / "solved"], str(folder / "*"))
     spare_inputs(folder / "patterns.h5", str(folder))  # pictures are read
     spare_inputs(folder / "solved", str(folder), None)
+    spare_inputs(folder.with_name("pictures.csv"), str(folder))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from napari_diffraction.cli.structures import given_structures
+from napari_diffraction.errors import InputError
 
 ATOMS = """loop_
 _atom_site_label
@@ -52,3 +53,18 @@ def test_axes_that_are_changed_are_told(mineralogist: str, usual: str) -> None:
 
 def test_nothing_given_is_nothing_to_tell() -> None:
     assert given_structures([]) == ([], [])
+
+
+def test_structures_that_are_called_alike_get_the_names_of_their_files(tmp_path: Path) -> None:
+    lengths, mineral = ("4.0", "5.0", "6.0"), "\n_chemical_name_mineral Forsterite\n"
+    paths = [_cif(tmp_path / f"{n}.cif", "P m m m", lengths, "0.1 0.2 0.3") for n in ("one", "two")]
+    for path in paths:
+        Path(path).write_text(Path(path).read_text().replace("\n_symm", f"{mineral}_symm", 1))
+    assert [one.name for one in given_structures(paths)[0]] == ["one", "two"]
+    assert [one.name for one in given_structures(paths[:1])[0]] == ["Forsterite"]
+
+
+def test_a_structure_that_is_given_twice_is_refused() -> None:
+    """Tables and maps went by the name, and the points of one phase were dealt out among two."""
+    with pytest.raises(InputError, match="2 structures are called Ni"):
+        given_structures(["Ni", "nickel"])

@@ -18,7 +18,7 @@ from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.errors import InputError
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.conditions import DetectorEffects, SpotConditions
-from napari_diffraction.simulation.files import load_labels, save_simulated
+from napari_diffraction.simulation.files import labels_beside, load_labels, save_simulated
 from napari_diffraction.simulation.spots.dataset import SimulatedStack, simulate_spots
 
 ENDINGS = ["h5", "hdf5", "nxs", "cxi", "tif", "tiff", "npy", "H5", "TIF"]
@@ -163,6 +163,19 @@ def test_files_without_labels(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "broken.h5", "w") as file:
         file["labels"] = h5py.ExternalLink("gone.h5", "/labels")
     assert load_labels(tmp_path / "broken.h5") is None
+    np.savez(tmp_path / "other.npz", data=np.zeros((3, 8, 8)), x=np.zeros(3))
+    assert load_labels(tmp_path / "other.npz") is None
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    (tmp_path / "array.npy").rename(tmp_path / "array.npz")
+    assert load_labels(tmp_path / "array.npz") is None
+
+
+def test_a_table_beside_counts_before_what_an_npz_holds(tmp_path: Path) -> None:
+    path = tmp_path / "run.npz"
+    np.savez(path, data=np.zeros((3, 8, 8)), label=np.array(["a", "b", "c"]), centre=np.zeros(2))
+    assert load_labels(path).to_dict("list") == {"label": ["a", "b", "c"]}
+    labels_beside(path).write_text("label\nx\ny\nz\n")
+    assert load_labels(path)["label"].tolist() == ["x", "y", "z"]
 
 
 def test_labels_that_cannot_be_read(stack: SimulatedStack, tmp_path: Path) -> None:

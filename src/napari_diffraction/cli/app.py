@@ -16,7 +16,7 @@ from napari_diffraction.cli.options import Dataset, Inputs, look_at_inputs
 from napari_diffraction.cli.scans.commands import index, phase_map
 from napari_diffraction.cli.simulation.commands import simulate
 from napari_diffraction.cli.sorting.commands import classify
-from napari_diffraction.cli.terminal import Interrupted, hush_libraries
+from napari_diffraction.cli.terminal import Interrupted, hearing_ctrl_c, hush_libraries, spell_out
 from napari_diffraction.errors import InputError
 
 #: Exit status after Ctrl-C, as of shells.
@@ -25,7 +25,7 @@ _STOPPED = 130
 app = typer.Typer(
     help="Sort stacks of electron-diffraction patterns.  INPUT is a file, a folder of images or "
     "a glob.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -40,8 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return its exit status."""
     hush_libraries()
+    spell_out()
     try:
-        status = app(list(arguments), prog_name="napari-diffraction", standalone_mode=False)
+        with hearing_ctrl_c():
+            status = app(list(arguments), prog_name="napari-diffraction", standalone_mode=False)
         if status == _STOPPED:  # typer keeps Ctrl-C to itself and returns this without a word
             raise KeyboardInterrupt
     except (InputError, Interrupted) as error:
@@ -54,6 +56,8 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         message, status = f"{where}{error.strerror or error}.", 2
+    except UnicodeEncodeError:  # files are written in UTF-8, which has all letters
+        message, status = "A file's name is no text in UTF-8: rename the file.", 2
     except MemoryError:
         message, status = "Memory ran out: take a smaller --batch-size or fewer patterns.", 2
     else:
@@ -80,11 +84,13 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _program(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def info(inputs: Inputs, dataset: Dataset = None) -> None:

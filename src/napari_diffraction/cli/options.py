@@ -87,13 +87,22 @@ def spare_inputs(outputs: Path | Sequence[Path], *inputs: str | Path | None) -> 
                 )
 
 
+def _holds_labels(table: Path) -> bool:
+    """Whether the table beside a file holds labels, and not what an earlier run has said."""
+    try:
+        with table.open(encoding="utf-8") as file:
+            return "confidence" not in file.readline(2000)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def _is_read(output: Path, name: str) -> bool:
-    """Whether an output is an input, lies in it, or would be taken for one of its files."""
+    """Whether an output is an input or its labels, lies in it, or would be taken for its file."""
     from napari_diffraction.patterns.readers.files import find_inputs
     from napari_diffraction.patterns.readers.formats import by_name, is_folder_input
 
     written, read = output.resolve(), Path(name).resolve()
-    if written == read:
+    if written == read or (written == Path(f"{read}.csv") and _holds_labels(written)):
         return True
     kind = by_name(output.name)
     if Path(name).is_dir():

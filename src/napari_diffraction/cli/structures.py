@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from napari_diffraction.errors import InputError
 
 if TYPE_CHECKING:
     from napari_diffraction.crystal.structure import Structure
@@ -26,18 +30,33 @@ def given_structures(names: Sequence[str]) -> tuple[list[Structure], list[str]]:
     Returns
     -------
     list of Structure
-        One for each name.
+        One for each name; those of files are called as the mineral, or as the file where two
+        would be called alike.
     list of str
         Sentences.
 
     Raises
     ------
     InputError
-        Neither a known name nor a readable CIF file.
+        Neither a known name nor a readable CIF file; or no table could tell two of them apart.
     """
     from napari_diffraction.crystal.materials import MATERIALS, load_structure
 
     structures = [load_structure(name) for name in names]
+    called = Counter(structure.name for structure in structures)
+    structures = [
+        structure
+        if called[structure.name] == 1 or name in MATERIALS
+        else replace(structure, name=Path(name).stem)
+        for name, structure in zip(names, structures, strict=True)
+    ]
+    called = Counter(structure.name for structure in structures)
+    for name, times in called.items():
+        if times > 1:
+            raise InputError(
+                f"{times} structures are called {name}, which nothing could tell apart: name each "
+                "once, or give one of the files another name."
+            )
     files = [
         (Path(name), structure)
         for name, structure in zip(names, structures, strict=True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from napari_diffraction.claims import claim
 from napari_diffraction.errors import InputError
+from napari_diffraction.files import writing_error
 from napari_diffraction.progress import Progress, finish
 
 T = TypeVar("T")
@@ -27,6 +31,34 @@ def hush_libraries() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     logging.getLogger().addHandler(logging.NullHandler())
+
+
+def spell_out() -> None:
+    """Write letters that the output's encoding lacks by their numbers, instead of failing.
+
+    Sent to a file or another program, output has the system's encoding, which on Windows holds few
+    letters; names of files may have any.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def hearing_ctrl_c() -> Iterator[None]:
+    """Make Ctrl-C again of the error that compiled code makes of it.
+
+    Numba runs some Python of its own while it returns its results: pressed there, Ctrl-C comes out
+    as the cause of a `SystemError`.
+    """
+    try:
+        yield
+    except SystemError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, KeyboardInterrupt):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        raise KeyboardInterrupt from error
 
 
 def with_bar(
@@ -47,7 +79,7 @@ def with_bar(
     """
     from tqdm import tqdm
 
-    with tqdm(disable=None, unit=f" {unit}s", leave=False) as bar:
+    with hearing_ctrl_c(), tqdm(disable=None, unit=f" {unit}s", leave=False) as bar:
 
         def step(progress: P) -> None:
             if report is not None:
@@ -98,6 +130,14 @@ def checked_output(path: Path, suffixes: tuple[str, ...]) -> Path:
 
 
 def claim_output(path: Path) -> None:
-    """Claim a file or folder for this command; of a training on several cards, once for all."""
+    """Claim a file or folder for this command; of a training on several cards, once for all.
+
+    Raises
+    ------
+    InputError
+        Another program writes there, or nothing may be written there.
+    """
+    if path.is_dir() and not os.access(path, os.W_OK):  # of a file, its lock shows it
+        raise writing_error(path, PermissionError(errno.EACCES, ""))
     if os.environ.get("RANK", "0") == "0" and path.absolute().parent.is_dir():
         claim(path)

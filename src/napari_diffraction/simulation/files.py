@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -71,7 +72,8 @@ def load_labels(path: str | Path, texts: Collection[str] = ()) -> pd.DataFrame |
     """Read the labels that belong to a stack; ``None`` where there are none.
 
     They are those of a simulated HDF5 file, else a table ``NAME.csv`` beside the file (``run42.h5``
-    has ``run42.h5.csv``), else those of an HDF5 file that was exported after a review.
+    has ``run42.h5.csv``), else those of an HDF5 file that was exported after a review, or those
+    that stand beside the patterns in an NPZ file.
 
     Parameters
     ----------
@@ -89,7 +91,9 @@ def load_labels(path: str | Path, texts: Collection[str] = ()) -> pd.DataFrame |
     beside = labels_beside(path)
     try:
         if path.suffix.lower() not in _HDF5:
-            return of_this_file(read_labels(beside, texts), path) if beside.exists() else None
+            if beside.exists():
+                return of_this_file(read_labels(beside, texts), path)
+            return _read_npz(path) if path.suffix.lower() == ".npz" else None
         with h5py.File(path) as file:
             simulated, exported = file.get("labels"), file.get("entry/labels")
             if isinstance(simulated, h5py.Group) and "columns" in simulated.attrs:
@@ -99,7 +103,7 @@ def load_labels(path: str | Path, texts: Collection[str] = ()) -> pd.DataFrame |
             if isinstance(exported, h5py.Group) and "label" in exported:
                 return _without_old_index(_read_table(exported, exported))
             return None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path}: its labels cannot be read ({error}); write them anew."
         ) from error
@@ -163,6 +167,18 @@ def _write_hdf5(stack: SimulatedStack, file: h5py.File) -> None:
     file.attrs["effects"] = json.dumps(asdict(stack.effects))
     write_table(file.create_group("labels"), stack.labels)
     write_table(file.create_group("spots"), stack.spots)
+
+
+def _read_npz(path: Path) -> pd.DataFrame | None:
+    """Read the columns that stand beside the patterns in an NPZ file; ``None``: no labels."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        if "label" not in file:
+            return None
+        shape = file["label"].shape
+        columns = {name: file[name] for name in file if name != "data"}
+    return pd.DataFrame({name: one for name, one in columns.items() if one.shape == shape})
 
 
 def _read_table(group: Any, names: Iterable[str]) -> pd.DataFrame:

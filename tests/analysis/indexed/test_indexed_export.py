@@ -12,9 +12,11 @@ import pytest
 from napari_diffraction.analysis.indexed.export import WRITERS, export_indexed, to_crystal_map
 from napari_diffraction.analysis.indexed.orientations import crystal_frame, orientations
 from napari_diffraction.analysis.indexed.phases import symmetry_of_phase
+from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.materials import MATERIALS
 from napari_diffraction.crystal.orientation import euler_matrices
-from napari_diffraction.crystal.symmetry import disorientation
+from napari_diffraction.crystal.structure import expand
+from napari_diffraction.crystal.symmetry import disorientation, proper_rotations
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.maps.files import read_map
 
@@ -154,6 +156,15 @@ def test_the_ang_heading_tells_centre_and_symmetry(make_indexed, tmp_path):
     assert facts["pattern_centre_from"] == "found"
 
 
+def test_a_centre_that_nobody_knows_is_in_no_file(make_indexed, tmp_path):
+    """That of a usual camera stood in the heading as if it had been measured."""
+    nothing = make_indexed(pattern_centre_from="assumed")
+    heading = export_indexed(nothing, tmp_path / "map.ang").read_text()
+    assert [f"{name}-star                 0.000000" in heading for name in "xyz"] == [True] * 3
+    facts = json.loads(export_indexed(nothing, tmp_path / "map.json").read_text())
+    assert facts["pattern_centre"] is None
+
+
 def test_the_ctf_heading_tells_tilt_and_voltage(indexed, tmp_path):
     text = export_indexed(indexed, tmp_path / "map.ctf").read_text()
     assert "KV\t15\tTiltAngle\t68" in text
@@ -190,6 +201,27 @@ def test_a_crystal_map_of_orix(indexed, make_indexed):
         rotation=np.full((48, 3, 3), np.nan, np.float32),
     )
     assert (to_crystal_map(nothing).phase_id == -1).all()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("group", [2, 14, 62, 147, 152, 157, 159, 162, 167, 176, 194, 205, 225])
+def test_orix_turns_a_crystal_as_its_laue_group_does(make_indexed, tmp_path, group):
+    """Of alpha-Si3N4 (159) orix had the twofold axes 30 degrees away."""
+    orix = pytest.importorskip("orix.io", reason="orix is not installed")
+    first, *others = make_indexed().phases
+    sides = (5.0, 5.0, 5.0) if group > 194 else (5.0, 5.0, 7.0) if group > 75 else (5.0, 6.0, 7.0)
+    cell = UnitCell(*sides, gamma=120.0 if 142 < group < 195 else 90.0)
+    structure = expand(cell, group, [("Si", 0.11, 0.23, 0.37)], "mine")
+    given = replace(first, cell=cell, structure=structure, name="mine", cell_su=(0,) * 6)
+    indexed = make_indexed(phases=(given, *others))
+    ours = proper_rotations(group, cell)
+    saved = orix.load(export_indexed(indexed, tmp_path / "map.h5")).phases
+    for phases in (to_crystal_map(indexed).phases, saved):
+        theirs = phases["mine"].point_group.proper_subgroup.to_matrix()
+        apart = np.abs(ours[:, None] - theirs).max(axis=(2, 3))
+        assert len(ours) == len(theirs)
+        assert apart.min(axis=0).max() < 1e-6
+        assert apart.min(axis=1).max() < 1e-6
 
 
 def test_without_orix_there_is_advice(indexed, monkeypatch):

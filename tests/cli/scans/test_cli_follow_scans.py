@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from napari_diffraction.analysis.maps.export import export_map
 from napari_diffraction.cli.app import run
 from napari_diffraction.cli.scans.following import follow_index, follow_map
 from napari_diffraction.cli.scans.index import index_to_files
@@ -22,6 +23,7 @@ from napari_diffraction.crystal.orientation import euler_angles, random_orientat
 from napari_diffraction.errors import InputError
 from napari_diffraction.indexing.known import IndexSettings
 from napari_diffraction.patterns.growing import Growing
+from napari_diffraction.patterns.maps.files import read_map
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress, finish
@@ -218,6 +220,20 @@ def test_a_map_fills_row_by_row(learning: Any, tmp_path: Path, regions: bool) ->
     assert lines[0] == f"{output}: 6 x 4 points."
     expected = plain_map(learning, path, tmp_path / "plain.csv", regions=regions)
     assert lines[1:] == expected[1:]
+    assert output.read_text() == (tmp_path / "plain.csv").read_text()
+
+
+def test_a_map_of_another_size_is_refused_when_ours_is_written(
+    learning: Any, tmp_path: Path
+) -> None:
+    """As of a scan that ends early: without its regions, hours of work were left half done."""
+    path, output = tmp_path / "scan.npy", tmp_path / "map.csv"
+    np.save(path, noise(6))
+    export_map(map_scan(open_stack(str(path)), learning.load_model("zones")), tmp_path / "all.h5")
+    np.save(path, noise(3))
+    with pytest.raises(InputError, match="has 6 x 4 points"):
+        mapped(learning, path, output, [], regions=True, other=read_map(str(tmp_path / "all.h5")))
+    plain_map(learning, path, tmp_path / "plain.csv", regions=True)
     assert output.read_text() == (tmp_path / "plain.csv").read_text()
 
 

@@ -162,6 +162,7 @@ def test_a_list_of_patterns_has_a_solution_and_a_table_but_no_map(
     [
         (["--output", "out.xyz"], "must end in .json or"),
         (["--output", "nowhere/out.json"], "no such folder"),
+        (["--output", "o.csv.json", "--output", "o.csv"], "says how o.csv came about"),
         (["--output", "out.json", "--phase", "unobtainium"], "Unknown material"),
         (["--output", "out.json", "--candidates", "nowhere"], "no such folder"),
         (["--output", "out.json", "--pc", "0.5", "0.3", "9"], "no pattern centre"),

@@ -55,7 +55,7 @@ def by_the_formula(normal, g, u, rotation, pc, profile, beam, shape, pixel):
         p, m = (t - x) / seen, (t + x) / seen
         edge = ((p - dip) / (1 + p**2) + (m - dip) / (1 + m**2)) * d / seen
         hat = 0.5 * (p / np.sqrt(1 + p**2) + m / np.sqrt(1 + m**2))
-        odd = (n @ rotation @ beam) * (x / t) * np.exp(-((x / t) ** 2))
+        odd = -(n @ rotation @ beam) * (x / t) * np.exp(-((x / t) ** 2))
         a = (u_ / u.max()) ** power
         total += a * ((1 - plate) * edge + plate * hat + excess * odd)
         squares += a**2
@@ -96,3 +96,19 @@ def test_padding_changes_nothing():
     tight, roomy = (bands(*padded(lists, count), *rest, (24, 24)) for count in (None, 90))
     np.testing.assert_array_equal(tight, roomy)
     assert padded(lists, 10)[2].shape == (2, 10)
+
+
+def test_the_edge_away_from_the_beam_is_the_bright_one():
+    """As on screens: electrons go on along the beam, and are scattered away from it by the planes.
+
+    The beam travels down; of a horizontal band the upper edge is bright, whichever way g points.
+    """
+    beam, pc = np.array([[0.0, -1.0, 0.0]]), np.array([[0.5, 0.5, 0.6]])
+    profile = np.array([[0.0859, 1.0, 0.003, 1.0, 0.0, 0.5, 0.0, 0.0]])
+    g, u, upright = np.array([[1.0]]), np.array([[0.05]]), np.eye(3)[None]
+    for up in (1.0, -1.0):
+        normal = np.array([[[0.0, up, 0.0]]])
+        (frame,) = bands(normal, g, u, upright, pc, profile, beam, (120, 120))
+        rows = frame[:, 60]
+        bragg = round(0.0859 / 2 * 0.6 * 120)
+        assert rows[60 - bragg] > rows[60 + bragg] + 0.1

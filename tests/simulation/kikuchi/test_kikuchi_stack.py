@@ -95,8 +95,8 @@ def test_files_are_read_back(tmp_path, ending):
     if ending == ".npz":
         with np.load(path, allow_pickle=False) as columns:
             assert columns["structure"].tolist() == stack.labels["structure"].tolist()
-        return
     labels = load_labels(path)
+    assert labels.columns.tolist() == stack.labels.columns.tolist()
     assert labels["label"].tolist() == stack.labels["label"].tolist()
     np.testing.assert_allclose(labels["Phi"], stack.labels["Phi"])
     if ending == ".h5":

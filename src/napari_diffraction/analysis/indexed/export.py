@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_diffraction.analysis.indexed.orientations import bunge_angles, tilts
 from napari_diffraction.analysis.indexed.phases import file_phases
-from napari_diffraction.analysis.indexed.solution import provenance, solution, table_of
+from napari_diffraction.analysis.indexed.solution import is_known, provenance, solution, table_of
 from napari_diffraction.analysis.maps.vendor_files import (
     MapFile,
     coordinates,
@@ -119,8 +119,10 @@ def _write_csv(indexed: IndexedMap, path: Path) -> None:
 def _file(indexed: IndexedMap, program: str) -> MapFile:
     """Return what the file of another program says of a scan."""
     rows, columns = indexed.shape
-    frame = indexed.frame_shape or (1, 1)
-    centre = from_bruker(indexed.pattern_centre, "edax", frame)
+    centre = np.zeros(3)
+    if is_known(indexed):
+        frame = indexed.frame_shape or (1, 1)
+        centre = from_bruker(indexed.pattern_centre, "edax", frame)
     quality = np.nan_to_num(indexed.quality)
     return MapFile(
         indexed.name,
@@ -204,8 +206,7 @@ def to_crystal_map(indexed: IndexedMap) -> CrystalMap:
     phases = [
         Phase(
             name=phase.name,
-            # orix turns 2/m about c; 121 is about b.
-            point_group="121" if phase.laue == "2/m" else phase.laue,
+            point_group=phase.orix_group,
             space_group=_space_group(phase),
             structure=Atoms(title=phase.name, lattice=Lattice(*phase.cell)),
             color=named_colour(phase.colour),
@@ -233,11 +234,11 @@ def _space_group(phase: MapPhase) -> int | None:
     """Return the space group if orix keeps it beside the symmetry of the patterns."""
     from orix.crystal_map import Phase
 
-    if not phase.space_group:
+    if not phase.space_group or phase.orix_group != phase.laue:
         return None
-    # that of a crystal without a centre, or with another unique axis, has another point group
+    # that of a crystal without a centre has another point group
     derived = Phase(space_group=phase.space_group).point_group.name
-    return phase.space_group if phase.laue == derived != "2/m" else None
+    return phase.space_group if phase.laue == derived else None
 
 
 #: How a solution is written, by the end of the file's name.

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_diffraction.analysis.indexed.orientations import orientations
 from napari_diffraction.analysis.indexed.phases import laue_of_phase, symmetry_of_phase
+from napari_diffraction.analysis.maps.phases import AXES_BETWEEN
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.structure import LAUE_GROUPS
 from napari_diffraction.crystal.symmetry import proper_rotations
@@ -30,8 +31,6 @@ FloatArray = NDArray[np.float64]
 
 #: Groups with a key.  In "-31m" the twofold axes stand between those of "-3m".
 IPF_GROUPS = (*LAUE_GROUPS, "-31m")
-#: Space groups of "-31m".
-_BETWEEN = (149, 151, 153, 157, 159, 162, 163)
 
 #: Unlike directions of the upper half: from one azimuth to another, in degrees from a.
 _WEDGES = {
@@ -93,7 +92,7 @@ class _Sector:
 
 def ipf_group(phase: IndexedPhase) -> str:
     """Return the group of `IPF_GROUPS` whose key colours a phase."""
-    return "-31m" if symmetry_of_phase(phase) in _BETWEEN else laue_of_phase(phase)
+    return "-31m" if symmetry_of_phase(phase) in AXES_BETWEEN else laue_of_phase(phase)
 
 
 def direction_colours(directions: ArrayLike, laue: str) -> FloatArray:
@@ -251,7 +250,7 @@ def _sector(laue: str) -> _Sector:
     pole = np.array([1.0, 0.0, 0.0] if laue == "-1" else [0.0, 0.0, 1.0])
     first = pole - pole @ middle * middle
     first /= np.linalg.norm(first)
-    turns = proper_rotations(_BETWEEN[0] if laue == "-31m" else laue, _CELLS[laue])
+    turns = proper_rotations(AXES_BETWEEN[0] if laue == "-31m" else laue, _CELLS[laue])
     if laue == "2/m":
         turns = _ON_B @ turns @ _ON_B.T
     second = np.cross(middle, first)

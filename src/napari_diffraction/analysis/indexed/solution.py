@@ -48,7 +48,7 @@ def solution(indexed: IndexedMap) -> dict[str, Any]:
     facts: dict[str, Any] = plain(
         {
             **_centre(indexed),
-            "pattern_centre_su": indexed.pattern_centre_su if _is_known(indexed) else None,
+            "pattern_centre_su": indexed.pattern_centre_su if is_known(indexed) else None,
             "pattern_centre_gradient": indexed.pc_gradient,
             "voltage": indexed.voltage,
             "voltage_from": indexed.voltage_from,
@@ -69,7 +69,8 @@ def solution(indexed: IndexedMap) -> dict[str, Any]:
     return facts
 
 
-def _is_known(indexed: IndexedMap) -> bool:
+def is_known(indexed: IndexedMap) -> bool:
+    """Whether the pattern centre was given, found or told by the file."""
     return indexed.pattern_centre_from != "assumed"
 
 
@@ -78,7 +79,7 @@ def _centre(indexed: IndexedMap) -> dict[str, Any]:
 
     That of a usual camera, with which such a scan was looked at, is no finding: it is left out.
     """
-    known = _is_known(indexed)
+    known = is_known(indexed)
     return {
         "pattern_centre": indexed.pattern_centre if known else None,
         "pattern_centre_from": indexed.pattern_centre_from if known else None,

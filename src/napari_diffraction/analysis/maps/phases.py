@@ -10,6 +10,8 @@ from napari_diffraction.crystal.structure import laue_group
 from napari_diffraction.crystal.symmetry import holohedry
 from napari_diffraction.learning.palette import GREY, class_colour
 
+#: Space groups of the Laue group -3m whose twofold axes stand between a and b, not along them.
+AXES_BETWEEN = (149, 151, 153, 157, 159, 162, 163)
 #: A lattice fixes no lengths: files that want some get this one.
 _UNKNOWN = (1.0, 1.0, 1.0)
 
@@ -40,6 +42,16 @@ class MapPhase:
     space_group: int
     cell: tuple[float, float, float, float, float, float]
     colour: str = GREY
+
+    @property
+    def orix_group(self) -> str:
+        """Point group in which orix turns the crystal as its Laue group does, on our axes.
+
+        That of orix's 2/m, and of all such space groups, is about c; its -3m has axes along a.
+        """
+        if self.laue == "2/m":
+            return "121"
+        return "312" if self.space_group in AXES_BETWEEN else self.laue
 
 
 def map_phases(phase_map: PhaseMap, threshold: float) -> list[MapPhase]:

@@ -277,9 +277,9 @@ def _orix_header(group: h5py.Group, file_map: MapFile) -> None:
     for number, phase in [(-1, nothing), *enumerate(file_map.phases)]:
         one = group.create_group(f"phases/{number}")
         point_group, space_group = phase.laue, str(phase.space_group or "None")
-        if phase.laue == "2/m" and file_map.angles is not None:
-            # orix turns 2/m, and what it derives from a space group, about c; 121 is about b.
-            point_group, space_group = "121", "None"
+        if file_map.angles is not None and phase.orix_group != phase.laue:
+            # what orix derives from the space group has its axes elsewhere, too
+            point_group, space_group = phase.orix_group, "None"
         _text(one, "name", phase.name)
         _text(one, "point_group", point_group)
         _text(one, "space_group", space_group)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari_diffraction.analysis.indexed.export import can_export, check_export
 from napari_diffraction.analysis.maps.phase_map import NOT_INDEXED, check_scan
 from napari_diffraction.cli.scans.index import written
-from napari_diffraction.cli.scans.phase_map import check_other, map_of, write_and_compare
+from napari_diffraction.cli.scans.phase_map import map_of, write_and_compare
 from napari_diffraction.cli.terminal import Interrupted, with_bar
 from napari_diffraction.cli.watching import ANEW, watch, whole
 from napari_diffraction.indexing.following import FollowedScan
@@ -186,11 +186,11 @@ def follow_map(
         seen = centred(seen)
         assert seen.stack is not None
         check_scan(seen.stack)
-        check_other(seen.stack, other)
         if run.judges_anew(seen):
             say(ANEW)
         table = with_bar(run.end(seen), keep)
         made = map_of(table, judged(seen.stack), classifier, settings, regions=regions)
+        # a map of another size is refused when ours, which took so long, is written
         return write_and_compare(made, outputs, threshold, other)
 
     return _followed(growing, outputs, take, end, idle, wait, say)

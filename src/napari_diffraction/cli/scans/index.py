@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_diffraction.cli.terminal import output_file, with_bar
+from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import SpotGeometry
 
 if TYPE_CHECKING:
@@ -23,12 +24,19 @@ def check_outputs(outputs: Sequence[Path]) -> None:
     Raises
     ------
     InputError
-        A name ends in something else, or its folder is missing.
+        A name ends in something else, its folder is missing, or a file beside another output has
+        this name.
     """
     from napari_diffraction.analysis.indexed.export import WRITERS
+    from napari_diffraction.review.provenance import beside
 
+    taken = {beside(output).resolve(): output for output in outputs}
     for output in outputs:
         output_file(output, tuple(WRITERS))
+        if other := taken.get(output.resolve()):
+            raise InputError(
+                f"{output} is the file that says how {other} came about: choose another name."
+            )
 
 
 def read_candidates(folder: Path | None) -> tuple[dict[str, Structure] | None, list[str]]:

@@ -18,7 +18,13 @@ from napari_diffraction.cli.terminal import output_file, with_bar
 #: Share of no-hits above which nobody wants them who asked for crystals.
 _MOST = 0.5
 
-simulate = typer.Typer(help="Simulate labelled patterns.", no_args_is_help=True)
+simulate = typer.Typer(help="Simulate labelled patterns.")
+
+
+@simulate.callback(invoke_without_command=True)
+def _simulate(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @simulate.command()

@@ -222,7 +222,8 @@ def _parameters(normal, g, u, profile, beam, pixel):  # type: ignore[no-untyped-
             band[axis, j] = normal[k, axis]
         tilt = normal[k, 0] * beam[0] + normal[k, 1] * beam[1] + normal[k, 2] * beam[2]
         band[3, j], band[4, j], band[5, j], band[6, j] = t, inverse, edge, hat
-        band[7, j] = a * excess * tilt / t
+        # Electrons mostly go on along the beam: the edge away from it gains, the other one loses.
+        band[7, j] = -a * excess * tilt / t
         reach = t + np.float32(_FLANK) / inverse
         band[8, j] = max(reach, np.float32(_FADED) * t) if excess != 0 else reach
         # With c = 2 t / d and P = (t^2 - x^2) / d^2 the two edges sum up to

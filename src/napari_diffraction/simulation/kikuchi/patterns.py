@@ -62,7 +62,9 @@ class KikuchiConditions:
     floor: float = setting(0.0037, "rad", 1e-4, 0.05, "Width of the edges of the weakest bands")
     power: float = setting(1.23, "", 0.3, 3.0, "Strength of a band: this power of |U|")
     plate: float = setting(0.0, "", 0.0, 1.0, "Share of bands that are evenly bright inside")
-    excess: float = setting(0.0, "", -2.0, 2.0, "Excess and deficiency: one edge bright, one dark")
+    excess: float = setting(
+        0.0, "", -2.0, 2.0, "Excess and deficiency: the edge away from the beam bright, one dark"
+    )
     saturation: float = setting(4.0, "", 0.0, 20.0, "Saturation where many bands cross")
     dip: float = setting(0.49, "", 0.0, 2.0, "Depth of the dark line at the Bragg angle")
 

@@ -100,7 +100,8 @@ def bands(
     strongest = u.amax(dim=1, keepdim=True).clamp_min(1e-12)
     a = torch.where(u > 0, (u / strongest) ** power[:, None], torch.zeros_like(u))
     edge, hat = a * (1 - plate[:, None]) * own * inverse, 0.5 * a * plate[:, None]
-    asymmetric = a * excess[:, None] * torch.einsum("nki,ni->nk", mine, beam)
+    # Electrons mostly go on along the beam: the edge away from it gains, the other one loses.
+    asymmetric = -a * excess[:, None] * torch.einsum("nki,ni->nk", mine, beam)
     direction = pixel_directions(pc, shape)
     total = _sum_profiles(mine, direction, t, inverse, edge, hat, asymmetric, dip)
     scale = torch.sqrt((a * a).sum(dim=1, keepdim=True)).clamp_min(1e-6)
