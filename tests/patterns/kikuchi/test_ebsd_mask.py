@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.kikuchi.mask import find_mask, static_background
+from napari_diffraction.patterns.kikuchi.mask import background_of, find_mask, static_background
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.stack import PatternStack
 
@@ -112,6 +112,29 @@ def test_few_orientations_make_none(grains, noise):
     background = static_background(stack_of(frames.astype("u1")))
     assert not background.usable
     assert "orientation" in background.reason
+
+
+@pytest.mark.parametrize("way", ["normalised", "background taken off", "16 bit"])
+def test_what_goes_below_zero_is_divided_by_nothing(way):
+    raw = scan(np.random.default_rng(5), 60, 60)
+    mean = raw.mean(0)
+    frames = {
+        "normalised": (raw - raw.mean((1, 2), keepdims=True)) / raw.std((1, 2), keepdims=True),
+        "background taken off": raw - mean + 0.5 * np.random.default_rng(6).normal(size=SHAPE),
+        "16 bit": np.rint(50 * (raw - mean)).astype(np.int16),
+    }[way]
+    found = background_of(frames, mean.astype(np.float32))
+    assert not found.usable
+    assert "below zero" in found.reason
+
+
+def test_a_dark_current_taken_off_leaves_a_background():
+    rng = np.random.default_rng(6)
+    lit = circle(0.4)
+    frames = np.where(lit, scan(rng, 60, 60), rng.normal(-1, 1, (60, *SHAPE)))
+    found = background_of(frames)
+    assert found.usable
+    assert "mean of 60" in found.reason
 
 
 def test_few_patterns_make_no_background():

@@ -206,6 +206,19 @@ def test_a_round_screen_is_found_and_what_is_dark_has_no_weight(paint: Callable)
     assert not corrected[:, ready.weight == 0].any()
 
 
+def test_normalised_patterns_are_seen_like_raw_ones(paint: Callable) -> None:
+    raw = frames_of(paint, 24)
+    frames = (raw - raw.mean((1, 2), keepdims=True)) / raw.std((1, 2), keepdims=True)
+    ready = prepared(frames.astype(np.float32))
+    assert ready.weight.mean() > 0.9
+    # what is seen of them is what is seen of the raw ones
+    seen, before = (
+        r.flattened(r.corrected(f)) * (ready.weight > 0)
+        for r, f in ((ready, frames), (prepared(raw), raw))
+    )
+    assert np.corrcoef(seen.ravel(), before.ravel())[0, 1] > 0.9
+
+
 def test_dust_is_left_out_and_said_so(paint: Callable) -> None:
     frames = frames_of(paint, 20)
     frames[:, 40:45, 60:65] = 3  # nothing shines through
@@ -215,6 +228,14 @@ def test_dust_is_left_out_and_said_so(paint: Callable) -> None:
     assert without.weight[41:44, 61:64].all()
     assert any("dust" in note for note in ready.notes)
     assert not any("dust" in note for note in without.notes)
+
+
+@pytest.mark.parametrize("radius", [SIZE / 2, SIZE / 2 - 1.5])
+def test_the_rim_of_a_round_screen_is_no_dust(paint: Callable, radius: float) -> None:
+    y, x = np.mgrid[:SIZE, :SIZE] + 0.5
+    lit = np.hypot(x - SIZE / 2, y - SIZE / 2) <= radius
+    ready = prepared(np.where(lit, frames_of(paint, 20), 0))
+    assert not any("left out" in note for note in ready.notes)
 
 
 def test_what_stands_still_is_found_though_it_is_not_dark() -> None:

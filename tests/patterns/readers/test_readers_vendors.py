@@ -240,6 +240,70 @@ def test_panta_rhei(tmp_path: Path) -> None:
 # --- DigitalMicrograph
 
 
+def emd_array(group: h5py.Group, data: np.ndarray, units: str = "pixels") -> h5py.Group:
+    """Write an array as py4DSTEM does: two values of each axis, in an order of its own."""
+    group.attrs["emd_group_type"] = "array"
+    group["data"] = data
+    for axis in range(data.ndim):
+        group[f"dim{axis}"] = np.array([0.0, 0.0105])
+        group[f"dim{axis}"].attrs.update(name=f"dim{axis}", units=units)
+    return group
+
+
+@pytest.mark.parametrize("binning", [1, 2])
+@pytest.mark.parametrize("peaks", [False, True])
+def test_what_is_kept_below_a_scan_of_py4dstem_does_no_harm(
+    tmp_path: Path, binning: int, peaks: bool
+) -> None:
+    pytest.importorskip("rsciio", reason="rosettasciio is not installed")
+    data = patterns(6).reshape(2, 3, 32, 32)
+    with h5py.File(tmp_path / "scan.emd", "w") as file:
+        file.attrs.update(version_major=1, version_minor=0, emd_group_type="file")
+        root = file.create_group("datacube_root")
+        root.attrs["emd_group_type"] = "root"
+        cube = emd_array(root.create_group("datacube"), data, "A^-1")
+        emd_array(cube.create_group("dp_mean"), np.ones((32 * binning, 32 * binning)))
+        emd_array(cube.create_group("bf"), np.ones((2, 3)))
+        if peaks:
+            lists = cube.create_group("peaks")
+            lists.attrs["emd_group_type"] = "pointlistarray"
+            kind = h5py.vlen_dtype(np.dtype([("x", "f8"), ("y", "f8")]))
+            lists.create_dataset("data", (2, 3), dtype=kind)
+    stack = open_stack(tmp_path / "scan.emd")
+    assert_same(stack, data)
+    assert stack.geometry.pixel_size == pytest.approx(0.0105)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_py4dstem_files_called_h5_keep_their_calibration(tmp_path: Path, first: int) -> None:
+    data = patterns(6).reshape(2, 3, 32, 32)
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        cube = file.create_group("datacube_root/datacube")
+        cube.attrs["emd_group_type"] = "array"
+        cube["data"] = data
+        for axis, (step, unit) in enumerate([(3, "nm"), (2, "[n_m]"), *[(0.0105, "A^-1")] * 2]):
+            values = cube.create_dataset(f"dim{axis + first}", data=np.array([0.0, step]))
+            values.attrs["units"] = unit
+    stack = open_stack(tmp_path / "scan.h5")
+    assert_same(stack, data)
+    assert stack.geometry.pixel_size == pytest.approx(0.0105)
+    assert stack.step == pytest.approx((0.003, 0.002))
+
+
+@pytest.mark.parametrize("axis", [None, [0.0], [[0.0, 1.0]], b"x", [0.0, 0.0], [0.0, np.nan]])
+def test_axes_of_py4dstem_that_make_no_sense_are_left_out(tmp_path: Path, axis: object) -> None:
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["data"] = patterns(6).reshape(2, 3, 32, 32)
+        file.attrs["emd_group_type"] = "array"
+        if axis is not None:
+            for number in range(4):
+                file[f"dim{number}"] = axis
+                file[f"dim{number}"].attrs["units"] = "1/nm"
+    stack = open_stack(tmp_path / "scan.h5")
+    assert stack.geometry.pixel_size is None
+    assert stack.step is None
+
+
 @pytest.mark.parametrize(
     ("tags", "units", "scan_first"),
     [

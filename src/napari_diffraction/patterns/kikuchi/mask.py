@@ -33,6 +33,9 @@ _HELD = 0.5
 # Variance of the sharp structure of the mean over that of single patterns: about one over the
 # number of orientations.
 _LEFT_OVER = 0.12
+# The darkest of the mean is so far below zero, in parts of its brightest, where a background was
+# taken off or the patterns were normalised; offsets of a camera's dark current are smaller.
+_BELOW_ZERO = 0.05
 
 
 def find_mask(frames: NDArray[Any]) -> Mask:
@@ -218,6 +221,12 @@ def background_of(
         frames = np.where(known, frames, 0)
     mean = frames.mean(0, dtype=np.float64).astype(np.float32)
     mask = find_mask(frames) & known
+    if _is_signed(mean, mask):
+        reason = (
+            "The patterns go below zero, as normalised ones or those without their background do: "
+            "no static background is taken."
+        )
+        return StaticBackground(mean, mask, False, reason)
     if given is not None and _is_in(mean, given, mask):
         reason = "Static background: the one in the file."
         return StaticBackground(given, mask, True, reason)
@@ -277,6 +286,12 @@ def stuck(frames: NDArray[Any]) -> Mask:
     if len(frames) < _FEWEST or same.mean() > 0.5:
         return np.zeros(same.shape, bool)
     return same
+
+
+def _is_signed(mean: Floats, mask: Mask) -> bool:
+    """Whether there is no zero from which intensities count, so that no ratio means anything."""
+    low, high = np.percentile(mean[mask], [1, 99])
+    return bool(low < -_BELOW_ZERO * abs(high))
 
 
 def _is_in(mean: Floats, background: Floats, mask: Mask) -> bool:

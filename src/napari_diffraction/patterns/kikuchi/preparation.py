@@ -237,7 +237,10 @@ def prepared(
     if np.count_nonzero(weight) < 0.5 * np.count_nonzero(useful):
         weight = useful
     if (weight < lit).any():
-        notes.append(f"{np.mean(lit > weight):.1%} of the frame is dust or writing and left out.")
+        notes.append(
+            f"{np.mean(lit > weight):.1%} of the frame shows no pattern (dust, writing, a dull "
+            "edge or overexposure) and is left out."
+        )
     ready = replace(neutral, weight=weight)
     if is_inverted(ready.flattened(ready.corrected(frames)), weight):
         notes.append("The bands are dark on a bright ground: the contrast is inverted.")

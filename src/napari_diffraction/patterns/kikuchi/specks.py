@@ -67,7 +67,9 @@ def _dull_edges(values: Floats, weight: Floats) -> Mask:
             lit = np.moveaxis(weight, axis, 0)[::step] > 0
             marked = np.moveaxis(found, axis, 0)[::step]
             for k in range(max(1, round(_EDGES * len(lines)))):
-                if lit[k].sum() > 0.2 * lit.shape[1] and abs(np.median(lines[k][lit[k]])) < _DULL:
+                if lit[k].sum() <= 0.2 * lit.shape[1]:
+                    continue  # mostly behind the mask, as the rim of a round screen: no word on it
+                if abs(np.median(lines[k][lit[k]])) < _DULL:
                     break
                 marked[k] = True
     return found

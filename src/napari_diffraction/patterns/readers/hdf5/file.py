@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import RLock
 from typing import Any
 
@@ -21,6 +21,7 @@ from napari_diffraction.patterns.readers.datasets import Candidate, choose, stac
 from napari_diffraction.patterns.readers.ebsd.hdf5 import PATTERNS, is_scan, scan_header
 from napari_diffraction.patterns.readers.ebsd.scan import as_scan
 from napari_diffraction.patterns.readers.hdf5.calibration import geometry_of, step_of
+from napari_diffraction.patterns.readers.hdf5.emd import axes_of
 from napari_diffraction.patterns.readers.hdf5.links import (
     ALLOW,
     Absent,
@@ -38,6 +39,7 @@ from napari_diffraction.patterns.readers.source import (
     native,
     to_grey,
 )
+from napari_diffraction.patterns.stack import SpotGeometry
 
 # HDF5 serves one thread at a time; opening and closing one file from several is not worth a race.
 _lock = RLock()
@@ -100,9 +102,16 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         missing = gaps(parts, 3 if colours else 2)
         geometry = hyperspy.geometry_of(file, chosen.name)
         geometry = geometry or geometry_of(file, found.scalars, chosen.name)
+        axes = axes_of(there[0])
+        if axes and isinstance(geometry, SpotGeometry) and geometry.pixel_size is None:
+            geometry = replace(
+                geometry, pixel_size=hyperspy.pixel_size_of_axis(axes[-1], geometry.wavelength)
+            )
         step = None
         if len(shape) == 4:
             step = step_of(file) or hyperspy.step_of(file, chosen.name)
+            if step is None and len(axes) == 4:
+                step = hyperspy.step_of_axes(*axes[:2])
         count = int(np.prod(shape[:-2]))
         ebsd = scan_header(file, chosen.name, count, (shape[-2], shape[-1]))
         beside = arina(path, file, count)

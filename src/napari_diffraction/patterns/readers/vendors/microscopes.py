@@ -11,6 +11,7 @@ from typing import Any
 
 import dask
 import dask.array as da
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -94,7 +95,7 @@ def _load(path: str) -> list[dict[str, Any]]:
     reader = importlib.import_module(f"rsciio.{_READERS[suffix]}")
     with warnings.catch_warnings(), dask.config.set({"array.chunk-size": _PIECE}):
         warnings.simplefilter("ignore")
-        signals = reader.file_reader(path, lazy=True)
+        signals = _signals(reader, path)
     if not signals:
         raise InputError(f"{path} holds no image; choose another file.")
     for signal in signals:
@@ -103,6 +104,37 @@ def _load(path: str) -> list[dict[str, Any]]:
         if suffix in _UNCOMPRESSED:
             _put_camera_last(path, signal)
     return list(signals)
+
+
+def _signals(reader: Any, path: str) -> list[dict[str, Any]]:
+    """What a file holds, for rosettasciio puts together what lies in groups of an EMD file.
+
+    It may be images of a series.  It may as well be what py4DSTEM keeps below a scan, mean and
+    virtual images and lists of peaks, which have other shapes or are none at all.
+    """
+    arrays = _arrays(path) if Path(path).suffix.lower() == ".emd" else {}
+    stacks = [name for name, shape in arrays.items() if len(shape) > 2]
+    if stacks:
+        return list(reader.file_reader(path, lazy=True, dataset_path=stacks))
+    return list(reader.file_reader(path, lazy=True))
+
+
+def _arrays(path: str) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the numeric arrays in an EMD file of Berkeley; none in one of Velox."""
+    found: dict[str, tuple[int, ...]] = {}
+
+    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if (
+            isinstance(item, h5py.Dataset)
+            and item.dtype.kind in "iuf"
+            and name.rsplit("/", 1)[-1].startswith("data")
+            and "emd_group_type" in item.parent.attrs
+        ):
+            found[name] = item.shape
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return found
 
 
 def _put_camera_last(path: str, signal: dict[str, Any]) -> None:
