@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from napari_diffraction.indexing.spot_net.fit import FEATURES, NetFit, fit_net
 from napari_diffraction.patterns.sorting import quantile
+from napari_diffraction.patterns.spots.flatten import NOISE_FREE
 from napari_diffraction.patterns.spots.peaks import Peaks, find_peaks
 
 FloatArray = NDArray[np.float64]
@@ -96,7 +97,7 @@ def view_peaks(peaks: Peaks, fit: NetFit) -> View:
     extra = np.array(
         [
             min(20 * peaks.flat.noise, 2.0),
-            float(peaks.flat.noise < 1e-3),
+            float(peaks.flat.noise < NOISE_FREE),
             10 * peaks.radius / bins / reach,
             5 * peaks.beam_radius / bins / reach,
             2 * reach / max(h, w),

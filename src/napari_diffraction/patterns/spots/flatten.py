@@ -20,6 +20,10 @@ from napari_diffraction.patterns.spots.blocks import (
     smooth_blocks,
 )
 
+#: Frames with less noise have none.
+NOISE_FREE = 1e-3
+#: Deviation in whole counts that is noise, and counts that are whole, in parts of the contrast.
+_COUNTED, _WHOLE = 0.3, 1e-6
 #: Larger frames are binned until the longer side is at most this.
 WORK_SIZE = 400
 #: A pixel this far below the background, in units of its noise, lies in a shadow.
@@ -44,8 +48,7 @@ class FlatFrame:
     empty
         Whether the frame holds no structure at all: no valid pixel, or all alike.
     noise
-        Median noise over the median contrast of the frame's bright pixels; 0 for a frame without
-        noise.
+        Median noise over the contrast of the frame; below `NOISE_FREE` for a frame without noise.
     shadow : ndarray of bool, (h, w), or None
         Pixels that a beam stop or a gap hides, where there are any.
     """
@@ -86,23 +89,22 @@ def flatten(frame: NDArray[Any]) -> FlatFrame:
     # Where nothing was counted the noise is not nought but one quantum; and a frame without any
     # noise needs a unit, too.
     least = max(0.3 * middle, _unit(contrast, quantum))
+    share = middle / contrast
+    if middle > _COUNTED * quantum and quantum > _WHOLE * contrast:
+        share = max(share, NOISE_FREE)  # a direct beam may be ten thousand times as bright
     sign = -1.0 if inverted else 1.0
     signal = normalise(image, background, np.maximum(noise, np.float32(least)), sign)
     shadow = _shadow(image, signal, background, low)
     shadow |= _faint_shadow(image, background, np.maximum(noise, np.float32(least)), low)
-    if (
-        inverted
-        or middle < 3e-4 * contrast
-        or not 0.001 < np.count_nonzero(shadow) / shadow.size < 0.25
-    ):
-        return FlatFrame(signal, binning, inverted, False, middle / contrast)
+    if inverted or share < 3e-4 or not 0.001 < np.count_nonzero(shadow) / shadow.size < 0.25:
+        return FlatFrame(signal, binning, inverted, False, share)
     # What a beam stop or a gap hides must not count as background of what lies beside it.
     shadow = _grown(shadow)
     image = np.where(shadow, np.float32(np.nan), image)
     background, noise, _ = block_statistics(image, block_size(image.shape))
     background, noise = smooth_blocks(background), smooth_blocks(noise)
     signal = normalise(image, background, np.maximum(noise, np.float32(least)), sign)
-    return FlatFrame(signal, binning, inverted, False, middle / contrast, shadow)
+    return FlatFrame(signal, binning, inverted, False, share, shadow)
 
 
 def least_noise(image: NDArray[np.float32]) -> float:

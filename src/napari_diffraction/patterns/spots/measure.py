@@ -28,7 +28,7 @@ from napari_diffraction.patterns.spots.blocks import (
 )
 from napari_diffraction.patterns.spots.direct_beam import direct_beam
 from napari_diffraction.patterns.spots.electrons import are_counted, are_no_chance
-from napari_diffraction.patterns.spots.flatten import flatten, least_noise
+from napari_diffraction.patterns.spots.flatten import NOISE_FREE, flatten, least_noise
 from napari_diffraction.patterns.spots.peaks import MOST, maxima
 from napari_diffraction.patterns.spots.shapes import best_widths, halved, measure, to_centroids
 from napari_diffraction.patterns.spots.smoothing import noise_top, smoothed
@@ -170,7 +170,7 @@ def take_off_background(frame: NDArray[Any]) -> LevelFrame:
     if coarse.empty:
         nothing = np.zeros(frame.shape, np.float32)
         return LevelFrame(nothing, nothing, middle, 0.0, ~np.isfinite(frame), False)
-    noisy = coarse.noise > 1e-3
+    noisy = coarse.noise >= NOISE_FREE
     image = _image(frame, mend=True)
     if coarse.inverted:
         image = -image

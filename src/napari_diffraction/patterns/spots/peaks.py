@@ -13,7 +13,7 @@ from scipy import ndimage
 from napari_diffraction.patterns.sorting import quantile
 from napari_diffraction.patterns.spots.direct_beam import direct_beam
 from napari_diffraction.patterns.spots.electrons import are_counted, are_no_chance
-from napari_diffraction.patterns.spots.flatten import FlatFrame, binned, flatten
+from napari_diffraction.patterns.spots.flatten import NOISE_FREE, FlatFrame, binned, flatten
 from napari_diffraction.patterns.spots.rings import ring_centre
 from napari_diffraction.patterns.spots.smoothing import noise_top, smoothed
 
@@ -97,13 +97,14 @@ def find_peaks(frame: NDArray[Any], threshold: float = THRESHOLD) -> Peaks:
         sure = are_no_chance(frame, x * bins + offset, y * bins + offset, width * bins)
         x, y, height, single = (values[sure] for values in (x, y, height, single))
     # Spots of a single pixel are believed where the frame has no noise or most spots are such.
-    tiny = len(single) > 0 and single.mean() > 0.6 and (flat.noise < 1e-3 or len(single) >= 80)
+    believed = flat.noise < NOISE_FREE or len(single) >= 80
+    tiny = len(single) > 0 and single.mean() > 0.6 and believed
     keep = (~single | tiny) & (np.hypot(x - cx, y - cy) > beam)
     if flat.shadow is not None:
         # The edge of a shadow has no background of its own.
         near = ndimage.uniform_filter(flat.shadow.astype(np.float32), 2 * int(2 * width) + 3)
         keep &= near[np.round(y).astype(int), np.round(x).astype(int)] < 1e-3
-    if frame.dtype.itemsize == 1 and flat.noise < 1e-3:
+    if frame.dtype.itemsize == 1 and flat.noise < NOISE_FREE:
         keep &= ~_echoes(x, y, height, _ECHO_REACH / bins)
     order = np.argsort(-height[keep], kind="stable")[:MOST]
     position = np.stack([x[keep], y[keep]], axis=1)[order] * bins + offset
