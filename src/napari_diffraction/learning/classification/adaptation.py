@@ -4,8 +4,9 @@ How sure a network is of a zone depends on the camera, on spots that are missing
 do not belong: on patterns that it never saw the like of, the zones of a stack may all come out less
 sure than one in two, though no other pattern comes near them.  The stack itself shows this: the log
 odds of its zones are a heap beside the falling tail of all others.  Both are fitted, and the border
-is put where they are equal (the local false discovery rate of Efron 2004, J. Am. Stat. Assoc. 99,
-96-104, with the tail as the empirical null).  Where there is no heap of its own, nothing changes.
+is put where the heap has a certain share of the height of the tail (the local false discovery rate
+of Efron 2004, J. Am. Stat. Assoc. 99, 96-104, with the tail as the empirical null).  Where there is
+no heap of its own, nothing changes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from napari_diffraction.learning.classes import NO_HIT, ZONE, called
 FloatArray = NDArray[np.float64]
 
 #: How many times as high as the tail the heap is at the border, by what is wanted.
-_WANTED = {"stack": 1.0, "all": 1 / 9, "sure": 19.0}
+_WANTED = {"stack": 1 / 3, "all": 1 / 9, "sure": 19.0}
 #: What may be asked for.
 CHOICES = (*_WANTED, "off")
 #: Fewer patterns show no heap, and a heap is one from this log likelihood on.
@@ -71,8 +72,8 @@ def find_border(p: FloatArray, classes: tuple[str, ...], wanted: str = "stack") 
     classes
         Their names.
     wanted
-        ``stack``: a pattern at the border is as probably a zone as not; ``all``: also where it is a
-        zone in one case of ten; ``sure``: only where it is in 19 of 20; ``off``: nothing.
+        ``stack``: a pattern at the border is a zone in one case of four, as zones are what is looked
+        for; ``all``: in one of ten; ``sure``: in 19 of 20; ``off``: nothing.
 
     Raises
     ------
