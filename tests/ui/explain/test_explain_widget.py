@@ -372,6 +372,10 @@ def test_a_model_in_the_place_of_another_is_loaded_anew(monkeypatch, patterns):
         answer = explainers.answer(shown, question, 0, "cpu")
         assert answer.made.predicted == said
         assert shown.maps.get(question, 0).predicted == said
+    # more patterns, as of a stack that grows, are looked at with the model that is there
+    shown.stack = PatternStack(da.from_array(patterns, chunks=(1, 256, 256)), "run42")
+    explainers.answer(shown, question, 1, "cpu")
+    assert loaded == ["lesson 1", "lesson 2"]
 
 
 def test_what_is_asked_tells_what_the_file_of_the_model_holds(opened):

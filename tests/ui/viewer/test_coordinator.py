@@ -340,6 +340,17 @@ def test_new_data_in_a_layer_make_a_new_stack(viewer):
     assert stack_of(layer).frame(0)[0, 0] == 1
 
 
+def test_other_data_of_the_same_shape_end_what_is_known_of_those_before(work, viewer):
+    layer, before = work.layer, work.stack
+    layer.data = np.full(before.data.shape, 7, before.data.dtype)
+    assert work.layer is layer
+    assert work.session is None
+    assert work.points_layer is None
+    assert np.all(work.stack.frame(3) == 7)
+    layer.data = before.data
+    assert stack_of(layer) is before
+
+
 def test_the_active_layer_is_meant_unless_it_shows_no_patterns(viewer):
     assert first_stack(viewer) is None
     viewer.add_image(np.zeros((9, 9, 3)), rgb=True)

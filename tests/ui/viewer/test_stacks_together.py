@@ -80,10 +80,11 @@ def test_a_new_stack_in_the_metadata_takes_the_place_of_the_old(
 def test_patterns_that_are_drawn_anew_keep_their_results(viewer, add, classified, make_stack):
     """As of patterns that are redrawn for each peak that is found or corrected."""
     layer = add("redrawn")
+    layer.metadata = {**layer.metadata, "chosen_from": "run42"}
     work = classified(layer)
     again = make_stack(N)
     layer.data = again.data
-    layer.metadata = {"pattern_stack": again}
+    layer.metadata = {**layer.metadata, "pattern_stack": again}
     assert len(work.session) == N
     assert work.points_layer in viewer.layers
     work.set_layer(layer)  # as Run does, which must not sort the old picture

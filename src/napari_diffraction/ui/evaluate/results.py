@@ -24,9 +24,9 @@ from napari_diffraction.learning.evaluation.report_page import FIGURES, comparis
 from napari_diffraction.learning.evaluation.result import Evaluation
 from napari_diffraction.learning.metrics import wilson_interval
 from napari_diffraction.ui.evaluate.matrix import MatrixBox, compact
+from napari_diffraction.ui.evaluate.unit_chart import Curve, UnitChart
 from napari_diffraction.ui.widgets.panel import button, form, group, named, sentence
 from napari_diffraction.ui.widgets.tooltips import EVALUATE
-from napari_diffraction.ui.widgets.unit_chart import Curve, UnitChart
 from napari_diffraction.ui.widgets.wording import counted
 
 _CHARTS = ("what a threshold keeps", "reliability of the confidence")

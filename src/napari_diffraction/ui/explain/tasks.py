@@ -18,6 +18,7 @@ from napari_diffraction.ui.explain.heat_layer import HeatLayer, Question
 
 if TYPE_CHECKING:
     from napari_diffraction.learning.explain.heatmaps import Explainer
+    from napari_diffraction.learning.models.classifier import Classifier
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Explainers:
         self._lock = Lock()
         self._for: tuple[str, str, str, PatternStack] | None = None
         self._explainer: Explainer | None = None
+        self._loaded: tuple[tuple[str, str], Classifier] | None = None
 
     def answer(self, shown: HeatLayer, question: Question, index: int, device: str) -> Answer:
         """Explain a pattern and keep its map.
@@ -76,11 +78,17 @@ class Explainers:
         wanted = (question.model, question.digest, device, stack)
         if self._for is None or self._for[:3] != wanted[:3] or self._for[3] is not stack:
             from napari_diffraction.learning.explain.heatmaps import Explainer
-            from napari_diffraction.learning.models.registry import load_model
 
-            self._explainer, self._for = (
-                Explainer(load_model(question.model), stack, device),
-                wanted,
-            )
+            classifier = self._model(question)
+            self._explainer, self._for = Explainer(classifier, stack, device), wanted
         assert self._explainer is not None
         return self._explainer
+
+    def _model(self, question: Question) -> Classifier:
+        """Return the model of a question, which stays while patterns change or become more."""
+        if self._loaded is None or self._loaded[0] != (question.model, question.digest):
+            from napari_diffraction.learning.models.registry import load_model
+
+            classifier = load_model(question.model)
+            self._loaded = (question.model, question.digest), classifier
+        return self._loaded[1]

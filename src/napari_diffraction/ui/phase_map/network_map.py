@@ -18,13 +18,13 @@ from napari_diffraction.analysis.maps.phase_map import DEFAULT_THRESHOLD, NOT_IN
 from napari_diffraction.learning.palette import NOT_INDEXED_COLOUR, class_colour, class_title
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.phase_map.layers import PhaseMapLayers
+from napari_diffraction.ui.phase_map.share_rows import ShareRow, ShareRows
 from napari_diffraction.ui.phase_map.tasks import ScanWork, comparing
 from napari_diffraction.ui.viewer.layers import follow, known_of
 from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
 from napari_diffraction.ui.widgets.compare_box import CompareBox
 from napari_diffraction.ui.widgets.latest_request import Latest
 from napari_diffraction.ui.widgets.panel import button, form, group, named, sentence
-from napari_diffraction.ui.widgets.share_rows import ShareRow, ShareRows
 from napari_diffraction.ui.widgets.tooltips import PHASE_MAP
 
 if TYPE_CHECKING:

@@ -16,6 +16,8 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.stack import PatternStack
 
 _wrapped: WeakKeyDictionary[Layer, PatternStack] = WeakKeyDictionary()
+#: Of layers with a stack of their own: the stack, and the data with which it was first seen.
+_first_seen: WeakKeyDictionary[Layer, tuple[PatternStack, Any]] = WeakKeyDictionary()
 _known: WeakKeyDictionary[ViewerModel, dict[str, WeakKeyDictionary[Layer, Any]]] = (
     WeakKeyDictionary()
 )
@@ -54,7 +56,7 @@ def stack_of(layer: Image) -> PatternStack:
     """Return the patterns of an image layer.
 
     The stack in ``layer.metadata["pattern_stack"]`` is taken as it is, unless somebody has given
-    the layer data of another shape since; any other data are wrapped without being read.
+    the layer other data since; any other data are wrapped without being read.
 
     Raises
     ------
@@ -66,11 +68,22 @@ def stack_of(layer: Image) -> PatternStack:
             f"{layer.name} is no stack of grey patterns (2 to 4 dimensions): choose another layer."
         )
     stack = layer.metadata.get("pattern_stack")
-    if isinstance(stack, PatternStack) and stack.data.shape == tuple(layer.data.shape):
+    if isinstance(stack, PatternStack) and _still_shows(layer, stack):
         return stack
     if layer not in _wrapped or _wrapped[layer].metadata["wrapped"] != id(layer.data):
         _wrapped[layer] = _wrap(layer)
     return _wrapped[layer]
+
+
+def _still_shows(layer: Image, stack: PatternStack) -> bool:
+    """Return whether nobody has given a layer other data than those of its stack."""
+    if stack.data.shape != tuple(layer.data.shape):
+        return False
+    if "chosen_from" in layer.metadata:  # drawn by a panel, which gives it data as they are made
+        return True
+    if layer not in _first_seen or _first_seen[layer][0] is not stack:
+        _first_seen[layer] = stack, layer.data
+    return layer.data is _first_seen[layer][1] or layer.data is stack.data
 
 
 def _wrap(layer: Image) -> PatternStack:
