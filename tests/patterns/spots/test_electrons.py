@@ -39,6 +39,14 @@ def test_many_electrons_in_one_place_are_a_spot(expected: float, dtype: type) ->
         assert (distance < 1.5).sum() >= len(PLACES) - 1  # one may be taken for the beam
 
 
+@pytest.mark.parametrize("gap", [np.nan, 2**32 - 1])
+def test_gaps_between_modules_are_no_electrons(gap: float) -> None:
+    frame = counted(0.03).astype(np.float32 if np.isnan(gap) else np.uint32)
+    frame[:, 120:126] = gap
+    assert are_counted(frame)
+    assert len(find_peaks(frame).position) == 0
+
+
 def test_pictures_in_black_and_white_are_not_counted() -> None:
     y, x = np.mgrid[:128, :128]
     discs = ((x % 16 - 8) ** 2 + (y % 16 - 8) ** 2 < 9).astype(np.uint8)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import pdtrc
 
+from napari_diffraction.patterns.counts import plain_counts
+
 #: Spots of a frame that chance may make, in the mean.
 _BY_CHANCE = 0.05
 #: Side in pixels of the square in which the background is counted, and most counts of a pixel.
@@ -25,10 +27,11 @@ _SAMPLE = 4096
 
 def are_counted(frame: NDArray[Any]) -> bool:
     """Whether single electrons are counted in a frame, and most of its pixels are empty."""
+    frame = plain_counts(frame)
     sample = frame.ravel()[:: max(1, frame.size // _SAMPLE) | 1]
-    if not (np.count_nonzero(sample) < 0.3 * len(sample) and sample.min() == 0):
+    if np.count_nonzero(sample == 0) < 0.5 * len(sample):
         return False
-    there = frame != 0
+    there = (frame != 0) & np.isfinite(frame)
     values = frame[there]
     few = values[:_SAMPLE]
     if not len(few) or few.min() != 1 or not (few == np.round(few)).all():
@@ -60,7 +63,8 @@ def are_no_chance(
     if not len(x):
         return np.zeros(0, bool)
     side = 2 * max(1, round(1.5 * width)) + 1
-    counts = np.nan_to_num(frame.astype(np.float32))
+    frame = plain_counts(frame)
+    counts = np.where(np.isfinite(frame), frame, 0).astype(np.float32)
     near = ndimage.uniform_filter(counts, side, mode="constant") * side**2
     around = ndimage.uniform_filter(np.minimum(counts, _CLIPPED), _AROUND, mode="nearest")
     rows = np.clip(np.round(y).astype(int), 0, frame.shape[0] - 1)

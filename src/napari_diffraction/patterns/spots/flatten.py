@@ -149,8 +149,10 @@ def _faint_shadow(
         dark &= ndimage.uniform_filter(dark.astype(np.float32), 3) > 0.3  # not one alone
         # The edge runs through the squares beside.
         dark = _grown(dark).repeat(_SQUARE, axis=0).repeat(_SQUARE, axis=1)
-        near = ndimage.uniform_filter(image[:h, :w], 3) - low
         wide = expected.repeat(_SQUARE, axis=0).repeat(_SQUARE, axis=1)
+        height = image[:h, :w] - np.float32(low)
+        # A running mean would carry a pixel without a value through the whole of its row.
+        near = ndimage.uniform_filter(np.where(np.isfinite(height), height, wide), 3)
         out[:h, :w] = dark & (near < 0.5 * wide)
     return out
 
