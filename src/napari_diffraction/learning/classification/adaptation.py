@@ -72,8 +72,8 @@ def find_border(p: FloatArray, classes: tuple[str, ...], wanted: str = "stack") 
     classes
         Their names.
     wanted
-        ``stack``: a pattern at the border is a zone in one case of four, as zones are what is looked
-        for; ``all``: in one of ten; ``sure``: in 19 of 20; ``off``: nothing.
+        ``stack``: a pattern at the border is a zone in one case of four, as zones are what is
+        looked for; ``all``: in one of ten; ``sure``: in 19 of 20; ``off``: nothing.
 
     Raises
     ------
