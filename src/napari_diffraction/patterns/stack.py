@@ -225,10 +225,25 @@ class PatternStack:
             return []
         if self.read is not None:
             return self._read_runs(self.read, indices)
-        flat = self.data.reshape(-1, *self.frame_shape)
-        first, last = indices[0], indices[-1] + 1
-        part = flat[first:last] if last - first == len(indices) else flat[list(indices)]
-        return list(at_once(part))
+        try:
+            return [one for part in self._parts(indices) for one in at_once(part)]
+        except InputError:
+            return [self._frame_or_none(self.frame, index) for index in indices]
+
+    def _parts(self, indices: Sequence[int]) -> list[da.Array]:
+        """Some patterns, row by row: to flatten a scan first asks dask for a task per chunk."""
+        if not self.is_scan:
+            first, last = indices[0], indices[-1] + 1
+            run = last - first == len(indices)
+            return [self.data[first:last] if run else self.data[list(indices)]]
+        rows, columns = np.divmod(np.asarray(indices), self.data.shape[1])
+        parts = []
+        for row in np.unique(rows):
+            within = columns[rows == row]
+            run = within[-1] + 1 - within[0] == len(within)
+            place = slice(int(within[0]), int(within[-1]) + 1) if run else within.tolist()
+            parts.append(self.data[int(row), place])
+        return parts
 
     def _read_runs(
         self, read: Callable[[int], NDArray[Any]], indices: Sequence[int]

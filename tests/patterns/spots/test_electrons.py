@@ -39,9 +39,10 @@ def test_many_electrons_in_one_place_are_a_spot(expected: float, dtype: type) ->
         assert (distance < 1.5).sum() >= len(PLACES) - 1  # one may be taken for the beam
 
 
-@pytest.mark.parametrize("gap", [np.nan, 2**32 - 1])
+@pytest.mark.parametrize("gap", [np.nan, 2**32 - 1, -1])
 def test_gaps_between_modules_are_no_electrons(gap: float) -> None:
-    frame = counted(0.03).astype(np.float32 if np.isnan(gap) else np.uint32)
+    dtype = np.float32 if np.isnan(gap) else np.uint32 if gap > 0 else np.int16
+    frame = counted(0.03).astype(dtype)
     frame[:, 120:126] = gap
     assert are_counted(frame)
     assert len(find_peaks(frame).position) == 0
@@ -52,6 +53,12 @@ def test_pictures_in_black_and_white_are_not_counted() -> None:
     discs = ((x % 16 - 8) ** 2 + (y % 16 - 8) ** 2 < 9).astype(np.uint8)
     assert not are_counted(discs)
     assert not are_counted(discs * 255)
+    crosses = np.zeros((256, 256), np.uint8)
+    for a in range(10, 250, 16):
+        for b in range(10, 250, 16):
+            crosses[a - 1 : a + 2, b] = crosses[a, b - 1 : b + 2] = 1
+    assert not are_counted(crosses)
+    assert len(find_peaks(crosses).position) > 200
     assert not are_counted(counted(5.0))
     assert not are_counted(counted(0.05) - 0.5)
     assert not are_counted(np.zeros((16, 16), np.uint8))

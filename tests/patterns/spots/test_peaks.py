@@ -11,6 +11,7 @@ from PIL import Image
 from scipy.spatial import cKDTree
 
 from napari_diffraction.crystal.cell import UnitCell
+from napari_diffraction.patterns.spots.measure import find_spots
 from napari_diffraction.patterns.spots.peaks import MOST, find_peaks
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.conditions import DetectorEffects, SpotConditions
@@ -158,7 +159,32 @@ def test_rings_and_noise_are_no_spots() -> None:
         assert len(find_peaks(image).position) <= 2
 
 
-@pytest.mark.parametrize("counts", [0.2, 0.6, 2.0, 10.0])
+def test_many_spots_do_not_raise_the_threshold() -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:256, :256]
+    away = np.hypot(x - 127, y - 127)
+    image = 1000 + 300 * np.exp(-away / 60) + 6000 * np.exp(-(away**2) / 18)
+    grid = np.array([(a, b) for a in range(8, 248, 11) for b in range(8, 248, 11)])
+    grid = rng.permutation(grid[np.hypot(*(grid - 127).T) > 15])[:250]
+    for a, b in grid:
+        image += rng.uniform(100, 260) * np.exp(-((x - a) ** 2 + (y - b) ** 2) / 4.5)
+    frame = rng.poisson(image).astype(np.uint16)
+    for found in (find_peaks(frame).position, find_spots(frame).position):
+        recall, precision = agreement(found, grid)
+        assert recall > 0.85
+        assert precision > 0.98
+
+
+def test_a_slope_in_whole_numbers_is_no_noise() -> None:
+    y, x = np.mgrid[:256, :256]
+    away = np.hypot(x - 127, y - 127)
+    image = 300 * np.exp(-away / 60) + 65000 * np.exp(-(away**2) / 18)
+    for a, b in np.random.default_rng(0).integers(10, 246, (40, 2)):
+        image[b, a] += 3000
+    assert len(find_peaks(image.astype(np.uint16)).position) > 35
+
+
+@pytest.mark.parametrize("counts", [0.2, 0.6, 0.8, 2.0, 10.0])
 def test_few_counts_make_no_spots(counts: float) -> None:
     """The fewer are counted, the longer the tail of the noise."""
     rng = np.random.default_rng(1)

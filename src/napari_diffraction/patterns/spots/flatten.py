@@ -24,6 +24,8 @@ from napari_diffraction.patterns.spots.blocks import (
 NOISE_FREE = 1e-3
 #: Deviation in whole counts that is noise, and counts that are whole, in parts of the contrast.
 _COUNTED, _WHOLE = 0.3, 1e-6
+#: The same in parts of the root of the counts.
+_OF_ROOT = 0.4
 #: Larger frames are binned until the longer side is at most this.
 WORK_SIZE = 400
 #: A pixel this far below the background, in units of its noise, lies in a shadow.
@@ -90,7 +92,10 @@ def flatten(frame: NDArray[Any]) -> FlatFrame:
     # noise needs a unit, too.
     least = max(0.3 * middle, _unit(contrast, quantum))
     share = middle / contrast
-    if middle > _COUNTED * quantum and quantum > _WHOLE * contrast:
+    # Electrons vary by the root of their number; whole numbers that vary less show a slope alone.
+    level = max(quantile(background, 0.5) - low, 0.0)
+    counted = max(_COUNTED * quantum, _OF_ROOT * np.sqrt(quantum * level))
+    if middle > counted and quantum > _WHOLE * contrast:
         share = max(share, NOISE_FREE)  # a direct beam may be ten thousand times as bright
     sign = -1.0 if inverted else 1.0
     signal = normalise(image, background, np.maximum(noise, np.float32(least)), sign)

@@ -83,7 +83,11 @@ def find_peaks(frame: NDArray[Any], threshold: float = THRESHOLD) -> Peaks:
         least = max(threshold, noise_top(smooth))
         x, y, height, size, single = maxima(flat.signal, smooth, width, least)
         if len(x) < 3:
-            break
+            # The rows of a wide beam alone were guessed to be spots.
+            if width < 1.6:
+                break
+            width = 0.8
+            continue
         strong = np.argsort(height)[::-1][:40]
         found = float(np.clip(quantile(size[strong], 0.5), 0.6, 12.0))
         if abs(found - width) < 0.3 * width + 0.1:
@@ -132,7 +136,14 @@ def _behind(
     # In the middle of a wide stop nothing is bright that the dark could be seen against.
     i, j, near = round(y), round(x), max(2, round(0.02 * max(shadow.shape)))
     if shadow[max(i - near, 0) : i + near + 1, max(j - near, 0) : j + near + 1].any():
-        return x, y, least
+        if np.hypot(x - beam[0], y - beam[1]) > radius + near:
+            return x, y, least
+        # The beam itself is seen, at least in part; where nothing covers it, its middle is better.
+        i, j, around = round(beam[1]), round(beam[0]), int(radius / 1.4) + 1
+        covered = shadow[
+            max(i - around, 0) : i + around + 1, max(j - around, 0) : j + around + 1
+        ].any()
+        return (x, y, radius) if covered else (*beam, radius)
     return *beam, radius
 
 

@@ -99,17 +99,19 @@ def noise_top(smooth):  # type: ignore[no-untyped-def]
         for j in range(w - 2):
             if top[j]:
                 heights[min(int(middle[j] * 40), 399)] += 1
-    total, so_far = heights.sum(), 0
-    half, upper = -1.0, -1.0
+    total, below = heights.sum(), heights[:200].sum()
+    half, middle_of_low, upper, so_far = -1.0, -1.0, -1.0, 0
     for k in range(400):
         so_far += heights[k]
         if half < 0 and so_far >= 0.5 * total:
             half = (k + 0.5) / 40
-        if upper < 0 and so_far >= 0.84 * total:
+        if middle_of_low < 0 and so_far >= 0.5 * below:
+            middle_of_low = (k + 0.5) / 40
+        if upper < 0 and so_far >= 0.84 * below:
             upper = (k + 0.5) / 40
     # Maxima of noise lie at 1 to 2 deviations; higher ones are those of a clean pattern, and many
     # spots among few maxima of noise must not lift the threshold beyond reason.
-    return min(4.4 + 8 * (upper - half - 0.66), 10.0) if total > 50 and half < 4 else 0.0
+    return min(4.4 + 8 * (upper - middle_of_low - 0.66), 10.0) if total > 50 and half < 4 else 0.0
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
