@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,10 @@ def test_the_demo_opens_napari_classifies_and_goes_on_to_the_review(
     monkeypatch: pytest.MonkeyPatch,
     qtbot: Any,
     learning: Any,
+    tmp_path: Path,
 ) -> None:
+    # not a sample of another size that somebody has opened on this machine before
+    monkeypatch.setattr("napari_diffraction.ui.samples.cache_folder", lambda: tmp_path)
     viewer = make_napari_viewer(show=True)
     monkeypatch.setattr("napari.Viewer", lambda: viewer)
     monkeypatch.setattr("napari.run", lambda: None)
