@@ -68,7 +68,10 @@ def shown(line: Line) -> dict[str, object] | None:
     if not path.exists():
         return None
     rows = json.loads(path.read_text())["rows"]
-    ours = next(r for r in rows if r["program"] == OURS and r["what"].startswith(line.ours))
+    mine = [r for r in rows if r["program"] == OURS and r["what"].startswith(line.ours)]
+    if not mine:  # figures of an earlier version of the script
+        return None
+    ours = mine[0]
     rate = float(ours["patterns_per_s"])
     out: dict[str, object] = {"work": line.work, "ours, 1/s": rate}
     out |= {"peer": "-", "its, 1/s": "-", "ratio": "-", "wanted": line.limit, "": "no peer"}
