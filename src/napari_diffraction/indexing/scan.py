@@ -21,8 +21,9 @@ from napari_diffraction.indexing.known import (
 from napari_diffraction.indexing.matching import Points, known_grains
 from napari_diffraction.indexing.phases.crystals import Crystal, crystal_found, crystal_given
 from napari_diffraction.indexing.phases.grain_bands import GrainBands, grain_bands
+from napari_diffraction.indexing.phases.sameness import part_of_another
 from napari_diffraction.indexing.phases.scales import PhasesFound
-from napari_diffraction.indexing.phases.search import FEW, find_phases, part_of_another
+from napari_diffraction.indexing.phases.search import FEW, find_phases
 from napari_diffraction.indexing.phases.shown import families_of
 from napari_diffraction.indexing.points import PointsProgress, index_points
 from napari_diffraction.indexing.solution import IndexedMap

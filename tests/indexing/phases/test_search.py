@@ -88,30 +88,6 @@ def test_a_lattice_that_is_left_without_grains_is_no_phase(
     assert heard == (said[0], said[2])
 
 
-@pytest.mark.parametrize(
-    ("other", "times", "part"),
-    [
-        (UnitCell(5.1, 6.3, 14.9, 77, 99, 108), 1.0, 2),
-        (UnitCell(5.1, 6.3, 7.4, 77, 99, 92), 1.0, None),
-        (UnitCell(5.1, 6.3, 14.8, 77, 99, 108), 1.2, None),  # of another size
-    ],
-)
-def test_two_lattices_of_which_one_is_part_of_the_other_are_told(
-    other: UnitCell, times: float, part: float | None
-) -> None:
-    cells = (UnitCell(5.1, 6.3, 7.4, 77, 99, 108), other)
-    bases = [reciprocal_basis(cell, "aP") for cell in cells]
-    scales = [np.cbrt(1 / cell.volume) for cell in cells]
-    seen = [SimpleNamespace(scale=scale) for scale in (scales[0], scales[1] * times)]
-    found = SimpleNamespace(
-        fit=SimpleNamespace(bases=bases), seen=seen, kin=np.arange(2), said=(None, None)
-    )
-    both = [search.part_of_another(found, number) for number in (0, 1)]  # type: ignore[arg-type]
-    assert both == [part and pytest.approx(part), part and pytest.approx(1 / part)]
-    found.kin = np.zeros(2, int)
-    assert search.part_of_another(found, 0) is None  # type: ignore[arg-type]
-
-
 def test_a_lattice_found_twice_is_in_doubt() -> None:
     basis = reciprocal_basis(UnitCell(5.1, 6.3, 7.4, 77, 99, 108), "aP")
     seen = VisibleLattice(basis, 0.5, 0.01, 0.0)

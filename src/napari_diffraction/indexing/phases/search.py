@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from napari_diffraction.blas import by_one_thread
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
-from napari_diffraction.crystal.reduction import cells_alike
-from napari_diffraction.crystal.structure import cell_of
 from napari_diffraction.indexing.bands.centre import (
     above_chance,
     band_error,
@@ -41,6 +39,7 @@ from napari_diffraction.indexing.phases.crystals import Crystal
 from napari_diffraction.indexing.phases.fitting import Fitted, fitted
 from napari_diffraction.indexing.phases.grain_bands import GrainBands
 from napari_diffraction.indexing.phases.opinion import Opinion, judged, together
+from napari_diffraction.indexing.phases.sameness import same
 from napari_diffraction.indexing.phases.scales import PhasesFound, parted
 from napari_diffraction.indexing.phases.shown import LOOKED_AT, families_of
 from napari_diffraction.progress import Progress
@@ -70,8 +69,6 @@ _STRONGLY = 5.0
 _SYMMETRIC = ("trigonal", "hexagonal", "tetragonal", "cubic")
 #: Such a lattice must have this part of the gain of the one seen.
 _PART = 0.7
-#: Lattices that differ by less than this (relative, degrees, and in scale) are one.
-_ALIKE, _ALIKE_ANGLES, _ALIKE_SCALE = 0.03, 2.0, 0.06
 
 
 @by_one_thread
@@ -174,7 +171,7 @@ def find_phases(
             yield Progress(len(seen), _PHASES, "Asking the network for a second opinion")
             said = together(judged(opinion, those, centre))
         lattice = _seen_lattice(best.basis, those, centre, free, said)
-        if any(_same(lattice, other) for other in seen):
+        if any(same(lattice, other) for other in seen):
             spent[rest[(gain > 0) | (_gain(lattice.basis, some, centre) > 0)]] = True
         else:
             seen.append(lattice)
@@ -210,47 +207,6 @@ def _with_grains(
         return parted(bands, fit, tuple(seen), tuple(heard))
     rest = [seen[number] for number in kept], [heard[number] for number in kept]
     return _with_grains(bands, *rest, centre, free)
-
-
-def _same(one: VisibleLattice, other: VisibleLattice) -> bool:
-    """Whether two lattices are one, within what bands tell."""
-    first, second = _cell(one.basis, one.scale), _cell(other.basis, other.scale)
-    return cells_alike(first, second, lengths=_ALIKE, angles=_ALIKE_ANGLES, scale=_ALIKE_SCALE)
-
-
-def _cell(basis: FloatArray, scale: float) -> UnitCell:
-    return cell_of(np.linalg.inv(basis) / np.radians(scale))
-
-
-def part_of_another(found: PhasesFound, number: int) -> float | None:
-    """Volume of the cell of another lattice over that of one, where either is part of the other.
-
-    Bands may show some vectors of a lattice in some grains and others in others, so that it is
-    found twice, each time in part.
-
-    Parameters
-    ----------
-    found
-        All lattices.
-    number
-        Of the one; those with the same directions as it are not looked at.
-
-    Returns
-    -------
-    float or None
-        ``None``: there is no such lattice.
-    """
-    basis, scale = found.fit.bases[number], found.seen[number].scale
-    cells = [
-        _cell(found.fit.bases[other], seen.scale)
-        for other, seen in enumerate(found.seen)
-        if found.kin[other] != found.kin[number]
-    ]
-    for near in neighbours(basis) if cells else ():
-        cell = _cell(near, scale)
-        if any(cells_alike(cell, other, scale=_ALIKE_SCALE) for other in cells):
-            return float(abs(np.linalg.det(basis) / np.linalg.det(near)))
-    return None
 
 
 def _symmetry(crystal: Crystal) -> str | int:

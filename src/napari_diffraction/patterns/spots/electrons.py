@@ -54,7 +54,7 @@ def are_no_chance(
     Parameters
     ----------
     frame : ndarray, (h, w)
-        Counts.
+        Where it is not one of single electrons, all are.
     x, y : ndarray, (n,)
         Places in pixels.
     width
@@ -64,8 +64,8 @@ def are_no_chance(
     -------
     ndarray of bool, (n,)
     """
-    if not len(x):
-        return np.zeros(0, bool)
+    if not len(x) or not are_counted(frame):
+        return np.ones(len(x), bool)
     side = 2 * max(1, round(1.5 * width)) + 1
     frame = np.ascontiguousarray(plain_counts(frame))
     if frame.dtype == bool:

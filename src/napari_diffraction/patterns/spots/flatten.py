@@ -53,6 +53,8 @@ class FlatFrame:
         Median noise over the contrast of the frame; below `NOISE_FREE` for a frame without noise.
     shadow : ndarray of bool, (h, w), or None
         Pixels that a beam stop or a gap hides, where there are any.
+    seen : ndarray of float32, (h, w), or None
+        The frame as it was, NaN in the shadow, where there is one.
     """
 
     signal: NDArray[np.float32]
@@ -61,6 +63,7 @@ class FlatFrame:
     empty: bool
     noise: float
     shadow: NDArray[np.bool_] | None = None
+    seen: NDArray[np.float32] | None = None
 
 
 def flatten(frame: NDArray[Any]) -> FlatFrame:
@@ -75,7 +78,7 @@ def flatten(frame: NDArray[Any]) -> FlatFrame:
     frame : ndarray, (h, w)
         Any real dtype; NaN and infinity are pixels without a value.
     """
-    image, binning = binned(np.asarray(frame))
+    image, binning = _binned(np.asarray(frame))
     valid = np.isfinite(image)
     if not valid.all():
         image = np.where(valid, image, np.float32(np.nan))
@@ -98,18 +101,22 @@ def flatten(frame: NDArray[Any]) -> FlatFrame:
     if middle > counted and quantum > _WHOLE * contrast:
         share = max(share, NOISE_FREE)  # a direct beam may be ten thousand times as bright
     sign = -1.0 if inverted else 1.0
-    signal = normalise(image, background, np.maximum(noise, np.float32(least)), sign)
+    noise = np.maximum(noise, np.float32(least))
+    signal = normalise(image, background, noise, sign)
+    flat = FlatFrame(signal, binning, inverted, False, share)
+    if inverted or share < 3e-4:
+        return flat
     shadow = _shadow(image, signal, background, low)
-    shadow |= _faint_shadow(image, background, np.maximum(noise, np.float32(least)), low)
-    if inverted or share < 3e-4 or not 0.001 < np.count_nonzero(shadow) / shadow.size < 0.25:
-        return FlatFrame(signal, binning, inverted, False, share)
+    shadow |= _faint_shadow(image, background, noise, low)
+    if not 0.001 < np.count_nonzero(shadow) / shadow.size < 0.25:
+        return flat
     # What a beam stop or a gap hides must not count as background of what lies beside it.
     shadow = _grown(shadow)
     image = np.where(shadow, np.float32(np.nan), image)
     background, noise, _ = block_statistics(image, block_size(image.shape))
     background, noise = smooth_blocks(background), smooth_blocks(noise)
     signal = normalise(image, background, np.maximum(noise, np.float32(least)), sign)
-    return FlatFrame(signal, binning, inverted, False, share, shadow)
+    return FlatFrame(signal, binning, inverted, False, share, shadow, image)
 
 
 def least_noise(image: NDArray[np.float32]) -> float:
@@ -197,7 +204,7 @@ def _contrast(image: NDArray[np.float32]) -> tuple[float, float, float]:
     return low, max(high - low, float(steps.min())), float(steps.min())
 
 
-def binned(frame: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
+def _binned(frame: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
     """Return the frame as float32, averaged over squares where it is large, and their side."""
     if min(frame.shape) == 0:
         frame = np.zeros((1, 1), dtype=np.float32)

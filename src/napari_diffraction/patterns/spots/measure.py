@@ -27,7 +27,7 @@ from napari_diffraction.patterns.spots.blocks import (
     smooth_blocks,
 )
 from napari_diffraction.patterns.spots.direct_beam import direct_beam
-from napari_diffraction.patterns.spots.electrons import are_counted, are_no_chance
+from napari_diffraction.patterns.spots.electrons import are_no_chance
 from napari_diffraction.patterns.spots.flatten import NOISE_FREE, flatten, least_noise
 from napari_diffraction.patterns.spots.peaks import MOST, maxima
 from napari_diffraction.patterns.spots.shapes import best_widths, halved, measure, to_centroids
@@ -125,8 +125,7 @@ def find_spots(frame: NDArray[Any], threshold: float = THRESHOLD) -> Spots:
     cx, cy = level.centre
     keep = np.hypot(x - cx, y - cy) > level.beam_radius
     keep &= ~_beside(level.hidden, x, y, int(width) + 1)
-    if are_counted(frame):
-        keep &= are_no_chance(frame, x, y, width)
+    keep &= are_no_chance(frame, x, y, width)
     found = _measured(level, np.stack([x, y], axis=1)[keep], width, refine=True)
     strong = found.snr >= threshold
     order = np.argsort(-found.intensity[strong], kind="stable")[:MOST]

@@ -12,8 +12,8 @@ from scipy import ndimage
 
 from napari_diffraction.patterns.sorting import quantile
 from napari_diffraction.patterns.spots.direct_beam import direct_beam
-from napari_diffraction.patterns.spots.electrons import are_counted, are_no_chance
-from napari_diffraction.patterns.spots.flatten import NOISE_FREE, FlatFrame, binned, flatten
+from napari_diffraction.patterns.spots.electrons import are_no_chance
+from napari_diffraction.patterns.spots.flatten import NOISE_FREE, FlatFrame, flatten
 from napari_diffraction.patterns.spots.rings import ring_centre
 from napari_diffraction.patterns.spots.smoothing import noise_top, smoothed
 
@@ -94,12 +94,11 @@ def find_peaks(frame: NDArray[Any], threshold: float = THRESHOLD) -> Peaks:
             break
         width = found
     cx, cy, beam = direct_beam(flat.signal, width)
-    if flat.shadow is not None:
-        cx, cy, beam = _behind(frame, flat.shadow, (cx, cy), beam, 1.5 * width)
+    if flat.shadow is not None and flat.seen is not None:
+        cx, cy, beam = _behind(flat.seen, flat.shadow, (cx, cy), beam, 1.5 * width)
     bins, offset = flat.binning, (flat.binning - 1) / 2
-    if are_counted(frame):
-        sure = are_no_chance(frame, x * bins + offset, y * bins + offset, width * bins)
-        x, y, height, single = (values[sure] for values in (x, y, height, single))
+    sure = are_no_chance(frame, x * bins + offset, y * bins + offset, width * bins)
+    x, y, height, single = (values[sure] for values in (x, y, height, single))
     # Spots of a single pixel are believed where the frame has no noise or most spots are such.
     believed = flat.noise < NOISE_FREE or len(single) >= 80
     tiny = len(single) > 0 and single.mean() > 0.6 and believed
@@ -124,15 +123,14 @@ def find_peaks(frame: NDArray[Any], threshold: float = THRESHOLD) -> Peaks:
 
 
 def _behind(
-    frame: NDArray[Any],
+    seen: NDArray[np.float32],
     shadow: NDArray[np.bool_],
     beam: tuple[float, float],
     radius: float,
     least: float,
 ) -> tuple[float, float, float]:
     """Where the direct beam is if a beam stop hides it, which the halo around tells; its radius."""
-    image, _ = binned(np.asarray(frame))
-    x, y = ring_centre(np.where(shadow, np.float32(np.nan), image), beam)
+    x, y = ring_centre(seen, beam)
     # In the middle of a wide stop nothing is bright that the dark could be seen against.
     i, j, near = round(y), round(x), max(2, round(0.02 * max(shadow.shape)))
     if shadow[max(i - near, 0) : i + near + 1, max(j - near, 0) : j + near + 1].any():
