@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
+from napari_diffraction.learning.classes import NO_HIT, ZONE_CLASSES
 from napari_diffraction.learning.networks.zone_view import EXTRA, N_FEATURES
 
 _EXTRA = {name: N_FEATURES - len(EXTRA) + k for k, name in enumerate(EXTRA)}
 
 #: Measures of a pattern, of which its calibration is a linear function.
 GIVEN = 5
+#: Fewer found spots than this are a no-hit by definition, whatever rings and halos look like; where
+#: patterns are noisy, one in ten of these is a hit whose spots are too faint to be found.
+FEWEST_SPOTS, _SURE = 3, 0.9
 #: Thresholds of the dominant-zone fraction of the ordinal target.
 FRACTIONS = (0.5, 0.8, 0.9, 0.999)
 
@@ -68,6 +74,15 @@ def given(features: Tensor) -> Tensor:
     return torch.stack(
         [torch.ones_like(free), free, noisy * spots, noisy * strong, noisy * noise], 1
     )
+
+
+def _no_hit_of_few_spots(verdict: Tensor, features: Tensor) -> Tensor:
+    """Raise the logit of a no-hit where fewer than three spots are found, to 90 % at least."""
+    no_hit = torch.arange(verdict.shape[1], device=verdict.device) == ZONE_CLASSES.index(NO_HIT)
+    few = features[:, :1] < math.log1p(FEWEST_SPOTS - 0.5)
+    others = torch.logsumexp(verdict.masked_fill(no_hit, -math.inf), 1, keepdim=True)
+    least = torch.maximum(verdict, others + math.log(_SURE / (1 - _SURE)))
+    return torch.where(few & no_hit, least, verdict)
 
 
 class ZoneNetwork(nn.Module):
@@ -155,6 +170,7 @@ class ZoneNetwork(nn.Module):
         if self.calibrated and not self.training:
             of = given(features)
             verdict = verdict * torch.exp(of @ self.log_scale)[:, None] + of @ self.bias
+            verdict = _no_hit_of_few_spots(verdict, features)
         return {
             "joint": verdict,
             "network": self.network_head(seen),
