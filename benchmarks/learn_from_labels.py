@@ -36,7 +36,8 @@ from napari_diffraction.learning.models.classifier import Classifier, load_class
 from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.learning.networks.zone_view import view
 from napari_diffraction.learning.training.active_learning import teach_most
-from napari_diffraction.learning.training.fine_tuning import AFTER, Lesson, found_in, learn
+from napari_diffraction.learning.training.fine_tuning import AFTER, found_in, learn
+from napari_diffraction.learning.training.lesson import Lesson
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.conditions import DetectorEffects

@@ -22,13 +22,12 @@ from napari_diffraction.learning.training.fine_tuning import (
     AFTER,
     BEFORE,
     KNOWN,
-    Lesson,
     _first_model,
     learn,
-    usable,
     verdict,
 )
 from napari_diffraction.learning.training.last_layers import tail_of
+from napari_diffraction.learning.training.lesson import Lesson, usable
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import finish
 from napari_diffraction.simulation.samples import serial_experiment

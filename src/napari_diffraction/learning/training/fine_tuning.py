@@ -32,13 +32,10 @@ from napari_diffraction.learning.models.leakage import content_hash, training_ha
 from napari_diffraction.learning.models.registry import load_model
 from napari_diffraction.learning.training.adam import minimise
 from napari_diffraction.learning.training.last_layers import Tail, tail_of
+from napari_diffraction.learning.training.lesson import Indices, Lesson, counts_of, usable
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress, finish
 
-Indices = NDArray[np.int64]
-
-#: Fewest labels of a class, and fewest classes that have as many.
-FEWEST, CLASSES = 2, 2
 #: Steps and rates of the two stages: the head alone, then all that follows on the body.
 _STAGES = ((60, 1e-2), (90, 2e-3))
 #: How firmly the weights are held to what they were.
@@ -54,28 +51,6 @@ KIND = "labels"
 BEFORE, AFTER = "your labels: before", "your labels: each left out of the lesson"
 #: Figure on its card: so many of the labelled patterns the parent had learned from, where it had.
 KNOWN = "your labels: learned from before"
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What a person said of some patterns of a stack.
-
-    Attributes
-    ----------
-    stack
-        The patterns.
-    indices : ndarray of int, (n,)
-        Flat numbers of the patterns that bear a label.
-    labels : ndarray of str, (n,)
-        Their classes.
-    person
-        Who gave the labels.
-    """
-
-    stack: PatternStack
-    indices: Indices
-    labels: NDArray[np.str_]
-    person: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,31 +155,6 @@ def _keep_memory() -> None:
     size of the block (mallopt(3)).
     """
     np.empty(1 << 24, np.uint8)
-
-
-def usable(lesson: Lesson, classes: Sequence[str]) -> Lesson:
-    """Leave out labels that a model does not know.
-
-    Raises
-    ------
-    InputError
-        What is left is too little to learn from.
-    """
-    known = np.isin(lesson.labels, list(classes))
-    lesson = dataclasses.replace(lesson, indices=lesson.indices[known], labels=lesson.labels[known])
-    counts = _counts(lesson)
-    if sum(number >= FEWEST for number in counts.values()) < CLASSES:
-        said = ", ".join(f"{number} {name}" for name, number in counts.items()) or "none"
-        raise InputError(
-            f"There are too few labels to learn from ({said}): label at least {FEWEST} patterns "
-            f"each of {CLASSES} classes, better 10 to 20 of every class."
-        )
-    return lesson
-
-
-def _counts(lesson: Lesson) -> dict[str, int]:
-    names, numbers = np.unique(lesson.labels, return_counts=True)
-    return dict(zip(names.tolist(), numbers.tolist(), strict=True))
 
 
 def _look(classifier: Classifier, lesson: Lesson, total: int) -> Generator[Progress, None, _Seen]:
@@ -364,7 +314,7 @@ def _share(label: NDArray[np.int64], logits: NDArray[np.float64]) -> float:
 
 def _card(parent: ModelCard, lesson: Lesson, name: str, scale: float, seed: int) -> ModelCard:
     """Make the card: who said what of which stack, and from which model it was learned."""
-    counts = _counts(lesson)
+    counts = counts_of(lesson)
     n = sum(counts.values())
     person = f" of {lesson.person}" if lesson.person else ""
     return dataclasses.replace(

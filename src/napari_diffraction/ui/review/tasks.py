@@ -91,7 +91,8 @@ def lesson(asked: Question) -> Generator[Progress, None, Learned]:
     from napari_diffraction.learning.models.classifier import load_classifier
     from napari_diffraction.learning.models.registry import load_model
     from napari_diffraction.learning.training.active_learning import teach_most
-    from napari_diffraction.learning.training.fine_tuning import Lesson, learn, verdict
+    from napari_diffraction.learning.training.fine_tuning import learn, verdict
+    from napari_diffraction.learning.training.lesson import Lesson
 
     given = Lesson(asked.stack, asked.indices, asked.labels, asked.person)
     learning = learn(given, load_model(asked.model), asked.output, name=asked.name)
