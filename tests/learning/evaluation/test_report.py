@@ -88,6 +88,13 @@ def test_several_models_stand_side_by_side(tmp_path: Path) -> None:
     assert page.index("Comparison") < page.index("Model ours") < page.index("Model theirs")
 
 
+def test_no_comparison_of_an_earlier_report_stays(tmp_path: Path) -> None:
+    finish(write_report([evaluated(), evaluated("theirs", wrong=0)], tmp_path))
+    (tmp_path / "comparison_of_mine.csv").touch()
+    finish(write_report([evaluated()], tmp_path))
+    assert [one.name for one in tmp_path.glob("comparison*")] == ["comparison_of_mine.csv"]
+
+
 def test_patterns_of_the_training_stand_out(tmp_path: Path) -> None:
     made = evaluated().noted("3 of 30 patterns were in the training.", training_patterns_here=3)
     page = finish(write_report([made], tmp_path)).read_text()

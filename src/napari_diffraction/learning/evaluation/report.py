@@ -25,6 +25,13 @@ from napari_diffraction.progress import Progress
 
 #: Patterns on each sheet of examples.
 EXAMPLES = 12
+#: What not every report has: left there by an earlier one, it would be taken for part of this one.
+_NOT_ALWAYS = (
+    "comparison.csv",
+    "unknown.csv",
+    *(f"comparison{which}.{kind}" for which in ("", "_coverage") for kind in ("png", "svg")),
+    *("worst.png", "least_certain.png"),
+)
 
 
 def write_report(
@@ -73,9 +80,12 @@ def write_report(
     yield Progress(steps - 1, steps, "Writing the report")
     for number, (evaluation, drawn) in enumerate(zip(evaluations, figures, strict=True)):
         inside = folder if number == 0 else folder / _inner(number + 1, evaluation.name)
-        _write(inside, _tables(evaluation), drawn)
-    if comparison is not None:
-        _write(folder, {"comparison.csv": comparison.to_csv}, both)
+        tables = _tables(evaluation)
+        if number == 0 and comparison is not None:
+            tables["comparison.csv"], drawn = comparison.to_csv, drawn | both
+        written = _write(inside, tables, drawn)
+        for name in set(_NOT_ALWAYS) - written:
+            (inside / name).unlink(missing_ok=True)
     text = page(evaluations, figures, comparison, both, facts or {})
     path = folder / "report.html"
     _write(folder, {path.name: lambda part: part.write_text(text, encoding="utf-8")}, {})
@@ -174,7 +184,7 @@ def _tables(evaluation: Evaluation) -> dict[str, Writer]:
     return tables
 
 
-def _write(folder: Path, tables: Mapping[str, Writer], figures: Mapping[str, Drawn]) -> None:
+def _write(folder: Path, tables: Mapping[str, Writer], figures: Mapping[str, Drawn]) -> set[str]:
     writers = dict(tables)
     for name, drawn in figures.items():
         writers[f"{name}.png"] = _bytes(drawn.png)
@@ -187,6 +197,7 @@ def _write(folder: Path, tables: Mapping[str, Writer], figures: Mapping[str, Dra
     for name, write in writers.items():
         with replacing(folder / name) as part:
             write(part)
+    return set(writers)
 
 
 def _bytes(content: bytes) -> Writer:
