@@ -55,7 +55,8 @@ def main() -> None:
         rows[-1] |= intermediate(data, label, centre)
     print(pd.DataFrame(rows).round(3).T.to_string())
     if arguments.output is not None:
-        (arguments.output / "foreign_zones.json").write_text(json.dumps(rows, indent=1) + "\n")
+        arguments.output.mkdir(parents=True, exist_ok=True)
+    (arguments.output / "foreign_zones.json").write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def judged(name: str, label: np.ndarray, visible: np.ndarray, called: np.ndarray) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from napari_diffraction.crystal.cell import UnitCell
@@ -208,6 +209,23 @@ def test_the_edge_of_a_stop_where_little_is_counted_is_no_row_of_spots(angle: fl
     assert find_peaks(masked).flat.shadow.mean() > 0.9 * found[0].flat.shadow.mean()
     for peaks in found:  # from the halo, as the beam is hidden
         assert np.hypot(*np.subtract(peaks.centre, (130, 125))) < 3
+
+
+def test_the_dark_between_discs_of_a_convergent_beam_is_no_stop() -> None:
+    """It is more of the frame than a stop hides, and the beam is where it is seen."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:256, :256].astype(float)
+    light = np.zeros(x.shape)
+    for m in range(-8, 9):
+        for n in range(-8, 9):
+            cx, cy = 128 + 22 * m + 2 * n, 127 + 4 * m + 22 * n
+            height = 160 if m == n == 0 else rng.uniform(8, 32)
+            disc = np.hypot(x - cx, y - cy) < 8
+            light += height * np.exp(-np.hypot(cx - 128, cy - 127) / 120) * disc
+    light = ndimage.gaussian_filter(light, 1) + 0.2
+    peaks = find_peaks(rng.poisson(light).astype(np.uint16))
+    assert peaks.flat.shadow is None
+    assert np.hypot(*np.subtract(peaks.centre, (128, 127))) < 1
 
 
 @pytest.mark.parametrize("angle", [0.0, 130.0])

@@ -104,6 +104,23 @@ def test_a_beam_off_the_middle_is_not_taken_for_a_spot(halo: float) -> None:
         assert np.hypot(*np.subtract(level.centre, stack.geometry.centre)) < 1
 
 
+@pytest.mark.parametrize("fill", [0.0, np.nan])
+@pytest.mark.parametrize("width", [2, 6])
+def test_the_rim_of_a_beam_beside_a_gap_is_no_spot(fill: float, width: int) -> None:
+    """Of such a beam only a part is seen, which tells a smaller radius."""
+    y, x = np.mgrid[:256, :256].astype(float)
+    false = 0
+    for number, at in enumerate((112.0, 118.0, 124.0, 127.0, 130.5)):
+        away = np.hypot(x - at, y - 128)
+        for peak, halo in ((300, 60), (5000, 60), (50000, 200), (50000, 0)):
+            light = 5 + halo * np.exp(-away / 25) + peak / (1 + np.exp(away - 8))
+            frame = np.random.default_rng(number).poisson(light).astype(np.float32)
+            frame[:, 126 : 126 + width] = fill
+            found = find_spots(frame).position
+            false += int((np.hypot(found[:, 0] - at, found[:, 1] - 128) < 20).sum())
+    assert false <= 2
+
+
 def test_a_spot_is_measured() -> None:
     y, x = np.mgrid[:200, :200]
     rng = np.random.default_rng(0)

@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.patterns.sorting import sort
-from napari_diffraction.patterns.spots.rings import better_centre, ring_centre, rings, spread
+from napari_diffraction.patterns.spots.rings import MANY, better_centre, ring_centre, rings, spread
 
-#: Pixels of a ring that are looked at.
-_SAMPLES = 128
 #: What is hidden shows at most this share of the light that its ring shows,
 _LIGHT = 0.3
 #: is this many times the noise darker than its ring,
@@ -29,6 +27,8 @@ class Background:
     ----------
     centre
         x and y of the direct beam in pixels.
+    profile : ndarray of float32, (n,)
+        The background at each distance from it in whole pixels.
     level : ndarray of float32, (h, w)
         The background of every pixel.
     hidden : ndarray of bool, (h, w)
@@ -36,6 +36,7 @@ class Background:
     """
 
     centre: tuple[float, float]
+    profile: NDArray[np.float32]
     level: NDArray[np.float32]
     hidden: NDArray[np.bool_]
 
@@ -64,11 +65,11 @@ def radial_background(
     unknown = ~np.isfinite(image)
     seen = image if shadow is None else np.where(shadow, np.float32(np.nan), image)
     cx, cy = ring_centre(seen, beam)
-    profile, noise, _ = rings(image, unknown, cx, cy, _SAMPLES)
+    profile, noise, _ = rings(image, unknown, cx, cy, MANY)
     dx, dy = better_centre(image, unknown, profile, noise, cx, cy)
     if 0.2 < np.hypot(dx, dy) < 2:
         cx, cy = cx + dx, cy + dy
-        profile, noise, _ = rings(image, unknown, cx, cy, _SAMPLES)
+        profile, noise, _ = rings(image, unknown, cx, cy, MANY)
     sample = image.ravel()[:: max(1, image.size // 16384) | 1]
     sample = sample[np.isfinite(sample)]
     low = len(sample) // 1000
@@ -76,15 +77,15 @@ def radial_background(
     dark = _hidden(image, profile, noise, cx, cy, floor)
     if _HIDDEN[0] < dark.mean() < _HIDDEN[1]:
         unknown |= dark
-        profile, noise, _ = rings(image, unknown, cx, cy, _SAMPLES)
+        profile, noise, _ = rings(image, unknown, cx, cy, MANY)
         # An arm across the rings has drawn the centre to its side.
         for _ in range(2):
             dx, dy = better_centre(image, unknown, profile, noise, cx, cy)
             if not 0.2 < np.hypot(dx, dy) < 4:
                 break
             cx, cy = cx + dx, cy + dy
-            profile, noise, _ = rings(image, unknown, cx, cy, _SAMPLES)
-    return Background((cx, cy), spread(profile, image.shape, cx, cy), unknown)
+            profile, noise, _ = rings(image, unknown, cx, cy, MANY)
+    return Background((cx, cy), profile, spread(profile, image.shape, cx, cy), unknown)
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")

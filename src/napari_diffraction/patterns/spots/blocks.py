@@ -6,6 +6,8 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_diffraction.patterns.sorting import sort
+
 #: Blocks across the shorter side.
 _BLOCKS = 20
 #: Pixels of a block that are looked at.
@@ -14,10 +16,10 @@ _SAMPLES = 33
 
 def block_size(shape: tuple[int, ...]) -> int:
     """Side of the blocks in which background and noise are measured, in pixels."""
-    return int(np.clip(min(shape) // _BLOCKS, 6, 32))
+    return min(max(min(shape) // _BLOCKS, 6), 32)
 
 
-def _sorting_network(n: int) -> NDArray[np.int64]:
+def sorting_network(n: int) -> NDArray[np.int64]:
     """Pairs of places which, compared and exchanged one after the other, sort n values.
 
     Merge exchange (Batcher 1968; Knuth, The Art of Computer Programming 3, algorithm 5.2.2 M).
@@ -36,30 +38,31 @@ def _sorting_network(n: int) -> NDArray[np.int64]:
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-_NETWORK = _sorting_network(_SAMPLES)
+_NETWORK = sorting_network(_SAMPLES)
+_NINE = sorting_network(9)
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
-def _sort_columns(values, network):  # type: ignore[no-untyped-def]
+def sort_columns(values, network):  # type: ignore[no-untyped-def]
     """Sort every column in place; none of the values is NaN."""
     for pair in range(len(network)):
-        upper, lower = values[network[pair, 0]], values[network[pair, 1]]
-        for b in range(len(upper)):
-            one, two = upper[b], lower[b]
-            upper[b] = one if one < two else two
-            lower[b] = two if one < two else one
+        upper, lower = network[pair, 0], network[pair, 1]
+        for b in range(values.shape[1]):
+            one, two = values[upper, b], values[lower, b]
+            values[upper, b] = one if one < two else two
+            values[lower, b] = two if one < two else one
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
 def block_statistics(image, block):  # type: ignore[no-untyped-def]
-    """Background, noise, and whether the bright or the dark tail is longer, of each block.
+    """Background and noise of each block.
 
     All blocks are sorted at once, a sample of each being a column: so it runs on many of them in
     one step.
     """
     rows, columns = max(1, image.shape[0] // block), max(1, image.shape[1] // block)
     values, steps, count = _samples(image, rows, columns)
-    _sort_columns(values, _NETWORK)
+    sort_columns(values, _NETWORK)
     deviations = np.empty_like(values)
     middle = np.empty(rows * columns, dtype=np.float32)
     for b in range(rows * columns):
@@ -68,7 +71,7 @@ def block_statistics(image, block):  # type: ignore[no-untyped-def]
         of, line = deviations[k], values[k]
         for b in range(len(middle)):
             of[b] = abs(line[b] - middle[b])
-    _sort_columns(deviations, _NETWORK)
+    sort_columns(deviations, _NETWORK)
     reach = np.empty_like(middle)
     for b in range(len(middle)):
         spread = deviations[count[b] // 2, b] * np.float32(1.4826)
@@ -85,7 +88,7 @@ def block_statistics(image, block):  # type: ignore[no-untyped-def]
             total[b] += line[b] if near else 0.0
             square[b] += off * off if near else 0.0
             inside[b] += 1.0 if near else 0.0
-    _sort_columns(steps, _NETWORK)
+    sort_columns(steps, _NETWORK)
     background = np.full((rows, columns), np.nan, dtype=np.float32)
     noise = np.full((rows, columns), np.nan, dtype=np.float32)
     for b in range(len(middle)):
@@ -98,7 +101,7 @@ def block_statistics(image, block):  # type: ignore[no-untyped-def]
         step = steps[count[b] // 2, b]
         if step > 0:
             noise[r, c] = min(noise[r, c], np.float32(1.15) * step)
-    return background, noise, _tails(image, background, noise)
+    return background, noise
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
@@ -107,48 +110,72 @@ def _samples(image, rows, columns):  # type: ignore[no-untyped-def]
 
     What is not there is infinite, so that it comes last when it is sorted.
     """
-    values = np.full((_SAMPLES, rows * columns), np.inf, dtype=np.float32)
-    steps = np.full((_SAMPLES, rows * columns), np.inf, dtype=np.float32)
+    infinite = np.float32(np.inf)
+    values = np.full((_SAMPLES, rows * columns), infinite, dtype=np.float32)
+    steps = np.full((_SAMPLES, rows * columns), infinite, dtype=np.float32)
     count = np.zeros(rows * columns, dtype=np.int64)
-    # Multiples of the golden ratio spread evenly over any block.
-    places = (np.arange(_SAMPLES) * 0.6180339887498949) % 1.0
+    at, beside = _sampled(image.shape, rows, columns)
     for r in range(rows):
         # Blocks of equal size to a pixel: between their middles the background is interpolated.
         top, bottom = r * image.shape[0] // rows, (r + 1) * image.shape[0] // rows
-        for c in range(columns):
-            left, right = c * image.shape[1] // columns, (c + 1) * image.shape[1] // columns
-            area, b, n = (bottom - top) * (right - left), r * columns + c, 0
-            for number in range(min(area, _SAMPLES)):
-                k = int(places[number] * area)
-                i, j = top + k // (right - left), left + k % (right - left)
-                v = image[i, j]
-                if np.isfinite(v):
-                    values[n, b] = v
-                    # Differences of neighbours: noise without the slope of the background.
-                    step = abs(v - image[i, j + 1 if j + 1 < image.shape[1] else j - 1])
-                    steps[n, b] = step if np.isfinite(step) else 0
-                    n += 1
-            count[b] = n
+        taller = bottom - top - image.shape[0] // rows
+        strip, first, last = image[top:bottom].ravel(), r * columns, (r + 1) * columns
+        of_row = count[first:last]
+        for n in range(_SAMPLES):
+            places, neighbours = at[taller, n], beside[taller, n]
+            value, step = values[n, first:last], steps[n, first:last]
+            for c in range(columns):
+                if places[c] < 0:
+                    continue
+                v = strip[places[c]]
+                # Differences of neighbours: noise without the slope of the background.
+                d = abs(v - strip[neighbours[c]])
+                known = abs(v) < infinite
+                value[c] = v if known else infinite
+                step[c] = (d if d < infinite else np.float32(0)) if known else infinite
+                of_row[c] += known
     return values, steps, count
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
-def _tails(image, background, noise):  # type: ignore[no-untyped-def]
+def _sampled(shape, rows, columns):  # type: ignore[no-untyped-def]
+    """Which pixels of the blocks of a row are looked at, and which beside them.
+
+    Both are (2, 33, columns), as places in the row; rows of blocks have one height or a pixel more.
+    A block of fewer pixels has places of -1.
+    """
+    h, w = shape
+    at = np.full((2, _SAMPLES, columns), -1, dtype=np.int64)
+    beside = at.copy()
+    for taller in range(2):
+        for c in range(columns):
+            left, right = c * w // columns, (c + 1) * w // columns
+            area = (h // rows + taller) * (right - left)
+            for n in range(min(area, _SAMPLES)):
+                # Multiples of the golden ratio spread evenly over any block.
+                k = int((n * 0.6180339887498949) % 1.0 * area)
+                first, j = k // (right - left) * w, left + k % (right - left)
+                at[taller, n, c] = first + j
+                beside[taller, n, c] = first + (j + 1 if j + 1 < w else j - 1)
+    return at, beside
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def tails(image, background, noise):  # type: ignore[no-untyped-def]
     """How far the third highest pixel of a block is from its mean beyond the third lowest."""
     rows, columns = background.shape
     tail = np.zeros((rows, columns), dtype=np.float32)
-    bright = np.empty((2, image.shape[1]), dtype=np.float32)
-    dark = np.empty((2, image.shape[1]), dtype=np.float32)
+    outermost = np.empty((4, image.shape[1]), dtype=np.float32)
     for r in range(rows):
         strip = image[r * image.shape[0] // rows : (r + 1) * image.shape[0] // rows]
-        _two_highest(strip, np.float32(1), bright)
-        _two_highest(strip, np.float32(-1), dark)
+        _outermost(strip, outermost)
         for c in range(columns):
             mean = background[r, c]
             if not np.isfinite(mean):
                 continue
             left, right = c * image.shape[1] // columns, (c + 1) * image.shape[1] // columns
-            high, low = _third_highest(bright, left, right), -_third_highest(dark, left, right)
+            high = _third_highest(outermost[:2], left, right)
+            low = -_third_highest(outermost[2:], left, right)
             reach = high - low
             if 0 < reach < np.float32(np.inf):
                 skew = (high - mean) - (mean - low)
@@ -157,17 +184,22 @@ def _tails(image, background, noise):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
-def _two_highest(strip, sign, out):  # type: ignore[no-untyped-def]
-    """Highest and second highest of ``sign * strip`` in each column; pixels without value pass."""
-    first, second = out[0], out[1]
+def _outermost(strip, out):  # type: ignore[no-untyped-def]
+    """Highest and second highest of each column, and those of its negative; no value passes."""
+    high1, high2, low1, low2 = out[0], out[1], out[2], out[3]
     out[:] = -np.inf
-    for row in strip:
+    for i in range(len(strip)):
+        row = strip[i]
         # Written as choices between two values, which run on many columns at once.
         for j in range(len(row)):
-            v = sign * row[j]
-            lower = first[j] if first[j] < v else v
-            second[j] = lower if lower > second[j] else second[j]
-            first[j] = v if v > first[j] else first[j]
+            v = row[j]
+            rest = high1[j] if high1[j] < v else v
+            high2[j] = rest if rest > high2[j] else high2[j]
+            high1[j] = v if v > high1[j] else high1[j]
+            v = -v
+            rest = low1[j] if low1[j] < v else v
+            low2[j] = rest if rest > low2[j] else low2[j]
+            low1[j] = v if v > low1[j] else low1[j]
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
@@ -177,55 +209,64 @@ def _third_highest(columns, left, right):  # type: ignore[no-untyped-def]
     for k in range(2):
         for j in range(left, right):
             v = columns[k, j]
-            if v > high3:
-                if v > high1:
-                    high1, high2, high3 = v, high1, high2
-                elif v > high2:
-                    high2, high3 = v, high2
-                else:
-                    high3 = v
+            rest = high1 if high1 < v else v
+            high1 = v if v > high1 else high1
+            last = high2 if high2 < rest else rest
+            high2 = rest if rest > high2 else high2
+            high3 = last if last > high3 else high3
     return high3
 
 
-def smooth_blocks(values: NDArray[np.float32]) -> NDArray[np.float32]:
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def smooth_blocks(values):  # type: ignore[no-untyped-def]
     """Fill blocks without a value and take the median over 3 x 3 blocks."""
-    if np.isnan(values).any():
-        values = np.where(np.isnan(values), np.float32(np.nanmedian(values)), values)
-    return np.asarray(nine(values)[1])
-
-
-@nb.njit(cache=True, nogil=True, error_model="numpy")
-def _insertion_sort(values, n):  # type: ignore[no-untyped-def]
-    """Sort the first n values in place; for so few this is the fastest way."""
-    for k in range(1, n):
-        v = values[k]
-        i = k
-        while i > 0 and values[i - 1] > v:
-            values[i] = values[i - 1]
-            i -= 1
-        values[i] = v
-
-
-@nb.njit(cache=True, nogil=True, error_model="numpy")
-def nine(values):  # type: ignore[no-untyped-def]
-    """Range and median over 3 x 3 blocks; at the edge the outermost blocks count again."""
     rows, columns = values.shape
-    spread = np.empty((rows, columns), dtype=np.float32)
-    middle = np.empty((rows, columns), dtype=np.float32)
-    window = np.empty(9, dtype=np.float32)
+    filled = _framed(values)
+    known = values.ravel()[~np.isnan(values.ravel())]
+    if 0 < len(known) < values.size:
+        known = sort(known)
+        half = len(known) // 2
+        # as numpy.nanmedian has it
+        usual = known[half] if len(known) % 2 else (known[half - 1] + known[half]) / np.float32(2)
+        filled = _framed(np.where(np.isnan(values), usual, values))
+    out = np.empty((rows, columns), dtype=np.float32)
+    nine = np.empty((9, columns), dtype=np.float32)
+    for r in range(rows):
+        for k in range(9):
+            nine[k] = filled[r + k // 3, k % 3 : k % 3 + columns]
+        sort_columns(nine, _NINE)
+        out[r] = nine[4]
+    return out
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def range_of_nine(values):  # type: ignore[no-untyped-def]
+    """Greatest less least of 3 x 3 blocks; beside a block without a value nothing is known."""
+    rows, columns = values.shape
+    framed = _framed(values)
+    out = np.empty((rows, columns), dtype=np.float32)
     for r in range(rows):
         for c in range(columns):
-            n, total = 0, np.float32(0)
-            for a in range(r - 1, r + 2):
-                for b in range(c - 1, c + 2):
-                    window[n] = values[min(max(a, 0), rows - 1), min(max(b, 0), columns - 1)]
-                    total += window[n]
-                    n += 1
-            _insertion_sort(window, 9)
-            # Beside a block without a value nothing is known.
-            spread[r, c] = window[8] - window[0] if np.isfinite(total) else np.nan
-            middle[r, c] = window[4]
-    return spread, middle
+            least = most = framed[r, c]
+            total = np.float32(0)
+            for a in range(r, r + 3):
+                for b in range(c, c + 3):
+                    v = framed[a, b]
+                    least, most = min(least, v), max(most, v)
+                    total += v
+            out[r, c] = most - least if np.isfinite(total) else np.float32(np.nan)
+    return out
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _framed(values):  # type: ignore[no-untyped-def]
+    """The blocks and a frame around them in which the outermost count again."""
+    rows, columns = values.shape
+    out = np.empty((rows + 2, columns + 2), dtype=np.float32)
+    out[1:-1, 1:-1] = values
+    out[1:-1, 0], out[1:-1, -1] = values[:, 0], values[:, -1]
+    out[0], out[-1] = out[1], out[-2]
+    return out
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "arcp", "reassoc"})
@@ -242,11 +283,10 @@ def normalise(image, background, noise, sign):  # type: ignore[no-untyped-def]
         r2 = min(r + 1, rows - 1)
         t = np.float32(y - r)
         rest = np.float32(1) - t
-        line, row = out[i], image[i]
-        b, b2, n, n2 = wide_b[r], wide_b[r2], wide_n[r], wide_n[r2]
         for j in range(w):
-            v = sign * (row[j] - (b[j] * rest + b2[j] * t)) / (n[j] * rest + n2[j] * t)
-            line[j] = v if v == v else np.float32(0)
+            level = wide_b[r, j] * rest + wide_b[r2, j] * t
+            v = sign * (image[i, j] - level) / (wide_n[r, j] * rest + wide_n[r2, j] * t)
+            out[i, j] = v if v == v else np.float32(0)
     return out
 
 
@@ -261,4 +301,28 @@ def _widened(values, w):  # type: ignore[no-untyped-def]
         t = np.float32(x - c)
         for r in range(rows):
             out[r, j] = values[r, c] * (np.float32(1) - t) + values[r, min(c + 1, columns - 1)] * t
+    return out
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def means_of_squares(frame, factor):  # type: ignore[no-untyped-def]
+    """The frame at a smaller size, each pixel the mean of a square; what is over is left out."""
+    out = np.zeros((frame.shape[0] // factor, frame.shape[1] // factor), dtype=np.float32)
+    share = np.float32(1.0 / (factor * factor))
+    total = np.empty(out.shape[1] * factor, dtype=np.float32)
+    for i in range(len(out)):
+        total[:] = 0
+        for k in range(factor):
+            row = i * factor + k
+            for j in range(len(total)):
+                total[j] += np.float32(frame[row, j])
+        line = out[i]
+        if factor == 2:  # by a step known beforehand it runs on many pixels at once
+            for j in range(len(line)):
+                line[j] = (total[2 * j] + total[2 * j + 1]) * share
+            continue
+        for j in range(len(line)):
+            for m in range(factor):
+                line[j] += total[j * factor + m]
+            line[j] *= share
     return out

@@ -17,7 +17,7 @@ def direct_beam(signal: NDArray[np.float32], width: float) -> tuple[float, float
     step = max(1, min(h, w) // 64)
     coarse = _bin_clipped(signal, step)
     scale = max(1.0, min(coarse.shape) / 40)
-    blob = convolve(coarse, half_gaussian(scale))
+    blob = convolve(coarse, half_gaussian(scale), np.float32(np.inf))
     weighted = np.maximum(blob, 0) * _expected(*blob.shape)
     if not weighted.max() > 0:
         return (w - 1) / 2, (h - 1) / 2, 1.5 * width
@@ -41,12 +41,14 @@ def _bin_clipped(signal, step):  # type: ignore[no-untyped-def]
     total = np.empty(out.shape[1] * step, dtype=np.float32)
     for i in range(len(out)):
         total[:] = 0
-        for row in signal[i * step : (i + 1) * step]:
+        for k in range(step):
+            row = signal[i * step + k]
             for j in range(len(total)):
                 total[j] += min(max(row[j], np.float32(0)), np.float32(500))
-        for m in range(step):
-            for j in range(out.shape[1]):
-                out[i, j] += total[j * step + m]
+        line = out[i]
+        for j in range(len(line)):
+            for m in range(step):
+                line[j] += total[j * step + m]
     return out
 
 

@@ -25,25 +25,74 @@ _IN_PATCHES = 0.2
 _SAMPLE = 4096
 #: Share of the pixels that are empty, at least: of one electron a pixel, 0.37 are.
 _EMPTY = 0.35
+#: Share of the pixels below an offset, at most, as they have no value, and how far numbers of
+#: electrons are from whole ones.
+_LOST, _WHOLE = 0.25, 0.02
 
 
 def are_counted(frame: NDArray[Any]) -> bool:
     """Whether single electrons are counted in a frame, and most of its pixels are empty."""
+    return _electrons(frame) is not None
+
+
+def _electrons(frame: NDArray[Any]) -> NDArray[Any] | None:
+    """The electrons of each pixel where single ones are counted; None for another frame.
+
+    The frame may have been multiplied by a gain, or an offset added.  NaN and numbers below 0 are
+    pixels without a value.
+    """
     step = max(1, int(np.sqrt(frame.size / _SAMPLE)))
     sample = frame[step // 2 :: step, step // 2 :: step].ravel()
-    if np.count_nonzero(sample == 0) < _EMPTY * len(sample):
-        return False
+    empty = _empty(sample)
+    if empty is None:
+        return None
     frame = plain_counts(frame)
-    there = (frame > 0) & np.isfinite(frame)  # below 0 cameras write that a pixel has no value
-    values = frame[there]
-    few = values[:_SAMPLE]
-    if not len(few) or few.min() != 1 or not (few == np.round(few)).all():
-        return False
-    if few.max() > 1:
-        return True
-    beside = np.count_nonzero(there[:, 1:] & there[:, :-1])
-    below = np.count_nonzero(there[1:] & there[:-1])
-    return bool(max(beside, below) - there.mean() * len(values) < _IN_PATCHES * len(values))
+    if frame.dtype == bool:
+        frame = frame.view(np.uint8)
+    there = (frame > empty) & np.isfinite(frame)  # lower is what cameras write for no value
+    few = frame[there][:_SAMPLE]
+    if not len(few):
+        return None
+    few = few - np.asarray(empty, np.float64)
+    one = few.min()
+    few /= one
+    if not (abs(few - np.round(few)) < _WHOLE).all():
+        return None
+    # Noise goes to either side of an offset, electrons do not.
+    if empty != 0 and (abs((np.asarray(empty, np.float64) - sample) / one - 1) < _WHOLE).any():
+        return None
+    if few.max() < 1.5:
+        white = empty == 0 and one == _white(frame.dtype)
+        if white or _in_patches(there):
+            return None
+    if empty == 0 and one == 1:
+        return frame
+    return np.asarray(np.round((frame - np.asarray(empty, np.float64)) / one))
+
+
+def _empty(sample: NDArray[Any]) -> Any:
+    """The value of an empty pixel: 0, or with an offset another; None where too few are alike."""
+    if not len(sample):
+        return None
+    for value in (0, np.partition(sample, len(sample) // 2)[len(sample) // 2], sample.min()):
+        alike, lower = np.count_nonzero(sample == value), np.count_nonzero(sample < value)
+        few_lower = value == 0 or lower < _LOST * len(sample)
+        if alike >= _EMPTY * len(sample) and few_lower:
+            return value
+    return None
+
+
+def _white(dtype: np.dtype[Any]) -> float:
+    """White of a picture in black and white: one electron in a pixel never gives as much."""
+    return np.iinfo(dtype).max if dtype.kind in "iu" else 255.0
+
+
+def _in_patches(white: NDArray[np.bool_]) -> bool:
+    """Whether white pixels lie side by side far more often than by chance, as drawn spots do."""
+    count = np.count_nonzero(white)
+    beside = np.count_nonzero(white[:, 1:] & white[:, :-1])
+    below = np.count_nonzero(white[1:] & white[:-1])
+    return bool(max(beside, below) - white.mean() * count >= _IN_PATCHES * count)
 
 
 def are_no_chance(
@@ -64,12 +113,11 @@ def are_no_chance(
     -------
     ndarray of bool, (n,)
     """
-    if not len(x) or not are_counted(frame):
+    electrons = _electrons(frame) if len(x) else None
+    if electrons is None:
         return np.ones(len(x), bool)
     side = 2 * max(1, round(1.5 * width)) + 1
-    frame = np.ascontiguousarray(plain_counts(frame))
-    if frame.dtype == bool:
-        frame = frame.view(np.uint8)
+    frame = np.ascontiguousarray(electrons)
     rows = np.clip(np.round(y).astype(np.int64), 0, frame.shape[0] - 1)
     columns = np.clip(np.round(x).astype(np.int64), 0, frame.shape[1] - 1)
     near, expected = _counted_near(frame, rows, columns, side // 2)

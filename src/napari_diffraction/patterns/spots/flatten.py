@@ -15,9 +15,11 @@ from napari_diffraction.patterns.sorting import quantile
 from napari_diffraction.patterns.spots.blocks import (
     block_size,
     block_statistics,
-    nine,
+    means_of_squares,
     normalise,
+    range_of_nine,
     smooth_blocks,
+    tails,
 )
 
 #: Frames with less noise have none.
@@ -33,6 +35,8 @@ _SHADOW = -5.0
 #: Side of the squares whose means show a shadow where few electrons are counted, how far below the
 #: background these are, and the greatest share of it that they have.
 _SQUARE, _SQUARE_SHADOW, _DARK = 4, -6.0, 0.4
+#: Greatest share of a frame that a shadow covers.
+_MOST_HIDDEN = 0.25
 
 
 @dataclass(frozen=True)
@@ -82,10 +86,10 @@ def flatten(frame: NDArray[Any]) -> FlatFrame:
     valid = np.isfinite(image)
     if not valid.all():
         image = np.where(valid, image, np.float32(np.nan))
-    background, noise, tail = block_statistics(image, block_size(image.shape))
+    background, noise = block_statistics(image, block_size(image.shape))
     if not np.isfinite(background).any():
         return FlatFrame(np.zeros(image.shape, np.float32), binning, False, True, 0.0)
-    inverted = _is_inverted(background, noise, tail)
+    inverted = _is_inverted(background, noise, tails(image, background, noise))
     background, noise = smooth_blocks(background), smooth_blocks(noise)
     low, contrast, quantum = _contrast(image)
     if not contrast > 0:
@@ -103,17 +107,23 @@ def flatten(frame: NDArray[Any]) -> FlatFrame:
     sign = -1.0 if inverted else 1.0
     noise = np.maximum(noise, np.float32(least))
     signal = normalise(image, background, noise, sign)
-    flat = FlatFrame(signal, binning, inverted, False, share)
+    hidden = ~valid
+    if 0.001 < np.count_nonzero(hidden) / hidden.size < _MOST_HIDDEN:  # gaps
+        flat = FlatFrame(signal, binning, inverted, False, share, hidden, image)
+    else:
+        flat = FlatFrame(signal, binning, inverted, False, share)
     if inverted or share < 3e-4:
         return flat
     shadow = _shadow(image, signal, background, low)
     shadow |= _faint_shadow(image, background, noise, low)
-    if not 0.001 < np.count_nonzero(shadow) / shadow.size < 0.25:
+    if not 0.001 < np.count_nonzero(shadow) / shadow.size < _MOST_HIDDEN:
         return flat
     # What a beam stop or a gap hides must not count as background of what lies beside it.
-    shadow = _grown(shadow)
+    shadow = _grown(shadow) | hidden
+    if np.count_nonzero(shadow) >= _MOST_HIDDEN * shadow.size:  # the dark between wide discs
+        return flat
     image = np.where(shadow, np.float32(np.nan), image)
-    background, noise, _ = block_statistics(image, block_size(image.shape))
+    background, noise = block_statistics(image, block_size(image.shape))
     background, noise = smooth_blocks(background), smooth_blocks(noise)
     signal = normalise(image, background, np.maximum(noise, np.float32(least)), sign)
     return FlatFrame(signal, binning, inverted, False, share, shadow, image)
@@ -151,7 +161,7 @@ def _faint_shadow(
     if min(image.shape) < 3 * _SQUARE:
         return out
     h, w = (n // _SQUARE * _SQUARE for n in image.shape)
-    mean = _bin(image[:h, :w], _SQUARE)
+    mean = means_of_squares(image[:h, :w], _SQUARE)
     nothing, one = np.zeros_like(mean), np.ones_like(background)
     expected = normalise(nothing, background, one, -1.0) - np.float32(low)
     above = mean - np.float32(low)
@@ -160,13 +170,30 @@ def _faint_shadow(
     if dark.any():
         dark &= ndimage.uniform_filter(dark.astype(np.float32), 3) > 0.3  # not one alone
         # The edge runs through the squares beside.
-        dark = _grown(dark).repeat(_SQUARE, axis=0).repeat(_SQUARE, axis=1)
-        wide = expected.repeat(_SQUARE, axis=0).repeat(_SQUARE, axis=1)
-        height = image[:h, :w] - np.float32(low)
-        # A running mean would carry a pixel without a value through the whole of its row.
-        near = ndimage.uniform_filter(np.where(np.isfinite(height), height, wide), 3)
-        out[:h, :w] = dark & (near < 0.5 * wide)
+        _mark_dark(image, np.float32(low), _grown(dark), expected, out)
     return out
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _mark_dark(image, low, squares, expected, out):  # type: ignore[no-untyped-def]
+    """Mark the pixels of some squares about which nine have less than half of what is expected.
+
+    Beyond the squares the outermost pixels go on; a pixel without a value is as expected.
+    """
+    h, w = squares.shape[0] * _SQUARE, squares.shape[1] * _SQUARE
+    for r in range(len(squares)):
+        for c in range(squares.shape[1]):
+            if not squares[r, c]:
+                continue
+            for i in range(r * _SQUARE, (r + 1) * _SQUARE):
+                for j in range(c * _SQUARE, (c + 1) * _SQUARE):
+                    total = 0.0
+                    for a in range(i - 1, i + 2):
+                        for b in range(j - 1, j + 2):
+                            y, x = min(max(a, 0), h - 1), min(max(b, 0), w - 1)
+                            v = image[y, x] - low
+                            total += v if np.isfinite(v) else expected[y // _SQUARE, x // _SQUARE]
+                    out[i, j] = total / 9 < 0.5 * expected[r, c]
 
 
 def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -180,28 +207,43 @@ def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return out
 
 
-def _is_inverted(
-    background: NDArray[np.float32], noise: NDArray[np.float32], tail: NDArray[np.float32]
-) -> bool:
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _is_inverted(background, noise, tail):  # type: ignore[no-untyped-def]
     """Whether dark spots outweigh bright ones, away from shadows and the direct beam."""
-    step = nine(background)[0]
-    spotty = (np.abs(tail) > 3) & (step < 6 * noise + 0.02 * np.nanmax(np.abs(background)))
-    evidence = np.sum(np.where(spotty, np.sign(tail), 0))
+    step = range_of_nine(background)
+    most = np.float32(0)
+    for value in background.ravel():
+        most = max(most, abs(value)) if np.isfinite(value) else most
+    evidence = 0
+    for r in range(len(step)):
+        for c in range(step.shape[1]):
+            even = step[r, c] < np.float32(6) * noise[r, c] + np.float32(0.02) * most
+            evidence += np.sign(tail[r, c]) if even and abs(tail[r, c]) > 3 else 0
     # Nearly every camera shows bright spots: it takes some evidence to believe the opposite.
-    return bool(evidence < -4)
+    return evidence < -4
 
 
 def _contrast(image: NDArray[np.float32]) -> tuple[float, float, float]:
     """Low end and range of the frame without its extremes, and the smallest step of its values."""
     sample = np.sort(image.ravel()[:: max(1, image.size // 16384) | 1])
     sample = sample[np.isfinite(sample)]
-    steps = np.diff(sample)
-    steps = steps[steps > 0]
-    if not len(steps):
+    step = _least_step(sample)
+    if step == np.inf:
         low, high = float(np.nanmin(image)), float(np.nanmax(image))
         return low, high - low, high - low
     low, high = float(sample[len(sample) // 1000]), float(sample[-1 - len(sample) // 1000])
-    return low, max(high - low, float(steps.min())), float(steps.min())
+    return low, max(high - low, step), step
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "nsz"})
+def _least_step(values):  # type: ignore[no-untyped-def]
+    """Least difference of sorted values that is none of 0; infinite where all are alike."""
+    least = np.float32(np.inf)
+    for k in range(len(values) - 1):
+        step = values[k + 1] - values[k]
+        step = step if step > 0 else np.float32(np.inf)
+        least = min(least, step)
+    return float(least)
 
 
 def _binned(frame: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
@@ -213,24 +255,4 @@ def _binned(frame: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
     if factor == 1:
         return np.ascontiguousarray(frame, dtype=np.float32), 1
     h, w = (n // factor * factor for n in frame.shape)
-    return _bin(np.ascontiguousarray(frame[:h, :w]), factor), factor
-
-
-@nb.njit(cache=True, nogil=True, error_model="numpy")
-def _bin(frame, factor):  # type: ignore[no-untyped-def]
-    out = np.zeros((frame.shape[0] // factor, frame.shape[1] // factor), dtype=np.float32)
-    share = np.float32(1.0 / (factor * factor))
-    total = np.empty(out.shape[1] * factor, dtype=np.float32)
-    for i in range(len(out)):
-        total[:] = 0
-        for k in range(factor):
-            row = frame[i * factor + k]
-            for j in range(len(total)):
-                total[j] += np.float32(row[j])
-        line = out[i]
-        for m in range(factor):
-            for j in range(len(line)):
-                line[j] += total[j * factor + m]
-        for j in range(len(line)):
-            line[j] *= share
-    return out
+    return means_of_squares(np.ascontiguousarray(frame[:h, :w]), factor), factor

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_diffraction.patterns.counts import plain_counts
 from napari_diffraction.patterns.spots.background import (
+    Background,
     block_mean,
     block_noise,
     radial_background,
@@ -29,7 +30,7 @@ from napari_diffraction.patterns.spots.blocks import (
 from napari_diffraction.patterns.spots.direct_beam import direct_beam
 from napari_diffraction.patterns.spots.electrons import are_no_chance
 from napari_diffraction.patterns.spots.flatten import NOISE_FREE, flatten, least_noise
-from napari_diffraction.patterns.spots.peaks import MOST, maxima
+from napari_diffraction.patterns.spots.peaks import MOST, beside, maxima
 from napari_diffraction.patterns.spots.shapes import best_widths, halved, measure, to_centroids
 from napari_diffraction.patterns.spots.smoothing import noise_top, smoothed
 
@@ -47,6 +48,8 @@ _STEP = 0.9
 _WIDTHS = 0.6 * 1.25 ** np.arange(14)
 _TRIED = 60
 _LARGE = 320
+#: Half width of the direct beam, at most, over the radius that was measured of what is seen of it.
+_WIDEST = 2.0
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ def find_spots(frame: NDArray[Any], threshold: float = THRESHOLD) -> Spots:
     x, y, width = _candidates(level)
     cx, cy = level.centre
     keep = np.hypot(x - cx, y - cy) > level.beam_radius
-    keep &= ~_beside(level.hidden, x, y, int(width) + 1)
+    keep &= ~beside(level.hidden, x, y, int(width) + 1)
     keep &= are_no_chance(frame, x, y, width)
     found = _measured(level, np.stack([x, y], axis=1)[keep], width, refine=True)
     strong = found.snr >= threshold
@@ -182,10 +185,28 @@ def take_off_background(frame: NDArray[Any]) -> LevelFrame:
         residual,
         _over_noise(residual, background.level, least_noise(image)),
         background.centre,
-        radius * bins,
+        _whole_radius(background, radius * bins),
         background.hidden,
         noisy,
     )
+
+
+def _whole_radius(background: Background, radius: float) -> float:
+    """Radius of the direct beam, of which a gap may hide a part: from the profile of its rings.
+
+    Where nothing is hidden beside the beam, or it as a whole, or it does not stand out of its halo,
+    the radius stays as it was.
+    """
+    x, y = (round(at) for at in background.centre)
+    reach = int(radius) + 2
+    near = background.hidden[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1]
+    if not near.any() or near.all():
+        return radius
+    height = background.profile - np.nanmin(background.profile)
+    below = np.flatnonzero(height < 0.5 * height[:2].max())
+    if not len(below) or below[0] > _WIDEST * radius:
+        return radius
+    return max(radius, 1.4 * float(below[0]))
 
 
 def _enlarged(
@@ -221,7 +242,7 @@ def _over_noise(
         np.float32
     )
     scaled = residual / expected
-    background, _, _ = block_statistics(scaled, block)
+    background, _ = block_statistics(scaled, block)
     noise = np.maximum(smooth_blocks(block_noise(scaled, block)), np.float32(0.8))
     return np.asarray(normalise(scaled, smooth_blocks(background), noise, 1.0), np.float32)
 
@@ -297,22 +318,6 @@ def _blobs(
     x, y, height, _, _ = maxima(image, smooth, width, least)
     bins = 2**scale
     return x * bins + (bins - 1) / 2, y * bins + (bins - 1) / 2, height
-
-
-def _beside(
-    hidden: NDArray[np.bool_], x: NDArray[np.float32], y: NDArray[np.float32], reach: int
-) -> NDArray[np.bool_]:
-    """Whether something is hidden near a place, where the background is not known."""
-    if not hidden.any():
-        return np.zeros(len(x), bool)
-    rows, columns = (np.round(values).astype(int) for values in (y, x))
-    return np.array(
-        [
-            hidden[max(i - reach, 0) : i + reach + 1, max(j - reach, 0) : j + reach + 1].any()
-            for i, j in zip(rows, columns, strict=True)
-        ],
-        bool,
-    )
 
 
 def _measured(level: LevelFrame, xy: NDArray[Any], width: float, *, refine: bool) -> Spots:

@@ -8,7 +8,6 @@ from typing import Any
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_diffraction.patterns.sorting import quantile
 from napari_diffraction.patterns.spots.direct_beam import direct_beam
@@ -76,8 +75,9 @@ def find_peaks(frame: NDArray[Any], threshold: float = THRESHOLD) -> Peaks:
     if flat.empty:
         nothing = np.zeros((0, 2), np.float32)
         return Peaks(nothing, nothing[:, 0], 1.0, middle, 0.0, flat, flat.signal)
-    sample = np.sort(flat.signal.ravel()[:: max(1, flat.signal.size // 16384) | 1])
-    width = first_width(flat.signal, max(8.0, 0.1 * float(sample[int(0.999 * len(sample))])))
+    sample = flat.signal.ravel()[:: max(1, flat.signal.size // 16384) | 1]
+    high = int(0.999 * len(sample))
+    width = first_width(flat.signal, max(8.0, 0.1 * float(np.partition(sample, high)[high])))
     for _ in range(3):
         smooth = smoothed(flat.signal, width)
         least = max(threshold, noise_top(smooth))
@@ -89,7 +89,7 @@ def find_peaks(frame: NDArray[Any], threshold: float = THRESHOLD) -> Peaks:
             width = 0.8
             continue
         strong = np.argsort(height)[::-1][:40]
-        found = float(np.clip(quantile(size[strong], 0.5), 0.6, 12.0))
+        found = min(max(quantile(size[strong], 0.5), 0.6), 12.0)
         if abs(found - width) < 0.3 * width + 0.1:
             break
         width = found
@@ -105,8 +105,7 @@ def find_peaks(frame: NDArray[Any], threshold: float = THRESHOLD) -> Peaks:
     keep = (~single | tiny) & (np.hypot(x - cx, y - cy) > beam)
     if flat.shadow is not None:
         # The edge of a shadow has no background of its own.
-        near = ndimage.uniform_filter(flat.shadow.astype(np.float32), 2 * int(2 * width) + 3)
-        keep &= near[np.round(y).astype(int), np.round(x).astype(int)] < 1e-3
+        keep &= ~beside(flat.shadow, x, y, int(2 * width) + 1)
     if frame.dtype.itemsize == 1 and flat.noise < NOISE_FREE:
         keep &= ~_echoes(x, y, height, _ECHO_REACH / bins)
     order = np.argsort(-height[keep], kind="stable")[:MOST]
@@ -145,6 +144,22 @@ def _behind(
     return *beam, radius
 
 
+def beside(
+    hidden: NDArray[np.bool_], x: NDArray[np.floating], y: NDArray[np.floating], reach: int
+) -> NDArray[np.bool_]:
+    """Whether something is hidden near a place, where the background is not known."""
+    if not hidden.any():
+        return np.zeros(len(x), bool)
+    rows, columns = (np.round(values).astype(int) for values in (y, x))
+    return np.array(
+        [
+            hidden[max(i - reach, 0) : i + reach + 1, max(j - reach, 0) : j + reach + 1].any()
+            for i, j in zip(rows, columns, strict=True)
+        ],
+        bool,
+    )
+
+
 @nb.njit(cache=True, nogil=True)
 def first_width(signal, level):  # type: ignore[no-untyped-def]
     """Guess the width of the spots from the length of bright runs along the rows.
@@ -153,9 +168,13 @@ def first_width(signal, level):  # type: ignore[no-untyped-def]
     """
     lengths = np.zeros(64, dtype=np.int64)
     for i in range(signal.shape[0]):
-        run = 0
-        for j in range(signal.shape[1]):
-            if signal[i, j] > level:
+        run, row, bright = 0, signal[i], 0
+        for j in range(len(row)):
+            bright += row[j] > level
+        if not bright:  # as most rows, and that is soon told
+            continue
+        for j in range(len(row)):
+            if row[j] > level:
                 run += 1
             elif run > 0:
                 lengths[min(run, 63)] += 1
@@ -183,16 +202,22 @@ def maxima(signal, smooth, width, threshold):  # type: ignore[no-untyped-def]
     sizes = np.empty(room, dtype=np.float32)
     singles = np.empty(room, dtype=np.bool_)
     n = 0
+    angles = 2 * np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS
+    directions = np.stack((np.sin(angles), np.cos(angles)))
+    high = np.empty(w, dtype=np.int64)
     for i in range(1, h - 1):
+        # Which pixels are high enough is told of a whole row at once; NaN is none.
+        line, found = smooth[i], 0
         for j in range(1, w - 1):
-            top = smooth[i, j]
-            if not top >= threshold or n == room:  # NaN is none
-                continue
-            if smooth[i, j - 1] > top or smooth[i, j + 1] > top:
+            high[found] = j
+            found += line[j] >= threshold
+        for j in high[:found]:
+            top = line[j]
+            if n == room or line[j - 1] > top or line[j + 1] > top:
                 continue
             if not _is_top(smooth, i, j, reach):
                 continue
-            if _ridge(smooth, i, j, top, far):
+            if _ridge(smooth, i, j, top, far, directions):
                 continue
             dx = _vertex(smooth[i, j - 1], top, smooth[i, j + 1])
             dy = _vertex(smooth[i - 1, j], top, smooth[i + 1, j])
@@ -227,12 +252,11 @@ def _is_top(smooth, i, j, reach):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
-def _ridge(smooth, i, j, top, far):  # type: ignore[no-untyped-def]
+def _ridge(smooth, i, j, top, far, directions):  # type: ignore[no-untyped-def]
     """Whether the height hardly falls in two or more directions, as along a ring or an edge."""
     flat = 0
     for k in range(_DIRECTIONS):
-        angle = 2 * np.pi * k / _DIRECTIONS
-        dx, dy = np.cos(angle), np.sin(angle)
+        dy, dx = directions[0, k], directions[1, k]
         least = top
         for step in range(1, 4):
             a = int(np.floor(i + dy * far * step / 3 + 0.5))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from napari_diffraction.patterns.sorting import sort
+from napari_diffraction.patterns.sorting import quantile
+from napari_diffraction.patterns.spots.blocks import sort_columns, sorting_network
 
-#: Pixels of a ring that are looked at while the centre is looked for.
-_FEW = 48
+#: Pixels of a ring that are looked at, and while the centre is looked for.
+MANY, _FEW = 128, 48
+_MANY_NETWORK, _FEW_NETWORK = sorting_network(MANY), sorting_network(_FEW)
 #: Side in pixels of the smaller image in which the centre is found.
 _COARSE = 128
 #: Times that the centre is moved, pixels at a time, and share of the frame in all.
@@ -51,16 +52,51 @@ def _middle_of_halo(image: NDArray[np.float32]) -> tuple[float, float]:
     known = np.isfinite(image).astype(np.float32)
     low = float(np.nanmin(image)) if known.any() else 0.0
     filled = np.nan_to_num(image - np.float32(low))
-    filled, width = np.minimum(filled, np.quantile(filled, 0.995)), 0.05 * max(image.shape)
+    filled = np.minimum(filled, np.float32(quantile(filled, 0.995)))
     # What is hidden is taken to be as its surroundings, lest a stop push the middle aside.
-    area = ndimage.gaussian_filter(known, width)
-    wide = ndimage.gaussian_filter(filled, width) / np.maximum(area, 1e-3)
+    width = 0.05 * max(image.shape)
+    wide = _widely_smoothed(filled, width) / np.maximum(_widely_smoothed(known, width), 1e-3)
     wide -= wide.min()
     y, x = np.ogrid[: image.shape[0], : image.shape[1]]
     h, w = image.shape
     r2 = ((y + 0.5) / h - 0.5) ** 2 + ((x + 0.5) / w - 0.5) ** 2
     i, j = np.unravel_index(int(np.argmax(wide * np.exp(-r2 / (2 * 0.15**2)))), image.shape)
     return float(j), float(i)
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+def _widely_smoothed(image, width):  # type: ignore[no-untyped-def]
+    """Smooth by a Gaussian to four times its width; beyond the edge the image is mirrored."""
+    h, w = image.shape
+    reach = int(4 * width + 0.5)
+    taps = np.exp(-0.5 * (np.arange(reach + 1) / width) ** 2).astype(np.float32)
+    taps /= 2 * taps.sum() - taps[0]
+    across, out = np.empty((2, h, w), dtype=np.float32)
+    padded = np.empty(w + 2 * reach, dtype=np.float32)
+    for i in range(h):
+        for j in range(len(padded)):
+            padded[j] = image[i, _mirrored(j - reach, w)]
+        for j in range(w):
+            across[i, j] = taps[0] * image[i, j]
+        for k in range(1, reach + 1):
+            left, right, tap = padded[reach - k :], padded[reach + k :], taps[k]
+            for j in range(w):
+                across[i, j] += tap * (left[j] + right[j])
+    for i in range(h):
+        for j in range(w):
+            out[i, j] = taps[0] * across[i, j]
+        for k in range(1, reach + 1):
+            above, below, tap = _mirrored(i - k, h), _mirrored(i + k, h), taps[k]
+            for j in range(w):
+                out[i, j] += tap * (across[above, j] + across[below, j])
+    return out
+
+
+@nb.njit(cache=True, nogil=True)
+def _mirrored(i, n):  # type: ignore[no-untyped-def]
+    """The place of n that a place beyond either edge is a mirror image of."""
+    i %= 2 * n
+    return min(i, 2 * n - 1 - i)
 
 
 def _settle(image: NDArray[np.float32], start: tuple[float, float]) -> tuple[float, float, float]:
@@ -71,6 +107,7 @@ def _settle(image: NDArray[np.float32], start: tuple[float, float]) -> tuple[flo
     unknown = ~np.isfinite(image)
     x, y = start
     profile, noise, area = rings(image, unknown, x, y, _FEW)
+    at_start = variation = _variation(noise, area)
     misfit = _misfit(noise, area)
     for _ in range(_MOVES):
         dx, dy = better_centre(image, unknown, profile, noise, x, y)
@@ -80,15 +117,15 @@ def _settle(image: NDArray[np.float32], start: tuple[float, float]) -> tuple[flo
         if length > _LONGEST:
             dx, dy = dx * _LONGEST / length, dy * _LONGEST / length
         if np.hypot(x + dx - start[0], y + dy - start[1]) > _FARTHEST * max(image.shape):
-            return *start, _variation(*rings(image, unknown, *start, _FEW)[1:])
+            return *start, at_start
         profile, noise, area = rings(image, unknown, x + dx, y + dy, _FEW)
         new = _misfit(noise, area)
         if new > misfit:
             break
-        x, y, misfit = x + dx, y + dy, new
+        x, y, misfit, variation = x + dx, y + dy, new, _variation(noise, area)
         if length < 0.05:
             break
-    return x, y, _variation(*rings(image, unknown, x, y, _FEW)[1:])
+    return x, y, variation
 
 
 def _misfit(noise: NDArray[np.float32], area: NDArray[np.float32]) -> float:
@@ -124,11 +161,14 @@ def _sorted_deviations(values, n, out):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
 def rings(image, unknown, cx, cy, samples):  # type: ignore[no-untyped-def]
-    """Clipped mean, deviation and area of each ring of one pixel's width; empty ones are filled."""
+    """Clipped mean, deviation and area of each ring of one pixel's width; empty ones are filled.
+
+    ``samples`` is `MANY` or `_FEW`.
+    """
     h, w = image.shape
     far_x, far_y = max(cx, w - 1 - cx), max(cy, h - 1 - cy)
     size = int(np.sqrt(far_x * far_x + far_y * far_y)) + 3
-    values = np.empty((size, samples), dtype=np.float32)
+    values = np.full((samples, size), np.inf, dtype=np.float32)
     taken = np.zeros(size, dtype=np.int64)
     area = np.zeros(size, dtype=np.float32)
     x, y = np.empty(samples), np.empty(samples)
@@ -139,18 +179,23 @@ def rings(image, unknown, cx, cy, samples):  # type: ignore[no-untyped-def]
         for k in range(0, samples, every):
             i, j = int(np.floor(cy + r * y[k] + 0.5)), int(np.floor(cx + r * x[k] + 0.5))
             if 0 <= i < h and 0 <= j < w and not unknown[i, j]:
-                values[r, taken[r]] = image[i, j]
+                values[k, r] = image[i, j]
                 taken[r] += 1
         # of rings with too few pixels the noise is not known
         area[r] = (r + 0.5) * taken[r] * every if taken[r] >= 4 else 0.0
+    # All rings are sorted at once; what is not there is infinite and comes last.
+    sort_columns(values, _FEW_NETWORK if samples == _FEW else _MANY_NETWORK)
     deviation = np.empty(samples, dtype=np.float32)
+    sample = np.empty(samples, dtype=np.float32)
     profile = np.full(size, np.nan, dtype=np.float32)
     noise = np.zeros(size, dtype=np.float32)
     for r in range(size):
         n = taken[r]
         if n < 4:
             continue
-        line = sort(values[r, :n])
+        line = sample[:n]
+        for k in range(n):
+            line[k] = values[k, r]
         middle = line[n // 2]
         _sorted_deviations(line, n, deviation)
         reach = np.float32(3 * 1.4826) * deviation[n // 2]
