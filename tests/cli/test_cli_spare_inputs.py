@@ -60,6 +60,12 @@ def test_a_link_to_the_input_is_the_input(folder: Path, tmp_path: Path) -> None:
         spare_inputs(tmp_path / "link.png", str(folder / "0.png"))
 
 
+def test_a_folder_with_brackets_is_the_folder_of_its_pictures(folder: Path) -> None:
+    odd = folder.rename(folder.with_name("run[1]"))
+    with pytest.raises(InputError, match=r"e\.png"):
+        spare_inputs(odd / "e.png", str(odd / "*.png"))
+
+
 def test_what_is_not_read_with_the_others_may_lie_beside_them(folder: Path) -> None:
     spare_inputs([folder / "t.csv", folder / "m.json", folder.with_name("e.png")], str(folder))
     spare_inputs(folder / "e.jpg", str(folder / "*.png"))

@@ -10,8 +10,8 @@ from napari_diffraction.patterns.geometry import (
     electron_wavelength,
     in_millimetres,
     per_angstrom,
-    reciprocal_pixel,
 )
+from napari_diffraction.patterns.stack import SpotGeometry
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,20 @@ def test_reciprocal_units(value, unit, expected) -> None:
 
 def test_camera_length() -> None:
     # 55 micrometres at 1 m and 200 kV
-    assert reciprocal_pixel(0.055, 1000.0, 0.02508) == pytest.approx(0.002193, abs=1e-6)
-    with pytest.raises(ValueError, match="positive"):
-        reciprocal_pixel(0.055, 0.0, 0.02508)
+    known = SpotGeometry(pixel_angle=0.055 / 1000.0)
+    assert known.pixel_size is None
+    assert known.with_wavelength(0.02508).pixel_size == pytest.approx(0.002193, abs=1e-6)
+    # at another voltage than that of the file
+    assert known.with_wavelength(0.02508).with_wavelength(0.0197).pixel_size == pytest.approx(
+        0.055 / 1000.0 / 0.0197
+    )
+    # a scale in 1/A depends on no voltage
+    assert SpotGeometry(0.02508, 0.002).with_wavelength(0.0197) == SpotGeometry(0.0197, 0.002)
+    assert known.with_wavelength(None) is known
+    assert SpotGeometry.of(known.numbers()) == known
+
+
+def test_units_of_length() -> None:
     assert in_millimetres(2.0, "m") == 2000.0
     assert in_millimetres(55.0, "um") == pytest.approx(0.055)
     assert in_millimetres(1.0, "parsec") is None

@@ -38,6 +38,26 @@ Centre = Annotated[
         show_default="that of the file, or found",
     ),
 ]
+SampleTilt = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DEG",
+        min=0,
+        max=90,
+        help="Tilt of the sample of an EBSD scan, in degrees.",
+        show_default="that of the file, or 70",
+    ),
+]
+CameraTilt = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DEG",
+        min=-90,
+        max=90,
+        help="Elevation of the EBSD camera, in degrees.",
+        show_default="that of the file, or 0",
+    ),
+]
 Scheduler = Annotated[
     str | None,
     typer.Option(metavar="tcp://...", help="Scheduler of dask whose workers do the work."),
@@ -98,7 +118,7 @@ def _holds_labels(table: Path) -> bool:
 
 def _is_read(output: Path, name: str) -> bool:
     """Whether an output is an input or its labels, lies in it, or would be taken for its file."""
-    from napari_diffraction.patterns.readers.files import find_inputs
+    from napari_diffraction.patterns.readers.files import find_inputs, literal_folders
     from napari_diffraction.patterns.readers.formats import by_name, is_folder_input
 
     written, read = output.resolve(), Path(name).resolve()
@@ -115,7 +135,7 @@ def _is_read(output: Path, name: str) -> bool:
         except InputError:  # which is said where the folder is opened
             return False
     if not Path(name).exists():  # a name with wildcards
-        alike = PurePath(os.path.abspath(output)).match(os.path.abspath(name))
+        alike = PurePath(os.path.abspath(output)).match(literal_folders(os.path.abspath(name)))
         return kind is not None and alike
     return output.exists() and output.samefile(name)
 

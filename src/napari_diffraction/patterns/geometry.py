@@ -18,17 +18,10 @@ CENTRES = ((-0.5, 1.5), (-0.5, 1.5), (0.2, 3.0))
 #: Whose pattern centre it is.
 CONVENTIONS = ("bruker", "edax", "oxford")
 
-# Powers of ten that turn "per unit" into "per A".
-_UNIT_IN_ANGSTROM = {"a": 1.0, "nm": 10.0, "um": 1e4, "µm": 1e4, "μm": 1e4, "m": 1e10, "pm": 0.01}
-_LENGTH_IN_MILLIMETRES = {
-    "m": 1e3,
-    "cm": 10.0,
-    "mm": 1.0,
-    "um": 1e-3,
-    "µm": 1e-3,
-    "μm": 1e-3,
-    "nm": 1e-6,
-}
+_ANGSTROM = {
+    "pm": 0.01, "a": 1.0, "nm": 10.0, "um": 1e4, "µm": 1e4, "μm": 1e4, "mm": 1e7, "cm": 1e8,
+    "m": 1e10,
+}  # fmt: skip
 #: Units as words, as some writers of NeXus have them.
 _PREFIXES = {"": "", "centi": "c", "milli": "m", "micro": "u", "nano": "n", "pico": "p"}
 _METRES = re.compile(rf"({'|'.join(_PREFIXES)})met(?:re|er)s?")
@@ -64,27 +57,6 @@ def plausible_wavelength(kilovolts: float) -> float | None:
     return electron_wavelength(kilovolts) if 1 <= kilovolts <= 10_000 else None
 
 
-def reciprocal_pixel(pixel: float, distance: float, wavelength: float) -> float:
-    """Return the reciprocal length of a pixel near the beam, in 1/A.
-
-    Parameters
-    ----------
-    pixel, distance
-        Pixel size and camera length, both in the same unit.
-    wavelength
-        Electron wavelength in A.
-
-    Raises
-    ------
-    ValueError
-        A value is not a positive number.
-    """
-    values = (pixel, distance, wavelength)
-    if not all(math.isfinite(value) and value > 0 for value in values):
-        raise ValueError("pixel size, camera length and wavelength have to be positive")
-    return pixel / (distance * wavelength)
-
-
 def _plain_unit(unit: str) -> str:
     text = re.sub(r"[\s$^{}()]", "", unit).lower()
     text = _METRES.sub(lambda word: f"{_PREFIXES[word[1]]}m", text)
@@ -102,20 +74,20 @@ def per_angstrom(value: float, unit: str) -> float | None:
     match = re.fullmatch(r"1/(\w+)|(\w+)-1", _plain_unit(unit))
     if match is None or not math.isfinite(value) or value <= 0:
         return None
-    length = _UNIT_IN_ANGSTROM.get(match[1] or match[2])
+    length = _ANGSTROM.get(match[1] or match[2])
     return None if length is None else value / length
 
 
 def in_angstrom(value: float, unit: str) -> float | None:
     """Convert a length into A, or return ``None`` where the unit is not a known length."""
-    factor = _UNIT_IN_ANGSTROM.get(_plain_unit(unit))
+    factor = _ANGSTROM.get(_plain_unit(unit))
     return None if factor is None else value * factor
 
 
 def in_millimetres(value: float, unit: str) -> float | None:
     """Convert a length into mm, or return ``None`` where the unit is not a known length."""
-    factor = _LENGTH_IN_MILLIMETRES.get(_plain_unit(unit))
-    return None if factor is None else value * factor
+    factor = _ANGSTROM.get(_plain_unit(unit))
+    return None if factor is None else value * factor / _ANGSTROM["mm"]
 
 
 def wavelength(voltage: ArrayLike) -> Any:

@@ -34,15 +34,37 @@ class SpotGeometry:
     centre
         Position (x, y) of the direct beam in pixels, x to the right, y down, the centre of the
         top left pixel being (0, 0).
+    pixel_angle
+        Angle of a pixel near the beam in rad, where the file tells the scale so, as by a camera
+        length: `pixel_size` is this over the wavelength.
     """
 
     wavelength: float | None = None
     pixel_size: float | None = None
     centre: tuple[float, float] | None = None
+    pixel_angle: float | None = None
+
+    def with_wavelength(self, wavelength: float | None) -> SpotGeometry:
+        """Return this calibration for another wavelength, on which a scale in angles depends.
+
+        Parameters
+        ----------
+        wavelength
+            In A; ``None``: nothing is changed.
+        """
+        if wavelength is None:
+            return self
+        angle = self.pixel_angle
+        size = self.pixel_size if angle is None else angle / wavelength
+        return replace(self, wavelength=wavelength, pixel_size=size)
 
     def numbers(self) -> dict[str, float]:
         """Return what is known, one number a name: `wavelength`, `pixel_size`, `centre_x`, ..."""
-        values = {"wavelength": self.wavelength, "pixel_size": self.pixel_size}
+        values = {
+            "wavelength": self.wavelength,
+            "pixel_size": self.pixel_size,
+            "pixel_angle": self.pixel_angle,
+        }
         if self.centre is not None:
             values |= {"centre_x": self.centre[0], "centre_y": self.centre[1]}
         return {name: float(value) for name, value in values.items() if value is not None}
@@ -52,7 +74,12 @@ class SpotGeometry:
         """Return the calibration whose `numbers` these are; others are passed over."""
         x, y = numbers.get("centre_x"), numbers.get("centre_y")
         centre = None if x is None or y is None else (x, y)
-        return cls(numbers.get("wavelength"), numbers.get("pixel_size"), centre)
+        return cls(
+            numbers.get("wavelength"),
+            numbers.get("pixel_size"),
+            centre,
+            numbers.get("pixel_angle"),
+        )
 
 
 @dataclass(frozen=True)
@@ -184,6 +211,21 @@ class PatternStack:
             )
         known = self.geometry if isinstance(self.geometry, KikuchiGeometry) else KikuchiGeometry()
         return replace(self, geometry=replace(known, pc=pc, pc_map=None))
+
+    def with_tilts(self, sample: float | None = None, camera: float | None = None) -> PatternStack:
+        """Return these patterns as Kikuchi patterns with other tilts of sample and camera.
+
+        Parameters
+        ----------
+        sample, camera
+            In degrees, as in `KikuchiGeometry`; ``None``: what is known stays.
+        """
+        if sample is None and camera is None:
+            return self
+        known = self.geometry if isinstance(self.geometry, KikuchiGeometry) else KikuchiGeometry()
+        sample = known.sample_tilt if sample is None else sample
+        camera = known.camera_tilt if camera is None else camera
+        return replace(self, geometry=replace(known, sample_tilt=sample, camera_tilt=camera))
 
     def frame(self, index: int) -> NDArray[Any]:
         """Read one pattern.

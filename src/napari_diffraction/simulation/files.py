@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ def load_labels(path: str | Path, texts: Collection[str] = ()) -> pd.DataFrame |
             if beside.exists():
                 return read_labels(beside, texts)
             if isinstance(exported, h5py.Group) and "label" in exported:
-                return _without_old_index(_read_table(exported, exported))
+                return _without_old_index(_read_table(exported, _columns_of(exported)))
             return None
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(
@@ -179,6 +179,15 @@ def _read_npz(path: Path) -> pd.DataFrame | None:
         shape = file["label"].shape
         columns = {name: file[name] for name in file if name != "data"}
     return pd.DataFrame({name: one for name, one in columns.items() if one.shape == shape})
+
+
+def _columns_of(group: Any) -> Iterator[str]:
+    """Names of columns; older versions made folders of those with a slash, as of a class Fe/Ni."""
+    for name, item in group.items():
+        if isinstance(item, h5py.Group):
+            yield from (f"{name}/{rest}" for rest in _columns_of(item))
+        else:
+            yield name
 
 
 def _read_table(group: Any, names: Iterable[str]) -> pd.DataFrame:

@@ -115,6 +115,32 @@ def test_peaks_beside_the_patterns_of_an_hdf5_file(tmp_path: Path, shape: tuple[
     assert len(open_stack(str(path), DATA)) == 3
 
 
+@pytest.mark.parametrize("parts", [1, 3])
+def test_patterns_of_another_folder_open_here_but_not_those_of_strangers(
+    tmp_path: Path, parts: int
+) -> None:
+    """What `solve` writes into a folder of its own was refused, as pixels from elsewhere are."""
+    images = np.random.default_rng(0).integers(0, 999, (9, 8, 9)).astype(np.uint16)
+    run, results = tmp_path / "run", tmp_path / "results"
+    run.mkdir()
+    results.mkdir()
+    with h5py.File(run / "a_master.h5", "w") as master:
+        for number, some in enumerate(np.split(images, parts), 1):
+            name = f"a_data_{number:06d}.h5"
+            with h5py.File(run / name, "w") as file:
+                file["entry/data/data"] = some
+            master[f"entry/data/data_{number:06d}"] = h5py.ExternalLink(name, "entry/data/data")
+    stack = open_stack(str(run / "a_master.h5"))
+    path = finish(write_cxi(stack, TABLES, results / "p.cxi"))
+    opened = open_stack(str(path))
+    np.testing.assert_array_equal(opened.data, images[sorted(TABLES)])
+    with h5py.File(path) as file:
+        assert file[DATA].is_virtual
+    copy = path.rename(results / "of_a_stranger.cxi")
+    with pytest.raises(InputError, match="outside of this file's folder"):
+        open_stack(str(copy))
+
+
 def test_masked_pixels_are_no_intensities_beside_the_peaks(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 999, (7, 8, 9)).astype(np.uint32)
     images[:, :, 4] = 2**32 - 1

@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import os
 from dataclasses import replace
 
 import h5py
@@ -87,6 +88,14 @@ def test_the_table_has_a_row_for_each_pattern_looked_at(make_indexed, true_angle
     angles = table.loc[1:, ["phi1", "Phi", "phi2"]].astype(float).to_numpy()
     assert np.allclose(euler_matrices(angles), euler_matrices(true_angles[1:40]), atol=1e-4)
     assert json.loads((tmp_path / "points.csv.json").read_text())["points looked at"] == 40
+
+
+def test_names_of_files_that_are_not_in_utf_8_are_shown(make_indexed, tmp_path):
+    name = os.fsdecode(b"m\xfcn")
+    indexed = make_indexed(name=name, sources=(f"{name}.h5",))
+    for suffix in WRITERS:
+        export_indexed(indexed, tmp_path / f"map{suffix}")
+    assert set(pd.read_csv(tmp_path / "map.csv")["source"]) == {r"m\udcfcn.h5"}
 
 
 def test_a_stack_that_is_no_scan_has_no_map(make_indexed, tmp_path):

@@ -93,6 +93,21 @@ def test_of_a_phase_whose_lattice_is_not_told_this_is_said(make_map, vendor):
     assert "none of those" not in " ".join(compare(make_map(), told).sentences())
 
 
+def test_maps_without_a_phase_in_common_have_no_agreement_of_nought(make_map, vendor):
+    """A chance level of agreement was told of phases that only have other names."""
+    for names in ((NOT_INDEXED, "Cementite"), (NOT_INDEXED, "Cementite", "cF")):
+        other = Vendor(np.minimum(vendor.phase, 1), names, (None,) * len(names))
+        result = compare(make_map(), other)
+        assert result.points == 46
+        assert np.isnan(result.agreement)
+        assert np.isnan(result.kappa)
+        assert (result.difference == NOT_COMPARED).all()
+        first, second = result.sentences()
+        assert first.startswith("The maps cannot be compared: at the 46 points indexed in both")
+        assert "Cementite is none of those here" in second
+        assert "%" not in first + second
+
+
 def test_points_below_the_threshold_are_not_compared(make_map, vendor):
     result = compare(make_map(0.4), vendor, 0.5)
     assert result.points == 0

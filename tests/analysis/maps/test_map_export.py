@@ -1,4 +1,5 @@
 import json
+import os
 
 import h5py
 import numpy as np
@@ -116,6 +117,15 @@ def test_the_table_has_a_row_for_each_point_looked_at(made, tmp_path, truth):
     alone = pd.read_csv(export_map(made.unvoted(), tmp_path / "single.csv"))
     assert "region" not in alone
     assert (alone["phase"] == NOT_INDEXED).sum() == 0
+
+
+def test_names_of_files_that_are_not_in_utf_8_are_shown(made, tmp_path):
+    made.name = os.fsdecode(b"m\xfcn")
+    made.sources = (f"{made.name}.h5",)
+    for suffix in WRITERS:
+        export_map(made, tmp_path / f"map{suffix}")
+    assert set(pd.read_csv(tmp_path / "map.csv")["source"]) == {r"m\udcfcn.h5"}
+    assert r"m\udcfcn" in (tmp_path / "map.ang").read_text(encoding="utf-8")
 
 
 def test_a_map_without_any_phase_is_written_too(make_map, tmp_path):

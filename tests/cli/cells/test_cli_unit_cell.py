@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import gemmi
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from napari_diffraction.cli.app import run
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.orientation import euler_matrices
 from napari_diffraction.crystal.reduction import cells_alike
+from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.simulation.samples import FIGURE_2
 
 KEYS = {
@@ -44,6 +46,28 @@ def test_cell_from_sorted_patterns(
     assert "of 24 zones" in lines
     assert "stretches patterns by" in lines
     assert "of 34 patterns" in lines
+
+
+def test_a_camera_length_and_the_wavelength_that_is_given_make_the_scale(
+    experiment: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """As of CXI and NeXus files that do not tell the wavelength, or a wrong one."""
+    stack, table = experiment
+    known = open_stack(stack).geometry
+    angle = known.pixel_size * known.wavelength
+    options = ["--zones", str(table), "--patterns", "0", "--wavelength", str(known.wavelength)]
+    for told in (None, 1.3 * known.wavelength):
+        path, out = tmp_path / "bare.nxs", tmp_path / "cell.json"
+        with h5py.File(path, "w") as file:
+            file["entry/data/data"] = np.load(stack.parent / "bare.npy")
+            file["entry/instrument/detector/x_pixel_size"] = 55e-6
+            file["entry/instrument/detector/distance"] = 55e-6 / angle
+            if told is not None:
+                file["entry/instrument/beam/incident_wavelength"] = told
+        assert run(["unit-cell", str(path), *options, "--output", str(out)]) == 0
+        said = json.loads(out.read_text())
+        assert said["scale_known"] is True
+        assert said["pixel_size"] == pytest.approx(known.pixel_size)
 
 
 def test_cells_have_the_volumes_that_were_asked_for(

@@ -275,6 +275,55 @@ def test_a_centre_that_was_found_stands_in_the_map_that_grows(
     assert facts == [{"pc_x": 0.5, "pc_y": 0.3, "pc_z": 0.65}] * 2
 
 
+def test_ctrl_c_within_a_look_keeps_what_is_judged(learning: Any, tmp_path: Path) -> None:
+    """A first look at a scan that is nearly done takes as long as all of it."""
+    path, output = tmp_path / "scan.npy", tmp_path / "map.csv"
+    np.save(path, noise(3))
+
+    def stop_at(count: int) -> Callable[[int], None]:
+        def check(done: int) -> None:
+            if len(learning.seen) >= count:
+                raise KeyboardInterrupt
+
+        return check
+
+    learning.before_batch = stop_at(8)
+    with pytest.raises(Interrupted, match=r"8 of 12 points are in .*map\.csv, the others"):
+        mapped(learning, path, output, [], batch_size=4)
+    assert pd.read_csv(output)["index"].tolist() == list(range(8))
+    # a map of an earlier run may be a whole one
+    output.write_text("a whole map")
+    learning.seen.clear()
+    with pytest.raises(Interrupted, match=r"8 of 12 points are in .*map\.part\.csv"):
+        mapped(learning, path, output, [], batch_size=4)
+    assert output.read_text() == "a whole map"
+    # one of this run has less
+    learning.seen.clear()
+    learning.before_batch = stop_at(16)
+    steps: list[Step] = [nothing, nothing, lambda: np.save(path, noise(6))]
+    with pytest.raises(Interrupted, match=r"16 of 24 points are in .*map\.csv"):
+        mapped(learning, path, output, steps, batch_size=4)
+    assert pd.read_csv(output)["index"].tolist() == list(range(16))
+
+
+def test_tilts_stand_in_the_files_of_a_followed_scan(learning: Any, tmp_path: Path) -> None:
+    path, output = tmp_path / "scan.npy", tmp_path / "map.csv"
+    np.save(path, noise(2))
+    mapped(learning, path, output, [], tilts=(60.0, 8.0))
+    facts = json.loads((tmp_path / "map.csv.json").read_text())["geometry"]
+    assert facts == {"sample_tilt": 60.0, "camera_tilt": 8.0}
+    lines = follow_index(
+        Growing(str(path)),
+        [tmp_path / "out.json"],
+        IndexSettings(pc=PC, voltage=20.0, phases=(load_structure("Ni"),)),
+        tilts=(None, 8.0),
+        idle=0.0,
+        wait=waiting([]),
+    )
+    assert json.loads((tmp_path / "out.json").read_text())["camera_tilt"] == 8.0
+    assert not any("camera is not known" in line for line in lines)
+
+
 def test_pictures_become_a_map_when_they_lie_on_a_grid(learning: Any, tmp_path: Path) -> None:
     folder, output = tmp_path / "frames", tmp_path / "map.csv"
     folder.mkdir()

@@ -19,7 +19,7 @@ from napari_diffraction.crystal.orientation import random_orientations
 from napari_diffraction.indexing.known import IndexSettings
 from napari_diffraction.indexing.solution import Candidate, IndexedMap, IndexedPhase
 from napari_diffraction.learning.classification.opinion import NetworkOpinion
-from napari_diffraction.patterns.stack import PatternStack
+from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import Progress
 
 
@@ -58,6 +58,7 @@ class FakeIndexing:
             np.ones(n, bool),
             settings.pc or (0.51, 0.34, 0.63),
             pattern_centre_from="given" if settings.pc else "found",
+            geometry=stack.geometry if isinstance(stack.geometry, KikuchiGeometry) else None,
             sources=stack.sources,
         )
 
@@ -129,6 +130,26 @@ def test_what_is_given_reaches_the_indexing(
     assert "as given" in out
     assert "Skipped" in out
     assert "broken.cif" in out
+
+
+def test_tilts_that_are_given_count_for_the_orientations(
+    scan: str, indexing: FakeIndexing, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a bare file the camera was taken to be level, which turned all orientations."""
+    words = ["index", scan, "--output", str(tmp_path / "out.json")]
+    assert run(words) == 0
+    said = capsys.readouterr().out
+    assert "70 degrees are assumed" in said
+    assert "camera is not known: 0 degrees are assumed" in said
+    flat = json.loads((tmp_path / "out.json").read_text())
+    assert run([*words, "--sample-tilt", "60", "--camera-tilt", "-8"]) == 0
+    assert "degrees are assumed" not in capsys.readouterr().out
+    tilted = json.loads((tmp_path / "out.json").read_text())
+    assert [tilted[name] for name in ("sample_tilt", "camera_tilt")] == [60, -8]
+    assert flat["camera_tilt"] == 0
+    for tilt in ("100", "nan"):
+        assert run([*words, "--camera-tilt", tilt]) == 2
+        assert "--camera-tilt" in capsys.readouterr().err
 
 
 def test_axes_of_a_phase_that_are_not_those_of_its_file_are_told(

@@ -45,6 +45,7 @@ def test_patterns_of_a_material_and_of_a_file(tmp_path, capsys) -> None:
     )
     out = tmp_path / "bands.h5"
     chosen = ["--structure", "Ni", "--structure", str(cif), "--pc", "0.5", "0.2", "0.7"]
+    chosen += ["--sample-tilt", "65", "--camera-tilt", "8"]
     status = run(
         ["simulate", "kikuchi", *chosen, "--patterns", "4", "--size", "40", "--output", str(out)]
     )
@@ -53,6 +54,7 @@ def test_patterns_of_a_material_and_of_a_file(tmp_path, capsys) -> None:
     assert load_labels(out)["label"].tolist() == ["cF"] * 4 + ["cI"] * 4
     opened = open_stack(out)
     assert opened.geometry.numbers()["pc_y"] == 0.2
+    assert (opened.geometry.sample_tilt, opened.geometry.camera_tilt) == (65, 8)
     assert opened.data.shape == (8, 40, 40)
 
 

@@ -36,6 +36,9 @@ def test_random_cells_have_the_volume_and_differ() -> None:
         ((TRICLINIC, None, "cubic", 1, 0), "for random cells"),
         (((1, 1, 1, 10, 170, 90), None, None, 1, 0), "no volume"),
         ((None, -5.0, None, 1, 0), "volume"),
+        # in nm
+        ((None, 0.7, None, 1, 0), "--random-cell 0.7: no crystal"),
+        ((None, float("nan"), None, 1, 0), "volume"),
         ((None, 500.0, "quadratic", 1, 0), "Unknown crystal system"),
     ],
 )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from napari_diffraction.cli.cells.zones import read_sorting
 from napari_diffraction.cli.shares import expected_shares
 from napari_diffraction.cli.sorting.classification import classify_to_csv
 from napari_diffraction.cli.sorting.partial_table import PartialTable
@@ -71,6 +73,21 @@ def test_an_interrupted_run_keeps_its_batches_and_goes_on(
     pd.testing.assert_frame_equal(table, whole)
     assert output.read_text() == (tmp_path / "whole.csv").read_text()
     assert not output.with_name("out.csv.part").exists()
+
+
+def test_names_of_files_that_are_not_in_utf_8_are_kept_and_shown(
+    learning: Any, tmp_path: Path
+) -> None:
+    name = os.fsdecode(b"/data/m\xfcnchen.h5")  # as it was written where names were in Latin-1
+    stack = PatternStack(da.zeros((10, 16, 16), dtype=np.uint8), "run", (name,))
+    output = tmp_path / "out.csv"
+    learning.before_batch = stop_after(6, KeyboardInterrupt())
+    with pytest.raises(Interrupted, match="6 patterns are kept"):
+        run(stack, learning, output)
+    learning.before_batch = lambda done: None
+    assert set(run(stack, learning, output, resume=True)["source"]) == {name}
+    assert set(pd.read_csv(output)["source"]) == {r"/data/m\udcfcnchen.h5"}
+    assert read_sorting(output, stack).zones == [0, 4, 8]
 
 
 def test_what_is_kept_has_all_digits_so_that_a_border_is_moved_alike(tmp_path: Path) -> None:

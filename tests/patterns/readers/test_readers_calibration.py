@@ -160,6 +160,10 @@ def test_nexus(tmp_path: Path, factor: float) -> None:
     assert geometry.centre == (14.0, 9.0)
     if np.isnan(factor):
         assert (geometry.wavelength, geometry.pixel_size) == (None, None)
+        assert geometry.pixel_angle == pytest.approx(55e-6 / 1.2)
+        notes = " ".join(open_stack(tmp_path / "a.nxs").notes)
+        assert "0.0458333 mrad per pixel" in notes
+        assert "1/A per pixel is known when the wavelength is" in notes
     else:
         assert geometry.wavelength == 0.0251
         assert geometry.pixel_size == pytest.approx(55e-6 / (1.2 * 0.0251))

@@ -55,6 +55,18 @@ def test_globs_and_lists(folder: Path) -> None:
     assert open_stack([folder / "shot5.tif"]).name == "shot5"
 
 
+def test_brackets_in_the_name_of_a_folder_are_no_wildcards(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = folder.rename(folder.with_name("run[1]?"))
+    for name in (odd / "shot1*.tif", odd / "shot[1].tif", odd.parent / "run*" / "shot1.tif"):
+        assert can_read(str(name))
+        assert len(open_stack(str(name)).data) == (3 if "*.tif" in name.name else 1)
+    # another process opens it by its whole name
+    monkeypatch.chdir(odd)
+    assert len(open_stack("shot1*.tif").reopen()) == 3
+
+
 def test_natural_order() -> None:
     names = ["b1", "a10", "a9", "A2", "a02x", "a"]
     assert sorted(names, key=natural_key) == ["a", "A2", "a02x", "a9", "a10", "b1"]

@@ -9,6 +9,7 @@ which counts from the pixel's corner, adds the half pixel itself unless told
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from numpy.typing import NDArray
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing_hdf5
 from napari_diffraction.patterns.readers.hdf5.file import is_turned
+from napari_diffraction.patterns.readers.hdf5.links import note_own
+from napari_diffraction.patterns.readers.hdf5.survey import survey
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 
@@ -90,6 +93,8 @@ def write_cxi(
                 values[first : first + len(part)] = rows
         file["/entry_1/index"] = np.array(chosen, np.int64)
         yield Progress(len(chosen), len(chosen), f"Writing {path.name}")
+    if layout is not None:
+        note_own(path, {stack.source(index) for index in chosen})
     return path
 
 
@@ -98,21 +103,41 @@ def _layout(stack: PatternStack, chosen: list[int]) -> h5py.VirtualLayout | None
     if not stack.dataset or not all(Path(one).suffix.lower() in _HDF5 for one in stack.sources):
         return None
     layout = h5py.VirtualLayout((len(chosen), *stack.frame_shape), stack.data.dtype)
-    shapes: dict[str, tuple[int, ...]] = {}
+    arrays: dict[str, list[tuple[str, int]]] = {}
+    shapes: dict[tuple[str, str], tuple[int, ...]] = {}
     for row, index in enumerate(chosen):
         source = str(Path(stack.source(index)).absolute())
-        if source not in shapes:
+        if source not in arrays:
+            arrays[source] = _arrays(source, stack.dataset)
+        name, event = _within(arrays[source], stack.event(index))
+        if (source, name) not in shapes:
             frame = stack.frame(index)  # opens the file in another way
             with h5py.File(source) as file:
-                data = file[stack.dataset]
-                shapes[source] = data.shape
-                if not _is_as_stored(frame, data, stack.event(index)):
+                data = file[name]
+                shapes[source, name] = data.shape
+                if not _is_as_stored(frame, data, event):
                     return None
-        shape = shapes[source]
-        layout[row] = h5py.VirtualSource(source, stack.dataset, shape)[
-            _place(stack.event(index), shape)
-        ]
+        shape = shapes[source, name]
+        layout[row] = h5py.VirtualSource(source, name, shape)[_place(event, shape)]
     return layout
+
+
+def _arrays(source: str, dataset: str) -> list[tuple[str, int]]:
+    """Names of the arrays that make up a data set, and how many patterns each has."""
+    with h5py.File(source) as file:
+        if dataset in file:
+            return [(dataset, math.prod(file[dataset].shape[:-2]))]
+        found = survey(source, file).candidates
+        return next(list(one.members) for one in found if one.name == dataset)
+
+
+def _within(arrays: list[tuple[str, int]], event: int) -> tuple[str, int]:
+    """Array that holds a pattern, and its number there."""
+    for name, count in arrays[:-1]:
+        if event < count:
+            return name, event
+        event -= count
+    return arrays[-1][0], event
 
 
 def _is_as_stored(frame: NDArray[Any], data: h5py.Dataset, event: int) -> bool:

@@ -23,6 +23,7 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
 from napari_diffraction.indexing.zones.net_fit import shared_lens
 from napari_diffraction.indexing.zones.solution import CellSolution
+from napari_diffraction.review.store import ANY_NAME
 
 _CELLS = (".json", ".csv", ".cif", ".cell", ".p4p")
 #: Table of a folder that holds no cells.
@@ -263,7 +264,9 @@ def write_cells(result: CellResult, outputs: Sequence[Path]) -> list[Path]:
                 if path != output:
                     make_folder(output)
                 with replacing(path) as temporary:
-                    temporary.write_text(writer(result), encoding="utf-8")
+                    # CrystFEL has to find the files that a list names, a person to read the others
+                    errors = ANY_NAME if path.suffix == ".sol" else "backslashreplace"
+                    temporary.write_text(writer(result), encoding="utf-8", errors=errors)
                 written.append(path)
             except InputError as error:
                 refused.append(error)

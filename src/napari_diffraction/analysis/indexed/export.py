@@ -111,7 +111,12 @@ def _write_json(indexed: IndexedMap, path: Path) -> None:
 def _write_csv(indexed: IndexedMap, path: Path) -> None:
     with replacing(path) as temporary:
         table_of(indexed).to_csv(
-            temporary, index=False, float_format="%.7g", lineterminator="\n", encoding="utf-8"
+            temporary,
+            index=False,
+            float_format="%.7g",
+            lineterminator="\n",
+            encoding="utf-8",
+            errors="backslashreplace",
         )
     write_beside(path, provenance(indexed))
 

@@ -41,12 +41,14 @@ class Comparison:
     points
         Points that both maps index; agreement and kappa are those of these points.
     agreement
-        Share of these points at which the maps name the same phase, 0 to 1; NaN without points.
+        Share of these points at which the maps name the same phase, 0 to 1; NaN without points, and
+        where none of them has a phase of the other map that means one of ours.
     kappa
         Cohen's kappa: 0 as much as by chance, 1 complete; NaN where chance alone would give 1.
     difference : ndarray of uint8, (rows, columns)
-        0: one of the maps does not index the point; 1: they agree; 2: they name different phases;
-        3: they name one phase in orientations that differ, if orientations were compared.
+        0: one of the maps does not index the point, or there is no agreement to speak of; 1: they
+        agree; 2: they name different phases; 3: they name one phase in orientations that differ, if
+        orientations were compared.
     matched
         For each phase of the other map our class that means the same, or ``None``.
     untold
@@ -65,7 +67,15 @@ class Comparison:
         """Say the result in sentences."""
         if not self.points:
             return ["No point is indexed in both maps."]
-        said = [f"Agreement {self.agreement:.1%} of {self.points:,} points indexed in both maps."]
+        if np.isfinite(self.agreement):
+            said = [
+                f"Agreement {self.agreement:.1%} of {self.points:,} points indexed in both maps."
+            ]
+        else:
+            said = [
+                f"The maps cannot be compared: at the {self.points:,} points indexed in both, the "
+                "other one names no phase that means one of those here."
+            ]
         if np.isfinite(self.kappa):
             said.append(f"Cohen's kappa {self.kappa:.2f}.")
         said += [
@@ -165,9 +175,10 @@ def compare_phases(
     ]
     meant = np.array([-1 if place is None else place for place in match] + [-2])[theirs]
     both = (ours < len(classes)) & (theirs < len(names))
-    difference = np.where(both, np.where(meant == ours, AGREE, DIFFER), NOT_COMPARED)
     counts = matrix[:-1, :-1]
     agreement, kappa = _agreement(counts, match)
+    both &= np.isfinite(agreement)
+    difference = np.where(both, np.where(meant == ours, AGREE, DIFFER), NOT_COMPARED)
     return Comparison(
         matrix=pd.DataFrame(matrix, [*names, NOT_INDEXED], [*classes, NOT_INDEXED]),
         points=int(counts.sum()),
@@ -202,9 +213,9 @@ def check_size(name: str, shape: Sequence[int], other: VendorMap) -> None:
 def _agreement(counts: NDArray[np.int64], match: Sequence[int | None]) -> tuple[float, float]:
     """Return the share of points that agree, and Cohen's kappa."""
     total = counts.sum()
-    if not total:
-        return float("nan"), float("nan")
     pairs = [(row, place) for row, place in enumerate(match) if place is not None]
+    if not sum(counts[row].sum() for row, _ in pairs):
+        return float("nan"), float("nan")
     agree = sum(counts[row, place] for row, place in pairs) / total
     # Several phases of the other map may mean the same class: their shares add up.
     chance = sum(counts[row].sum() * counts[:, place].sum() for row, place in pairs) / total**2

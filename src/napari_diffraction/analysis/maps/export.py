@@ -131,7 +131,11 @@ def table_of(phase_map: PhaseMap, threshold: float) -> pd.DataFrame:
 def _write_csv(phase_map: PhaseMap, path: Path, threshold: float) -> None:
     with replacing(path) as temporary:
         table_of(phase_map, threshold).to_csv(
-            temporary, index=False, float_format="%.6g", lineterminator="\n"
+            temporary,
+            index=False,
+            float_format="%.6g",
+            lineterminator="\n",
+            errors="backslashreplace",
         )
     write_beside(path, provenance(phase_map, threshold))
 

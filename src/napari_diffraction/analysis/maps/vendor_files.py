@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import h5py
 import numpy as np
@@ -115,6 +115,11 @@ def coordinates(shape: tuple[int, ...], step: tuple[float, float]) -> tuple[Floa
     return np.asarray(columns * step[1], float).ravel(), np.asarray(rows * step[0], float).ravel()
 
 
+def _opened(path: Path) -> TextIO:
+    # a scan may have the name of a file that is no UTF-8
+    return path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
 # --- .ang
 
 
@@ -129,7 +134,7 @@ def write_ang(file_map: MapFile, path: Path) -> None:
         [angles, *file_map.coordinates(), file_map.quality, confidence, file_map.number, zero, fit]
     )
     form = "%9.5f %9.5f %9.5f %12.5f %12.5f %8.3f %7.4f %3d %6.1f %9.5f"
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+    with replacing(path) as temporary, _opened(temporary) as file:
         for line in _ang_heading(file_map):
             file.write(f"# {line}\n")
         np.savetxt(file, values, fmt=form)
@@ -189,7 +194,7 @@ def write_ctf(file_map: MapFile, path: Path) -> None:
         [file_map.number, x, y, file_map.bands, error, angles, fit, contrast, zero]
     )
     form = ["%d", "%.4f", "%.4f", "%d", "%d", "%.4f", "%.4f", "%.4f", "%.4f", "%d", "%d"]
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+    with replacing(path) as temporary, _opened(temporary) as file:
         file.writelines(f"{line}\n" for line in _ctf_heading(file_map))
         np.savetxt(file, values, fmt="\t".join(form))
     write_beside(path, dict(file_map.facts))

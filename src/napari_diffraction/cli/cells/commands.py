@@ -34,7 +34,8 @@ PixelSize = Annotated[
         min=1e-6,
         max=1,
         help="Reciprocal length of a pixel.",
-        show_default="that of the file; else the cell comes up to scale",
+        show_default="that of the file, by its camera length and the wavelength where it tells "
+        "these; else the cell comes up to scale",
     ),
 ]
 Wavelength = Annotated[
@@ -94,7 +95,7 @@ def unit_cell(
     )
     from napari_diffraction.cli.cells.zones import read_sorting
 
-    check_outputs(output, stack, pixel_size=pixel_size, patterns=patterns)
+    check_outputs(output, stack, pixel_size=pixel_size, wavelength=wavelength, patterns=patterns)
     chosen = None if zones is None else read_sorting(zones, stack).zones
     with crew(scheduler, workers) as them:
         solved = solve_stack(

@@ -27,14 +27,16 @@ from napari_diffraction.cli.cells.unit_cell import (
     spot_geometry,
 )
 from napari_diffraction.cli.cells.zones import Sorting, read_sorting, sort_stack
+from napari_diffraction.cli.sorting.partial_table import SHOWN
 from napari_diffraction.cli.terminal import Interrupted, with_bar
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
+from napari_diffraction.review.store import ANY_NAME
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from napari_diffraction.patterns.stack import PatternStack
+    from napari_diffraction.patterns.stack import PatternStack, SpotGeometry
     from napari_diffraction.workers import Workers
 
 #: What the pictures show, and their files.
@@ -237,7 +239,7 @@ def _write_crystfel(solved: Solved, stack: PatternStack, folder: Path) -> list[P
         files["patterns.sol"] = crystfel_solutions(replace(result, names=names))
     for name, text in files.items():
         with replacing(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8", errors=ANY_NAME)
     return [cxi, *(folder / name for name in files)]
 
 
@@ -275,6 +277,22 @@ def _pictures(solved: Solved, stack: PatternStack, folder: Path) -> dict[str, Fi
     return figures
 
 
+def _whose(geometry: SpotGeometry, wanted: Wanted) -> dict[str, str]:
+    """Say where the scale and the wavelength come from."""
+    known = geometry.with_wavelength(wanted.wavelength).numbers()
+    sources = {
+        name: "given by hand"
+        if getattr(wanted, name) is not None
+        else "of the file"
+        if name in known
+        else "not known"
+        for name in ("pixel_size", "wavelength")
+    }
+    if (wanted.pixel_size, geometry.pixel_angle is None) == (None, False) and wanted.wavelength:
+        sources["pixel_size"] = "by the camera length of the file and the wavelength given"
+    return sources
+
+
 def _write_report(
     path: Path,
     stack: PatternStack,
@@ -286,15 +304,7 @@ def _write_report(
 ) -> None:
     from napari_diffraction.analysis.cells.report import assumed, report_page
 
-    geometry = stack.geometry.numbers()
-    sources = {
-        name: "given by hand"
-        if getattr(wanted, name) is not None
-        else "of the file"
-        if name in geometry
-        else "not known"
-        for name in ("pixel_size", "wavelength")
-    }
+    sources = _whose(spot_geometry(stack), wanted)
     facts = {
         "Patterns": f"{len(stack)} of {' x '.join(map(str, stack.frame_shape))} pixels",
         "Files": ", ".join(sorted(set(stack.sources))[:3]) or stack.name,
@@ -312,4 +322,4 @@ def _write_report(
     result = None if solved is None else solved.result
     page = report_page(f"Unit cell of {stack.name}", result, facts, classes, shown, trouble)
     with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8", errors=SHOWN)

@@ -53,6 +53,7 @@ def check_outputs(
     stack: PatternStack,
     *,
     pixel_size: float | None = None,
+    wavelength: float | None = None,
     patterns: int | None = None,
 ) -> None:
     """Check, before anything is computed, that the files can be written.
@@ -61,7 +62,7 @@ def check_outputs(
     ----------
     outputs
         Files, or folders for all of them.
-    stack, pixel_size, patterns
+    stack, pixel_size, wavelength, patterns
         See `solve_stack`.
 
     Raises
@@ -74,7 +75,7 @@ def check_outputs(
     from napari_diffraction.analysis.cells.export import WRITERS, is_folder
     from napari_diffraction.analysis.cells.orientations import check_solutions
 
-    geometry = spot_geometry(stack)
+    geometry = spot_geometry(stack).with_wavelength(wavelength)
     for output in outputs:
         if is_folder(output):
             claim_folder(output, stack)
@@ -145,7 +146,8 @@ def solve_stack(
     zones
         Numbers of the patterns that are zones; ``None``: those that the model `zones` calls so.
     pixel_size, wavelength
-        In 1/A and A, in place of what the file says.
+        In 1/A and A, in place of what the file says.  A scale that the file tells by a camera
+        length follows the wavelength.
     volume
         Least and greatest volume of the primitive cell in A^3.
     patterns
@@ -164,7 +166,7 @@ def solve_stack(
     from napari_diffraction.learning.zones.peak_tables import find_in_stack
     from napari_diffraction.review.export import crystfel_name
 
-    geometry = spot_geometry(stack)
+    geometry = spot_geometry(stack).with_wavelength(wavelength)
     found: dict[int, Found] = {}
 
     def keep(step: PeaksFound) -> None:
@@ -185,7 +187,7 @@ def solve_stack(
         stack.name,
         nets,
         pixel_size=pixel_size or geometry.pixel_size,
-        wavelength=wavelength or geometry.wavelength,
+        wavelength=geometry.wavelength,
         volume=volume,
         most=_CANDIDATES,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_diffraction.cli.sorting.partial_table import SHOWN
 from napari_diffraction.cli.terminal import with_bar
 from napari_diffraction.errors import InputError
 
@@ -113,12 +114,17 @@ def read_sorting(path: Path, stack: PatternStack) -> Sorting:
     numbers = [number for number, zone in zip(every, table["label"] == ZONE, strict=True) if zone]
     if "source" in chosen and stack.sources:
         for number, source in zip(numbers, chosen["source"].fillna("").astype(str), strict=True):
-            if source and Path(source).name != Path(stack.source(number)).name:
+            if source and Path(source).name != _shown(Path(stack.source(number)).name):
                 raise InputError(
                     f"{path} says that pattern {number} is of {source}, but INPUT has it from "
                     f"{stack.source(number)}: give the table of this stack."
                 )
     return Sorting(_counts(table), sorted(set(numbers)))
+
+
+def _shown(name: str) -> str:
+    """Return the name of a file as `classify` writes it into its table."""
+    return name.encode(errors=SHOWN).decode()
 
 
 def _counts(table: pd.DataFrame) -> dict[str, int]:

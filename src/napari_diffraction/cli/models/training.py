@@ -45,12 +45,14 @@ def train_model(
         Ctrl-C was pressed.
     """
     from napari_diffraction.learning.phases.recipe import PhasesRecipe
-    from napari_diffraction.learning.runs.distributed import is_first
     from napari_diffraction.learning.training.recipe import read_recipe
+
+    made_by = read_recipe(recipe)
+    # these take seconds, which a bad recipe need not wait for
+    from napari_diffraction.learning.runs.distributed import is_first
     from napari_diffraction.learning.training.run import train
     from napari_diffraction.review.given_labels import given_labels
 
-    made_by = read_recipe(recipe)
     quick = isinstance(made_by, PhasesRecipe)
     said = _Said(quick)
     try:

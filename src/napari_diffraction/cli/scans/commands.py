@@ -9,12 +9,14 @@ import typer
 
 from napari_diffraction.cli.options import (
     BatchSize,
+    CameraTilt,
     Centre,
     Dataset,
     Device,
     Follow,
     Idle,
     Model,
+    SampleTilt,
     Scheduler,
     WorkerCount,
     crew,
@@ -53,6 +55,8 @@ def phase_map(
     follow: Follow = False,
     idle: Idle = None,
     pc: Centre = None,
+    sample_tilt: SampleTilt = None,
+    camera_tilt: CameraTilt = None,
     dataset: Dataset = None,
     scheduler: Scheduler = None,
     workers: WorkerCount = None,
@@ -73,6 +77,7 @@ def phase_map(
             classifier=load_model(model),
             threshold=threshold,
             pc=pc,
+            tilts=(sample_tilt, camera_tilt),
             device=device,
             batch_size=batch_size,
             regions=regions,
@@ -81,7 +86,7 @@ def phase_map(
         for line in said:
             print(line)
         return
-    stack = open_inputs([scan], dataset, pc)
+    stack = open_inputs([scan], dataset, pc).with_tilts(sample_tilt, camera_tilt)
     # these take seconds, which a bad file need not wait for
     from napari_diffraction.cli.scans.phase_map import check_first, map_to_files
     from napari_diffraction.learning.models.registry import load_model
@@ -128,6 +133,8 @@ def index(
             show_default="that of the file, or 20",
         ),
     ] = None,
+    sample_tilt: SampleTilt = None,
+    camera_tilt: CameraTilt = None,
     phase: Annotated[
         list[str] | None,
         typer.Option(
@@ -177,9 +184,10 @@ def index(
     if growing is not None:
         from napari_diffraction.cli.scans.following import follow_index
 
-        said = follow_index(growing, output, settings, idle=idle)
+        said = follow_index(growing, output, settings, tilts=(sample_tilt, camera_tilt), idle=idle)
     else:
+        stack = open_inputs(to_open).with_tilts(sample_tilt, camera_tilt)
         with crew(scheduler, workers) as them:
-            said = index_to_files(open_inputs(to_open), output, settings, them)
+            said = index_to_files(stack, output, settings, them)
     for line in [*said, *(f"Note: {note}" for note in notes), *skipped]:
         print(line)

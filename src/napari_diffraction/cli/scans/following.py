@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari_diffraction.analysis.indexed.export import can_export, check_export
 from napari_diffraction.analysis.maps.phase_map import NOT_INDEXED, check_scan
 from napari_diffraction.cli.scans.index import written
-from napari_diffraction.cli.scans.phase_map import map_of, write_and_compare
+from napari_diffraction.cli.scans.phase_map import keep, map_of, write_and_compare
 from napari_diffraction.cli.terminal import Interrupted, with_bar
 from napari_diffraction.cli.watching import ANEW, watch, whole
 from napari_diffraction.indexing.following import FollowedScan
@@ -26,12 +26,16 @@ if TYPE_CHECKING:
     from napari_diffraction.patterns.maps.vendor_map import VendorMap
     from napari_diffraction.patterns.stack import Geometry, PatternStack
 
+#: Of sample and camera in degrees.
+Tilts = tuple[float | None, float | None]
+
 
 def follow_index(
     growing: Growing,
     outputs: Sequence[Path],
     settings: IndexSettings,
     *,
+    tilts: Tilts = (None, None),
     idle: float | None = None,
     wait: Callable[[float], None] = time.sleep,
     say: Callable[[str], None] = print,
@@ -47,6 +51,8 @@ def follow_index(
         written to are written after every look that brought something.
     settings
         What is known.
+    tilts
+        Those of sample and camera in degrees; ``None``: that of the file.
     idle
         Seconds without anything new after which the scan counts as finished; ``None``: never.
     wait
@@ -96,7 +102,10 @@ def follow_index(
         for output in outputs:
             check_export(output, shape)
 
-    return _followed(growing, outputs, take, end, idle, wait, say)
+    def camera(stack: PatternStack) -> PatternStack:
+        return stack.with_tilts(*tilts)
+
+    return _followed(growing, outputs, camera, take, end, idle, wait, say)
 
 
 def follow_map(
@@ -106,6 +115,7 @@ def follow_map(
     *,
     threshold: float,
     pc: tuple[float, float, float] | None = None,
+    tilts: Tilts = (None, None),
     device: str = "auto",
     batch_size: int = 64,
     regions: bool = False,
@@ -128,6 +138,8 @@ def follow_map(
         As of `napari_diffraction.cli.scans.phase_map.write_and_compare`.
     pc
         Pattern centre in Bruker's convention.
+    tilts
+        As of `follow_index`.
     device, batch_size, regions
         As of `napari_diffraction.cli.scans.phase_map.map_scan`; regions vote at the end.
     idle, wait, say
@@ -147,6 +159,7 @@ def follow_map(
         Ctrl-C was pressed.
     """
     from napari_diffraction.learning.classification.followed_patterns import FollowedPatterns
+    from napari_diffraction.learning.classification.following import Known, lasting
     from napari_diffraction.learning.classification.inference import classify
     from napari_diffraction.learning.networks.pattern_centre import known_centre
 
@@ -154,14 +167,18 @@ def follow_map(
     run = FollowedPatterns(classifier, partial(classify, classifier=classifier, **settings))
 
     found: Geometry | None = None
+    # for Ctrl-C within a look, which may be of a whole scan
+    known, mapped = Known(), False
 
-    def centred(seen: Seen) -> Seen:
-        assert seen.stack is not None
-        return seen if pc is None else replace(seen, stack=seen.stack.with_centre(pc))
+    def camera(stack: PatternStack) -> PatternStack:
+        return (stack if pc is None else stack.with_centre(pc)).with_tilts(*tilts)
 
-    def keep(batch: BatchDone) -> None:
+    def noted(batch: BatchDone, seen: Seen) -> None:
         nonlocal found
         found = batch.geometry or found
+        if len(batch.rows):
+            assert seen.stack is not None
+            known.add(lasting(batch.rows, seen.stack, seen.marks))
 
     def judged(stack: PatternStack) -> PatternStack:
         """These patterns with the centre that was found, where they tell none."""
@@ -170,35 +187,43 @@ def follow_map(
         return replace(stack, geometry=found)
 
     def take(seen: Seen) -> list[str] | None:
-        seen = centred(seen)
+        nonlocal mapped
         assert seen.stack is not None
         if growing.single:
             check_scan(seen.stack)
         if not seen.stack.is_scan:
             return None
-        table = with_bar(run.go_on(seen), keep)
+        try:
+            table = with_bar(run.go_on(seen), partial(noted, seen=seen))
+        except KeyboardInterrupt as stop:
+            table = known.table(seen)
+            if table.empty:
+                raise
+            made = map_of(table, judged(seen.stack), classifier, settings)
+            raise Interrupted(f"Stopped.{keep(made, outputs, threshold, over=mapped)}") from stop
         made = map_of(table, judged(seen.stack), classifier, settings)
         shares = made.shares(threshold)
         say(_counted(len(made), {class_title(name): share for name, share in shares.items()}))
+        mapped = True
         return write_and_compare(made, outputs, threshold, None)
 
     def end(seen: Seen) -> list[str]:
-        seen = centred(seen)
         assert seen.stack is not None
         check_scan(seen.stack)
         if run.judges_anew(seen):
             say(ANEW)
-        table = with_bar(run.end(seen), keep)
+        table = with_bar(run.end(seen), partial(noted, seen=seen))
         made = map_of(table, judged(seen.stack), classifier, settings, regions=regions)
         # a map of another size is refused when ours, which took so long, is written
         return write_and_compare(made, outputs, threshold, other)
 
-    return _followed(growing, outputs, take, end, idle, wait, say)
+    return _followed(growing, outputs, camera, take, end, idle, wait, say)
 
 
 def _followed(
     growing: Growing,
     outputs: Sequence[Path],
+    camera: Callable[[PatternStack], PatternStack],
     take: Callable[[Seen], list[str] | None],
     end: Callable[[Seen], list[str]],
     idle: float | None,
@@ -207,7 +232,8 @@ def _followed(
 ) -> list[str]:
     """Let what is recorded be taken after each look, and all there is in the end.
 
-    ``take`` and ``end`` write the files and return lines for a person; ``None``: none was written.
+    ``camera`` adds what a person says of it.  ``take`` and ``end`` write the files and return lines
+    for a person; ``None``: none was written.
     """
     last, lines = Seen(), list[str]()
 
@@ -216,14 +242,16 @@ def _followed(
         new = recorded(seen, last)
         if new.stack is None:
             return False
-        last = new
-        lines = take(new) or lines
+        last = replace(new, stack=camera(new.stack))
+        lines = take(last) or lines
         return True
 
     try:
         watch(growing, look, idle, wait, say)
         seen = whole(growing, say, needed=not lines)
-        return lines if seen is None else end(seen)
+        if seen is None or seen.stack is None:
+            return lines
+        return end(replace(seen, stack=camera(seen.stack)))
     except KeyboardInterrupt as stop:
         raise Interrupted(f"Stopped.{_kept(outputs) if lines else ''}") from stop
 

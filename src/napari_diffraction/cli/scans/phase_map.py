@@ -67,7 +67,7 @@ def map_to_files(
     try:
         made = map_scan(stack, classifier, **settings)
     except Unfinished as stop:
-        raise Interrupted(f"Stopped.{_kept(stop.made, outputs, threshold)}") from stop
+        raise Interrupted(f"Stopped.{keep(stop.made, outputs, threshold)}") from stop
     return write_and_compare(made, outputs, threshold, other)
 
 
@@ -121,14 +121,23 @@ def map_scan(
     return with_bar(vote_by_regions(made, stack)) if regions else made
 
 
-def _kept(made: PhaseMap, outputs: Sequence[Path], threshold: float) -> str:
-    """Write what there is of a map; say what is kept."""
+def keep(made: PhaseMap, outputs: Sequence[Path], threshold: float, *, over: bool = False) -> str:
+    """Write what there is of a map after Ctrl-C; say what is kept, empty where nothing is.
+
+    Parameters
+    ----------
+    made
+        The map.
+    outputs, threshold
+        As of `write_and_compare`.
+    over
+        Whether files that are there are less of the same map, and not perhaps a whole one.
+    """
     count = int(made.done.sum())
     if not count:
         return ""
-    # a map that is there may be a whole one
     free = [
-        output.with_suffix(f".part{output.suffix}") if output.exists() else output
+        output.with_suffix(f".part{output.suffix}") if output.exists() and not over else output
         for output in outputs
     ]
     write_and_compare(made, free, threshold, None)

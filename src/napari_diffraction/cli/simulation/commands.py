@@ -167,6 +167,14 @@ def kikuchi(
             metavar="X Y Z", help="Pattern centre as Bruker gives it.", show_default="0.5 0.3 0.6"
         ),
     ] = None,
+    sample_tilt: Annotated[
+        float | None,
+        typer.Option(metavar="DEG", help="Tilt of the sample, in degrees.", show_default="70"),
+    ] = None,
+    camera_tilt: Annotated[
+        float | None,
+        typer.Option(metavar="DEG", help="Elevation of the camera, in degrees.", show_default="0"),
+    ] = None,
     realistic: Annotated[
         bool, typer.Option("--realistic", help="Draw camera and noise of every pattern.")
     ] = False,
@@ -196,6 +204,8 @@ def kikuchi(
         given={
             "voltage": voltage,
             **dict(zip(("pc_x", "pc_y", "pc_z"), pc or (None,) * 3, strict=True)),
+            "sample_tilt": sample_tilt,
+            "camera_tilt": camera_tilt,
         },
         pairs=set_ or [],
         patterns=patterns * len(structures),

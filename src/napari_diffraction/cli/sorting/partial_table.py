@@ -7,17 +7,20 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing, writing_error
+from napari_diffraction.review.store import ANY_NAME
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+#: How tables show what is no UTF-8 in names of files, so that whoever reads them does not stumble.
+SHOWN: Final = "backslashreplace"
 #: Six figures are more than any probability here deserves.
 _FLOATS = "%.6g"
 _TEXTS = {"source": str, "label": str, "mark": str}
@@ -121,7 +124,7 @@ class PartialTable:
             return
         try:
             text = _csv(rows, header=not self._count)
-            with self.path.open("a", encoding="utf-8", newline="") as file:
+            with self.path.open("a", encoding="utf-8", errors=ANY_NAME, newline="") as file:
                 file.write(text)
         except OSError as error:
             raise writing_error(self.path, error) from error
@@ -148,12 +151,17 @@ class PartialTable:
         if lines < 3:  # what run it is, names of columns, and a row
             return {}, pd.DataFrame()
         try:
-            with self.path.open(encoding="utf-8", newline="") as file:
+            with self.path.open(encoding="utf-8", errors=ANY_NAME, newline="") as file:
                 run = dict(json.loads(file.readline().removeprefix("# ")))
-                # all digits, so that a border is moved as if nothing had been interrupted
-                rows = pd.read_csv(
-                    file, dtype=_TEXTS, float_precision="round_trip", nrows=lines - 2
-                )
+            # all digits, so that a border is moved as if nothing had been interrupted
+            rows = pd.read_csv(
+                self.path,
+                dtype=_TEXTS,
+                float_precision="round_trip",
+                skiprows=1,
+                nrows=lines - 2,
+                encoding_errors=ANY_NAME,
+            )
         except (ValueError, TypeError) as error:
             raise InputError(
                 f"{self.path}: this is not what an interrupted run leaves; delete it."
@@ -186,4 +194,4 @@ def _csv(rows: pd.DataFrame, *, header: bool = True, floats: str | None = None) 
 
 def _write(path: Path, text: str) -> None:
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.write_text(text, encoding="utf-8", errors=SHOWN, newline="")

@@ -93,9 +93,9 @@ def _read_ang(path: str) -> VendorMap:
         raise hexagonal_error(path)
     table = _table(path, skip, 8, sep=r"\s+", comment="#")
     phase = table[:, 7].astype(np.int64)
-    if len(phases) == 1 and (phase == 0).all():
-        # with one phase only, EDAX counts from 0
-        phase = np.full(len(phase), next(iter(phases)))
+    if len(phases) <= 1 and (phase == 0).all():
+        # with one phase only, EDAX counts from 0; a bare table names none
+        phase = np.full(len(phase), next(iter(phases), 1))
     # -1 is EDAX's and orix's mark; 4 pi that of points without orientation
     not_indexed = (table[:, 6] == -1) | (np.abs(table[:, 0] - 4 * np.pi) < 1e-3)
     if 0 not in phases:

@@ -12,7 +12,12 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.blank import are_blank
 from napari_diffraction.patterns.geometry import ASSUMED_KILOVOLTS, electron_wavelength
 from napari_diffraction.patterns.readers.datasets import AmbiguousDatasetError
-from napari_diffraction.patterns.readers.files import Inputs, find_inputs, holds_inputs
+from napari_diffraction.patterns.readers.files import (
+    Inputs,
+    find_inputs,
+    holds_inputs,
+    literal_folders,
+)
 from napari_diffraction.patterns.readers.formats import (
     FORMATS,
     is_folder_input,
@@ -165,7 +170,7 @@ def can_read(path: str | os.PathLike[str]) -> bool:
         if os.path.isdir(text):
             return is_folder_input(text) or holds_inputs(text)
         if not os.path.exists(text) and glob.has_magic(text):
-            return any(can_read(match) for match in glob.glob(text)[:3])
+            return any(can_read(match) for match in glob.glob(literal_folders(text))[:3])
         return _is_images(text)
     except (InputError, OSError):
         return False
@@ -251,6 +256,9 @@ def _describe_spots(geometry: SpotGeometry, found: list[str], assumed: list[str]
         assumed.append(f"wavelength {wavelength:.4f} A ({ASSUMED_KILOVOLTS:g} kV) is assumed")
     if geometry.pixel_size is not None:
         found.append(f"{geometry.pixel_size:.6g} 1/A per pixel")
+    elif geometry.pixel_angle is not None:
+        found.append(f"{1e3 * geometry.pixel_angle:.6g} mrad per pixel")
+        assumed.append("1/A per pixel is known when the wavelength is")
     else:
         assumed.append("1/A per pixel is unknown")
     if geometry.centre is not None:

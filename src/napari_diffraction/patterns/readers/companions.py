@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
+import numpy as np
 
-from napari_diffraction.patterns.geometry import plausible_wavelength, reciprocal_pixel
+from napari_diffraction.patterns.geometry import plausible_wavelength
 from napari_diffraction.patterns.readers.grids import lay_out
 from napari_diffraction.patterns.readers.source import Source
 from napari_diffraction.patterns.stack import SpotGeometry
@@ -47,11 +48,9 @@ def with_beside(source: Source, beside: Beside | None) -> Source:
         return source
     known = source.geometry
     assert isinstance(known, SpotGeometry)
-    geometry = SpotGeometry(
-        known.wavelength or beside.geometry.wavelength,
-        known.pixel_size or beside.geometry.pixel_size,
-        known.centre,
-    )
+    scaled = known if known.pixel_size or known.pixel_angle else beside.geometry
+    geometry = replace(scaled, centre=known.centre)
+    geometry = geometry.with_wavelength(known.wavelength or beside.geometry.wavelength)
     scan = lay_out(replace(source, geometry=geometry), beside.rows, beside.columns)
     if len(scan.shape) != 4:
         return scan
@@ -139,13 +138,14 @@ def _stem_metadata(path: str, master: h5py.File) -> Beside | None:
         return None
     wavelength = plausible_wavelength(volts / 1000)
     pixel = master.get("entry/instrument/detector/x_pixel_size")
-    size = None
-    if wavelength and length > 0 and isinstance(pixel, h5py.Dataset) and pixel.dtype.kind == "f":
-        width = float(pixel[()]) if pixel.size == 1 else 0.0
-        size = reciprocal_pixel(width, length, wavelength) if width > 0 else None
+    angle = None
+    if length > 0 and isinstance(pixel, h5py.Dataset) and pixel.dtype.kind == "f":
+        width = float(np.ravel(pixel[()])[0]) if pixel.size == 1 else 0.0
+        angle = width / length if 0 < width < math.inf else None
     # in nm
     steps = (step / 1000, step / 1000) if calibrated and 0 < step < 1e6 else None
-    return Beside(int(rows), int(columns), steps, SpotGeometry(wavelength, size))
+    geometry = SpotGeometry(pixel_angle=angle).with_wavelength(wavelength)
+    return Beside(int(rows), int(columns), steps, geometry)
 
 
 def _number(group: h5py.Group, name: str) -> float:

@@ -68,7 +68,7 @@ def find_inputs(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]])
         files, notes = _in_folder(text)
         return Inputs(text, Path(os.path.abspath(text)).name or text, files, notes)
     if not os.path.exists(text) and glob.has_magic(text):
-        found = sorted(glob.glob(text), key=natural_key)
+        found = sorted(glob.glob(literal_folders(text)), key=natural_key)
         if not found:
             raise InputError(f"no file matches {text}; check the folder and the pattern.")
         files, notes = _of_one_kind(text, [f for f in found if _can_be_input(f)] or found)
@@ -76,6 +76,14 @@ def find_inputs(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]])
     if not os.path.lexists(text):
         raise InputError(f"{text} does not exist; check the name.")
     return Inputs(text, Path(os.path.abspath(text)).stem, (text,))
+
+
+def literal_folders(pattern: str) -> str:
+    """Return a pattern in which folders that there are stand for themselves, as "run[1]" may."""
+    if os.path.isdir(pattern):
+        return glob.escape(pattern)
+    folder, rest = os.path.split(pattern)
+    return os.path.join(literal_folders(folder), rest) if folder not in ("", pattern) else pattern
 
 
 def _many(paths: list[str]) -> Inputs:

@@ -41,18 +41,18 @@ def geometry_of(root: Any, dataset: str) -> Geometry | None:
     wavelength = None
     with suppress(KeyError, TypeError, ValueError):
         wavelength = electron_wavelength(float(microscope["beam_energy"]))
-    return SpotGeometry(wavelength, pixel_size_of_axis(axis, wavelength))
+    return geometry_of_axis(axis, wavelength)
 
 
-def pixel_size_of_axis(axis: Mapping[str, Any], wavelength: float | None) -> float | None:
-    """Return 1/A per pixel from scale and unit of an axis, which may also be of angles."""
+def geometry_of_axis(axis: Mapping[str, Any], wavelength: float | None) -> SpotGeometry:
+    """Return the calibration by scale and unit of an axis, which may also be of angles."""
     try:
         scale, unit = float(axis["scale"]), str(axis["units"])
     except (KeyError, TypeError, ValueError):
-        return None
-    if wavelength is not None and unit in _ANGLES and 0 < scale < math.inf:
-        return scale * _ANGLES[unit] / wavelength
-    return per_angstrom(scale, unit)
+        return SpotGeometry(wavelength)
+    if unit in _ANGLES and 0 < scale < math.inf:
+        return SpotGeometry(pixel_angle=scale * _ANGLES[unit]).with_wavelength(wavelength)
+    return SpotGeometry(wavelength, per_angstrom(scale, unit))
 
 
 def step_of(root: Any, dataset: str) -> tuple[float, float] | None:

@@ -8,7 +8,7 @@ from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry, SpotGeo
 
 _CENTRE = ("pc_x", "pc_y", "pc_z")
 _OTHERS = ("sample_tilt", "camera_tilt", "voltage")
-_SPOTS = ("wavelength", "pixel_size", "centre_x", "centre_y")
+_SPOTS = ("wavelength", "pixel_size", "pixel_angle", "centre_x", "centre_y")
 #: All names there are.
 NAMES = (*_CENTRE, *_OTHERS, *_SPOTS)
 

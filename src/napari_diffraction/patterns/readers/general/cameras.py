@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.geometry import in_millimetres, reciprocal_pixel
+from napari_diffraction.patterns.geometry import in_millimetres
 from napari_diffraction.patterns.readers.memory import MappedPatterns, open_mapped
 from napari_diffraction.patterns.readers.source import (
     Source,
@@ -45,12 +45,13 @@ def _geometry(
     distance: float | None,
     centre: tuple[float | None, float | None],
 ) -> SpotGeometry:
-    size = None
     wavelength, pixel, distance = map(_positive, (wavelength, pixel, distance))
-    if wavelength and pixel and distance:
-        size = reciprocal_pixel(pixel, distance, wavelength)
     x, y = map(_positive, centre)
-    return SpotGeometry(wavelength, size, (x, y) if x is not None and y is not None else None)
+    known = SpotGeometry(
+        centre=(x, y) if x is not None and y is not None else None,
+        pixel_angle=pixel / distance if pixel and distance else None,
+    )
+    return known.with_wavelength(wavelength)
 
 
 def open_smv(path: str, dataset: str | None = None) -> Source:

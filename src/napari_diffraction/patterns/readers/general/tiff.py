@@ -272,7 +272,7 @@ def _beside(path: str) -> Geometry | None:
         numbers = {name: float(value) for name, value in facts["geometry"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # none there, or one of another program
-    positive = ("wavelength", "pixel_size", "voltage")
+    positive = ("wavelength", "pixel_size", "pixel_angle", "voltage")
     known = {
         name: value
         for name, value in numbers.items()

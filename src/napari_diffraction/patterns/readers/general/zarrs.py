@@ -73,7 +73,7 @@ def open_store(path: str, dataset: str | None = None) -> Source:
 def _own(root: Any, array: zarr.Array) -> SpotGeometry:
     """Read the calibration from the attributes of the store and of its array, which go first."""
     numbers = {}
-    for name in ("wavelength", "pixel_size", "centre_x", "centre_y"):
+    for name in ("wavelength", "pixel_size", "pixel_angle", "centre_x", "centre_y"):
         value = array.attrs.get(name, root.attrs.get(name))
         # JSON may hold anything
         if isinstance(value, int | float) and math.isfinite(value):

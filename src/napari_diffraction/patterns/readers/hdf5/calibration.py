@@ -12,9 +12,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.patterns.geometry import in_angstrom, in_millimetres, reciprocal_pixel
+from napari_diffraction.patterns.geometry import in_angstrom, in_millimetres
 from napari_diffraction.patterns.readers.own_numbers import NAMES, geometry_of_numbers
-from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry, SpotGeometry
+from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry
 
 #: Names of the numbers that are looked for.
 SCALARS = (
@@ -59,16 +59,13 @@ def geometry_of(file: h5py.File, scalars: Scalars, dataset: str) -> Geometry:
     own = geometry_of_numbers({n: value for n, value in numbers.items() if value is not None})
     if isinstance(own, KikuchiGeometry):
         return replace(own, pc_map=_own_pc_map(file))
-    wavelength, pixel_size, centre = own.wavelength, own.pixel_size, own.centre
-    if wavelength is None:
-        wavelength = _wavelength(scalars, dataset)
-    if pixel_size is None and wavelength is not None:
-        pixel_size = _pixel_size(scalars, dataset, wavelength)
-    if centre is None:
+    if own.centre is None:
         x, y = (_centre(scalars, dataset, axis) for axis in "xy")
         # writers without a calibrated centre leave zeros
-        centre = (x, y) if x and y else None
-    return SpotGeometry(wavelength, pixel_size, centre)
+        own = replace(own, centre=(x, y) if x and y else None)
+    if own.pixel_size is None and own.pixel_angle is None:
+        own = replace(own, pixel_angle=_pixel_angle(scalars, dataset))
+    return own.with_wavelength(own.wavelength or _wavelength(scalars, dataset))
 
 
 def _own_pc_map(file: h5py.File) -> NDArray[np.float64] | None:
@@ -114,18 +111,17 @@ def _millimetres(scalars: Scalars, path: str | None) -> float | None:
     return in_millimetres(value, unit or "m")
 
 
-def _pixel_size(scalars: Scalars, dataset: str, wavelength: float) -> float | None:
+def _pixel_angle(scalars: Scalars, dataset: str) -> float | None:
+    """Return the angle of a pixel in rad, from its size and the camera length."""
     pixel = _nearest(scalars, "x_pixel_size", dataset)
     if pixel is None:
         return None
     # "distance" alone may be that of a source or an aperture: only that of the detector counts
     beside = pixel.removesuffix("x_pixel_size") + "distance"
     distance = _nearest(scalars, "detector_distance", pixel) or beside
-    lengths = [_millimetres(scalars, path) for path in (pixel, distance)]
-    try:
-        return reciprocal_pixel(lengths[0] or 0.0, lengths[1] or 0.0, wavelength)
-    except ValueError:
-        return None
+    size, length = (_millimetres(scalars, path) or 0.0 for path in (pixel, distance))
+    usable = 0 < size < math.inf and 0 < length < math.inf
+    return size / length if usable else None
 
 
 def _centre(scalars: Scalars, dataset: str, axis: str) -> float | None:

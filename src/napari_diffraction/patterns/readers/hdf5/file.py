@@ -104,9 +104,8 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         geometry = geometry or geometry_of(file, found.scalars, chosen.name)
         axes = axes_of(there[0])
         if axes and isinstance(geometry, SpotGeometry) and geometry.pixel_size is None:
-            geometry = replace(
-                geometry, pixel_size=hyperspy.pixel_size_of_axis(axes[-1], geometry.wavelength)
-            )
+            known = hyperspy.geometry_of_axis(axes[-1], geometry.wavelength)
+            geometry = replace(known, centre=geometry.centre)
         step = None
         if len(shape) == 4:
             step = step_of(file) or hyperspy.step_of(file, chosen.name)

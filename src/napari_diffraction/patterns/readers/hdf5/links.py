@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
+from napari_diffraction.files import replacing
 
 #: Environment variable; "anywhere" lets HDF5 files take pixels from all files of the computer.
 ALLOW = "NAPARI_DIFFRACTION_LINKS"
+#: In the user's folder: of HDF5 files that this program wrote, the folders of their pixels.
+_OURS = "links.json"
 _DEEPEST = 8
 # A table of more chunks than this is not gone through for those that are missing.
 _MOST_CHUNKS = 4_000_000
@@ -34,10 +40,46 @@ def outside(path: str, target: str) -> bool:
     if os.environ.get(ALLOW) == "anywhere":
         return False
     home = os.path.dirname(os.path.realpath(path))
+    if _within(target, home):
+        return False
+    return not any(_within(target, one) for one in _noted().get(os.path.realpath(path), ()))
+
+
+def _within(target: str, folder: str) -> bool:
     try:
-        return os.path.commonpath([home, os.path.realpath(target)]) != home
+        return os.path.commonpath([folder, os.path.realpath(target)]) == folder
     except ValueError:  # on another drive
-        return True
+        return False
+
+
+def note_own(path: Path, sources: Iterable[str]) -> None:
+    """Note from which files an HDF5 file of ours takes its pixels, so that it may be opened here.
+
+    Where this cannot be noted, the file is refused like any other.
+    """
+    folders = sorted({os.path.dirname(os.path.realpath(source)) for source in sources})
+    noted = {name: known for name, known in _noted().items() if os.path.exists(name)}
+    noted[os.path.realpath(path)] = folders
+    place = _place_of_notes()
+    with suppress(OSError, InputError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(place) as temporary:
+            temporary.write_text(json.dumps(noted, indent=1), encoding="utf-8")
+
+
+def _place_of_notes() -> Path:
+    from platformdirs import user_data_path
+
+    return user_data_path("napari-diffraction", appauthor=False) / _OURS
+
+
+def _noted() -> dict[str, list[str]]:
+    """Return the folders by the files that `note_own` was told of."""
+    try:
+        noted = json.loads(_place_of_notes().read_text(encoding="utf-8"))
+        return {str(name): [str(one) for one in folders] for name, folders in noted.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def refusal(path: str, name: str, target: str) -> InputError:

@@ -19,7 +19,7 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.at_once import at_once
 from napari_diffraction.patterns.geometry import per_angstrom, plausible_wavelength
 from napari_diffraction.patterns.readers.datasets import Candidate, choose, stack_shape
-from napari_diffraction.patterns.readers.hyperspy import pixel_size_of_axis, step_of_axes
+from napari_diffraction.patterns.readers.hyperspy import geometry_of_axis, step_of_axes
 from napari_diffraction.patterns.readers.slices import read_run
 from napari_diffraction.patterns.readers.source import (
     Source,
@@ -175,7 +175,7 @@ def _names(signals: list[dict[str, Any]]) -> list[str]:
 def _geometry(signal: dict[str, Any]) -> SpotGeometry:
     wavelength = plausible_wavelength(_beam_energy(signal))
     axes = signal.get("axes")
-    return SpotGeometry(wavelength, pixel_size_of_axis(axes[-1], wavelength) if axes else None)
+    return geometry_of_axis(axes[-1] if axes else {}, wavelength)
 
 
 def _beam_energy(signal: dict[str, Any]) -> float:

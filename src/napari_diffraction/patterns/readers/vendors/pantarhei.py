@@ -13,7 +13,7 @@ from numpy.lib import format as npy
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.geometry import plausible_wavelength
 from napari_diffraction.patterns.readers.general.arrays import open_npz
-from napari_diffraction.patterns.readers.hyperspy import pixel_size_of_axis
+from napari_diffraction.patterns.readers.hyperspy import geometry_of_axis
 from napari_diffraction.patterns.readers.source import Source
 from napari_diffraction.patterns.stack import SpotGeometry
 
@@ -62,11 +62,10 @@ def _geometry(about: dict[str, Any]) -> SpotGeometry:
     wavelength = plausible_wavelength(volts / 1000)
     axes = about.get("device.calib")
     axis = axes[0] if isinstance(axes, list) and axes else None
-    size = None
-    if isinstance(axis, dict):
-        scale = _number(axis.get("value")) * (_number(axis.get("pixel_factor")) or 1.0)
-        size = pixel_size_of_axis({"scale": scale, "units": axis.get("unit", "")}, wavelength)
-    return SpotGeometry(wavelength, size)
+    if not isinstance(axis, dict):
+        return SpotGeometry(wavelength)
+    scale = _number(axis.get("value")) * (_number(axis.get("pixel_factor")) or 1.0)
+    return geometry_of_axis({"scale": scale, "units": axis.get("unit", "")}, wavelength)
 
 
 def _number(value: Any) -> float:

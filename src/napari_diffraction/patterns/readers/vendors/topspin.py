@@ -22,6 +22,8 @@ from napari_diffraction.patterns.stack import SpotGeometry
 _MOST_POINTS = 2_000_000
 _NUMBER = r"\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*"
 _LARGEST_TEXT = 2**20
+# of a pixel, in rad
+_LARGEST_ANGLE = 0.02
 
 
 def open_file(path: str, dataset: str | None = None) -> Source:
@@ -136,10 +138,9 @@ def _geometry(about: str, pattern: str) -> SpotGeometry:
         re.DOTALL,
     )
     wavelength = plausible_wavelength(float(volts[1]) / 1000) if volts else None
-    if wavelength is None:
-        return SpotGeometry()
-    size = float(angle[1]) / wavelength if angle else 0.0
-    return SpotGeometry(wavelength, size if 0 < size < 1 else None)
+    size = float(angle[1]) if angle else 0.0
+    known = SpotGeometry(pixel_angle=size if 0 < size < _LARGEST_ANGLE else None)
+    return known.with_wavelength(wavelength)
 
 
 @dataclass(frozen=True)
