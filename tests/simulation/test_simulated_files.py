@@ -189,3 +189,11 @@ def test_labels_that_cannot_be_read(stack: SimulatedStack, tmp_path: Path) -> No
     for name in ("run.h5", "text.h5", "empty.tif", "binary.tif", "part.h5", "none.h5"):
         with pytest.raises(InputError, match=f"{name}: its labels cannot be read"):
             load_labels(tmp_path / name)
+
+
+def test_older_exports_have_folders_for_columns_with_a_slash(tmp_path):
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file["entry/labels/label"] = ["Fe/Ni", "Ti"]
+        file["entry/labels/p_Fe/Ni"] = [0.75, 0.25]
+    labels = load_labels(tmp_path / "old.h5")
+    assert labels.to_dict("list") == {"label": ["Fe/Ni", "Ti"], "p_Fe/Ni": [0.75, 0.25]}

@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.notifications import show_error, show_info
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.patterns.display import contrast_limits
-from napari_diffraction.patterns.readers import AmbiguousDatasetError, can_read, open_stack
-from napari_diffraction.patterns.readers.formats import by_name, recognise
-from napari_diffraction.patterns.stack import PatternStack
-from napari_diffraction.review.fingerprint import stack_key
-from napari_diffraction.review.store import describe, saved_review
+from napari_diffraction.ui.alive import apart
+
+if TYPE_CHECKING:
+    from napari_diffraction.patterns.readers import AmbiguousDatasetError
+    from napari_diffraction.patterns.stack import PatternStack
 
 LayerTuple = tuple[Any, ...]
 PathOrPaths = str | Sequence[str]
@@ -36,7 +36,8 @@ def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerTuple]] |
     paths = [path] if isinstance(path, str) else list(path)
     if paths and all(one.lower().endswith(_MODEL) for one in paths):
         return _take_in_models
-    return read_patterns if paths and all(map(_is_ours, paths)) else None
+    ours = bool(paths) and apart(lambda: all(map(_is_ours, paths)))
+    return read_patterns if ours else None
 
 
 def _take_in_models(path: PathOrPaths) -> list[LayerTuple]:
@@ -46,6 +47,9 @@ def _take_in_models(path: PathOrPaths) -> list[LayerTuple]:
 
 
 def _is_ours(path: str) -> bool:
+    from napari_diffraction.patterns.readers import can_read
+    from napari_diffraction.patterns.readers.formats import by_name, recognise
+
     if can_read(path):
         return True
     row = by_name(path)
@@ -58,18 +62,27 @@ def _is_ours(path: str) -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """A stack, its layer, and what else is known of it."""
+
+    stack: PatternStack
+    layer: LayerTuple
+    earlier: tuple[str, ...]
+
+
 def read_patterns(path: PathOrPaths) -> list[LayerTuple]:
     """Open patterns as one image layer; what goes wrong is shown as one notification."""
     try:
-        stack = _open(path)
+        opened = _open(path)
     except InputError as error:
         show_error(str(error))
         return _NOTHING
-    if stack is None:
+    if opened is None:
         return _NOTHING
-    show_info("\n".join([*stack.notes, *_earlier_review(stack)]))
-    _show_map(stack)
-    return [as_layer(stack)]
+    show_info("\n".join([*opened.stack.notes, *opened.earlier]))
+    _show_map(opened.stack)
+    return [opened.layer]
 
 
 def _show_map(stack: PatternStack) -> None:
@@ -80,20 +93,44 @@ def _show_map(stack: PatternStack) -> None:
         link_when_added(stack)
 
 
-def _earlier_review(stack: PatternStack) -> list[str]:
-    """Say that a review of the stack was begun before, and where to take it up."""
-    saved = saved_review(stack_key(stack))
-    if saved is None:
-        return []
-    return [f"{describe(saved)} Plugins > Diffraction > Review patterns takes it up."]
+def _open(path: PathOrPaths) -> _Opened | None:
+    """Open patterns in another thread: files may be slow, and libraries take long to import."""
+    from napari_diffraction.patterns.readers import AmbiguousDatasetError
 
-
-def _open(path: PathOrPaths) -> PatternStack | None:
     try:
-        return open_stack(path)
+        return apart(lambda: _opened(path))
     except AmbiguousDatasetError as error:
         name = _ask_for_dataset(error)
-        return open_stack(path, dataset=name) if name else None
+        return apart(lambda: _opened(path, name)) if name else None
+
+
+def _opened(path: PathOrPaths, dataset: str | None = None) -> _Opened:
+    from napari_diffraction.patterns.readers import open_stack
+
+    stack = open_stack(path, dataset=dataset)
+    _prepare_window(stack)
+    return _Opened(stack, as_layer(stack), _earlier_review(stack))
+
+
+def _prepare_window(stack: PatternStack) -> None:
+    """Import what the window needs to show a stack; napari imports the half of it late."""
+    from napari_diffraction.ui.viewer.quiet import prepare_layers
+
+    prepare_layers()
+    with suppress(ImportError):  # without a window there is no map
+        if stack.is_scan:
+            from napari_diffraction.ui.viewer import scan_navigation  # noqa: F401
+
+
+def _earlier_review(stack: PatternStack) -> tuple[str, ...]:
+    """Say that a review of the stack was begun before, and where to take it up."""
+    from napari_diffraction.review.fingerprint import stack_key
+    from napari_diffraction.review.store import describe, saved_review
+
+    saved = saved_review(stack_key(stack))
+    if saved is None:
+        return ()
+    return (f"{describe(saved)} Plugins > Diffraction > Review patterns takes it up.",)
 
 
 def _ask_for_dataset(problem: AmbiguousDatasetError) -> str | None:
@@ -143,6 +180,8 @@ def as_layer(stack: PatternStack) -> LayerTuple:
 
 def stack_contrast_limits(stack: PatternStack) -> tuple[float, float]:
     """Return contrast limits fitted to the spots of a few patterns all over a stack."""
+    from napari_diffraction.patterns.display import contrast_limits
+
     limits = []
     for index in sorted({i * (len(stack) - 1) // (_SAMPLES - 1) for i in range(_SAMPLES)}):
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from napari.utils.colormaps import DirectLabelColormap
-from qtpy.QtCore import QEventLoop, Qt, QThread, QTimer
+from qtpy.QtCore import Qt, QThread
 from qtpy.QtWidgets import QApplication, QMainWindow, QProgressDialog
 
 from napari_diffraction.errors import InputError
@@ -26,6 +26,7 @@ from napari_diffraction.simulation import samples
 from napari_diffraction.simulation.classes import NO_PATTERN
 from napari_diffraction.simulation.files import load_labels, save_simulated
 from napari_diffraction.simulation.kikuchi import scan as simulated_scan
+from napari_diffraction.ui.alive import wait_for
 from napari_diffraction.ui.reader import LayerTuple, as_layer
 from napari_diffraction.ui.simulate.layers import pattern_stack, truth_layer
 from napari_diffraction.ui.simulate.preview import in_turn
@@ -141,7 +142,7 @@ def _with_bar(make: Callable[[], Work], title: str) -> Any:
         dialog.canceled.connect(cancelled.set)
         dialog.setLabelText("This sample is made the first time that it is opened.")
         dialog.show()
-        _wait(future, lambda: _show(dialog, steps))
+        wait_for(future, tick=lambda: _show(dialog, steps), every=_POLL_MS)
         dialog.close()
         dialog.deleteLater()
         result = future.result()
@@ -153,21 +154,6 @@ def _with_bar(make: Callable[[], Work], title: str) -> Any:
 def _main_window() -> QMainWindow | None:
     windows = QApplication.topLevelWidgets()
     return next((w for w in windows if isinstance(w, QMainWindow) and w.isVisible()), None)
-
-
-def _wait(future: Future[Any], tick: Callable[[], None]) -> None:
-    """Let the windows live until the work in another thread is done."""
-    loop, timer = QEventLoop(), QTimer()
-
-    def look() -> None:
-        tick()
-        if future.done():
-            loop.quit()
-
-    timer.timeout.connect(look)
-    timer.start(_POLL_MS)
-    loop.exec()
-    timer.stop()
 
 
 def _show(dialog: QProgressDialog, steps: list[Progress]) -> None:

@@ -76,7 +76,7 @@ def test_layers_and_counts_grow_with_a_folder(opened, folder, qtbot, errors):
     viewer, panel, layer = opened(folder)
     layer.contrast_limits = (3, 150)
     assert panel.follow.switch.isEnabled()
-    assert not panel.follow.newest.isEnabled()
+    assert panel.follow.newest.isHidden()
     tick(panel.follow.switch)
     qtbot.waitUntil(lambda: classified(viewer) == 3, timeout=LONG)
     points = viewer.layers["run42 - classes"]
@@ -255,8 +255,7 @@ def test_a_file_open_for_writing_grows(opened, writer, qtbot, errors):
     path, do = writer
     do("add 3")
     viewer, panel, layer = opened(path)
-    tick(panel.follow.newest)  # off still: nothing is followed
-    assert not panel.follow.newest.isChecked()
+    assert panel.follow.newest.isHidden()  # nothing is followed
     tick(panel.follow.switch)
     tick(panel.follow.newest)
     qtbot.waitUntil(lambda: classified(viewer) == 3, timeout=LONG)

@@ -167,6 +167,25 @@ def test_a_voltage_rescales_cells_and_ranks_materials_anew(opened, indexing, qtb
     assert indexing.settings.voltage == 20
 
 
+def test_tilts_turn_the_orientations_at_once(opened, indexing, hand):
+    viewer, panel = opened
+    hand.run(panel)
+    layer, tilts = viewer.layers["alloy - orientations (IPF Z)"], panel.choice.tilts
+    before = np.array(layer.data)
+    assert "The tilt of the camera is not known" in panel.indexed.list.notes.text()
+    tilts.source.setCurrentIndex(1)
+    assert "tilt" not in panel.indexed.list.notes.text()
+    np.testing.assert_array_equal(layer.data, before)  # the usual ones, that were assumed
+    tilts.numbers[1].setValue(25)
+    assert panel.indexed.indexed.geometry.camera_tilt == 25
+    assert np.abs(layer.data - before).max() > 0.1
+    panel.indexed.show_combo.setCurrentIndex(1)
+    tilts.source.setCurrentIndex(0)
+    panel.indexed.show_combo.setCurrentIndex(0)
+    np.testing.assert_array_equal(layer.data, before)
+    assert panel.indexed.indexed.geometry.camera_tilt is None
+
+
 def test_what_was_said_of_a_scan_holds_when_it_is_looked_at_again(opened, indexing, qtbot, hand):
     viewer, panel = opened
     panel.voltage.source.setCurrentIndex(1)
@@ -174,6 +193,8 @@ def test_what_was_said_of_a_scan_holds_when_it_is_looked_at_again(opened, indexi
     panel.centre.source.setCurrentIndex(1)
     for box, value in zip(panel.centre.numbers, (0.49, 0.34, 0.62), strict=True):
         box.setValue(value)
+    panel.choice.tilts.source.setCurrentIndex(1)
+    panel.choice.tilts.numbers[1].setValue(8)
     hand.run(panel)
     cells = [phase.cell for phase in panel.indexed.indexed.phases]
     other = replace(panel._stack(), name="other", geometry=KikuchiGeometry())
@@ -182,14 +203,33 @@ def test_what_was_said_of_a_scan_holds_when_it_is_looked_at_again(opened, indexi
     assert panel.voltage.source.currentText() == "not known: 20 kV are assumed"
     assert panel.voltage.given is None
     assert panel.centre.given is None
+    assert panel.choice.tilts.given == (None, None)
     panel.scan.choose(viewer.layers["alloy"])
     assert panel.voltage.given == 12
     assert panel.centre.given == (0.49, 0.34, 0.62)
+    assert panel.choice.tilts.given == (70, 8)
+    assert panel.indexed.indexed.geometry.camera_tilt == 8
     assert [phase.cell for phase in panel.indexed.indexed.phases] == cells
     assert panel.indexed.indexed.voltage == 12
     # of the other one, nobody has said anything
     panel.scan.choose(layer)
     assert panel.voltage.given is None
+
+
+def test_what_was_said_of_a_scan_holds_in_a_panel_that_is_opened_again(opened, hand, close):
+    viewer, panel = opened
+    hand.run(panel)
+    panel.voltage.source.setCurrentIndex(1)
+    panel.voltage.number.setValue(12)
+    panel.choice.tilts.source.setCurrentIndex(1)
+    panel.choice.tilts.numbers[1].setValue(8)
+    cells = [phase.cell for phase in panel.indexed.indexed.phases]
+    close(panel)
+    _, panel = viewer.window.add_plugin_dock_widget("napari-diffraction", "Phase map")
+    assert panel.voltage.given == 12
+    assert panel.choice.tilts.given == (70, 8)
+    assert [phase.cell for phase in panel.indexed.indexed.phases] == cells
+    assert panel.indexed.indexed.geometry.camera_tilt == 8
 
 
 def test_ones_own_crystals_name_a_phase_everywhere(opened, indexing, qtbot, hand, tmp_path, errors):
@@ -345,3 +385,11 @@ def test_the_panel_in_light_on_a_laptop(opened, hand):
     # links are dark on light, and everything fits
     assert "#0072b2" in panel.indexed.list.rows[0].text()
     assert panel.width() < 420
+
+
+def test_bands_asked_for_while_their_layer_comes_are_drawn_once(opened, indexing, hand):
+    viewer, panel = opened
+    viewer.layers.events.inserted.connect(lambda event: panel.indexed._show_here())
+    hand.run(panel)
+    names = [layer.name for layer in viewer.layers]
+    assert sum("bands of the solution" in name for name in names) == 1

@@ -20,6 +20,7 @@ from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.ui.phase_map.centre_box import CentreBox
 from napari_diffraction.ui.phase_map.layers import NOT_YET
+from napari_diffraction.ui.phase_map.tilt_box import TiltBox
 from napari_diffraction.ui.widgets.colours import rgba
 
 pytestmark = pytest.mark.gui
@@ -176,6 +177,7 @@ def test_the_pattern_centre_is_searched_or_given(opened, bravais, qtbot):
     run(qtbot, panel)
     assert bravais.stack.geometry.pc == (0.49, 0.34, 0.62)
     assert panel.network.work.single.about["pattern_centre"] == [0.49, 0.34, 0.62]
+    assert panel.network.work.single.geometry.pc == (0.49, 0.34, 0.62)  # for files
     assert panel.width() < 420
 
 
@@ -188,6 +190,46 @@ def test_the_centre_of_the_file_is_shown(qtbot):
     assert box.applied(stack) is stack
     box.source.setCurrentIndex(1)
     assert box.given == (0.4, 0.2, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("geometry", "said", "told"),
+    [
+        (KikuchiGeometry(), "not known: 70°, 0° are assumed", (None, None)),
+        (
+            KikuchiGeometry(sample_tilt=60.0),
+            "of the file: sample 60°, camera 0° assumed",
+            (60, None),
+        ),
+        (
+            KikuchiGeometry(sample_tilt=60.0, camera_tilt=8.0),
+            "of the file: sample 60°, camera 8°",
+            (60, 8),
+        ),
+    ],
+)
+def test_the_tilts_of_the_file_are_shown_and_those_by_hand_count(qtbot, geometry, said, told):
+    box = TiltBox()
+    qtbot.addWidget(box)
+    box.show_stack(PatternStack(da.from_array(scan_frames()), "alloy", geometry=geometry))
+    assert box.source.currentText() == said
+    assert (box.given, box.told) == ((None, None), told)
+    box.source.setCurrentIndex(1)
+    assert box.given[0] == (told[0] or 70)
+    box.numbers[1].setValue(-3)
+    assert box.of(KikuchiGeometry(voltage=15.0)).numbers() == {
+        "sample_tilt": told[0] or 70, "camera_tilt": -3, "voltage": 15,
+    }  # fmt: skip
+
+
+def test_tilts_that_are_said_stand_in_the_files(opened, qtbot, tmp_path):
+    _, panel = opened
+    run(qtbot, panel)
+    panel.choice.tilts.source.setCurrentIndex(1)
+    panel.choice.tilts.numbers[0].setValue(55)
+    with qtbot.waitSignal(panel.bar.finished, timeout=30_000):
+        panel.export(tmp_path / "map.ctf")
+    assert "TiltAngle\t55" in (tmp_path / "map.ctf").read_text(encoding="utf-8")
 
 
 def map_layer(viewer):

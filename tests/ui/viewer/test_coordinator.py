@@ -298,7 +298,7 @@ def test_a_full_disk_is_said_once_and_stops_nothing(work, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     seen = []
-    monkeypatch.setattr("napari_diffraction.ui.viewer.coordinator.show_error", seen.append)
+    monkeypatch.setattr("napari_diffraction.ui.viewer.stacks.saving.show_error", seen.append)
     work.next()
     work.decide(ZONE)
     work.decide(ZONE)

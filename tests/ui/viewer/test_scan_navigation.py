@@ -216,3 +216,17 @@ def test_a_click_on_the_map_shows_that_pattern(make_napari_viewer, stack, qtbot)
         QApplication.processEvents()
     QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=middle + QPoint(40, 0))
     assert navigation.current == (5, 8)
+
+
+def test_of_scans_opened_together_the_last_is_shown_with_its_map(
+    make_napari_viewer, tmp_path, qtbot
+):
+    """Their maps lie in one place, where that of a line sticks out below another one."""
+    viewer, paths = make_napari_viewer(), []
+    for name, shape in (("square", (4, 4)), ("line", (1, 9))):
+        paths.append(tmp_path / f"{name}.npy")
+        np.save(paths[-1], np.ones((*shape, 16, 16), np.uint8))
+    viewer.open([str(path) for path in paths], plugin="napari-diffraction")
+    qtbot.waitUntil(lambda: "line - position" in viewer.layers)
+    shown = [layer.name for layer in viewer.layers if layer.visible]
+    assert shown == ["line", "line - navigation", "line - position"]

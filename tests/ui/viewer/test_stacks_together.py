@@ -8,7 +8,7 @@ from napari.components import ViewerModel
 
 from napari_diffraction.learning.classes import LAUE, ZONE, ZONE_CLASSES
 from napari_diffraction.ui.viewer.coordinator import Coordinator
-from napari_diffraction.ui.viewer.layers import stack_of
+from napari_diffraction.ui.viewer.layers import draw_anew, stack_of
 
 N = 40
 
@@ -83,7 +83,7 @@ def test_patterns_that_are_drawn_anew_keep_their_results(viewer, add, classified
     layer.metadata = {**layer.metadata, "chosen_from": "run42"}
     work = classified(layer)
     again = make_stack(N)
-    layer.data = again.data
+    draw_anew(layer, again.data)
     layer.metadata = {**layer.metadata, "pattern_stack": again}
     assert len(work.session) == N
     assert work.points_layer in viewer.layers
@@ -214,3 +214,28 @@ def test_scans_are_shown_one_at_a_time_with_the_averages_of_their_grains(viewer,
     assert on_view(viewer) == ["second", "map"]
     viewer.layers.selection.active = third
     assert work.at_hand() is third
+
+
+def test_data_set_by_hand_in_patterns_of_a_class_are_noticed(viewer, add, classified):
+    work = classified(add("first"))
+    chosen = work.open_class(ZONE)
+    before = stack_of(chosen)
+    chosen.data = np.full(before.data.shape, 7, before.data.dtype)
+    assert np.all(stack_of(chosen).frame(0) == 7)
+    chosen.data = before.data
+    assert stack_of(chosen) is before
+
+
+def test_a_new_panel_begins_with_the_stack_that_another_one_shows(viewer, add):
+    work = Coordinator.of(viewer)
+    first, second = add("first"), add("second")
+    assert viewer.layers.selection.active is second
+    work.show_alone(first)  # chosen in a panel
+    assert work.at_hand() is first
+
+
+def test_a_stack_that_is_opened_is_shown_alone_before_one_is_at_work(viewer, add):
+    Coordinator.of(viewer)
+    add("first")
+    add("second")
+    assert on_view(viewer) == ["second"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from napari.layers import Image
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_diffraction.patterns.growing import may_grow
 from napari_diffraction.patterns.stack import PatternStack
@@ -49,11 +49,11 @@ class FollowBox(QWidget):
             QCheckBox("Follow what is added"), "Follow what is added", tips["follow"]
         )
         self.newest = named(QCheckBox("Show the newest"), "Show the newest", tips["newest"])
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.switch)
-        row.addWidget(self.newest)
-        row.addStretch(1)
+        # one below the other, which a narrow panel has room for
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.switch)
+        column.addWidget(self.newest)
         self.switch.clicked.connect(self.switched)
         self.newest.clicked.connect(self._show_newest)
         follow(self, coordinator.viewer.layers.events.removed, self._on_removed)
@@ -85,7 +85,7 @@ class FollowBox(QWidget):
         self.switch.setEnabled(self.on or (ready and grows))
         self.switch.setChecked(self.on)
         self.switch.setToolTip(self._tips["follow" if grows or self.on else "follow_not"])
-        self.newest.setEnabled(self.on)
+        self.newest.setVisible(self.on)
 
     def grow(self, grown: Grown) -> None:
         """Let the layer and all that belongs to it grow."""

@@ -7,9 +7,8 @@ from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
-from qtpy.QtCore import QLocale
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QSpinBox, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSpinBox, QWidget
 
 from napari_diffraction.patterns.growing import may_grow
 from napari_diffraction.progress import Progress
@@ -24,6 +23,8 @@ from napari_diffraction.ui.classify.tasks import (
     classification,
     following,
 )
+from napari_diffraction.ui.classify.threshold_box import threshold_box
+from napari_diffraction.ui.panels import open_panel
 from napari_diffraction.ui.viewer.coordinator import Coordinator
 from napari_diffraction.ui.viewer.layers import LayerCombo
 from napari_diffraction.ui.widgets.histogram import ConfidenceHistogram
@@ -85,6 +86,10 @@ class ClassifyWidget(Panel):
         self.prepared = named(QComboBox(), "Patterns are", CLASSIFY["preprocess"])
         for text, name in _PREPARED.items():
             self.prepared.addItem(text, name)
+        for combo in (self.shares, self.prepared):  # for a narrow panel
+            combo.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
         self.threshold = threshold_box(self._coordinator)
         fields = form()
         fields.addRow("Layer", self.layer)
@@ -168,7 +173,7 @@ class ClassifyWidget(Panel):
         self._coordinator.open_class(label)
 
     def _open_review(self) -> None:
-        open_panel(self._coordinator, *_REVIEW)
+        open_panel(self._coordinator.viewer, *_REVIEW)
         self._coordinator.next()
 
     # -- running --------------------------------------------------------------------------------
@@ -383,36 +388,3 @@ class ClassifyWidget(Panel):
             self.filter_text.setText(f"Only confidence {low:.2f} to {high:.2f}")
         text = f"Review {counts.left:,} doubtful" if counts.left else "Review"
         self.review_button.setText(text)
-
-
-def threshold_box(coordinator: Coordinator) -> QDoubleSpinBox:
-    """Make the field for the confidence threshold, which all panels share."""
-    box = named(QDoubleSpinBox(), "Confidence threshold", CLASSIFY["threshold"])
-    box.setLocale(QLocale.c())
-    box.setRange(0, 1)
-    box.setSingleStep(0.01)
-    box.setKeyboardTracking(False)
-    box.setValue(coordinator.threshold)
-
-    def show() -> None:
-        box.blockSignals(True)
-        box.setValue(coordinator.threshold)
-        box.blockSignals(False)
-
-    def leave() -> None:
-        coordinator.results_changed.disconnect(show, missing_ok=True)
-
-    box.valueChanged.connect(coordinator.set_threshold)
-    box.editingFinished.connect(box.clearFocus)  # gives the keys 1 to 4 back to the review
-    coordinator.results_changed.connect(show)
-    box.destroyed.connect(leave)
-    return box
-
-
-def open_panel(coordinator: Coordinator, plugin: str, name: str) -> None:
-    """Open a dock of a plugin, or bring it to the front."""
-    window = getattr(coordinator.viewer, "window", None)
-    if window is not None:
-        dock, _ = window.add_plugin_dock_widget(plugin, name, tabify=True)
-        dock.show()
-        dock.raise_()

@@ -19,7 +19,7 @@ from napari_diffraction.ui.evaluate.results import EvaluationBox
 from napari_diffraction.ui.evaluate.tasks import Evaluated, judging, places_of, writing
 from napari_diffraction.ui.viewer.coordinator import Coordinator
 from napari_diffraction.ui.viewer.layers import LayerCombo, follow, stack_of
-from napari_diffraction.ui.viewer.stack_review import same_patterns
+from napari_diffraction.ui.viewer.stacks.stack_review import same_patterns
 from napari_diffraction.ui.widgets.model_list import ModelCombo
 from napari_diffraction.ui.widgets.panel import Panel, button, form, named, sentence
 from napari_diffraction.ui.widgets.preferences import preference

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from napari.layers import Image
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QSpinBox, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QSpinBox, QWidget
 
 from napari_diffraction.learning.explain.heatmaps import METHODS, WAYS
 from napari_diffraction.patterns.stack import PatternStack
@@ -88,10 +88,9 @@ class ExplainWidget(Panel):
         box, column = group("Several patterns")
         self.first = named(QSpinBox(), "First pattern", EXPLAIN["first"])
         self.last = named(QSpinBox(), "Last pattern", EXPLAIN["last"])
-        row = QHBoxLayout()
+        fields = form()
         for text, field in (("From", self.first), ("to", self.last)):
-            row.addWidget(QLabel(text))
-            row.addWidget(field, 1)
+            fields.addRow(text, field)
             field.valueChanged.connect(self._refresh)
         self.filtered = named(QCheckBox(), "Only filtered patterns", EXPLAIN["filtered"])
         self.filtered.toggled.connect(self._refresh)
@@ -99,7 +98,7 @@ class ExplainWidget(Panel):
         self.bar = WorkBar("patterns", EXPLAIN["cancel"])
         self.bar.stepped.connect(self._on_steps)
         self.bar.finished.connect(self._on_several)
-        column.addLayout(row)
+        column.addLayout(fields)
         for part in (self.filtered, self.several_button, self.bar):
             column.addWidget(part)
         return box

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -21,6 +21,7 @@ from napari_diffraction.ui.indexed.ipf_key_box import IpfKeyBox
 from napari_diffraction.ui.indexed.layers import SHOWN, IndexedLayers
 from napari_diffraction.ui.indexed.phase_list import IndexedList
 from napari_diffraction.ui.indexed.point_box import PointBox
+from napari_diffraction.ui.indexed.solved import Solved
 from napari_diffraction.ui.indexed.tasks import accepted
 from napari_diffraction.ui.viewer.difference_layer import DifferenceLayer
 from napari_diffraction.ui.viewer.layers import follow, known_of
@@ -37,22 +38,6 @@ if TYPE_CHECKING:
 
 #: Largest misfit that can be asked for, in degrees: there every one is accepted.
 _ANY_MISFIT = 3.0
-
-
-@dataclass
-class _Solved:
-    """An indexed scan: its solution, under the names given to phases, and what draws it.
-
-    It stays with the scan when the panel is closed, so that it holds no part of a panel.
-    """
-
-    indexed: IndexedMap
-    layers: IndexedLayers
-    overlay: SolutionOverlay
-    comparing: Comparing
-    shown: IndexedMap
-    #: Whether its cells are still to be compared with the materials that count now.
-    unranked: bool = False
 
 
 class IndexedBox(QWidget):
@@ -86,7 +71,7 @@ class IndexedBox(QWidget):
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._solved: WeakKeyDictionary[Layer, _Solved] = known_of(viewer, "indexed")
+        self._solved: WeakKeyDictionary[Layer, Solved] = known_of(viewer, "indexed")
         self._layer: Layer | None = None
         self._navigation: ScanNavigation | None = None
         # dies with the window, and with it whatever was still to come
@@ -145,7 +130,7 @@ class IndexedBox(QWidget):
         return box
 
     # -- which solution -------------------------------------------------------------------------
-    def _now(self) -> _Solved | None:
+    def _now(self) -> Solved | None:
         return None if self._layer is None else self._solved.get(self._layer)
 
     @property
@@ -232,7 +217,7 @@ class IndexedBox(QWidget):
             layers = IndexedLayers(self._viewer, navigation, indexed, pictures)
             overlay = SolutionOverlay(self._viewer, layer, navigation, indexed.name)
             comparing = Comparing(DifferenceLayer(self._viewer, navigation, indexed.name))
-            now = self._solved[layer] = _Solved(indexed, layers, overlay, comparing, indexed)
+            now = self._solved[layer] = Solved(indexed, layers, overlay, comparing, indexed)
             self._listen(now)
             self.show_combo.setCurrentIndex(0)
             self._on_map()
@@ -257,9 +242,7 @@ class IndexedBox(QWidget):
         """Forget the solution of a scan, and remove its layers."""
         before = self._solved.pop(layer, None)
         if before is not None:
-            before.layers.clear()
-            before.overlay.clear()
-            before.comparing.difference.clear()
+            before.clear()
             self._show_comparison()
 
     def _on_removed(self, event: Any) -> None:
@@ -298,6 +281,12 @@ class IndexedBox(QWidget):
         self._on_limits()
         self._rank()
 
+    def set_tilts(self, sample: float | None, camera: float | None) -> None:
+        """Let orientations follow other tilts, in degrees; ``None``: nobody tells them."""
+        now = self._now()
+        if now is not None and now.tilt(sample, camera):
+            self._on_limits()
+
     def _on_candidates(self) -> None:
         """Let other materials count, for other scans as soon as they are looked at."""
         for solved in self._solved.values():
@@ -311,7 +300,7 @@ class IndexedBox(QWidget):
             indexed, structures = now.indexed, self.candidates.structures
             self.ranking.ask(lambda: (now, ranked_anew(indexed, structures)))
 
-    def _on_ranked(self, answer: tuple[_Solved, IndexedMap]) -> None:
+    def _on_ranked(self, answer: tuple[Solved, IndexedMap]) -> None:
         """Take the candidates of those phases whose cells are still those that were ranked."""
         solved, ranked = answer
         candidates = {id(phase.cell): phase.candidates for phase in ranked.phases}
@@ -339,9 +328,16 @@ class IndexedBox(QWidget):
 
     def _on_map(self) -> None:
         now, key = self._now(), str(self.show_combo.currentData())
-        self.key.setVisible(key in ("x", "y", "z"))
+        self._show_key()
         if now is not None:
             now.layers.choose(key)
+
+    def _show_key(self) -> None:
+        """Show what the colours of orientations mean, where there are any."""
+        now = self._now()
+        groups = [] if now is None else [ipf_group(phase) for phase in now.shown.phases]
+        self.key.show_groups(groups)
+        self.key.setVisible(bool(groups) and self.show_combo.currentData() in ("x", "y", "z"))
 
     # -- comparing ------------------------------------------------------------------------------
     def compare_with(self, path: Path) -> None:
@@ -350,7 +346,7 @@ class IndexedBox(QWidget):
         if now is not None:
             now.comparing.with_map(path, now.shown)
 
-    def _listen(self, solved: _Solved) -> None:
+    def _listen(self, solved: Solved) -> None:
         solved.comparing.latest.finished.connect(self._show_comparison)
 
     def _show_comparison(self) -> None:
@@ -362,7 +358,7 @@ class IndexedBox(QWidget):
         now = self._now()
         assert now is not None
         self.list.show_solution(now.shown)
-        self.key.show_groups([ipf_group(phase) for phase in now.shown.phases])
+        self._show_key()
         self._show_comparison()
         self._show_here()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_diffraction.patterns.growing import EVERY, Growing, Seen, recorded
@@ -123,7 +123,9 @@ def live_indexing(
 
     def take(seen: Seen) -> Generator[Progress, None, None]:
         nonlocal made
-        indexed = yield from retold(run.go_on(seen), step_of)
+        assert seen.stack is not None
+        tilted = replace(seen, stack=seen.stack.with_tilts(*wishes.tilts))
+        indexed = yield from retold(run.go_on(tilted), step_of)
         if indexed is not None:
             made = pictured(indexed, made)
             yield IndexingStep(0, 0, "Drawing the map", solution=made)

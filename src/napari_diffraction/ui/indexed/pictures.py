@@ -91,12 +91,14 @@ def colours_kept(
     Returns
     -------
     ndarray of float64, (n, 3), or None
-        ``None``: the phases have other symmetries, so that no colour can be kept.
+        ``None``: the phases have other symmetries, or the sample another tilt, so that no colour
+        can be kept.
     """
     from napari_diffraction.analysis.indexed.ipf import ipf_colours, ipf_group
+    from napari_diffraction.analysis.indexed.orientations import tilts
 
     symmetry = [[ipf_group(phase) for phase in one.phases] for one in (before, after)]
-    if symmetry[0] != symmetry[1]:
+    if symmetry[0] != symmetry[1] or tilts(before) != tilts(after):
         return None
     both = min(len(before), len(after))
     of_before, of_after = before.phase[:both], after.phase[:both]

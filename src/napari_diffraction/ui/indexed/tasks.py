@@ -67,6 +67,9 @@ class Wishes:
         Materials and CIF files that are there; none: they are found.
     refine_centre
         Whether a centre that is known is refined.
+    tilts
+        Of sample and camera in degrees; ``None``: those of the file.  They turn all orientations,
+        and what was done before Cancel is done for any of them.
     candidates
         Materials that phases found may be, besides the built-in ones; what is found does not
         depend on them.
@@ -76,6 +79,7 @@ class Wishes:
     voltage: float | None = None
     phases: tuple[str, ...] = ()
     refine_centre: bool = False
+    tilts: tuple[float | None, float | None] = field(default=(None, None), compare=False)
     candidates: Mapping[str, Structure] = field(default_factory=dict, compare=False)
 
 
@@ -136,7 +140,7 @@ def indexing(
     from napari_diffraction.indexing import scan
 
     prepare_labels()
-    work = scan.index_scan(stack, settings_of(wishes), steps)
+    work = scan.index_scan(stack.with_tilts(*wishes.tilts), settings_of(wishes), steps)
     pace = _Pace()
 
     def tell(step: IndexProgress) -> IndexingStep:

@@ -18,6 +18,7 @@ from napari_diffraction.learning.zones.peak_tables import Found
 from napari_diffraction.patterns.growing import only_grew
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.viewer.layers import StackView
+from napari_diffraction.ui.viewer.quiet import choice_kept, set_data
 from napari_diffraction.ui.widgets.colours import rgba
 
 FEATURES = ("intensity", "snr", "zonal", "h", "k", "by_hand")
@@ -106,7 +107,8 @@ class PeakLayers:
             self.remove_layers()
             self.looked[:] = False
             self.edited.clear()
-            self.beams = self._make(viewer, "beam centre", "cross", ())
+            with choice_kept(viewer):
+                self.beams = self._make(viewer, "beam centre", "cross", ())
             self.points = self._make(viewer, "peaks", "disc", FEATURES)
             viewer.layers.selection.active = self.points
         elif about != self.about:
@@ -125,7 +127,7 @@ class PeakLayers:
         try:
             self._set_points(data, features)
             beams.selected_data = set()
-            beams.data = beams.data[np.isin(self.numbers(beams), edited)]
+            set_data(beams, beams.data[np.isin(self.numbers(beams), edited)])
         finally:
             self._own = False
         self.looked[:] = np.isin(np.arange(len(self.looked)), edited)
@@ -133,7 +135,7 @@ class PeakLayers:
     def _set_points(self, data: NDArray[np.float64], features: pd.DataFrame) -> None:
         assert self.points is not None
         self.points.selected_data = set()
-        self.points.data = data
+        set_data(self.points, data)
         self.points.features = _features(features)
         self._colour(self.points)
 
@@ -182,12 +184,13 @@ class PeakLayers:
         try:
             self._set_points(np.concatenate(data), features)
             beams.selected_data = set()
-            beams.data = np.concatenate([beams.data[others], self._places(indices, centres)])
+            set_data(beams, np.concatenate([beams.data[others], self._places(indices, centres)]))
         finally:
             self._own = False
         self.looked[indices] = True
-        for index, one in found.items():
-            self._kept[index] = one.table[["x", "y"]].to_numpy(float)
+        ends = np.cumsum([len(one.table) for one in found.values()])
+        pieces = np.split(table[["x", "y"]].to_numpy(float), ends[:-1])
+        self._kept.update(zip(found, pieces, strict=True))
 
     def mark(self, index: int, found: Found, by_hand: NDArray[np.bool_]) -> None:
         """Write what was measured at the spots of a pattern, which stay in their place.

@@ -18,6 +18,7 @@ from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.spots.measure import THRESHOLD, find_spots
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.simulation.spots.redraw import SIZE, redraw, redraw_frame, redrawn_stack
+from napari_diffraction.ui.viewer.layers import draw_anew
 
 #: Between the patterns and the redrawn ones, in parts of a pattern's width.
 _GAP = 0.05
@@ -129,7 +130,7 @@ class RedrawnLayer:
         data = self._blocks(self._seen)
         data = data if image.ndim > 2 else data[0]
         if self.is_shown and self.layer is not None:
-            self.layer.data = data
+            draw_anew(self.layer, data)
         else:
             height, width = image.data.shape[-2:]
             scale = np.array(image.scale, dtype=float)

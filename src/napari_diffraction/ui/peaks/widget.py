@@ -21,7 +21,7 @@ from napari_diffraction.patterns.spots.measure import THRESHOLD, find_spots, mea
 from napari_diffraction.patterns.stack import PatternStack, SpotGeometry
 from napari_diffraction.progress import Progress
 from napari_diffraction.review.provenance import write_beside
-from napari_diffraction.ui.classify.widget import open_panel
+from napari_diffraction.ui.panels import open_panel
 from napari_diffraction.ui.peaks.layers import PeakLayers
 from napari_diffraction.ui.peaks.redrawn_layer import RedrawnLayer, Searched
 from napari_diffraction.ui.viewer.coordinator import Coordinator
@@ -282,7 +282,7 @@ class PeaksWidget(Panel):
     def _classify(self) -> None:
         self.redraw()
         if self.redrawn is not None and self.redrawn.is_shown:
-            open_panel(self._coordinator, *_CLASSIFY)
+            open_panel(self._coordinator.viewer, *_CLASSIFY)
             self._coordinator.set_layer(self.redrawn.layer)
 
     def _ask_where(self) -> None:

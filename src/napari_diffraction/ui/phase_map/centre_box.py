@@ -30,7 +30,7 @@ class CentreBox(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: Said[tuple[int, tuple[float, ...]]] = Said()
+        self._said: Said[tuple[int, tuple[float, ...]]] = Said("centre")
         self._of_file = False
         self._indexes = True
         self.source = named(QComboBox(), "Pattern centre", CENTRE["source"])
@@ -53,6 +53,7 @@ class CentreBox(QWidget):
             column.addWidget(part)
         self.show_stack(None)
         self.source.currentIndexChanged.connect(self._on_source)
+        self.changed.connect(self._keep)
 
     def show_stack(self, stack: PatternStack | None, layer: Layer | None = None) -> None:
         """Offer what is known of a scan, and what was said of it by hand before.
@@ -64,8 +65,7 @@ class CentreBox(QWidget):
         layer
             The one that shows it: as long as it is there, what is said by hand stays.
         """
-        said = (self.source.currentIndex(), self._values())
-        if not self._said.turn_to(stack, layer, said) and self.source.count():
+        if not self._said.turn_to(stack, layer) and self.source.count():
             return
         geometry = None if stack is None else stack.geometry
         pc = geometry.pc if isinstance(geometry, KikuchiGeometry) else None
@@ -113,6 +113,9 @@ class CentreBox(QWidget):
         """Say whether what comes next can refine a centre, as indexing does."""
         self._indexes = offer
         self.refine.setVisible(offer and (self._of_file or self.given is not None))
+
+    def _keep(self) -> None:
+        self._said.keep((self.source.currentIndex(), self._values()))
 
     def _on_source(self) -> None:
         self._row.setVisible(self.given is not None)

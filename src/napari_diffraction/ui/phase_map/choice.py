@@ -5,10 +5,12 @@ from __future__ import annotations
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.indexed.tasks import IndexingWay
 from napari_diffraction.ui.phase_map.centre_box import CentreBox
 from napari_diffraction.ui.phase_map.pattern_view import PatternViewBox
 from napari_diffraction.ui.phase_map.tasks import model_combo
+from napari_diffraction.ui.phase_map.tilt_box import TiltBox
 from napari_diffraction.ui.phase_map.voltage_box import VoltageBox
 from napari_diffraction.ui.viewer.layers import LayerCombo, can_be_scan
 from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
@@ -17,7 +19,7 @@ from napari_diffraction.ui.widgets.tooltips import PHASE_MAP
 
 
 class ChoiceBox(QWidget):
-    """Scan, model, pattern centre, voltage, and how the pattern on view is shown.
+    """Scan, model, pattern centre, voltage, tilts, and how the pattern on view is shown.
 
     Parameters
     ----------
@@ -32,6 +34,7 @@ class ChoiceBox(QWidget):
         self.summary = sentence()
         self.centre = CentreBox()
         self.voltage = VoltageBox()
+        self.tilts = TiltBox()
         self.pattern = PatternViewBox(viewer)
         fields = form()
         fields.addRow("Scan", self.scan)
@@ -39,6 +42,7 @@ class ChoiceBox(QWidget):
         fields.addRow(self.summary)
         fields.addRow("Centre", self.centre)
         fields.addRow("Voltage", self.voltage)
+        fields.addRow("Tilts", self.tilts)
         fields.addRow("Pattern", self.pattern)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -49,9 +53,19 @@ class ChoiceBox(QWidget):
         """Whether indexing is chosen and no network."""
         return isinstance(self.model.currentData(), IndexingWay)
 
+    @property
+    def network(self) -> str:
+        """Name or file of the network that is chosen."""
+        card = self.model.currentData()
+        return str(card.path or card.name)
+
+    def applied(self, stack: PatternStack) -> PatternStack:
+        """Return a scan with the pattern centre and the tilts that a person gives."""
+        return self.centre.applied(stack).with_tilts(*self.tilts.given)
+
     def set_idle(self, idle: bool) -> None:
         """Whether anything can be chosen now."""
-        for part in (self.scan, self.model, self.centre, self.voltage):
+        for part in (self.scan, self.model, self.centre, self.voltage, self.tilts):
             part.setEnabled(idle)
 
     def show_scan(self, navigation: ScanNavigation | None) -> None:
@@ -59,6 +73,7 @@ class ChoiceBox(QWidget):
         stack, layer = None if navigation is None else navigation.stack, self.scan.layer()
         self.centre.show_stack(stack, layer)
         self.voltage.show_stack(stack, layer)
+        self.tilts.show_stack(stack, layer)
         self.pattern.show_scan(layer, navigation)
 
     def show_model(self) -> None:

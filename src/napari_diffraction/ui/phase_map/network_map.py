@@ -110,6 +110,21 @@ class NetworkMapBox(QWidget):
         return bool(self.votes.currentIndex() == 1)
 
     @property
+    def lacks_votes(self) -> bool:
+        """Whether regions are wanted to vote, and have not."""
+        return self.by_regions and (self.work is None or self.work.voted is None)
+
+    @property
+    def can_vote(self) -> bool:
+        """Whether all that regions vote on is there."""
+        return self.work is not None and self.work.complete
+
+    def leave_votes(self) -> None:
+        """Go back to the labels of single patterns where regions have not voted."""
+        if self.lacks_votes:
+            self.votes.setCurrentIndex(0)
+
+    @property
     def shown(self) -> PhaseMap | None:
         """The map on view."""
         return None if self.work is None else self.work.shown(self.by_regions)
@@ -127,11 +142,15 @@ class NetworkMapBox(QWidget):
             return False
         return all(work.single.about.get(key) == value for key, value in about.items())
 
-    def begin(self, card: Any, about: dict[str, Any], *, followed: bool = False) -> None:
+    def begin(
+        self, stack: PatternStack, card: Any, about: dict[str, Any], *, followed: bool = False
+    ) -> None:
         """Begin the map of the scan on view, in the place of any earlier one.
 
         Parameters
         ----------
+        stack
+            The scan, with what a person says of it.
         card
             Of the model.
         about
@@ -144,7 +163,7 @@ class NetworkMapBox(QWidget):
         before = self.work
         if before is not None:
             before.layers.clear()
-        made = PhaseMap.empty(self._navigation.stack, card, about)
+        made = PhaseMap.empty(stack, card, about)
         layers = PhaseMapLayers(self._viewer, self._navigation, made, card.name)
         work = self._works[self._layer] = ScanWork(made, layers, followed=followed)
         if before is not None and len(before.single) == len(made):

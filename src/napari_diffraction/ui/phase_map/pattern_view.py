@@ -157,6 +157,7 @@ class PatternViewBox(QWidget):
         together = QButtonGroup(self)
         for view in VIEWS:
             made = button(view, INDEXED["pattern"], partial(self._choose, view))
+            made.setText(view.split()[0])  # a narrow panel has room for one word each
             made.setCheckable(True)
             together.addButton(made)
             self.buttons[view] = made

@@ -29,7 +29,7 @@ class VoltageBox(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: Said[tuple[int, float]] = Said()
+        self._said: Said[tuple[int, float]] = Said("voltage")
         self._of_file: float | None = None
         self.source = named(QComboBox(), "Voltage", VOLTAGE_TIPS["source"])
         self.source.setSizeAdjustPolicy(
@@ -48,6 +48,7 @@ class VoltageBox(QWidget):
         self.show_stack(None)
         self.source.currentIndexChanged.connect(self._on_source)
         self.number.valueChanged.connect(self.changed)
+        self.changed.connect(self._keep)
 
     def show_stack(self, stack: PatternStack | None, layer: Layer | None = None) -> None:
         """Offer what is known of a scan, and what was said of it by hand before.
@@ -59,8 +60,7 @@ class VoltageBox(QWidget):
         layer
             The one that shows it: as long as it is there, what is said by hand stays.
         """
-        said = (self.source.currentIndex(), self.number.value())
-        if not self._said.turn_to(stack, layer, said) and self.source.count():
+        if not self._said.turn_to(stack, layer) and self.source.count():
             return
         geometry = None if stack is None else stack.geometry
         self._of_file = geometry.voltage if isinstance(geometry, KikuchiGeometry) else None
@@ -96,6 +96,9 @@ class VoltageBox(QWidget):
         if self.given is not None:
             return self.given, "given"
         return (VOLTAGE, "assumed") if self._of_file is None else (self._of_file, "file")
+
+    def _keep(self) -> None:
+        self._said.keep((self.source.currentIndex(), self.number.value()))
 
     def _on_source(self) -> None:
         self.number.setVisible(self.given is not None)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from napari.layers import Layer
 from napari.utils.notifications import show_info
@@ -15,7 +15,6 @@ from qtpy.QtGui import QShowEvent
 from napari_diffraction.analysis.maps.phase_map import PhaseMap
 from napari_diffraction.analysis.maps.regions import vote_by_regions
 from napari_diffraction.indexing.solution import IndexedMap
-from napari_diffraction.indexing.steps import FinishedSteps
 from napari_diffraction.patterns.growing import may_grow
 from napari_diffraction.patterns.readers import Opening
 from napari_diffraction.patterns.stack import PatternStack
@@ -35,12 +34,13 @@ from napari_diffraction.ui.indexed.tasks import (
 )
 from napari_diffraction.ui.phase_map.choice import ChoiceBox
 from napari_diffraction.ui.phase_map.dialogs import ask_export, ask_map
+from napari_diffraction.ui.phase_map.kept_steps import KeptSteps
 from napari_diffraction.ui.phase_map.live import live_mapping
 from napari_diffraction.ui.phase_map.my_phases_box import MyPhasesBox
 from napari_diffraction.ui.phase_map.network_map import NetworkMapBox
 from napari_diffraction.ui.phase_map.tasks import about_model, exporting, mapping
 from napari_diffraction.ui.viewer.coordinator import Coordinator
-from napari_diffraction.ui.viewer.layers import bare_viewer, known_of
+from napari_diffraction.ui.viewer.layers import bare_viewer
 from napari_diffraction.ui.viewer.scan_navigation import ScanNavigation
 from napari_diffraction.ui.widgets.model_list import MODELS
 from napari_diffraction.ui.widgets.panel import Panel, button, sentence
@@ -65,9 +65,7 @@ class PhaseMapWidget(Panel):
         self._navigation: ScanNavigation | None = None
         self._run_layer: Layer | None = None
         self._so_far: Callable[[], IndexedMap] | None = None
-        self._steps: WeakKeyDictionary[Layer, tuple[PatternStack, Wishes, FinishedSteps]] = (
-            known_of(self._viewer, "indexing")
-        )
+        self._steps = KeptSteps(self._viewer)
         self._doing, self._seen = "", False
         self._build()
         self._on_model()
@@ -94,8 +92,10 @@ class PhaseMapWidget(Panel):
         self.content.addStretch(1)
         self.scan.currentIndexChanged.connect(self._on_scan)
         self.model.currentIndexChanged.connect(self._on_model)
-        self.centre.changed.connect(self._on_centre)
-        self.voltage.changed.connect(self._on_voltage)
+        self.centre.changed.connect(self._tell_phases)
+        self.centre.changed.connect(self._on_model)
+        self.voltage.changed.connect(self._on_told)
+        self.choice.tilts.changed.connect(self._on_told)
         self.follow.switched.connect(self._on_follow)
         self.follow.gone.connect(self.bar.cancel)
         self.bar.stepped.connect(self._on_steps)
@@ -131,7 +131,7 @@ class PhaseMapWidget(Panel):
         for box in (self.indexed, self.network):
             box.show_scan(layer, navigation)
         self.choice.show_scan(navigation)
-        self._on_voltage()
+        self._on_told()
 
     def _on_replaced(self) -> None:
         """Begin anew with other patterns in the layer: what was done says nothing of them."""
@@ -147,21 +147,17 @@ class PhaseMapWidget(Panel):
         if self.isVisible() or coordinator.layer is None or coordinator.layer.ndim > 3:
             coordinator.show_alone(layer)
 
-    def _on_centre(self) -> None:
-        """Let what depends on the pattern centre follow it."""
-        self._tell_phases()
-        self._on_model()
-
     def _tell_phases(self) -> None:
         """Say for what camera a model would be trained: what is said by hand counts."""
         stack = None if self._navigation is None else self.centre.applied(self._navigation.stack)
         self.phases.show_scan(stack, self.voltage.known)
 
-    def _on_voltage(self) -> None:
-        """Let what depends on the voltage follow it."""
+    def _on_told(self) -> None:
+        """Let what depends on the voltage and on the tilts follow them."""
         self._tell_phases()
         if not self.bar.running:
             self.indexed.set_voltage(*self.voltage.holds)
+            self.indexed.set_tilts(*self.choice.tilts.told)
         self._refresh()
 
     def _on_trained(self, name: str) -> None:
@@ -180,8 +176,8 @@ class PhaseMapWidget(Panel):
         self._refresh()
 
     def _on_votes(self) -> None:
-        work, by_regions = self.network.work, self.network.by_regions
-        if by_regions and work is not None and work.voted is None and not self.bar.running:
+        work = self.network.work
+        if self.network.lacks_votes and work is not None and not self.bar.running:
             stack, single = self._stack(), work.single
             self._start(lambda: vote_by_regions(single, stack), "The vote of regions")
         self._refresh()
@@ -196,32 +192,25 @@ class PhaseMapWidget(Panel):
         layer, card = self.scan.layer(), self.model.currentData()
         if layer is None or card is None or self.bar.running:
             return
+        self._show_alone(layer)  # another may have been opened over it
         if self.choice.indexes:
             self._index()
             return
-        stack = self.centre.applied(self._stack())
+        stack = self.choice.applied(self._stack())
         if not self.network.goes_on(self._about):
-            self.network.begin(card, self._about)
+            self.network.begin(stack, card, self._about)
         work = self.network.work
         assert work is not None
         work.voted = None
         skip = frozenset(work.single.done.nonzero()[0].tolist())
-        name, settings = self._asked()
+        name, settings = self.choice.network, self._about["settings"]
         self._start(lambda: mapping(stack, name, settings, skip), _MAPPING)
         self._refresh()
-
-    def _asked(self) -> tuple[str, dict[str, Any]]:
-        """Name or file of the network that is chosen, and how it is asked."""
-        card = self.model.currentData()
-        return str(card.path or card.name), self._about["settings"]
 
     def _index(self) -> None:
         """Index the scan; an earlier solution stays until points of another one are there."""
         layer, stack, wishes = self.scan.layer(), self._stack(), self._wishes()
-        before, _, steps = self._steps.get(layer, (None, wishes, None))
-        if steps is None or before is not stack:
-            steps = FinishedSteps()
-        self._steps[layer] = stack, wishes, steps
+        steps = self._steps.begin(layer, stack, wishes)
         self._start(lambda: indexing(stack, wishes, steps), "The indexing")
         self._refresh()
 
@@ -242,10 +231,12 @@ class PhaseMapWidget(Panel):
         """Return what works on a scan that grows; an earlier map makes room for a network's."""
         if self.choice.indexes:
             wishes = self._wishes()
-            self._steps.pop(layer, None)
+            self._steps.drop(layer)
             return lambda: live_indexing(opening, stack, wishes)
-        (name, settings), centre = self._asked(), self.centre.given
-        self.network.begin(self.model.currentData(), self._about, followed=True)
+        name, settings = self.choice.network, self._about["settings"]
+        centre = self.centre.given
+        applied = self.choice.applied(stack)
+        self.network.begin(applied, self.model.currentData(), self._about, followed=True)
         return lambda: live_mapping(opening, stack, name, settings, centre)
 
     def _wishes(self) -> Wishes:
@@ -255,6 +246,7 @@ class PhaseMapWidget(Panel):
             self.voltage.given,
             self.phases.phases if self.model.currentData() is GIVEN else (),
             self.centre.refines,
+            self.choice.tilts.given,
             self.indexed.candidates.structures,
         )
 
@@ -263,12 +255,9 @@ class PhaseMapWidget(Panel):
         if not self.choice.indexes:
             return self.network.goes_on(self._about)
         layer, navigation = self.scan.layer(), self._navigation
-        if navigation is None or layer not in self._steps or self._unnamed:
+        if navigation is None or layer is None or self._unnamed:
             return False
-        stack, wishes, steps = self._steps[layer]
-        # the layer may have been given other patterns, also while another scan was chosen
-        same = stack is navigation.stack and wishes == self._wishes()
-        return same and steps.grains is not None
+        return self._steps.goes_on(layer, navigation.stack, self._wishes())
 
     @property
     def _unnamed(self) -> bool:
@@ -318,7 +307,7 @@ class PhaseMapWidget(Panel):
         if isinstance(result, PhaseMap) and self._run_layer is not None:
             self.network.take_votes(self._run_layer, result)
         elif isinstance(result, Pictured) and self._run_layer is not None:
-            self._steps.pop(self._run_layer, None)
+            self._steps.drop(self._run_layer)
             self._take(result.indexed, result)
         elif isinstance(result, PatternStack) and self._run_layer is not None:
             add_averages(self._viewer, result, self._run_layer)
@@ -332,12 +321,10 @@ class PhaseMapWidget(Panel):
         if self._so_far is not None:  # it was broken off: what is done is kept
             self._take(self._so_far())
             self._so_far = None
-        work = self.network.work
-        if self.network.by_regions and (work is None or work.voted is None):
-            if self._doing in (_MAPPING, _FOLLOWING) and work is not None and work.complete:
-                self._on_votes()
-            else:
-                self.network.votes.setCurrentIndex(0)
+        if self._doing not in (_MAPPING, _FOLLOWING) or not self.network.can_vote:
+            self.network.leave_votes()
+        else:
+            self._on_votes()
         if not self.bar.running:  # else the votes are being counted
             self._run_layer = None  # which may be removed by now, and must be free to go
         self._on_scan()
@@ -374,7 +361,8 @@ class PhaseMapWidget(Panel):
             self._start(lambda: exporting_indexed(indexed, path), "The export")
         elif shown is not None:
             threshold = self.network.threshold.value()
-            self._start(lambda: exporting(shown, path, threshold), "The export")
+            told = replace(shown, geometry=self.choice.tilts.of(shown.geometry))
+            self._start(lambda: exporting(told, path, threshold), "The export")
         self._refresh()
 
     # -- showing --------------------------------------------------------------------------------
@@ -396,13 +384,12 @@ class PhaseMapWidget(Panel):
         self.network.show_when_there(not self.choice.indexes)
 
     def _note(self) -> str:
-        idle = not self.bar.running
         if self.scan.layer() is None:
             return "Open a scan first: drag a file with patterns in rows and columns in."
         if self._unnamed:
             return "Tick the phases that can be there, below."
         box = self.indexed if self.choice.indexes else self.network
-        return box.note if idle else ""
+        return "" if self.bar.running else box.note
 
     def _show_point(self, row: int, column: int) -> None:
         self.pattern.follow(row, column)

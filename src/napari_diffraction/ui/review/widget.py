@@ -11,7 +11,8 @@ from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_diffraction.ui.classify.resume import ResumeQuestion
-from napari_diffraction.ui.classify.widget import open_panel, threshold_box
+from napari_diffraction.ui.classify.threshold_box import threshold_box
+from napari_diffraction.ui.panels import open_panel
 from napari_diffraction.ui.review.export_box import ExportBox
 from napari_diffraction.ui.review.label_buttons import LabelButtons
 from napari_diffraction.ui.review.learn_box import LearnBox
@@ -150,7 +151,7 @@ class ReviewWidget(Panel):
         self._coordinator.accept()
 
     def _open_classify(self) -> None:
-        open_panel(self._coordinator, *_CLASSIFY)
+        open_panel(self._coordinator.viewer, *_CLASSIFY)
 
     def _open_table(self) -> None:
         layer = self._coordinator.points_layer

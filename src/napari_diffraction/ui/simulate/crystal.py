@@ -88,6 +88,9 @@ class CrystalForm(QWidget):
         super().__init__()
         self.examples = QComboBox()
         self.examples.addItems([*_EXAMPLES, _OWN])
+        self.examples.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
         self.examples.setToolTip("A cell from the literature, or your own, typed in below.")
         leave_the_wheel(self.examples)
         self.examples.activated.connect(self._on_example)
@@ -144,7 +147,7 @@ class CrystalForm(QWidget):
         self.random_button.clicked.connect(self._draw_cell)
         self.system = QComboBox()
         self.system.addItems(SYSTEMS)
-        self.system.setMinimumContentsLength(8)
+        self.system.setMinimumContentsLength(5)
         self.system.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )

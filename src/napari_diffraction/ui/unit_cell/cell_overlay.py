@@ -12,6 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Points
 from numpy.typing import NDArray
 
+from napari_diffraction.ui.viewer.quiet import choice_kept, set_data
 from napari_diffraction.ui.viewer.strokes import index_text
 
 _BLUE, _TEXT_COLOUR = "#56b4e9", "#b0e4ff"
@@ -58,9 +59,9 @@ class CellOverlay:
         viewer = self._viewer()
         if viewer is None:
             return
-        active = viewer.layers.selection.active
         if self.dots is None:
-            self._make(viewer)
+            with choice_kept(viewer):
+                self._make(viewer)
         elif not self._there(viewer):
             # removed by hand, or with all layers, which would never end if each brought more
             return
@@ -77,18 +78,16 @@ class CellOverlay:
         # of more spots than there are dots those far out go, lest one side of a pattern is bare
         near = np.argsort(_away(yx), kind="stable")[:_DOTS]
         yx, hkl = yx[near], hkl[near]
-        dots.data = _padded(yx, _DOTS)
+        set_data(dots, _padded(yx, _DOTS))
         which = _readable(yx, self._side)
         texts = np.full(_NAMES, "", object)
         texts[: len(which)] = [index_text(one, "  ").strip() for one in hkl[which].tolist()]
-        names.data = _padded(yx[which] - [_ABOVE * self._side, 0], _NAMES)
+        set_data(names, _padded(yx[which] - [_ABOVE * self._side, 0], _NAMES))
         names.features = pd.DataFrame({"hkl": texts})
         for layer in (dots, names):
             layer.metadata = {"made_from": self.image.name, **about}
             if not layer.visible:
                 layer.visible = True
-        if viewer.layers.selection.active is not active:
-            viewer.layers.selection.active = active
 
     def hide(self) -> None:
         """Draw nothing; layers that were removed by hand are made anew when next shown."""
@@ -113,14 +112,14 @@ class CellOverlay:
         )
 
     def _make(self, viewer: ViewerModel) -> None:
-        self.dots = viewer.add_points(
+        self.dots = Points(
             np.zeros((_DOTS, 2)),
             size=max(2.0, _DOT * self._side),
             face_color=_BLUE,
             border_width=0,
             **self._place("spots of the cell"),
         )
-        self.names = viewer.add_points(
+        self.names = Points(
             np.zeros((_NAMES, 2)),
             size=1e-3,
             face_color="transparent",
@@ -129,6 +128,9 @@ class CellOverlay:
             text={"string": "{hkl}", "size": _TEXT, "color": _TEXT_COLOUR, "anchor": "center"},
             **self._place("hkl of the cell"),
         )
+        # known before they are inserted, which may move the sliders and ask for the spots again
+        for layer in (self.dots, self.names):
+            viewer.layers.append(layer)
 
     def _place(self, what: str) -> dict[str, Any]:
         image = self.image

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_diffraction.patterns.stack import SpotGeometry
-from napari_diffraction.ui.classify.widget import open_panel
+from napari_diffraction.ui.panels import open_panel
 from napari_diffraction.ui.viewer.coordinator import Coordinator
 from napari_diffraction.ui.widgets.panel import button, sentence
 from napari_diffraction.ui.widgets.tooltips import UNIT_CELL
@@ -65,4 +65,4 @@ class MissingBox(QWidget):
         self._coordinator.set_layer(layers[0])
 
     def _open(self, name: str) -> None:
-        open_panel(self._coordinator, _PLUGIN, name)
+        open_panel(self._coordinator.viewer, _PLUGIN, name)

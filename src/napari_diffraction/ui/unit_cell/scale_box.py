@@ -28,7 +28,9 @@ class ScaleBox(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._said = Said[tuple[str, float]]()  # where the scale is from, and the number by hand
+        self._said = Said[tuple[str, float]](
+            "scale"
+        )  # where the scale is from, and the number by hand
         self.source = named(QComboBox(), "Scale", UNIT_CELL["scale"])
         self.source.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
@@ -49,6 +51,7 @@ class ScaleBox(QWidget):
         self.show_stack(None)
         self.source.currentIndexChanged.connect(self._on_source)
         self.number.valueChanged.connect(self.changed)
+        self.changed.connect(self._keep)
         # gives the keys of the panel back
         self.number.editingFinished.connect(self.number.clearFocus)
 
@@ -62,8 +65,7 @@ class ScaleBox(QWidget):
         layer
             The one that shows them: as long as it is there, what is said of them stays.
         """
-        said = (self.source.currentData(), self.number.value())
-        if not self._said.turn_to(stack, layer, said) and self.source.count():
+        if not self._said.turn_to(stack, layer) and self.source.count():
             return
         of_file = self._of_file()
         chosen, number = self._said.again() or (
@@ -97,6 +99,9 @@ class ScaleBox(QWidget):
 
     def _show_number(self) -> None:
         self.number.setVisible(self.source.currentData() == _BY_HAND)
+
+    def _keep(self) -> None:
+        self._said.keep((self.source.currentData(), self.number.value()))
 
     def _on_source(self) -> None:
         self._show_number()

@@ -24,7 +24,7 @@ from napari_diffraction.ui.unit_cell.lattice_scene import LatticeScene, lattice_
 from napari_diffraction.ui.unit_cell.nets.layers import NetLayers
 from napari_diffraction.ui.unit_cell.nets.zone_nets import ZoneNets
 from napari_diffraction.ui.unit_cell.one_by_one import OneByOne
-from napari_diffraction.ui.viewer.stack_review import same_patterns
+from napari_diffraction.ui.viewer.stacks.stack_review import same_patterns
 
 
 class StackCells:

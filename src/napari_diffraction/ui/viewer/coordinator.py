@@ -6,7 +6,7 @@ methods and listen to its signals; they never talk to one another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points
-from napari.utils.notifications import show_error
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -23,7 +22,9 @@ from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.review.session import ReviewSession
 from napari_diffraction.review.store import SavedReview
 from napari_diffraction.ui.viewer.layers import bare_viewer, can_be_stack, first_stack, was_opened
-from napari_diffraction.ui.viewer.stack_review import StackReview, show_alone
+from napari_diffraction.ui.viewer.stacks.reviews import Reviews
+from napari_diffraction.ui.viewer.stacks.saving import Saving
+from napari_diffraction.ui.viewer.stacks.stack_review import StackReview
 from napari_diffraction.ui.viewer.vertex_arrays import guard
 from napari_diffraction.ui.widgets.preferences import preference
 
@@ -53,11 +54,10 @@ class Coordinator:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = ref(viewer)
         self.threshold = float(preference("threshold", 0.95))
-        self._reviews: dict[Layer, StackReview] = {}
+        self._reviews = Reviews(viewer, self.row_changed.emit, self._on_input)
         self._at: StackReview | None = None
-        self._save_failed = False
+        self._guard = Saving()
         viewer.dims.events.current_step.connect(self._on_step)
-        viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
 
     @classmethod
@@ -126,15 +126,12 @@ class Coordinator:
         InputError
             The layer is no stack of patterns.
         """
-        if layer in self._reviews and not self._reviews[layer].renew(layer):
+        known = self._reviews.get(layer)
+        if known is not None and not known.renew(layer):
             self._forget(layer)
         if layer is self.layer:
             return
-        if layer is not None and layer not in self._reviews:
-            self._reviews[layer] = StackReview.of(self.viewer, layer, self.row_changed.emit)
-            layer.events.data.connect(self._on_input)
-            layer.events.metadata.connect(self._on_input)  # where the stack is kept
-        self._at = None if layer is None else self._reviews[layer]
+        self._at = None if layer is None else self._reviews.take(layer)
         self.show_alone(layer)
         self.set_threshold(self.threshold)
         self.stack_changed.emit()
@@ -143,7 +140,7 @@ class Coordinator:
     def show_alone(self, layer: Layer | None) -> None:
         """Show a stack that was opened, and no other; it need not be the one at work."""
         if layer is not None:
-            show_alone(self.viewer, layer, self._reviews)
+            self._reviews.show_alone(layer)
 
     def review_in(self, layer: Layer | None) -> StackReview | None:
         """Return what is known of the patterns of a layer, whatever is at work."""
@@ -152,16 +149,9 @@ class Coordinator:
     def begin(
         self, classes: Sequence[str], about: Mapping[str, Any], layer: Layer | None = None
     ) -> None:
-        """Begin with an empty table, as a classification does; decisions made before count.
+        """Begin with an empty table, see `StackReview.new_session`; decisions made before count.
 
-        Parameters
-        ----------
-        classes
-            The classes of the model.
-        about
-            The model, its hash and settings, the software and its version.
-        layer
-            The layer with the patterns; ``None``: the one at work.
+        Without a layer, this is of the stack at work.
 
         Raises
         ------
@@ -196,18 +186,7 @@ class Coordinator:
     def grow(
         self, layer: Layer, stack: PatternStack, key: str, moved: NDArray[np.int64] | None = None
     ) -> None:
-        """Show the longer stack that the input of a layer has grown to, with all that is known.
-
-        Parameters
-        ----------
-        layer
-            The layer with the patterns.
-        stack
-            All there is now.
-        key
-            Its fingerprint.
-        moved : ndarray of int64, (n,)
-            The number now of each pattern that was there before; ``None``: the same.
+        """Show the longer stack that the input of a layer has grown to, see `StackReview.grow`.
 
         Raises
         ------
@@ -389,43 +368,26 @@ class Coordinator:
             raise InputError("The stack of patterns is not open any more: open it again.")
         return review
 
-    def _guard(self, action: Callable[..., Any], *arguments: Any, **facts: Any) -> None:
-        """Do something that is also saved; say once if it cannot be, and go on."""
-        try:
-            action(*arguments, **facts)
-        except InputError as error:
-            if not self._save_failed:
-                show_error(f"{error} Results stay in this window until it can be written.")
-            self._save_failed = True
-        else:
-            self._save_failed = False
-
     def _on_step(self, event: Any = None) -> None:
         if self._at is not None:
             self._at.layers.select_current()
         self.moved.emit()
 
-    def _on_inserted(self, event: Any) -> None:
-        """Show a stack that was just opened, and not another one or its classes with it."""
-        if self._at is not None and was_opened(event.value):
-            self.show_alone(event.value)
-
     def _on_removed(self, event: Any) -> None:
-        for layer, review in self._reviews.items():
-            if layer is not event.value:
-                review.layers.removed(event.value, at_work=review is self._at)
+        self._reviews.removed(event.value, self._at)
         self._forget(event.value)
 
     def _on_input(self, event: Any) -> None:
         """Begin anew where a layer shows other patterns: what is known says nothing of them."""
         layer, at_work = event.source, event.source is self.layer
-        if layer in self._reviews and not self._reviews[layer].is_of(layer):
+        known = self._reviews.get(layer)
+        if known is not None and not known.is_of(layer):
             self._forget(layer)
             if at_work and can_be_stack(layer):
                 self.set_layer(layer)
 
     def _forget(self, layer: Layer) -> None:
-        gone = self._reviews.pop(layer, None)
+        gone = self._reviews.pop(layer)
         if gone is None:
             return
         at_work = gone is self._at

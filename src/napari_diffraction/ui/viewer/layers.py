@@ -17,7 +17,7 @@ from napari_diffraction.patterns.stack import PatternStack
 
 _wrapped: WeakKeyDictionary[Layer, PatternStack] = WeakKeyDictionary()
 #: Of layers with a stack of their own: the stack, and the data with which it was first seen.
-_first_seen: WeakKeyDictionary[Layer, tuple[PatternStack, Any]] = WeakKeyDictionary()
+_first_seen: WeakKeyDictionary[Layer, tuple[PatternStack | None, Any]] = WeakKeyDictionary()
 _known: WeakKeyDictionary[ViewerModel, dict[str, WeakKeyDictionary[Layer, Any]]] = (
     WeakKeyDictionary()
 )
@@ -79,11 +79,15 @@ def _still_shows(layer: Image, stack: PatternStack) -> bool:
     """Return whether nobody has given a layer other data than those of its stack."""
     if stack.data.shape != tuple(layer.data.shape):
         return False
-    if "chosen_from" in layer.metadata:  # drawn by a panel, which gives it data as they are made
-        return True
     if layer not in _first_seen or _first_seen[layer][0] is not stack:
         _first_seen[layer] = stack, layer.data
     return layer.data is _first_seen[layer][1] or layer.data is stack.data
+
+
+def draw_anew(layer: Image, data: Any) -> None:
+    """Give a layer its own patterns drawn anew, which are still those of its stack."""
+    _first_seen[layer] = layer.metadata.get("pattern_stack"), data
+    layer.data = data
 
 
 def _wrap(layer: Image) -> PatternStack:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Labels, Layer
+from napari.layers import Image, Labels, Layer, Points
 
 
 def set_data(layer: Layer, data: Any, thumbnail: bool = True) -> None:
@@ -53,6 +53,12 @@ def choice_kept(viewer: ViewerModel) -> Iterator[None]:
         layers._activate_on_insert = usual
         if layers.selection.active is not active:
             layers.selection.active = active
+
+
+def prepare_layers() -> None:
+    """Have napari, in another thread, import what it needs for its first picture and points."""
+    Image(np.zeros((1, 1)))
+    Points(np.zeros((1, 2)))
 
 
 def prepare_labels() -> None:

@@ -23,11 +23,13 @@ from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.viewer.layers import StackView, bare_viewer, can_be_scan, stack_of
 from napari_diffraction.ui.viewer.quality_map import scan_pictures
 from napari_diffraction.ui.viewer.quiet import choice_kept, set_data
-from napari_diffraction.ui.viewer.stack_review import same_patterns
+from napari_diffraction.ui.viewer.stacks.stack_review import same_patterns, show_alone
 from napari_diffraction.ui.viewer.vertex_arrays import guard
 
 #: Seconds between two updates of the map.
 _INTERVAL = 0.25
+#: Milliseconds in which a first pattern begins to be drawn.
+_AFTER_DRAWING = 20
 #: Between map and patterns, in parts of a pattern's width.
 _GAP = 0.05
 _MARKER = "#FFFFFF"
@@ -53,12 +55,14 @@ def link_when_added(stack: PatternStack) -> None:
         if layer.metadata.get("pattern_stack") is stack:
             for viewer in filter(None, (window() for window in windows)):
                 viewer.layers.events.inserted.disconnect(look)
-            # Other layers can be added only when napari is done with this one.
-            QTimer.singleShot(0, lambda: link(layer))
+            # Other layers can be added only when napari is done with this one; the pattern is
+            # drawn before.
+            QTimer.singleShot(_AFTER_DRAWING, lambda: link(layer))
 
     def link(layer: Image) -> None:
         for viewer in filter(None, (window() for window in windows)):
             if layer in viewer.layers:
+                show_alone(viewer, layer, {})  # maps of several scans lie in one place
                 ScanNavigation.of(viewer, layer)
 
     for viewer in filter(None, (window() for window in windows)):

@@ -155,7 +155,10 @@ class SolutionOverlay:
                 self._navigation.set_visible(self.lines, False)
             return
         if self.lines is None or not self._there:
-            self.lines = self._add(viewer, patterns)
+            self.lines = self._make(patterns)
+            # known before it is inserted, which may move the sliders and ask for it again
+            with choice_kept(viewer):
+                viewer.layers.append(self.lines)
             self._navigation.go_with(self.lines)
             return
         if not self.lines.visible:  # to say it again would draw it again
@@ -163,23 +166,22 @@ class SolutionOverlay:
                 self._navigation.set_visible(self.lines, True)
         set_data(self.lines, self._strokes.copy(), thumbnail=False)
 
-    def _add(self, viewer: ViewerModel, patterns: Image) -> Vectors:
+    def _make(self, patterns: Image) -> Vectors:
         colours = np.full(_MARK.stop, _ORANGE, object)
         colours[_ZONES], colours[_MARK] = _BLUE, _YELLOW
-        with choice_kept(viewer):
-            # of shapes, napari makes a mesh for each, which takes several times as long
-            return viewer.add_vectors(
-                self._strokes.copy(),
-                ndim=2,
-                opacity=0.9,
-                edge_width=_LINE * self._side,
-                edge_color=colours.tolist(),
-                vector_style="line",
-                name=f"{self._name} - bands of the solution",
-                scale=patterns.scale[-2:],
-                translate=patterns.translate[-2:],
-                metadata={"map_of": self._name, "napari_diffraction": {"overlay": True}},
-            )
+        # of shapes, napari makes a mesh for each, which takes several times as long
+        return Vectors(
+            self._strokes.copy(),
+            ndim=2,
+            opacity=0.9,
+            edge_width=_LINE * self._side,
+            edge_color=colours.tolist(),
+            vector_style="line",
+            name=f"{self._name} - bands of the solution",
+            scale=patterns.scale[-2:],
+            translate=patterns.translate[-2:],
+            metadata={"map_of": self._name, "napari_diffraction": {"overlay": True}},
+        )
 
 
 def _vectors(ends: FloatArray) -> FloatArray:

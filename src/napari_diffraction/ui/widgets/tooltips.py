@@ -186,6 +186,15 @@ VOLTAGE_TIPS = {
     "number": "Acceleration voltage in kV.",
 }
 
+TILTS = {
+    "source": (
+        "Tilts of sample and camera. They decide how orientations stand in the sample, and what "
+        "files for other programs say; solutions that are there follow them at once."
+    ),
+    "sample": "Tilt of the sample in degrees, usually 70.",
+    "camera": "Elevation of the camera in degrees.",
+}
+
 CENTRE = {
     "refine": (
         "Start from this centre and refine it together with the cells, where it is known only "

@@ -179,8 +179,11 @@ class WorkBar(QWidget):
         self.finished.emit()
 
     def _show(self, step: Progress) -> None:
+        # else Qt paints the bar at once, and with it the window, besides painting it in its turn
+        self.bar.setUpdatesEnabled(False)
         self.bar.setRange(0, max(step.total, 1) if step.done else 0)
         self.bar.setValue(step.done)
+        self.bar.setUpdatesEnabled(True)
         parts = [step.message] if step.message else []
         if step.done:
             now = time.monotonic()

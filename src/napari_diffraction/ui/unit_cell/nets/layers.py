@@ -17,6 +17,7 @@ from napari_diffraction.indexing.zones.net_fit import NetFit
 from napari_diffraction.indexing.zones.overlay import nodes
 from napari_diffraction.ui.unit_cell.nets.zone_nets import ZoneNets
 from napari_diffraction.ui.viewer.layers import StackView
+from napari_diffraction.ui.viewer.quiet import choice_kept, set_data
 
 FloatArray = NDArray[np.float64]
 
@@ -81,17 +82,17 @@ class NetLayers:
         viewer = self._viewer()
         if viewer is None:
             return
-        active = viewer.layers.selection.active
         numbers = np.asarray(self._nets.patterns, np.int64)
         drawn = [nodes(self._nets.fits[pattern])[0] for pattern in numbers.tolist()]
         self._patterns = np.repeat(numbers, np.array([len(one) for one in drawn], np.int64))
         places = np.concatenate(drawn) if drawn else np.empty((0, 2))
         if len(self.layers) < 3:
             self._remove_layers()
-            self._make(viewer)
+            with choice_kept(viewer):
+                self._make(viewer)
         assert self.nodes is not None
         assert self.vectors is not None
-        self.nodes.data = self._world(self._patterns, places)
+        set_data(self.nodes, self._world(self._patterns, places))
         if len(places):
             rings = [self._ring(self._nets.fits[pattern]) for pattern in numbers.tolist()]
             self.nodes.size = np.repeat(rings, [len(one) for one in drawn])
@@ -99,8 +100,6 @@ class NetLayers:
         self.colour()
         for layer in self.layers:
             layer.metadata = {"made_from": self.image.name, **about}
-        if active in viewer.layers:
-            viewer.layers.selection.active = active
 
     def colour(self) -> None:
         """Show which nets count."""
@@ -160,7 +159,7 @@ class NetLayers:
         data = np.stack([self._world(numbers, starts), self._world(numbers, starts + ends)], axis=1)
         data[:, 1] -= data[:, 0]
         assert self.vectors is not None
-        self.vectors.data = data
+        set_data(self.vectors, data, thumbnail=False)
         self._show_handles()
 
     def _show_handles(self) -> None:
@@ -176,6 +175,7 @@ class NetLayers:
         try:
             assert self.handles is not None
             self.handles.selected_data = set()
+            # napari takes stock of the places of all layers once, with the last of the three
             self.handles.data = self._world(np.repeat(np.asarray(patterns, np.int64), 3), flat)
         finally:
             self._own = False

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.review.selection import choose
 from napari_diffraction.review.session import ReviewSession
-from napari_diffraction.ui.viewer.class_points import ClassPoints
 from napari_diffraction.ui.viewer.layers import StackView
+from napari_diffraction.ui.viewer.quiet import choice_kept
+from napari_diffraction.ui.viewer.stacks.class_points import ClassPoints
 
 Indices = NDArray[np.int64]
 
@@ -94,10 +95,9 @@ class StackLayers:
         if viewer is None or self._session is None:
             return
         if self.points is None or self.points.layer not in viewer.layers:
-            active = viewer.layers.selection.active
-            self.points = self._points_of(viewer, self.image, self.stack, self._session)
+            with choice_kept(viewer):
+                self.points = self._points_of(viewer, self.image, self.stack, self._session)
             self.points.filter(self._within)
-            viewer.layers.selection.active = active
 
     def grow(self, stack: PatternStack, moved: Indices | None = None) -> None:
         """Show a longer stack in the same layer; the pattern on view stays on view.
@@ -205,7 +205,8 @@ class StackLayers:
                 viewer.layers.remove(layer)
         chosen = choose(self.stack, members, f"{self.image.name} - {label}")
         image = self._add_chosen(viewer, chosen, {"class": label, **session.about})
-        points = self._points_of(viewer, image, chosen, session, members)
+        with choice_kept(viewer):
+            points = self._points_of(viewer, image, chosen, session, members)
         shown = _ClassLayers(StackView(viewer, image), points, members)
         self._classes[label] = shown
         self._set_visible(shown)

@@ -16,7 +16,7 @@ from napari_diffraction.review.fingerprint import stack_key
 from napari_diffraction.review.session import ReviewSession
 from napari_diffraction.review.store import SavedReview, SessionStore, saved_review
 from napari_diffraction.ui.viewer.layers import StackView, can_be_stack, stack_of, was_opened
-from napari_diffraction.ui.viewer.stack_layers import StackLayers
+from napari_diffraction.ui.viewer.stacks.stack_layers import StackLayers
 
 
 @dataclass
@@ -70,7 +70,15 @@ class StackReview:
         return same
 
     def new_session(self, classes: Sequence[str], about: Mapping[str, Any]) -> ReviewSession:
-        """Return a session with an empty table, see `Coordinator.begin`."""
+        """Return a session with an empty table, as a classification begins with.
+
+        Parameters
+        ----------
+        classes
+            The classes of the model.
+        about
+            The model, its hash and settings, the software and its version.
+        """
         key = stack_key(self.stack)
         return ReviewSession(
             key=key,
@@ -86,7 +94,16 @@ class StackReview:
         self.layers.use(session)
 
     def grow(self, stack: PatternStack, key: str, moved: NDArray[np.int64] | None) -> None:
-        """Go on with the longer stack that the input has grown to, see `Coordinator.grow`.
+        """Go on with the longer stack that the input has grown to, with all that is known.
+
+        Parameters
+        ----------
+        stack
+            All there is now.
+        key
+            Its fingerprint.
+        moved : ndarray of int64, (n,)
+            The number now of each pattern that was there before; ``None``: the same.
 
         Raises
         ------

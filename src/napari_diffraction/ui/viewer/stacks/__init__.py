@@ -1,0 +1,1 @@
+"""One stack in a window: its review, its layers, and the classes beside its patterns."""
