@@ -7,7 +7,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Vectors
 
-from napari_diffraction.ui.viewer.quiet import choice_kept, set_data
+from napari_diffraction.ui.viewer.quiet import choice_kept, remove_layers, set_data
 
 _LAYERS = {
     "image": lambda: (Image(np.zeros((4, 4))), np.ones((4, 4))),
@@ -56,3 +56,19 @@ def test_a_choice_that_somebody_makes_meanwhile_is_taken_back() -> None:
     with choice_kept(viewer):
         viewer.layers.selection.active = first
     assert viewer.layers.selection.active is second
+
+
+@pytest.mark.gui
+def test_layers_that_go_together_cost_one_search_for_garbage(
+    make_napari_viewer, monkeypatch
+) -> None:
+    viewer = make_napari_viewer()
+    layers = [viewer.add_points(np.zeros((1, 2))) for _ in range(4)]
+    viewer.layers.remove(layers[0])
+    searched = []
+    monkeypatch.setattr("gc.collect", lambda *_: searched.append(True))
+    remove_layers(viewer.layers, [*layers[:3], None])
+    assert list(viewer.layers) == layers[3:]
+    assert len(searched) == 1
+    remove_layers(viewer.layers, layers[:3])
+    assert len(searched) == 1

@@ -15,6 +15,7 @@ from napari_diffraction.learning.evaluation.result import Evaluation
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.review.selection import choose
 from napari_diffraction.ui.viewer.layers import StackView
+from napari_diffraction.ui.viewer.quiet import remove_layers
 from napari_diffraction.ui.widgets.colours import rgba
 
 
@@ -139,9 +140,7 @@ class ChosenLayers:
         if viewer is None or self.shown is None:
             return
         gone, self.shown, self._points = (self._points, self.shown), None, None
-        for layer in gone:
-            if layer in viewer.layers:
-                viewer.layers.remove(layer)
+        remove_layers(viewer.layers, gone)
         hidden, self._hidden = self._hidden, []
         for layer in hidden:
             if layer in viewer.layers:

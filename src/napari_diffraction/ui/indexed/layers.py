@@ -29,7 +29,7 @@ from napari_diffraction.ui.indexed.pictures import (
     quality_picture,
 )
 from napari_diffraction.ui.indexed.tasks import about
-from napari_diffraction.ui.viewer.quiet import choice_kept, set_data
+from napari_diffraction.ui.viewer.quiet import choice_kept, remove_layers, set_data
 
 if TYPE_CHECKING:
     from napari_diffraction.indexing.solution import IndexedMap
@@ -262,9 +262,8 @@ class IndexedLayers:
         """Remove all layers; those that were still to come do not come."""
         self._pending.clear()
         viewer = self._viewer()
-        for layer in self._layers.values():
-            if viewer is not None and layer in viewer.layers:
-                viewer.layers.remove(layer)
+        if viewer is not None:
+            remove_layers(viewer.layers, self._layers.values())
 
 
 def _limits(picture: NDArray[Any]) -> list[float]:

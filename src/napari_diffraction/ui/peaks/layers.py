@@ -18,7 +18,7 @@ from napari_diffraction.learning.zones.peak_tables import Found
 from napari_diffraction.patterns.growing import only_grew
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.viewer.layers import StackView
-from napari_diffraction.ui.viewer.quiet import choice_kept, set_data
+from napari_diffraction.ui.viewer.quiet import choice_kept, remove_layers, set_data
 from napari_diffraction.ui.widgets.colours import rgba
 
 FEATURES = ("intensity", "snr", "zonal", "h", "k", "by_hand")
@@ -314,9 +314,8 @@ class PeakLayers:
     def remove_layers(self) -> None:
         """Take the layers away."""
         viewer = self._viewer()
-        for layer in (self.points, self.beams):
-            if viewer is not None and layer is not None and layer in viewer.layers:
-                viewer.layers.remove(layer)
+        if viewer is not None:
+            remove_layers(viewer.layers, (self.points, self.beams))
 
     def remove(self) -> None:
         """Take the layers away for good."""

@@ -12,7 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Points
 from numpy.typing import NDArray
 
-from napari_diffraction.ui.viewer.quiet import choice_kept, set_data
+from napari_diffraction.ui.viewer.quiet import choice_kept, remove_layers, set_data
 from napari_diffraction.ui.viewer.strokes import index_text
 
 _BLUE, _TEXT_COLOUR = "#56b4e9", "#b0e4ff"
@@ -101,9 +101,8 @@ class CellOverlay:
     def clear(self) -> None:
         """Remove the layers."""
         viewer = self._viewer()
-        for layer in (self.dots, self.names):
-            if viewer is not None and layer is not None and layer in viewer.layers:
-                viewer.layers.remove(layer)
+        if viewer is not None:
+            remove_layers(viewer.layers, (self.dots, self.names))
         self.dots = self.names = None
 
     def _there(self, viewer: ViewerModel) -> bool:

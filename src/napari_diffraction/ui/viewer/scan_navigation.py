@@ -22,7 +22,7 @@ from napari_diffraction.patterns.part import part_of
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.ui.viewer.layers import StackView, bare_viewer, can_be_scan, stack_of
 from napari_diffraction.ui.viewer.quality_map import scan_pictures
-from napari_diffraction.ui.viewer.quiet import choice_kept, set_data
+from napari_diffraction.ui.viewer.quiet import choice_kept, remove_layers, set_data
 from napari_diffraction.ui.viewer.stacks.stack_review import same_patterns, show_alone
 from napari_diffraction.ui.viewer.vertex_arrays import guard
 
@@ -317,9 +317,7 @@ class ScanNavigation:
         for event in (patterns.events.data, patterns.events.metadata):
             event.disconnect(self._on_data)
         _navigations.pop(patterns, None)
-        for layer in list(self._drawn):
-            if layer in viewer.layers:
-                viewer.layers.remove(layer)
+        remove_layers(viewer.layers, self._drawn)
 
     def _is_over(self) -> bool:
         return self._stopped or self._viewer() is None or self._layer() is None

@@ -17,7 +17,7 @@ from napari_diffraction.indexing.zones.net_fit import NetFit
 from napari_diffraction.indexing.zones.overlay import nodes
 from napari_diffraction.ui.unit_cell.nets.zone_nets import ZoneNets
 from napari_diffraction.ui.viewer.layers import StackView
-from napari_diffraction.ui.viewer.quiet import choice_kept, set_data
+from napari_diffraction.ui.viewer.quiet import choice_kept, remove_layers, set_data
 
 FloatArray = NDArray[np.float64]
 
@@ -237,9 +237,8 @@ class NetLayers:
     # -- going ----------------------------------------------------------------------------------
     def _remove_layers(self) -> None:
         viewer = self._viewer()
-        for layer in self.layers:
-            if viewer is not None:
-                viewer.layers.remove(layer)
+        if viewer is not None:
+            remove_layers(viewer.layers, self.layers)
 
     def remove(self) -> None:
         """Take the layers away for good."""

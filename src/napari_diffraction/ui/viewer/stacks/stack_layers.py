@@ -15,7 +15,7 @@ from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.review.selection import choose
 from napari_diffraction.review.session import ReviewSession
 from napari_diffraction.ui.viewer.layers import StackView
-from napari_diffraction.ui.viewer.quiet import choice_kept
+from napari_diffraction.ui.viewer.quiet import choice_kept, remove_layers
 from napari_diffraction.ui.viewer.stacks.class_points import ClassPoints
 
 Indices = NDArray[np.int64]
@@ -81,9 +81,7 @@ class StackLayers:
         """Remove the layers made for the stack, which without it say nothing."""
         layers = self._made()
         self.points, self._classes, self._within = None, {}, None
-        for layer in layers:
-            if layer in self._layers:
-                self._layers.remove(layer)
+        remove_layers(self._layers, layers)
 
     def _made(self) -> list[Layer]:
         points = [points.layer for points in self._all_points()]
@@ -200,9 +198,8 @@ class StackLayers:
         if viewer is None or session is None or not len(members):
             return None
         old = self._classes.pop(label, None)
-        for layer in () if old is None else (old.points.layer, old.view.layer):
-            if layer in viewer.layers:
-                viewer.layers.remove(layer)
+        if old is not None:
+            remove_layers(viewer.layers, (old.points.layer, old.view.layer))
         chosen = choose(self.stack, members, f"{self.image.name} - {label}")
         image = self._add_chosen(viewer, chosen, {"class": label, **session.about})
         with choice_kept(viewer):
