@@ -174,7 +174,11 @@ def known_grains(
     for number, crystal in enumerate(crystals):
         found = orient(crystal.table, normals, bands.weights, error, crystal.rotations)
         better = (found.score > best) & (bands.number >= 0) & ~known.barred(number, of_grain)
-        better &= (above_chance(found.score, bands.weights) > 0) | _certain(found, bands.weights)
+        sure = _certain(found, bands.weights)
+        if crystal.phase.structure is None:
+            # a lattice was found in these very grains; a given phase may not be there at all
+            sure |= above_chance(found.score, bands.weights) > 0
+        better &= sure
         phase[bands.number[better]] = number
         rotation[bands.number[better]] = found.rotation[better]
         best = np.where(better, found.score, best)

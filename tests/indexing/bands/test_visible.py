@@ -15,7 +15,7 @@ from napari_diffraction.indexing.bands.families import band_families, bragg_angl
 from napari_diffraction.indexing.bands.four_bands import lattice_shape, reduced
 from napari_diffraction.indexing.bands.metric import reciprocal_basis
 from napari_diffraction.indexing.bands.rows import Rows
-from napari_diffraction.indexing.bands.sublattices import letters_of
+from napari_diffraction.indexing.bands.sublattices import letters_of, steps_of
 from napari_diffraction.indexing.bands.visible import VisibleLattice, visible_lattice
 
 SHAPE = (90, 90)
@@ -26,10 +26,17 @@ SCALE = 1.2
 _HKL = half_of_space(3)
 
 
-def painted(basis: np.ndarray, rotation: np.ndarray, seed: int, ordered: float = 1.0) -> np.ndarray:
+def painted(
+    basis: np.ndarray,
+    rotation: np.ndarray,
+    seed: int,
+    ordered: float = 1.0,
+    strong: np.ndarray | None = None,
+) -> np.ndarray:
     """Pictures with bright bands, as wide as they should be, of the shortest vectors.
 
-    Those whose indices are not all odd or all even are only ``ordered`` times as high.
+    Those that are not of a ``strong`` lattice, by default those whose indices are not all odd or
+    all even, are only ``ordered`` times as high.
     """
     rng = np.random.default_rng(seed)
     h, w = SHAPE
@@ -40,6 +47,9 @@ def painted(basis: np.ndarray, rotation: np.ndarray, seed: int, ordered: float =
     length = np.linalg.norm(vectors, axis=1)
     order = np.argsort(length, kind="stable")[:40]
     mixed = np.ptp(_HKL % 2, axis=1) > 0
+    if strong is not None:
+        inside = np.linalg.solve(strong, vectors.T).T
+        mixed = np.abs(inside - inside.round()).max(axis=1) > 0.01
     pictures = []
     for turn in rotation:
         picture = 0.5 * rng.normal(size=SHAPE)
@@ -171,3 +181,14 @@ def test_a_lattice_that_is_hardly_excluded_is_told() -> None:
     assert rival is not None
     assert (rival.letters, rival.volume) == ("cF", pytest.approx(0.25))
     assert 0 < rival.share < 0.5
+
+
+def test_widths_speak_for_a_finer_lattice_of_the_same_letters(cells: dict[str, UnitCell]) -> None:
+    basis = reciprocal_basis(cells["hR"], "hR")
+    # bands with odd l, which half of c has not, are faint, as in corundum and calcite
+    (half,) = (one for one in steps_of(basis)[0] if round(abs(np.linalg.det(one))) == 2)
+    rotation = random_orientations(10, np.random.default_rng(7))
+    pictures = painted(basis, rotation, 7, 0.25, half)
+    families = band_families(pictures, LIT, PC, rotation, half / np.cbrt(2))
+    found = visible_lattice(families)
+    assert lattice_shape(found.basis) == pytest.approx(lattice_shape(basis), abs=1e-6)

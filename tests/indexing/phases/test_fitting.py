@@ -10,6 +10,7 @@ import pytest
 
 from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.materials import MATERIALS
+from napari_diffraction.indexing.bands.directions import directions
 from napari_diffraction.indexing.bands.visible import VisibleLattice
 from napari_diffraction.indexing.matching import known_grains
 from napari_diffraction.indexing.phases.crystals import crystal_found, crystal_given
@@ -52,7 +53,8 @@ def test_each_grain_gets_its_lattice_and_the_centre_is_shared(make_grains: Calla
     assert not fit.gradient.any()
     for basis, made in zip(fit.bases, (cubic, hexagonal), strict=True):
         assert basis.T @ basis == pytest.approx(made.basis.T @ made.basis, abs=0.01)
-    held = fitted(bands, [cubic.basis, hexagonal.basis], start, free_lattices=False)
+    known = [directions(one.basis) for one in (cubic, hexagonal)]
+    held = fitted(bands, [cubic.basis, hexagonal.basis], start, tables=known)
     assert held.pc.tolist() == start.tolist()
     assert held.bases[0] == pytest.approx(cubic.basis)
 

@@ -12,7 +12,7 @@ from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.crystal.materials import MATERIALS
 from napari_diffraction.indexing.bands.metric import reciprocal_basis
-from napari_diffraction.indexing.bands.visible import VisibleLattice
+from napari_diffraction.indexing.bands.visible import Rival, VisibleLattice
 from napari_diffraction.indexing.phases import search
 from napari_diffraction.indexing.phases.crystals import crystal_found
 from napari_diffraction.indexing.scan import IndexSettings, index_scan
@@ -101,3 +101,13 @@ def test_a_cell_that_is_too_short_for_a_crystal_is_in_doubt(scale: float, told: 
     seen = VisibleLattice(basis, scale, 0.01, 0.0)
     phase = crystal_found("phase 1", basis, 0.003**2 * np.eye(6), seen, 20.0).phase
     assert ("no crystal repeats every" in phase.doubt) is told
+
+
+@pytest.mark.parametrize(("volume", "told"), [(2.0, True), (0.5, True), (3.0, False)])
+def test_what_half_of_c_does_to_orientations_is_told(volume: float, told: bool) -> None:
+    basis = reciprocal_basis(UnitCell(4.76, 4.76, 13.0, 90, 90, 120), "hR")
+    seen = VisibleLattice(basis, 0.5, 0.01, 0.0, Rival("hR", volume, 0.2))
+    phase = crystal_found("phase 1", basis, 0.003**2 * np.eye(6), seen, 20.0).phase
+    assert phase.lattice == "hR"
+    assert "bands hardly exclude hR" in phase.doubt
+    assert ("60 degrees" in phase.doubt) is told

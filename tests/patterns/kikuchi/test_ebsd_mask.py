@@ -128,6 +128,15 @@ def test_what_goes_below_zero_is_divided_by_nothing(way):
     assert "below zero" in found.reason
 
 
+@pytest.mark.parametrize("mark", [-1, -2])
+def test_the_mark_of_a_gap_makes_no_pattern_signed(mark):
+    frames = np.rint(scan(np.random.default_rng(5), 60, 60) / 40).astype(np.int32)
+    frames[:, :, 38:42] = mark
+    found = background_of(frames)
+    assert found.usable, found.reason
+    assert "mean of 60" in found.reason
+
+
 def test_a_dark_current_taken_off_leaves_a_background():
     rng = np.random.default_rng(6)
     lit = circle(0.4)

@@ -127,6 +127,17 @@ def test_the_only_phase_counts_from_nought(write):
     assert found.names == NAMES[:2]
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_an_ang_that_names_no_phase_has_one(write, number):
+    text = ang(np.where(PHASE > 0, 1, 0))
+    rows = [line.split() for line in text.splitlines() if not line.startswith("#")]
+    for row in rows:
+        row[7] = str(number)
+    found = read_map(write("a.ang", "\n".join(map(" ".join, rows))))
+    np.testing.assert_array_equal(found.phase, PHASE > 0)
+    assert found.names == ("not indexed", "Phase 1")
+
+
 @pytest.mark.parametrize(("name", "text"), [("a.ang", ang()), ("a.ctf", ctf())])
 def test_a_map_that_ends_early(write, name, text):
     whole = text.splitlines()

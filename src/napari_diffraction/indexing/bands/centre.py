@@ -7,12 +7,12 @@ tells nothing, as any lattice can be bent to fit it.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.indexing.bands.directions import directions
+from napari_diffraction.indexing.bands.directions import Directions, directions
 from napari_diffraction.indexing.bands.four_bands import (
     lattice_shape,
     lattices_of_pattern,
@@ -24,6 +24,8 @@ from napari_diffraction.patterns.kikuchi.bands.lines import Lines
 from napari_diffraction.progress import Progress
 
 FloatArray = NDArray[np.float64]
+#: Reciprocal basis (columns) of a crystal that is known, and its directions.
+Known = tuple[FloatArray, Directions]
 
 #: Where the centre of most cameras lies, and how far from it (x, y, logarithm of the distance).
 _USUAL = np.array([0.5, 0.32, np.log(0.62)])
@@ -59,6 +61,8 @@ class Solution:
         Grains that the lattice serves.
     rival
         Merit of the best centre elsewhere.
+    table
+        Directions of a crystal that is known; ``None``: those of the lattice.
     """
 
     pc: FloatArray
@@ -67,6 +71,7 @@ class Solution:
     refined: Refined | None = None
     served: NDArray[np.bool_] | None = None
     rival: float = 0.0
+    table: Directions | None = None
 
 
 def band_error(pc: FloatArray, shape: tuple[int, int]) -> float:
@@ -96,7 +101,7 @@ def prior(pc: FloatArray) -> float:
 
 
 def find_centre(
-    lines: Lines, weights: FloatArray, known: Sequence[FloatArray] = ()
+    lines: Lines, weights: FloatArray, known: Sequence[Known] = ()
 ) -> Generator[Progress, None, list[Solution]]:
     """Search the pattern centre of averages of grains.
 
@@ -107,7 +112,8 @@ def find_centre(
     weights : ndarray of float64, (g, k)
         Of the bands.
     known
-        Reciprocal bases of lattices that are there; others are not tried.
+        Crystals that are there; others are not tried, and all grains judge, as any of them may be
+        of these crystals.
 
     Yields
     ------
@@ -140,7 +146,7 @@ def find_centre(
     tried.sort(key=lambda one: -one.merit)
     solutions = []
     for one in _apart(tried, 8):
-        solutions.append(improved(one, lines, weights, known=bool(known)))
+        solutions.append(improved(one, lines, weights))
         done += 1
         yield Progress(done, total, "Refining the pattern centre")
     solutions = [one for one in solutions if one.merit > 0]
@@ -166,7 +172,7 @@ def lattice_at(
     weights: FloatArray,
     sigma: float = COARSE,
     seeds: int = _SEEDS,
-    known: Sequence[FloatArray] = (),
+    known: Sequence[Known] = (),
 ) -> Solution:
     """Find the lattice of one of the first grains that serves the first grains best.
 
@@ -181,22 +187,26 @@ def lattice_at(
     seeds
         Lattices of so many grains are tried.
     known
-        Reciprocal bases of lattices that are there; others are not tried.
+        Crystals that are there; others are not tried, and all grains judge.
     """
-    judges = slice(0, _JUDGES)
+    judges = slice(0, len(weights) if known else _JUDGES)
     normals = lines[judges].normals(pc)
     weights = weights[judges]
     best = Solution(pc, np.eye(3), -1.0)
-    for basis in known or _hypotheses(normals[:seeds], weights, sigma):
-        matches = orient(directions(basis, 30), normals, weights, sigma, paired=5, pairs=20)
+    for basis, table in known or _hypotheses(normals[:seeds], weights, sigma):
+        matches = orient(
+            table or directions(basis, 30), normals, weights, sigma, paired=5, pairs=20
+        )
         merit = float(above_chance(matches.score, weights).sum())
         if merit > best.merit:
-            best = Solution(pc, basis, merit)
+            best = Solution(pc, basis, merit, table=table)
     return best
 
 
-def _hypotheses(normals: FloatArray, weights: FloatArray, sigma: float) -> Iterator[FloatArray]:
-    """Lattices that explain single grains, each shape once."""
+def _hypotheses(
+    normals: FloatArray, weights: FloatArray, sigma: float
+) -> Iterator[tuple[FloatArray, None]]:
+    """Lattices that explain single grains, each shape once; their directions are not known."""
     shapes: list[FloatArray] = []
     for seed in range(len(normals)):
         for _, basis in lattices_of_pattern(
@@ -205,7 +215,7 @@ def _hypotheses(normals: FloatArray, weights: FloatArray, sigma: float) -> Itera
             shape = lattice_shape(basis)
             if not any(np.abs(shape - other).max() < 0.04 for other in shapes):
                 shapes.append(shape)
-                yield basis
+                yield basis, None
 
 
 def improved(
@@ -213,41 +223,46 @@ def improved(
     lines: Lines,
     weights: FloatArray,
     free_centre: bool = True,
-    known: bool = False,
 ) -> Solution:
-    """Refine centre and lattice together, with more grains and a smaller error turn by turn."""
-    pc, basis = solution.pc.copy(), solution.basis
-    best = Solution(pc, basis, -1.0)
-    for sigma, count in ((COARSE, _JUDGES), (0.0, 2 * _JUDGES), (0.0, 60), (0.0, 60)):
+    """Refine centre and lattice together, with more grains and a smaller error turn by turn.
+
+    A crystal that is known stays as it is, and is judged by all grains.
+    """
+    pc, basis, table = solution.pc.copy(), solution.basis, solution.table
+    judges = _JUDGES if table is None else len(weights)
+    best = Solution(pc, basis, -1.0, table=table)
+    for sigma, count in ((COARSE, judges), (0.0, 2 * judges), (0.0, 60), (0.0, 60)):
         some = lines[slice(0, count)]
         weight = weights[:count]
         error = sigma or band_error(pc, lines.shape)
-        table = directions(basis)
-        matches = orient(table, some.normals(pc), weight, error)
+        looked_at = table or directions(basis)
+        matches = orient(looked_at, some.normals(pc), weight, error)
         gain = above_chance(matches.score, weight)
-        merit = float(gain[:_JUDGES].sum()) + (prior(pc) if free_centre else 0.0)
+        merit = float(gain[:judges].sum()) + (prior(pc) if free_centre else 0.0)
         if not sigma and merit > best.merit:
-            best = Solution(pc, basis, merit, best.refined, gain > 0)
+            best = replace(best, pc=pc, basis=basis, merit=merit, served=gain > 0)
         used = gain > 0
         if used.sum() < 1:
             break
         chosen = np.flatnonzero(used)
-        seen = observed(some, weight, chosen, np.zeros(len(used), np.int64), matches, [table])
+        seen = observed(some, weight, chosen, np.zeros(len(used), np.int64), matches, [looked_at])
         fit = refine(
             seen,
             pc,
             [basis],
             matches.rotation[used],
             free_centre=free_centre,
-            free_lattices=not known,
+            free_lattices=table is None,
         )
-        pc, basis = fit.pc, basis if known else reduced(fit.bases[0])
+        pc, basis = fit.pc, reduced(fit.bases[0]) if table is None else basis
         if not best.merit < 0:
-            best = Solution(best.pc, best.basis, best.merit, fit, best.served)
+            best = replace(best, refined=fit)
     error = band_error(pc, lines.shape)
-    matches = orient(directions(basis), lines[:_JUDGES].normals(pc), weights[:_JUDGES], error)
-    gain = above_chance(matches.score, weights[:_JUDGES])
+    matches = orient(
+        table or directions(basis), lines[:judges].normals(pc), weights[:judges], error
+    )
+    gain = above_chance(matches.score, weights[:judges])
     merit = float(gain.sum()) + (prior(pc) if free_centre else 0.0)
     if merit >= best.merit:
-        best = Solution(pc, basis, merit, best.refined, gain > 0)
+        best = replace(best, pc=pc, basis=basis, merit=merit, served=gain > 0)
     return best

@@ -52,6 +52,11 @@ _NEARLY = 0.8
 _SIMPLER = 30.0
 #: What a unit of a second opinion counts, in parts of the evidence asked for, and at most.
 _PULL, _MOST_PULL = 0.45, 0.95
+#: What a unit of log likelihood of half widths counts for a finer lattice of the same letters, of
+#: which no opinion tells, in parts of the evidence asked for, and at most.  In twenty scans and
+#: twenty lists of dynamical patterns widths spoke against every false one, and for every true one,
+#: where profiles gave 0.3 to 0.9 of what is asked to both.
+_WIDTHS, _MOST_WIDTHS = 0.08, 0.75
 #: A lattice that lacks less than this part of the evidence asked for is hardly excluded.
 _HARDLY = 0.5
 
@@ -160,14 +165,13 @@ def _settled(
         coarser, finer = steps_of(lattice)
         coarser.append(2 * lattice)
         own = 0.0 if said is None else said[letters_of(lattice)]
-        lost = [
-            rows.telling(one, lattice, scale, strength) - least * _pull(said, own, one)
-            for one in coarser
+        pairs = [(one, lattice) for one in coarser] + [(lattice, one) for one in finer]
+        gain = [
+            rows.telling(*pair, scale, strength) + least * _by_widths(*pair, families, scale)
+            for pair in pairs
         ]
-        won = [
-            rows.telling(lattice, one, scale, strength) + least * _pull(said, own, one)
-            for one in finer
-        ]
+        lost = [gain[k] - least * _pull(said, own, one) for k, one in enumerate(coarser)]
+        won = [gain[k] + least * _pull(said, own, one) for k, one in enumerate(finer, len(coarser))]
         weakest, strongest = min(lost), max(won, default=-np.inf)
         margin = min(weakest - least, least - strongest)
         if margin >= 0:
@@ -181,11 +185,12 @@ def _settled(
         else:
             good = [one for one, loss in zip(coarser, lost, strict=True) if loss < least]
         better = max(good, key=lambda one: _merit(one, families, scale)[0])
-        known = lattice_key(families.basis, better) in visited
-        if not (known and up):  # of two that each speak for the other the simpler one is taken
-            lattice = better
-        if known:
+        if lattice_key(families.basis, better) in visited:
+            # of two that each speak for the other the simpler one is taken
+            lattice, other = (lattice, better) if up else (better, lattice)
+            rival = _rival(lattice, other, 0.0)
             break
+        lattice = better
     return lattice, scale, margin, rival
 
 
@@ -196,6 +201,17 @@ def _rival(lattice: FloatArray, other: FloatArray, margin: float) -> Rival | Non
         return None
     volume = abs(float(np.linalg.det(lattice) / np.linalg.det(other)))
     return Rival(letters_of(other), volume, share)
+
+
+def _by_widths(coarse: FloatArray, fine: FloatArray, families: BandFamilies, scale: float) -> float:
+    """How much half widths add to what profiles tell of a finer lattice, in parts of what is asked.
+
+    They are asked where no opinion tells: of lattices of the same letters.
+    """
+    if letters_of(coarse) != letters_of(fine):
+        return 0.0
+    gain = _merit(fine, families, scale)[0] - _merit(coarse, families, scale)[0]
+    return float(np.clip(_WIDTHS * gain, 0.0, _MOST_WIDTHS)) if np.isfinite(gain) else 0.0
 
 
 def _pull(said: Mapping[str, float] | None, own: float, other: FloatArray) -> float:

@@ -40,6 +40,9 @@ _LISTED = 24
 _REFLECTORS = 120
 #: A lattice can be bent to fit fewer orientations than this, by so much of its metric.
 _FEW, _BENT = 3, 0.05
+#: Rhombohedral lattices of which one has so many times the volume of the other are turned by 60
+#: degrees where their axes are the same: c or a is then twice as long.
+_TURNED = (Fraction(2), Fraction(4), Fraction(1, 2), Fraction(1, 4))
 #: No crystal repeats within so many A; graphite, diamond and beryllium do after 2.3 to 2.5.
 _SHORTEST = 1.8
 
@@ -140,7 +143,7 @@ def crystal_found(
                     _few(orientations),
                     _short(niggli),
                     _doubt(choices),
-                    _hardly_excluded(seen.rival),
+                    _hardly_excluded(seen.rival, best.pearson),
                     _twice(part),
                     _contradicted(best.pearson, said),
                 ),
@@ -320,11 +323,15 @@ def _judged(
     }
 
 
-def _hardly_excluded(rival: Rival | None) -> str:
+def _hardly_excluded(rival: Rival | None, letters: str) -> str:
     """Name a lattice of another size that is nearly as well seen."""
     if rival is None:
         return ""
-    return f"bands hardly exclude {rival.letters} with {_fraction(rival.volume)} times the volume"
+    told = f"bands hardly exclude {rival.letters} with {_fraction(rival.volume)} times the volume"
+    if rival.letters == letters == "hR" and _fraction(rival.volume) in _TURNED:
+        # what is obverse on the axes of the one is reverse on those of the other
+        told += ", of which orientations differ by 60 degrees about c"
+    return told
 
 
 def _twice(part: float | None) -> str:

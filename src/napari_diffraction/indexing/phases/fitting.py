@@ -83,7 +83,7 @@ def fitted(
     *,
     free_centre: bool = False,
     drift: bool = False,
-    free_lattices: bool = True,
+    tables: Sequence[Directions] = (),
 ) -> Fitted:
     """Find out which lattice each grain has, and fit centre, lattices and orientations together.
 
@@ -99,23 +99,25 @@ def fitted(
         Whether the centre may move.
     drift
         Whether it may change over the scan, if the grains tell so.
-    free_lattices
-        Whether the lattices may change.
+    tables
+        Directions of crystals that are known, which stay as they are; without them those of the
+        lattices, which may change.
     """
     bases = list(bases)
     covariance = [0.01**2 * np.eye(6)] * len(bases)
     gradient, pc_su = np.zeros((2, 3)), np.zeros(3)
     for last in (False,) * _ROUNDS + (True,):
         centres = pc + bands.offset @ gradient
-        phase, gain, matches, tables = _assigned(bands, bases, centres)
+        looked_at = tables or [directions(basis) for basis in bases]
+        phase, gain, matches = _assigned(bands, looked_at, centres)
         if last:
             break
         used = _used(phase, gain, len(bases))
         if not len(used):
             break
-        seen = observed(bands.lines, bands.weights, used, phase, matches, tables, bands.offset)
+        seen = observed(bands.lines, bands.weights, used, phase, matches, looked_at, bands.offset)
         tell = drift and np.ptp(bands.offset[used], axis=0).max() > 1 and len(used) >= _TELLERS
-        free = {"free_centre": free_centre, "free_lattices": free_lattices}
+        free = {"free_centre": free_centre, "free_lattices": not tables}
         fit = refine(seen, pc, bases, matches.rotation[used], drift=tell, **free)
         if tell and not _real(fit):
             fit = refine(seen, pc, bases, matches.rotation[used], **free)
@@ -128,12 +130,11 @@ def fitted(
 
 
 def _assigned(
-    bands: GrainBands, bases: Sequence[FloatArray], centres: FloatArray
-) -> tuple[NDArray[np.int64], FloatArray, Matches, list[Directions]]:
+    bands: GrainBands, tables: Sequence[Directions], centres: FloatArray
+) -> tuple[NDArray[np.int64], FloatArray, Matches]:
     """The lattice that serves each grain best, by how much, and how its bands match."""
     normals = bands.lines.normals(centres)
     error = band_error(centres.mean(axis=0), bands.lines.shape)
-    tables = [directions(basis) for basis in bases]
     every = [orient(table, normals, bands.weights, error) for table in tables]
     best = np.argmax([one.score for one in every], axis=0)
 
@@ -143,7 +144,7 @@ def _assigned(
 
     matches = Matches(*(of_best(one.name) for one in fields(Matches)))  # type: ignore[arg-type]
     gain = above_chance(matches.score, bands.weights)
-    return np.where(gain > 0, best, -1), gain, matches, tables
+    return np.where(gain > 0, best, -1), gain, matches
 
 
 def _used(phase: NDArray[np.int64], gain: FloatArray, count: int) -> NDArray[np.int64]:

@@ -74,7 +74,7 @@ class GrainBands:
 def grain_bands(stack: PatternStack, grains: Grains, preparation: Preparation) -> GrainBands:
     """Find the bands of grains, those with the clearest bands first.
 
-    Where there are few grains, the best of the other patterns are added, each as a grain of one.
+    Where there are few grains, some of the other patterns are added, each as a grain of one.
 
     Parameters
     ----------
@@ -89,14 +89,15 @@ def grain_bands(stack: PatternStack, grains: Grains, preparation: Preparation) -
     average, members = grains.average[:most], list(grains.members[:most])
     number, size = np.arange(most), grains.size[:most]
     if most < _FEW:
-        others = np.flatnonzero((grains.label < 0) & (grains.contrast > 0))
-        best = others[np.argsort(-grains.contrast[others], kind="stable")[:_ADDED]]
-        frames = [frame for frame in stack.frames(np.sort(best).tolist()) if frame is not None]
-        if frames:
-            average = np.concatenate([average, preparation.corrected(np.stack(frames))])
-            members += [np.array([one]) for one in np.sort(best)[: len(frames)]]
-            number = np.concatenate([number, np.full(len(frames), -1)])
-            size = np.concatenate([size, np.ones(len(frames), np.int64)])
+        some = _added(grains).tolist()
+        read = zip(some, stack.frames(some), strict=True)
+        singles = {one: frame for one, frame in read if frame is not None}
+        if singles:
+            frames = np.stack(list(singles.values()))
+            average = np.concatenate([average, preparation.corrected(frames)])
+            members += [np.array([one]) for one in singles]
+            number = np.concatenate([number, np.full(len(singles), -1)])
+            size = np.concatenate([size, np.ones(len(singles), np.int64)])
     pictures = preparation.flattened(average)
     lines = find_lines(pictures, preparation.weight, BANDS)
     found = GrainBands(
@@ -106,6 +107,20 @@ def grain_bands(stack: PatternStack, grains: Grains, preparation: Preparation) -
     # a pattern tells more the further its bands are above the noise
     told = lines.strength[:, :_TELLING].mean(axis=1)
     return found.part(np.argsort(-told, kind="stable"))
+
+
+def _added(grains: Grains) -> NDArray[np.int64]:
+    """Patterns in no grain that are looked at, rising: the clearest, and as many of all others.
+
+    The clearest may all be of one phase; another one may have faint patterns alone.
+    """
+    others = np.flatnonzero((grains.label < 0) & (grains.contrast > 0))
+    order = np.argsort(-grains.contrast[others], kind="stable")
+    clearest, rest = others[order[: _ADDED // 2]], np.sort(others[order[_ADDED // 2 :]])
+    if len(rest) > _ADDED - len(clearest):
+        places = np.linspace(0, len(rest) - 1, _ADDED - len(clearest))
+        rest = rest[places.astype(np.int64)]
+    return np.sort(np.concatenate([clearest, rest]))
 
 
 def _offsets(members: list[NDArray[np.int64]], shape: tuple[int, ...]) -> FloatArray:

@@ -50,6 +50,8 @@ FloatArray = NDArray[np.float64]
 _PHASES = 6
 #: Fewer patterns than this cannot tell a pattern centre: any lattice can be bent to fit them.
 FEW = 3
+#: Grains that judge centres by phases that are given.
+_JUDGES_OF_GIVEN = 60
 #: Grains that a phase needs besides the one that its lattice was made from, and their gain.
 _GRAINS, _GAIN = 2, 20.0
 #: Grains with less gain than this may still be of another phase, which serves them better.
@@ -134,22 +136,18 @@ def find_phases(
         ``None``: no lattice serves more than the one grain that it was made from.
     """
     free = pc is None or refine_centre
-    known = tuple(reciprocal_basis(one.phase.cell, _symmetry(one)) for one in given)
     if not len(bands) or (pc is None and len(bands) < FEW):
         return None
+    if given:
+        return (yield from _given_phases(bands, pc, given, free))
     if pc is None:
-        solutions = yield from find_centre(bands.lines, bands.weights, known)
+        solutions = yield from find_centre(bands.lines, bands.weights)
         if not solutions:
             return None
         best = solutions[0]
     else:
-        start = lattice_at(pc, bands.lines, bands.weights, known=known)
-        best = improved(start, bands.lines, bands.weights, free_centre=free, known=bool(known))
-    if known:
-        if not _convincing(_gain(best.basis, bands, best.pc), alone=True):
-            return None
-        fit = fitted(bands, known, best.pc, free_centre=free, drift=free, free_lattices=False)
-        return PhasesFound(fit, (), np.arange(len(known)), ())
+        start = lattice_at(pc, bands.lines, bands.weights)
+        best = improved(start, bands.lines, bands.weights, free_centre=free)
     seen: list[VisibleLattice] = []
     heard: list[Mapping[str, float] | None] = []
     left, spent = np.ones(len(bands), bool), np.zeros(len(bands), bool)
@@ -190,6 +188,29 @@ def find_phases(
     return _with_grains(bands, seen, heard, centre, free)
 
 
+def _given_phases(
+    bands: GrainBands, pc: FloatArray | None, given: Sequence[Crystal], free_centre: bool
+) -> Generator[Progress, None, PhasesFound | None]:
+    """Find the pattern centre by phases that are known; ``None``: no grain shows one of them.
+
+    They are looked for where their structures have reflectors: of a large cell most short vectors
+    are none.  Any grain may be the one that shows them, not only the clearest.
+    """
+    known = [(one.phase.cell.reciprocal_basis.T, one.table) for one in given]
+    if pc is None:
+        places = np.linspace(0, len(bands) - 1, min(_JUDGES_OF_GIVEN, len(bands)))
+        some = bands.part(places.astype(np.int64))
+        solutions = yield from find_centre(some.lines, some.weights, known)
+        if not solutions:
+            return None
+        pc = solutions[0].pc
+    bases, tables = zip(*known, strict=True)
+    fit = fitted(bands, bases, pc, free_centre=free_centre, drift=free_centre, tables=tables)
+    if not _convincing(fit.gain, alone=True):
+        return None
+    return PhasesFound(fit, (), np.arange(len(given)), ())
+
+
 def _with_grains(
     bands: GrainBands,
     seen: Sequence[VisibleLattice],
@@ -207,11 +228,6 @@ def _with_grains(
         return parted(bands, fit, tuple(seen), tuple(heard))
     rest = [seen[number] for number in kept], [heard[number] for number in kept]
     return _with_grains(bands, *rest, centre, free)
-
-
-def _symmetry(crystal: Crystal) -> str | int:
-    structure = crystal.phase.structure
-    return crystal.phase.lattice if structure is None else structure.space_group
 
 
 def _gain(basis: FloatArray, bands: GrainBands, pc: FloatArray) -> FloatArray:

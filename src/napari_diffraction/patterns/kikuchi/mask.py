@@ -221,19 +221,23 @@ def background_of(
         frames = np.where(known, frames, 0)
     mean = frames.mean(0, dtype=np.float64).astype(np.float32)
     mask = find_mask(frames) & known
-    if _is_signed(mean, mask):
+    # a gap says nothing of the light, and its mark, as -1, does not make the patterns signed
+    seen = mask & ~stuck(frames)
+    if not seen.any():
+        seen = mask
+    if _is_signed(mean, seen):
         reason = (
             "The patterns go below zero, as normalised ones or those without their background do: "
             "no static background is taken."
         )
         return StaticBackground(mean, mask, False, reason)
-    if given is not None and _is_in(mean, given, mask):
+    if given is not None and _is_in(mean, given, seen):
         reason = "Static background: the one in the file."
         return StaticBackground(given, mask, True, reason)
     if len(frames) < _FEWEST:
         reason = f"Only {len(frames)} patterns: too few for a static background."
         return StaticBackground(mean, mask, False, reason)
-    share = _bands_left(frames, mean, mask & ~stuck(frames))
+    share = _bands_left(frames, mean, seen)
     if share > _LEFT_OVER:
         reason = (
             "The mean of the patterns still shows Kikuchi bands (one or few orientations): "

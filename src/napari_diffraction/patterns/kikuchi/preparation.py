@@ -238,8 +238,8 @@ def prepared(
         weight = useful
     if (weight < lit).any():
         notes.append(
-            f"{np.mean(lit > weight):.1%} of the frame shows no pattern (dust, writing, a dull "
-            "edge or overexposure) and is left out."
+            f"{np.mean(lit > weight):.1%} of the frame shows no pattern (dust, writing, a gap, a "
+            "dull edge or overexposure) and is left out."
         )
     ready = replace(neutral, weight=weight)
     if is_inverted(ready.flattened(ready.corrected(frames)), weight):
