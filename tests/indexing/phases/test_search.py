@@ -12,9 +12,12 @@ from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.crystal.materials import MATERIALS
 from napari_diffraction.indexing.bands.metric import reciprocal_basis
+from napari_diffraction.indexing.bands.sublattices import letters_of
 from napari_diffraction.indexing.bands.visible import Rival, VisibleLattice
 from napari_diffraction.indexing.phases import search
 from napari_diffraction.indexing.phases.crystals import crystal_found
+from napari_diffraction.indexing.phases.fitting import Fitted
+from napari_diffraction.indexing.phases.scales import PhasesFound
 from napari_diffraction.indexing.scan import IndexSettings, index_scan
 from napari_diffraction.indexing.solution import IndexedPhase
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
@@ -86,6 +89,33 @@ def test_a_lattice_that_is_left_without_grains_is_no_phase(
     assert phase.tolist() == [1, 0, 0]
     assert seen == (lattices[0], lattices[2])
     assert heard == (said[0], said[2])
+
+
+def test_phases_of_two_scales_are_judged_each_by_its_own_grains(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ferrite and austenite: the same directions, and one of them is face-centred."""
+    ferrite, austenite = (reciprocal_basis(UnitCell(1, 1, 1), name) for name in ("cI", "cF"))
+    bands = SimpleNamespace(part=lambda chosen: chosen)
+    phase = np.array([0, 0, 0, 0, 1, 1, 2])
+    fit = Fitted(
+        np.array([0.5, 0.3, 0.6]), np.zeros(3), np.zeros((2, 3)), np.zeros((7, 3)),
+        [ferrite, ferrite, ferrite], [np.eye(6)] * 3, phase, np.tile(np.eye(3), (7, 1, 1)),
+        np.arange(7.0), np.zeros((7, 14), np.int32),
+    )  # fmt: skip
+    seen = tuple(VisibleLattice(ferrite, scale, 0.01, 0.0) for scale in (1.0, 0.8, 0.6))
+    asked = []
+
+    def look(basis, those, *_: object):  # type: ignore[no-untyped-def]
+        asked.append(len(those))
+        return VisibleLattice(austenite if len(those) == 2 else ferrite, 0.7, 0.01, 0.0)
+
+    monkeypatch.setattr(search, "_seen_lattice", look)
+    found = PhasesFound(fit, seen, np.array([0, 0, 2]), (None, None, None))
+    found = search._each_for_itself(found, bands, None)  # type: ignore[arg-type]
+    assert asked == [4, 2]
+    assert [letters_of(basis) for basis in found.fit.bases] == ["cI", "cF", "cI"]
+    assert [one.scale for one in found.seen] == [1.0, 0.7, 0.6]
 
 
 def test_a_lattice_found_twice_is_in_doubt() -> None:

@@ -185,7 +185,26 @@ def find_phases(
         best = improved(start, others.lines, others.weights, free_centre=False)
     if not seen:
         return None
-    return _with_grains(bands, seen, heard, centre, free)
+    found = _with_grains(bands, seen, heard, centre, free)
+    return _each_for_itself(found, bands, opinion)
+
+
+def _each_for_itself(found: PhasesFound, bands: GrainBands, opinion: Opinion | None) -> PhasesFound:
+    """Judge phases that were one until their bands told two scales, each by its own grains.
+
+    Ferrite and austenite lie on the same directions, and only one of them is body-centred.
+    """
+    bases, seen, said = list(found.fit.bases), list(found.seen), list(found.said)
+    for number in range(len(seen)):
+        if np.count_nonzero(found.kin == found.kin[number]) == 1:
+            continue
+        grains = np.flatnonzero(found.fit.phase == number)
+        those = bands.part(grains[np.argsort(-found.fit.gain[grains], kind="stable")[:LOOKED_AT]])
+        own = None if opinion is None else together(judged(opinion, those, found.fit.pc))
+        lattice = _seen_lattice(bases[number], those, found.fit.pc, False, own)
+        if letters_of(lattice.basis) != letters_of(bases[number]):
+            bases[number], seen[number], said[number] = lattice.basis, lattice, own
+    return replace(found, fit=replace(found.fit, bases=bases), seen=tuple(seen), said=tuple(said))
 
 
 def _given_phases(
