@@ -69,3 +69,12 @@ def test_wide_pixels_between_chips_have_no_value_where_they_are_not_corrected(ga
     frame = rng.poisson(np.where(wide, gain * mean, mean)).astype(np.uint16)
     plain = plain_counts(frame)
     assert np.array_equal(np.isnan(plain), wide if gain > 1 else np.zeros_like(wide))
+
+
+def test_a_row_of_spots_where_chips_meet_is_kept() -> None:
+    rng = np.random.default_rng(3)
+    mean = np.full((256, 512), 2.0)
+    for centre in range(16, 256, 16):
+        mean[centre - 1 : centre + 2, 254:258] += 200.0
+    frame = rng.poisson(mean).astype(np.uint16)
+    assert plain_counts(frame) is frame

@@ -13,8 +13,9 @@ _MOST_HIDDEN, _SIDE_BY_SIDE = 0.3, 0.4
 #: Side of the chips of Medipix and Timepix; lines beside those where two meet, on either side.
 _CHIP, _BESIDE = 256, (3, 4, 5)
 #: Pieces into which such a line is cut, most of which (not those at the direct beam or at spots)
-#: are as much brighter than what lies beside them.
-_PIECES, _MOST, _WIDE = 8, 6, 1.6
+#: are as much brighter than what lies beside them, and count as much, without the brightest
+#: quarter of either.
+_PIECES, _MOST, _WIDE, _COUNT = 8, 6, 1.6, 0.1
 
 
 def plain_counts(frame: NDArray[Any]) -> NDArray[Any]:
@@ -73,13 +74,17 @@ def _wide_lines(frame: NDArray[Any]) -> list[tuple[int, int]]:
             beside = [line - 1 - step for step in _BESIDE] + [line + step for step in _BESIDE]
             one, other, *others = _pieces(frame, [line - 1, line, *beside], axis)
             usual = np.mean(others, axis=0)
-            wide = (usual > 0) & (np.minimum(one, other) > _WIDE * usual)
+            wide = np.minimum(one, other) > np.maximum(_WIDE * usual, _COUNT)
             if np.count_nonzero(wide) >= _MOST:
                 found.append((axis, line))
     return found
 
 
 def _pieces(frame: NDArray[Any], lines: list[int], axis: int) -> NDArray[np.float64]:
-    """Mean of each piece of some lines, (n, `_PIECES`)."""
+    """Mean of each piece of some lines without its brightest quarter, (n, `_PIECES`).
+
+    Spots stand in that quarter, also those of a row that runs along the line.
+    """
     taken = np.moveaxis(frame.take(lines, axis), axis, 0).astype(np.float64)
-    return np.asarray(taken.reshape(len(lines), _PIECES, -1).mean(axis=2))
+    pieces = np.sort(taken.reshape(len(lines), _PIECES, -1), axis=2)
+    return np.asarray(pieces[:, :, : 3 * pieces.shape[2] // 4].mean(axis=2))
