@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from napari_diffraction.errors import InputError
 
@@ -27,6 +27,10 @@ _ADVICE = {
     errno.EFBIG: "the file would be too large for this disk; choose another one",
 }
 
+#: How names of files are written and read that are not in UTF-8, byte by byte as Python has them.
+ANY_NAME: Final = "surrogateescape"
+#: How tables show what is no UTF-8 in names of files, so that whoever reads them does not stumble.
+SHOWN: Final = "backslashreplace"
 #: Once a disk is full: bytes of a piece of the file in memory, and bytes of memory for all pieces.
 _PAGE, _MEMORY = 4096, 1 << 26
 

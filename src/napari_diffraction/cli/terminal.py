@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from napari_diffraction.claims import claim
 from napari_diffraction.errors import InputError
-from napari_diffraction.files import writing_error
+from napari_diffraction.files import SHOWN, writing_error
 from napari_diffraction.progress import Progress, finish
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ def spell_out() -> None:
     letters; names of files may have any.
     """
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")
+        sys.stdout.reconfigure(errors=SHOWN)
 
 
 @contextmanager

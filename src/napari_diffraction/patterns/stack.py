@@ -44,6 +44,11 @@ class SpotGeometry:
     centre: tuple[float, float] | None = None
     pixel_angle: float | None = None
 
+    @property
+    def has_scale(self) -> bool:
+        """Whether the scale is told, in 1/A or in angles."""
+        return self.pixel_size is not None or self.pixel_angle is not None
+
     def with_wavelength(self, wavelength: float | None) -> SpotGeometry:
         """Return this calibration for another wavelength, on which a scale in angles depends.
 

@@ -10,7 +10,7 @@ import csv
 import json
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, TextIO
 
 import h5py
 import numpy as np
@@ -19,20 +19,17 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.files import replacing, replacing_hdf5
+from napari_diffraction.files import ANY_NAME, SHOWN, replacing, replacing_hdf5
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
 from napari_diffraction.review.provenance import provenance, write_beside
 from napari_diffraction.review.selection import ALONE, COLUMNS
 from napari_diffraction.review.session import ReviewSession
-from napari_diffraction.review.store import ANY_NAME
 
 Work = Generator[Progress, None, Path]
 _ROWS = 10_000
 HDF5 = (".h5", ".hdf5", ".nxs", ".cxi")
 TIFF = (".tif", ".tiff")
-#: How tables show what is no UTF-8 in names of files, so that whoever reads them does not stumble.
-_SHOWN: Final = "backslashreplace"
 #: What stands for a slash in names of columns in HDF5.
 _SLASH = "\u2215"
 
@@ -45,7 +42,7 @@ def export_table(session: ReviewSession, path: str | Path) -> Work:
     """
     path = Path(path)
     table = session.table()
-    with replacing(path) as temporary, _opened(temporary, _SHOWN) as file:
+    with replacing(path) as temporary, _opened(temporary, SHOWN) as file:
         for start in range(0, max(1, len(table)), _ROWS):
             rows = table.iloc[start : start + _ROWS]
             rows.to_csv(file, header=start == 0, index=False, lineterminator="\n")
@@ -207,7 +204,7 @@ def _write_hdf5(
         for name in rows:
             values, texts = rows[name].to_numpy(), None
             if values.dtype.kind not in "fiub":
-                values = np.array([str(value).encode(errors=_SHOWN) for value in values], object)
+                values = np.array([str(value).encode(errors=SHOWN) for value in values], object)
                 texts = h5py.string_dtype()
             # A slash, as in the class Fe/Ni, would begin a folder within the file.
             place = str(name).replace("/", _SLASH)
@@ -246,7 +243,7 @@ def _write_tiff(
             index=False,
             quoting=csv.QUOTE_MINIMAL,
             lineterminator="\n",
-            errors=_SHOWN,
+            errors=SHOWN,
         )
     facts = {"geometry": stack.geometry.numbers()}
     write_beside(path, provenance(session) | _choice(stack, frames) | facts)

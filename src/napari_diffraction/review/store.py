@@ -19,19 +19,17 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO
 
 import pandas as pd
 import platformdirs
 
-from napari_diffraction.files import replacing, writing_error
+from napari_diffraction.files import ANY_NAME, replacing, writing_error
 from napari_diffraction.patterns.stack import MOST_PATTERNS
 from napari_diffraction.review.decisions import Decisions, Indices, renumbered
 
 _ABOUT, _TABLE, _JOURNAL = "about.json", "table.csv", "journal.jsonl"
 _TEXTS = ("source", "label")
-#: How names of files are written and read that are not in UTF-8, byte by byte as Python has them.
-ANY_NAME: Final = "surrogateescape"
 
 
 def sessions_folder() -> Path:

@@ -110,7 +110,7 @@ def test_phases_of_two_scales_are_judged_each_by_its_own_grains(
         asked.append(len(those))
         return VisibleLattice(austenite if len(those) == 2 else ferrite, 0.7, 0.01, 0.0)
 
-    monkeypatch.setattr(search, "_seen_lattice", look)
+    monkeypatch.setattr(search, "seen_lattice", look)
     found = PhasesFound(fit, seen, np.array([0, 0, 2]), (None, None, None))
     found = search._each_for_itself(found, bands, None)  # type: ignore[arg-type]
     assert asked == [4, 2]

@@ -183,6 +183,22 @@ def nexus(path: Path, numbers: dict[str, tuple[float, object]], *more: str) -> P
 DETECTOR, WAVELENGTH = "instrument/detector", "instrument/beam/incident_wavelength"
 
 
+@pytest.mark.parametrize("unit", ["pixels", "mrad"])
+def test_axes_of_emd_beside_a_camera_length(tmp_path: Path, unit: str) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        group = file.create_group("entry/data")
+        group.attrs["emd_group_type"] = 1
+        group["data"] = FRAMES
+        for number, length in enumerate(FRAMES.shape):
+            group[f"dim{number}"] = 0.5 * np.arange(length)
+            group[f"dim{number}"].attrs["units"] = unit
+        file[f"entry/{DETECTOR}/distance"] = 1.2
+        file[f"entry/{DETECTOR}/x_pixel_size"] = 55e-6
+    # axes in pixels tell nothing, and what the camera tells stays
+    expected = 55e-6 / 1.2 if unit == "pixels" else 0.5e-3
+    assert open_stack(tmp_path / "a.h5").geometry.pixel_angle == pytest.approx(expected)
+
+
 def test_nexus_with_the_beam_as_a_length(tmp_path: Path) -> None:
     numbers: dict[str, tuple[float, object]] = {
         f"{DETECTOR}/x_pixel_size": (50e-6, "m"),

@@ -20,10 +20,9 @@ from napari_diffraction.analysis.cells.search import CellResult
 from napari_diffraction.analysis.indexed.words import with_su
 from napari_diffraction.crystal.lattice import BRAVAIS_LATTICES
 from napari_diffraction.errors import InputError
-from napari_diffraction.files import replacing
+from napari_diffraction.files import ANY_NAME, SHOWN, replacing
 from napari_diffraction.indexing.zones.net_fit import shared_lens
 from napari_diffraction.indexing.zones.solution import CellSolution
-from napari_diffraction.review.store import ANY_NAME
 
 _CELLS = (".json", ".csv", ".cif", ".cell", ".p4p")
 #: Table of a folder that holds no cells.
@@ -265,7 +264,7 @@ def write_cells(result: CellResult, outputs: Sequence[Path]) -> list[Path]:
                     make_folder(output)
                 with replacing(path) as temporary:
                     # CrystFEL has to find the files that a list names, a person to read the others
-                    errors = ANY_NAME if path.suffix == ".sol" else "backslashreplace"
+                    errors = ANY_NAME if path.suffix == ".sol" else SHOWN
                     temporary.write_text(writer(result), encoding="utf-8", errors=errors)
                 written.append(path)
             except InputError as error:

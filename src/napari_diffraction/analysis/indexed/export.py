@@ -23,7 +23,7 @@ from napari_diffraction.analysis.maps.vendor_files import (
 )
 from napari_diffraction.crystal.orientation import euler_matrices, quaternions
 from napari_diffraction.errors import InputError
-from napari_diffraction.files import replacing
+from napari_diffraction.files import SHOWN, replacing
 from napari_diffraction.indexing.solution import NOT_INDEXED
 from napari_diffraction.patterns.geometry import from_bruker
 from napari_diffraction.review.provenance import write_beside
@@ -116,7 +116,7 @@ def _write_csv(indexed: IndexedMap, path: Path) -> None:
             float_format="%.7g",
             lineterminator="\n",
             encoding="utf-8",
-            errors="backslashreplace",
+            errors=SHOWN,
         )
     write_beside(path, provenance(indexed))
 

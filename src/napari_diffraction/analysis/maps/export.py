@@ -27,7 +27,7 @@ from napari_diffraction.analysis.maps.vendor_files import (
     write_orix,
 )
 from napari_diffraction.errors import InputError
-from napari_diffraction.files import replacing
+from napari_diffraction.files import SHOWN, replacing
 from napari_diffraction.patterns.geometry import from_bruker
 from napari_diffraction.patterns.stack import KikuchiGeometry
 from napari_diffraction.review.provenance import write_beside
@@ -135,7 +135,7 @@ def _write_csv(phase_map: PhaseMap, path: Path, threshold: float) -> None:
             index=False,
             float_format="%.6g",
             lineterminator="\n",
-            errors="backslashreplace",
+            errors=SHOWN,
         )
     write_beside(path, provenance(phase_map, threshold))
 

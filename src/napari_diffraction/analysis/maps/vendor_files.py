@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.analysis.maps.phases import MapPhase
-from napari_diffraction.files import replacing, replacing_hdf5
+from napari_diffraction.files import SHOWN, replacing, replacing_hdf5
 from napari_diffraction.learning.palette import rgb
 from napari_diffraction.review.provenance import write_beside
 
@@ -117,7 +117,7 @@ def coordinates(shape: tuple[int, ...], step: tuple[float, float]) -> tuple[Floa
 
 def _opened(path: Path) -> TextIO:
     # a scan may have the name of a file that is no UTF-8
-    return path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
+    return path.open("w", encoding="utf-8", errors=SHOWN, newline="\n")
 
 
 # --- .ang

@@ -27,11 +27,9 @@ from napari_diffraction.cli.cells.unit_cell import (
     spot_geometry,
 )
 from napari_diffraction.cli.cells.zones import Sorting, read_sorting, sort_stack
-from napari_diffraction.cli.sorting.partial_table import SHOWN
 from napari_diffraction.cli.terminal import Interrupted, with_bar
 from napari_diffraction.errors import InputError
-from napari_diffraction.files import replacing
-from napari_diffraction.review.store import ANY_NAME
+from napari_diffraction.files import ANY_NAME, SHOWN, replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -280,17 +278,12 @@ def _pictures(solved: Solved, stack: PatternStack, folder: Path) -> dict[str, Fi
 def _whose(geometry: SpotGeometry, wanted: Wanted) -> dict[str, str]:
     """Say where the scale and the wavelength come from."""
     known = geometry.with_wavelength(wanted.wavelength).numbers()
-    sources = {
-        name: "given by hand"
-        if getattr(wanted, name) is not None
-        else "of the file"
-        if name in known
-        else "not known"
-        for name in ("pixel_size", "wavelength")
-    }
-    if (wanted.pixel_size, geometry.pixel_angle is None) == (None, False) and wanted.wavelength:
+    sources = dict.fromkeys(known, "of the file")
+    if geometry.pixel_angle is not None and wanted.wavelength is not None:
         sources["pixel_size"] = "by the camera length of the file and the wavelength given"
-    return sources
+    names = ("pixel_size", "wavelength")
+    sources |= {name: "given by hand" for name in names if getattr(wanted, name) is not None}
+    return {name: sources.get(name, "not known") for name in names}
 
 
 def _write_report(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_diffraction.cli.sorting.partial_table import SHOWN
 from napari_diffraction.cli.terminal import with_bar
 from napari_diffraction.errors import InputError
+from napari_diffraction.files import SHOWN
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,7 +24,7 @@ from napari_diffraction.simulation.kikuchi.patterns import KikuchiConditions
 Settings = TypeVar("Settings", SpotConditions, DetectorEffects, KikuchiConditions, KikuchiEffects)
 
 #: No crystal has a smaller cell; in A^3.
-LEAST_VOLUME = 10.0
+_LEAST_VOLUME = 10.0
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")
 
@@ -71,10 +71,10 @@ def unit_cells(
             )
         return [UnitCell(*cell)]
     assert volume is not None
-    if not volume >= LEAST_VOLUME:
+    if not volume >= _LEAST_VOLUME:
         raise InputError(
-            f"--random-cell {volume:.3g}: no crystal has a cell of less than {LEAST_VOLUME:g} A^3; "
-            "give the volume in A^3."
+            f"--random-cell {volume:.3g}: no crystal has a cell of less than {_LEAST_VOLUME:g} "
+            "A^3; give the volume in A^3."
         )
     rng = np.random.default_rng(seed)
     if system is None:

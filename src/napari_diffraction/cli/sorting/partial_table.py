@@ -7,20 +7,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_diffraction.errors import InputError
-from napari_diffraction.files import replacing, writing_error
-from napari_diffraction.review.store import ANY_NAME
+from napari_diffraction.files import ANY_NAME, SHOWN, replacing, writing_error
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-#: How tables show what is no UTF-8 in names of files, so that whoever reads them does not stumble.
-SHOWN: Final = "backslashreplace"
 #: Six figures are more than any probability here deserves.
 _FLOATS = "%.6g"
 _TEXTS = {"source": str, "label": str, "mark": str}

@@ -9,14 +9,15 @@ from torch import Tensor, nn
 
 from napari_diffraction.learning.classes import NO_HIT, ZONE_CLASSES
 from napari_diffraction.learning.networks.zone_view import EXTRA, N_FEATURES
+from napari_diffraction.simulation.spots.labels import MIN_HIT_CLEAN
 
 _EXTRA = {name: N_FEATURES - len(EXTRA) + k for k, name in enumerate(EXTRA)}
 
 #: Measures of a pattern, of which its calibration is a linear function.
 GIVEN = 5
-#: Fewer found spots than this are a no-hit by definition, whatever rings and halos look like; where
-#: patterns are noisy, one in ten of these is a hit whose spots are too faint to be found.
-FEWEST_SPOTS, _SURE = 3, 0.9
+#: Where fewer spots are found than a hit has, it is a no-hit, whatever rings and halos look like;
+#: of noisy ones one in ten is a hit whose spots are too faint to be found.
+_SURE = 0.9
 #: Thresholds of the dominant-zone fraction of the ordinal target.
 FRACTIONS = (0.5, 0.8, 0.9, 0.999)
 
@@ -77,9 +78,9 @@ def given(features: Tensor) -> Tensor:
 
 
 def _no_hit_of_few_spots(verdict: Tensor, features: Tensor) -> Tensor:
-    """Raise the logit of a no-hit where fewer than three spots are found, to 90 % at least."""
+    """Raise the logit of a no-hit where fewer spots are found than a hit has."""
     no_hit = torch.arange(verdict.shape[1], device=verdict.device) == ZONE_CLASSES.index(NO_HIT)
-    few = features[:, :1] < math.log1p(FEWEST_SPOTS - 0.5)
+    few = features[:, :1] < math.log1p(MIN_HIT_CLEAN - 0.5)
     others = torch.logsumexp(verdict.masked_fill(no_hit, -math.inf), 1, keepdim=True)
     least = torch.maximum(verdict, others + math.log(_SURE / (1 - _SURE)))
     return torch.where(few & no_hit, least, verdict)

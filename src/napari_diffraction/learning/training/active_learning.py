@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_diffraction.learning.models.classifier import Classifier
+from napari_diffraction.learning.training.lesson import Indices
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.progress import Progress
-
-Indices = NDArray[np.int64]
 
 #: The network looks again at this many of the most doubtful patterns for each one that is chosen.
 _CANDIDATES = 8

@@ -48,7 +48,7 @@ def with_beside(source: Source, beside: Beside | None) -> Source:
         return source
     known = source.geometry
     assert isinstance(known, SpotGeometry)
-    scaled = known if known.pixel_size or known.pixel_angle else beside.geometry
+    scaled = known if known.has_scale else beside.geometry
     geometry = replace(scaled, centre=known.centre)
     geometry = geometry.with_wavelength(known.wavelength or beside.geometry.wavelength)
     scan = lay_out(replace(source, geometry=geometry), beside.rows, beside.columns)

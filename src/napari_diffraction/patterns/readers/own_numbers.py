@@ -8,9 +8,12 @@ from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry, SpotGeo
 
 _CENTRE = ("pc_x", "pc_y", "pc_z")
 _OTHERS = ("sample_tilt", "camera_tilt", "voltage")
-_SPOTS = ("wavelength", "pixel_size", "pixel_angle", "centre_x", "centre_y")
+#: Those of spot patterns.
+SPOTS = ("wavelength", "pixel_size", "pixel_angle", "centre_x", "centre_y")
+#: Of these a number that is not positive says nothing.
+POSITIVE = ("wavelength", "pixel_size", "pixel_angle", "voltage")
 #: All names there are.
-NAMES = (*_CENTRE, *_OTHERS, *_SPOTS)
+NAMES = (*_CENTRE, *_OTHERS, *SPOTS)
 
 
 def geometry_of_numbers(numbers: Mapping[str, float]) -> Geometry:
@@ -23,6 +26,6 @@ def geometry_of_numbers(numbers: Mapping[str, float]) -> Geometry:
         pc = numbers["pc_x"], numbers["pc_y"], numbers["pc_z"]
     sample, camera, voltage = (numbers.get(name) for name in _OTHERS)
     nothing = pc is None and sample is None and camera is None and voltage is None
-    if nothing or any(name in numbers for name in _SPOTS):
+    if nothing or any(name in numbers for name in SPOTS):
         return SpotGeometry.of(numbers)
     return KikuchiGeometry(pc, sample, camera, voltage)

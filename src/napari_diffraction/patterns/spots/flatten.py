@@ -35,8 +35,8 @@ _SHADOW = -5.0
 #: Side of the squares whose means show a shadow where few electrons are counted, how far below the
 #: background these are, and the greatest share of it that they have.
 _SQUARE, _SQUARE_SHADOW, _DARK = 4, -6.0, 0.4
-#: Greatest share of a frame that a shadow covers.
-_MOST_HIDDEN = 0.25
+#: Least and greatest share of a frame that a shadow covers.
+_LEAST_HIDDEN, _MOST_HIDDEN = 0.001, 0.25
 
 
 @dataclass(frozen=True)
@@ -107,26 +107,28 @@ def flatten(frame: NDArray[Any]) -> FlatFrame:
     sign = -1.0 if inverted else 1.0
     noise = np.maximum(noise, np.float32(least))
     signal = normalise(image, background, noise, sign)
-    hidden = ~valid
-    if 0.001 < np.count_nonzero(hidden) / hidden.size < _MOST_HIDDEN:  # gaps
-        flat = FlatFrame(signal, binning, inverted, False, share, hidden, image)
-    else:
-        flat = FlatFrame(signal, binning, inverted, False, share)
+    gaps = (~valid, image) if _is_part(~valid) else (None, None)
+    flat = FlatFrame(signal, binning, inverted, False, share, *gaps)
     if inverted or share < 3e-4:
         return flat
     shadow = _shadow(image, signal, background, low)
     shadow |= _faint_shadow(image, background, noise, low)
-    if not 0.001 < np.count_nonzero(shadow) / shadow.size < _MOST_HIDDEN:
+    if not _is_part(shadow):
         return flat
     # What a beam stop or a gap hides must not count as background of what lies beside it.
-    shadow = _grown(shadow) | hidden
-    if np.count_nonzero(shadow) >= _MOST_HIDDEN * shadow.size:  # the dark between wide discs
+    shadow = _grown(shadow) | ~valid
+    if not _is_part(shadow):  # the dark between wide discs
         return flat
     image = np.where(shadow, np.float32(np.nan), image)
     background, noise = block_statistics(image, block_size(image.shape))
     background, noise = smooth_blocks(background), smooth_blocks(noise)
     signal = normalise(image, background, np.maximum(noise, np.float32(least)), sign)
     return FlatFrame(signal, binning, inverted, False, share, shadow, image)
+
+
+def _is_part(hidden: NDArray[np.bool_]) -> bool:
+    """Whether pixels are so many that a beam stop or gaps hide them, and no more than these do."""
+    return bool(_LEAST_HIDDEN < np.count_nonzero(hidden) / hidden.size < _MOST_HIDDEN)
 
 
 def least_noise(image: NDArray[np.float32]) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_diffraction.learning.evaluation.result import Evaluation
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.review.selection import choose
-from napari_diffraction.ui.viewer.layers import StackView
+from napari_diffraction.ui.viewer.layers import StackView, add_chosen
 from napari_diffraction.ui.viewer.quiet import remove_layers
 from napari_diffraction.ui.widgets.colours import rgba
 
@@ -62,32 +62,13 @@ class ChosenLayers:
         self._hidden = [layer for layer in viewer.layers if layer.visible]
         for layer in self._hidden:
             layer.visible = False
-        self.shown = self._add_image(viewer, chosen, evaluation)
+        self.shown = add_chosen(viewer, self.image, chosen, {"model": evaluation.name})
         self._points = self._add_points(viewer, chosen, rows, evaluation.classes)
         view = StackView(viewer, self.shown)
         view.fit_sliders()
         view.show(0)
         viewer.layers.selection.active = self.shown
         return self.shown
-
-    def _add_image(
-        self, viewer: ViewerModel, chosen: PatternStack, evaluation: Evaluation
-    ) -> Image:
-        like = self.image
-        return viewer.add_image(
-            chosen.data,
-            name=chosen.name,
-            colormap=like.colormap,
-            contrast_limits=like.contrast_limits,
-            gamma=like.gamma,
-            scale=(1, *like.scale[-2:]),
-            translate=(0, *like.translate[-2:]),
-            metadata={
-                "pattern_stack": chosen,
-                "chosen_from": like.name,
-                "model": evaluation.name,
-            },
-        )
 
     def _add_points(
         self,

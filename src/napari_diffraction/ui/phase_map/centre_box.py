@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-from napari.layers import Layer
-from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_diffraction.patterns.geometry import CENTRES
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
 from napari_diffraction.ui.widgets.panel import named, sentence
-from napari_diffraction.ui.widgets.said import Said
+from napari_diffraction.ui.widgets.said import SaidBox
 from napari_diffraction.ui.widgets.tooltips import CENTRE
 
-_BY_HAND = "as I say"
 _USUAL = (0.5, 0.3, 0.6)
 _NAMES = ("x from the left", "y from the top", "distance")
 
 
-class CentreBox(QWidget):
-    """The pattern centre of a scan, in Bruker's convention.
-
-    Signals
-    -------
-    changed()
-        Another centre is to be used.
-    """
-
-    changed = Signal()
+class CentreBox(SaidBox):
+    """The pattern centre of a scan, in Bruker's convention."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._said: Said[tuple[int, tuple[float, ...]]] = Said("centre")
+        self.numbers = [named(QDoubleSpinBox(), name, CENTRE["number"]) for name in _NAMES]
+        super().__init__(
+            "centre", named(QComboBox(), "Pattern centre", CENTRE["source"]), self.numbers
+        )
         self._of_file = False
         self._indexes = True
-        self.source = named(QComboBox(), "Pattern centre", CENTRE["source"])
-        self.numbers = [named(QDoubleSpinBox(), name, CENTRE["number"]) for name in _NAMES]
         self.found = sentence()
         self.refine = named(QCheckBox("refine the centre"), "Refine", CENTRE["refine"])
         self._row = QWidget()
@@ -45,55 +34,27 @@ class CentreBox(QWidget):
             box.setSingleStep(0.005)
             box.setRange(low, high)
             box.setValue(value)
-            box.valueChanged.connect(self.changed)
             row.addWidget(box)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         for part in (self.source, self._row, self.refine, self.found):
             column.addWidget(part)
-        self.show_stack(None)
-        self.source.currentIndexChanged.connect(self._on_source)
-        self.changed.connect(self._keep)
+        self._listen()
 
-    def show_stack(self, stack: PatternStack | None, layer: Layer | None = None) -> None:
-        """Offer what is known of a scan, and what was said of it by hand before.
-
-        Parameters
-        ----------
-        stack
-            The scan.
-        layer
-            The one that shows it: as long as it is there, what is said by hand stays.
-        """
-        if not self._said.turn_to(stack, layer) and self.source.count():
-            return
-        geometry = None if stack is None else stack.geometry
-        pc = geometry.pc if isinstance(geometry, KikuchiGeometry) else None
+    def _offer(self, known: KikuchiGeometry) -> tuple[str, tuple[float, ...]]:
+        pc = known.pc
         self._of_file = pc is not None
-        first = "found by the program" if pc is None else "of the file: " + _written(pc)
-        place, values = self._said.again() or (0, pc or self._values())
-        self.source.blockSignals(True)
-        self.source.clear()
-        self.source.addItems((first, _BY_HAND))
-        self.source.setCurrentIndex(place)
-        self.source.blockSignals(False)
-        for box, value in zip(self.numbers, values, strict=True):
-            box.blockSignals(True)
-            box.setValue(value)
-            box.blockSignals(False)
         self.say("")
-        self._on_source()
+        first = "found by the program" if pc is None else "of the file: " + _written(pc)
+        return first, pc or self.values
 
     @property
     def given(self) -> tuple[float, float, float] | None:
         """The centre that a person gives; ``None`` where it is that of the file or searched."""
-        if self.source.currentText() != _BY_HAND:
+        if not self.by_hand:
             return None
-        x, y, z = self._values()
+        x, y, z = self.values
         return x, y, z
-
-    def _values(self) -> tuple[float, ...]:
-        return tuple(box.value() for box in self.numbers)
 
     def applied(self, stack: PatternStack) -> PatternStack:
         """Return a stack with the centre that is given, if one is."""
@@ -114,15 +75,12 @@ class CentreBox(QWidget):
         self._indexes = offer
         self.refine.setVisible(offer and (self._of_file or self.given is not None))
 
-    def _keep(self) -> None:
-        self._said.keep((self.source.currentIndex(), self._values()))
-
     def _on_source(self) -> None:
         self._row.setVisible(self.given is not None)
         self.offer_refinement(self._indexes)
         if self.given is not None:
             self.say("")
-        self.changed.emit()
+        super()._on_source()
 
 
 def _written(pc: tuple[float, float, float]) -> str:

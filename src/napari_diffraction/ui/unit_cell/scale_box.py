@@ -8,10 +8,10 @@ from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QVBoxLayout, QWidget
 
 from napari_diffraction.patterns.stack import PatternStack, SpotGeometry
 from napari_diffraction.ui.widgets.panel import named
-from napari_diffraction.ui.widgets.said import Said
+from napari_diffraction.ui.widgets.said import BY_HAND, Said
 from napari_diffraction.ui.widgets.tooltips import UNIT_CELL
 
-_FILE, _BY_HAND, _OPEN = "file", "as I say", "left open"
+_FILE, _OPEN = "file", "left open"
 _USUAL = 0.005
 
 
@@ -28,9 +28,8 @@ class ScaleBox(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._said = Said[tuple[str, float]](
-            "scale"
-        )  # where the scale is from, and the number by hand
+        # where the scale is from, and the number by hand
+        self._said: Said[tuple[str, float]] = Said("scale")
         self.source = named(QComboBox(), "Scale", UNIT_CELL["scale"])
         self.source.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
@@ -76,7 +75,7 @@ class ScaleBox(QWidget):
         self.source.clear()
         if of_file is not None:
             self.source.addItem(f"of the file: {of_file:.5g} 1/A per pixel", _FILE)
-        self.source.addItem(_BY_HAND, _BY_HAND)
+        self.source.addItem(BY_HAND, BY_HAND)
         self.source.addItem(f"{_OPEN}: the cell up to a factor", _OPEN)
         self.source.setCurrentIndex(self.source.findData(chosen))
         self.source.blockSignals(False)
@@ -98,7 +97,7 @@ class ScaleBox(QWidget):
         return geometry.pixel_size if isinstance(geometry, SpotGeometry) else None
 
     def _show_number(self) -> None:
-        self.number.setVisible(self.source.currentData() == _BY_HAND)
+        self.number.setVisible(self.source.currentData() == BY_HAND)
 
     def _keep(self) -> None:
         self._said.keep((self.source.currentData(), self.number.value()))

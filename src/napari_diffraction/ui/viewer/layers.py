@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -82,6 +82,34 @@ def _still_shows(layer: Image, stack: PatternStack) -> bool:
     if layer not in _first_seen or _first_seen[layer][0] is not stack:
         _first_seen[layer] = stack, layer.data
     return layer.data is _first_seen[layer][1] or layer.data is stack.data
+
+
+def add_chosen(
+    viewer: ViewerModel, like: Image, chosen: PatternStack, about: Mapping[str, object]
+) -> Image:
+    """Show some patterns of a layer as one of their own, drawn alike.
+
+    Parameters
+    ----------
+    viewer
+        Where the layers are.
+    like
+        The one that the patterns are of.
+    chosen
+        Those patterns.
+    about
+        What is known of them, which the layer keeps.
+    """
+    return viewer.add_image(
+        chosen.data,
+        name=chosen.name,
+        colormap=like.colormap,
+        contrast_limits=like.contrast_limits,
+        gamma=like.gamma,
+        scale=(1, *like.scale[-2:]),
+        translate=(0, *like.translate[-2:]),
+        metadata={"pattern_stack": chosen, "chosen_from": like.name, **about},
+    )
 
 
 def draw_anew(layer: Image, data: Any) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.geometry import per_angstrom
 from napari_diffraction.patterns.readers.memory import MappedPatterns, open_mapped
-from napari_diffraction.patterns.readers.own_numbers import geometry_of_numbers
+from napari_diffraction.patterns.readers.own_numbers import POSITIVE, geometry_of_numbers
 from napari_diffraction.patterns.readers.source import (
     Source,
     check_declared_size,
@@ -272,11 +272,10 @@ def _beside(path: str) -> Geometry | None:
         numbers = {name: float(value) for name, value in facts["geometry"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # none there, or one of another program
-    positive = ("wavelength", "pixel_size", "pixel_angle", "voltage")
     known = {
         name: value
         for name, value in numbers.items()
-        if np.isfinite(value) and (value > 0 or name not in positive)
+        if np.isfinite(value) and (value > 0 or name not in POSITIVE)
     }
     return geometry_of_numbers(known) if known else None
 

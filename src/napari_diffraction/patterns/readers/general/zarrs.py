@@ -16,6 +16,7 @@ from zarr.storage import ZipStore
 from napari_diffraction.errors import InputError
 from napari_diffraction.patterns.readers import hyperspy
 from napari_diffraction.patterns.readers.datasets import Candidate, choose, stack_shape
+from napari_diffraction.patterns.readers.own_numbers import SPOTS
 from napari_diffraction.patterns.readers.slices import read_run
 from napari_diffraction.patterns.readers.source import (
     Source,
@@ -73,7 +74,7 @@ def open_store(path: str, dataset: str | None = None) -> Source:
 def _own(root: Any, array: zarr.Array) -> SpotGeometry:
     """Read the calibration from the attributes of the store and of its array, which go first."""
     numbers = {}
-    for name in ("wavelength", "pixel_size", "pixel_angle", "centre_x", "centre_y"):
+    for name in SPOTS:
         value = array.attrs.get(name, root.attrs.get(name))
         # JSON may hold anything
         if isinstance(value, int | float) and math.isfinite(value):

@@ -63,7 +63,7 @@ def geometry_of(file: h5py.File, scalars: Scalars, dataset: str) -> Geometry:
         x, y = (_centre(scalars, dataset, axis) for axis in "xy")
         # writers without a calibrated centre leave zeros
         own = replace(own, centre=(x, y) if x and y else None)
-    if own.pixel_size is None and own.pixel_angle is None:
+    if not own.has_scale:
         own = replace(own, pixel_angle=_pixel_angle(scalars, dataset))
     return own.with_wavelength(own.wavelength or _wavelength(scalars, dataset))
 

@@ -104,8 +104,8 @@ def open_file(path: str, dataset: str | None = None) -> Source:
         geometry = geometry or geometry_of(file, found.scalars, chosen.name)
         axes = axes_of(there[0])
         if axes and isinstance(geometry, SpotGeometry) and geometry.pixel_size is None:
-            known = hyperspy.geometry_of_axis(axes[-1], geometry.wavelength)
-            geometry = replace(known, centre=geometry.centre)
+            told = hyperspy.geometry_of_axis(axes[-1], geometry.wavelength)
+            geometry = replace(told, centre=geometry.centre) if told.has_scale else geometry
         step = None
         if len(shape) == 4:
             step = step_of(file) or hyperspy.step_of(file, chosen.name)

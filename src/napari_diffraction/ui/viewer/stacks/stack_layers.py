@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_diffraction.patterns.stack import PatternStack
 from napari_diffraction.review.selection import choose
 from napari_diffraction.review.session import ReviewSession
-from napari_diffraction.ui.viewer.layers import StackView
+from napari_diffraction.ui.viewer.layers import StackView, add_chosen
 from napari_diffraction.ui.viewer.quiet import choice_kept, remove_layers
 from napari_diffraction.ui.viewer.stacks.class_points import ClassPoints
 
@@ -201,7 +201,7 @@ class StackLayers:
         if old is not None:
             remove_layers(viewer.layers, (old.points.layer, old.view.layer))
         chosen = choose(self.stack, members, f"{self.image.name} - {label}")
-        image = self._add_chosen(viewer, chosen, {"class": label, **session.about})
+        image = add_chosen(viewer, self.image, chosen, {"class": label, **session.about})
         with choice_kept(viewer):
             points = self._points_of(viewer, image, chosen, session, members)
         shown = _ClassLayers(StackView(viewer, image), points, members)
@@ -211,21 +211,6 @@ class StackLayers:
         shown.view.show(0)
         viewer.layers.selection.active = image
         return image
-
-    def _add_chosen(
-        self, viewer: ViewerModel, chosen: PatternStack, about: dict[str, object]
-    ) -> Image:
-        like = self.image
-        return viewer.add_image(
-            chosen.data,
-            name=chosen.name,
-            colormap=like.colormap,
-            contrast_limits=like.contrast_limits,
-            gamma=like.gamma,
-            scale=(1, *like.scale[-2:]),
-            translate=(0, *like.translate[-2:]),
-            metadata={"pattern_stack": chosen, "chosen_from": like.name, **about},
-        )
 
     @property
     def class_on_view(self) -> str | None:
