@@ -12,6 +12,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from napari_diffraction.crystal.materials import load_structure
+from napari_diffraction.errors import InputError
 from napari_diffraction.indexing.overlay import solution_drawing
 from napari_diffraction.learning.explain import heatmaps as explain
 from napari_diffraction.learning.models import registry
@@ -393,3 +395,15 @@ def test_bands_asked_for_while_their_layer_comes_are_drawn_once(opened, indexing
     hand.run(panel)
     names = [layer.name for layer in viewer.layers]
     assert sum("bands of the solution" in name for name in names) == 1
+
+
+def test_given_phases_that_are_called_alike_are_told_apart(tmp_path):
+    paths = []
+    for name, a in (("one", "3.52"), ("two", "3.60")):
+        paths.append(tmp_path / f"{name}.cif")
+        paths[-1].write_text(f"{CIF.replace('3.52', a)}_chemical_name_mineral Metal\n")
+    wishes = work.Wishes(phases=(*map(str, paths), "nickel"))
+    names = [phase.name for phase in work.settings_of(wishes).phases]
+    assert names == ["one", "two", load_structure("nickel").name]
+    with pytest.raises(InputError, match="called"):
+        work.settings_of(work.Wishes(phases=("nickel", "Ni")))

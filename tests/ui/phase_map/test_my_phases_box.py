@@ -130,6 +130,27 @@ def test_a_crystal_of_ones_own_is_added_ticked(box, trained, errors, tmp_path):
     assert len(box.phases) == 2
 
 
+def test_axes_that_are_changed_are_told(box, monkeypatch, tmp_path):
+    told = []
+    monkeypatch.setattr(my_phases_box, "show_info", told.append)
+    path = tmp_path / "usual.cif"
+    path.write_text(CIF)
+    box.add_cif(path)
+    assert told == []
+    path = tmp_path / "other.cif"
+    atoms = CIF[CIF.index("loop_") :]
+    axes = [
+        f"_cell_length_{name} {length}"
+        for name, length in zip("abc", (4.8, 10.2, 6.0), strict=True)
+    ]
+    group = "_space_group_name_H-M_alt 'P b n m'"
+    angles = [f"_cell_angle_{name} 90" for name in ("alpha", "beta", "gamma")]
+    path.write_text("\n".join(["data_x", *axes, *angles, group, atoms]))
+    box.add_cif(path)
+    assert len(told) == 1
+    assert "other.cif has the axes 4.8 10.2 6 A" in told[0]
+
+
 def test_a_crystal_that_is_added_counts_at_once_and_once(box, qtbot, tmp_path):
     path = tmp_path / "periclase.cif"
     path.write_text(CIF)

@@ -117,6 +117,10 @@ def test_a_crystal_from_a_file_and_what_is_wrong_is_said(qtbot, tab, tmp_path):
     tab.crystal.read(str(cif))
     settle(qtbot, tab)
     assert "(cP)" in tab.status.text()
+    assert " 3.1 " in tab.crystal.text.text()
+    cif.write_text(cif.read_text().replace("3.1", "4.2"))
+    tab.crystal.read(str(cif))  # called alike, and another crystal
+    assert " 4.2 " in tab.crystal.text.text()
     tab.patterns.setValue(1_000_000)
     tab.size.setValue(2048)
     tab.run_button.click()

@@ -18,6 +18,7 @@ from napari_diffraction.cli.options import (
     spare_inputs,
 )
 from napari_diffraction.cli.terminal import output_file, with_bar
+from napari_diffraction.errors import InputError
 
 models = typer.Typer(help="List the models that can be used, take some in, and give some out.")
 
@@ -232,7 +233,11 @@ def explain(
     output_file(output, (".png",))
     spare_inputs(output, *inputs)
     stack = open_inputs(inputs, dataset, pc)
-    # these take seconds, which a bad file need not wait for
+    if index >= len(stack):
+        raise InputError(
+            f"There is no pattern {index} among {len(stack)}: they are counted from 0."
+        )
+    # these take seconds, which bad input need not wait for
     from napari_diffraction.cli.models.explain import explain_pattern
     from napari_diffraction.learning.models.registry import load_model
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_diffraction.cli.models.heat_picture import DPI, explanation_picture
-from napari_diffraction.errors import InputError
 from napari_diffraction.files import replacing
 from napari_diffraction.learning.explain.heatmaps import METHODS, Explainer
 from napari_diffraction.review.provenance import file_hash
@@ -50,12 +49,8 @@ def explain_pattern(
     Raises
     ------
     InputError
-        There is no such pattern, class or method, or the file cannot be written.
+        There is no such class or method, or the file cannot be written.
     """
-    if not 0 <= index < len(stack):
-        raise InputError(
-            f"There is no pattern {index} among {len(stack)}: they are counted from 0."
-        )
     frame = stack.frame(index)
     explainer = Explainer(classifier, stack, device)
     method = explainer.way.method if method is None else method

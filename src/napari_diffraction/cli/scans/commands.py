@@ -172,7 +172,7 @@ def index(
     to_open = scan if growing else look_at_inputs(scan, dataset)
     # these take seconds, which a bad file need not wait for
     from napari_diffraction.cli.scans.index import check_outputs, index_to_files, read_candidates
-    from napari_diffraction.cli.structures import given_structures
+    from napari_diffraction.crystal.given_structures import given_structures
     from napari_diffraction.indexing.known import IndexSettings
     from napari_diffraction.learning.classification.opinion import NetworkOpinion
 

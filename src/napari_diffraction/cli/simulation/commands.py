@@ -193,7 +193,7 @@ def kikuchi(
 ) -> None:
     """Simulate EBSD patterns of crystals in random orientations, each with its label."""
     from napari_diffraction.cli.simulation.settings import kikuchi_settings
-    from napari_diffraction.cli.structures import given_structures
+    from napari_diffraction.crystal.given_structures import given_structures
     from napari_diffraction.simulation.kikuchi.files import ENDINGS, save_kikuchi
     from napari_diffraction.simulation.kikuchi.patterns import simulate_kikuchi
 

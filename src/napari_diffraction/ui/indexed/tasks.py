@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_diffraction.crystal.materials import load_structure
+from napari_diffraction.crystal.given_structures import given_structures
 from napari_diffraction.indexing.solution import NOT_INDEXED
 from napari_diffraction.learning.classification.opinion import NetworkOpinion
 from napari_diffraction.progress import Progress, retold
@@ -155,14 +155,14 @@ def settings_of(wishes: Wishes) -> IndexSettings:
     Raises
     ------
     InputError
-        A phase is unknown, or its file cannot be read.
+        A phase is unknown or its file cannot be read, or nothing could tell two of them apart.
     """
     from napari_diffraction.indexing.known import IndexSettings
 
     return IndexSettings(
         pc=wishes.pc,
         voltage=wishes.voltage,
-        phases=tuple(load_structure(name) for name in wishes.phases),
+        phases=tuple(given_structures(wishes.phases)[0]),
         refine_centre=wishes.refine_centre,
         candidates=wishes.candidates,
         opinion=None if wishes.phases else NetworkOpinion(elsewhere=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -16,7 +16,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_diffraction.crystal.materials import MATERIALS, load_structure
+from napari_diffraction.crystal.given_structures import given_structures
+from napari_diffraction.crystal.materials import MATERIALS
 from napari_diffraction.errors import InputError
 from napari_diffraction.learning.phases.recipe import FEWEST, LONGEST, MOST, PhasesRecipe
 from napari_diffraction.learning.runs.background_process import in_own_process
@@ -178,10 +179,12 @@ class MyPhasesBox(QWidget):
     def add_cif(self, path: Path) -> None:
         """Add a crystal of a CIF file, ticked."""
         try:
-            structure = load_structure(path)
+            (structure,), notes = given_structures([str(path)])
         except InputError as error:
             show_error(str(error))
             return
+        for note in notes:
+            show_info(note)
         known = {item.data(_PATH): item for item in self._items()}
         if str(path) in known:
             known[str(path)].setCheckState(Qt.CheckState.Checked)

@@ -111,6 +111,8 @@ class StructureBox(QWidget):
         self._files[name] = structure
         if self.materials.findText(name) < 0:
             self.materials.addItem(name)
+        if self.materials.currentText() == name:  # another file whose crystal is called alike
+            self._on_choice()
         self.materials.setCurrentText(name)
 
     def _on_choice(self, *_: Any) -> None:

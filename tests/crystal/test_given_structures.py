@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_diffraction.cli.structures import given_structures
+from napari_diffraction.crystal.given_structures import given_structures
 from napari_diffraction.errors import InputError
 
 ATOMS = """loop_
