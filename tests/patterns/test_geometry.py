@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_diffraction.patterns.geometry import (
+    acceleration,
     electron_wavelength,
     in_millimetres,
     per_angstrom,
@@ -28,6 +29,7 @@ def test_wavelength_from_momentum(kilovolts: float) -> None:
     energy = kilovolts * 1e3 * e
     momentum = math.sqrt(energy * (energy + 2 * m * c**2)) / c
     assert electron_wavelength(kilovolts) == pytest.approx(1e10 * h / momentum, rel=1e-6)
+    assert acceleration(electron_wavelength(kilovolts)) == pytest.approx(kilovolts, rel=1e-7)
 
 
 @pytest.mark.parametrize("kilovolts", [0, -5, math.nan, math.inf])

@@ -17,6 +17,8 @@ ASSUMED_KILOVOLTS = 200.0
 CENTRES = ((-0.5, 1.5), (-0.5, 1.5), (0.2, 3.0))
 #: Whose pattern centre it is.
 CONVENTIONS = ("bruker", "edax", "oxford")
+#: h / sqrt(2 m e) in A sqrt(V), and e / (2 m c^2) in 1/V (CODATA 2018).
+_SLOW, _RELATIVISTIC = 12.264259, 0.97847556e-6
 
 _ANGSTROM = {
     "pm": 0.01, "a": 1.0, "nm": 10.0, "um": 1e4, "µm": 1e4, "μm": 1e4, "mm": 1e7, "cm": 1e8,
@@ -93,8 +95,14 @@ def in_millimetres(value: float, unit: str) -> float | None:
 def wavelength(voltage: ArrayLike) -> Any:
     """Return `electron_wavelength` of any number of voltages, which are not checked."""
     volts = 1e3 * np.asarray(voltage, dtype=float)
-    # h / sqrt(2 m e) in A sqrt(V), and e / (2 m c^2) in 1/V (CODATA 2018)
-    return 12.264259 / np.sqrt(volts * (1.0 + 0.97847556e-6 * volts))
+    return _SLOW / np.sqrt(volts * (1.0 + _RELATIVISTIC * volts))
+
+
+def acceleration(wavelength: float) -> float:
+    """Return the voltage in kV of which `electron_wavelength` is a wavelength in A."""
+    # what `wavelength` says, solved for the voltage
+    root = math.sqrt(1.0 + 4.0 * _RELATIVISTIC * (_SLOW / wavelength) ** 2)
+    return 1e-3 * (root - 1.0) / (2.0 * _RELATIVISTIC)
 
 
 def to_bruker(pc: ArrayLike, convention: str, shape: tuple[int, int]) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from napari_diffraction.crystal.cell import UnitCell
 from napari_diffraction.crystal.reduction import cells_alike
 from napari_diffraction.learning.classes import LAUE, MULTIPLE, NO_HIT, ZONE, ZONE_CLASSES
 from napari_diffraction.learning.zones.peak_tables import tabulate
+from napari_diffraction.patterns.geometry import electron_wavelength
 from napari_diffraction.patterns.readers import open_stack
 from napari_diffraction.patterns.spots.measure import find_spots
 from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack, SpotGeometry
@@ -336,6 +337,27 @@ def test_without_a_scale_lengths_are_in_pixels_and_the_cell_up_to_a_factor(opene
     panel.scale.source.setCurrentIndex(panel.scale.source.findData("as I say"))
     assert panel.cells.stale.isVisible()
     assert panel.scale.number.isVisible()
+
+
+def test_a_voltage_by_hand_makes_a_scale_of_the_camera_length(opened, simulated, qtbot):
+    size = simulated.geometry.pixel_size
+    angle = size * electron_wavelength(200)
+    _, panel, _ = opened(geometry=SpotGeometry(pixel_angle=angle))
+    fitted(qtbot, panel)
+    assert panel.beam.wavelength is None
+    assert panel.scale.pixel_size is None
+    solved(qtbot, panel)
+    panel.beam.source.setCurrentText("as I say")
+    panel.beam.number.setValue(200)
+    assert panel.scale.pixel_size == pytest.approx(size)
+    assert panel.cells.stale.isVisible()
+    solved(qtbot, panel)
+    assert panel.known.result.wavelength == pytest.approx(electron_wavelength(200))
+    assert cells_alike(panel.known.cell.niggli, FIGURE_1, lengths=0.01, angles=0.6)
+    panel.beam.number.setValue(300)
+    assert panel.scale.pixel_size == pytest.approx(angle / electron_wavelength(300))
+    panel.beam.source.setCurrentIndex(0)
+    assert panel.scale.pixel_size is None
 
 
 def test_what_was_said_of_a_stack_holds_as_long_as_its_patterns_are_those(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_diffraction.patterns.geometry import CENTRES
-from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
+from napari_diffraction.patterns.stack import Geometry, PatternStack
 from napari_diffraction.ui.widgets.panel import named, sentence
-from napari_diffraction.ui.widgets.said import SaidBox
+from napari_diffraction.ui.widgets.said import SaidBox, of_scan
 from napari_diffraction.ui.widgets.tooltips import CENTRE
 
 _USUAL = (0.5, 0.3, 0.6)
@@ -41,8 +41,8 @@ class CentreBox(SaidBox):
             column.addWidget(part)
         self._listen()
 
-    def _offer(self, known: KikuchiGeometry) -> tuple[str, tuple[float, ...]]:
-        pc = known.pc
+    def _offer(self, geometry: Geometry | None) -> tuple[str, tuple[float, ...]]:
+        pc = of_scan(geometry).pc
         self._of_file = pc is not None
         self.say("")
         first = "found by the program" if pc is None else "of the file: " + _written(pc)

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, 
 from napari_diffraction.analysis.indexed.orientations import USUAL_TILTS
 from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry
 from napari_diffraction.ui.widgets.panel import named
-from napari_diffraction.ui.widgets.said import SaidBox
+from napari_diffraction.ui.widgets.said import SaidBox, of_scan
 from napari_diffraction.ui.widgets.tooltips import TILTS
 
 _NAMES = ("sample", "camera")
@@ -45,7 +45,8 @@ class TiltBox(SaidBox):
         column.addWidget(self._row)
         self._listen()
 
-    def _offer(self, known: KikuchiGeometry) -> tuple[str, list[float]]:
+    def _offer(self, geometry: Geometry | None) -> tuple[str, list[float]]:
+        known = of_scan(geometry)
         self._of_file = known.sample_tilt, known.camera_tilt
         usual = [_usual(told, one) for told, one in zip(self._of_file, USUAL_TILTS, strict=True)]
         return _written(self._of_file), usual

@@ -5,9 +5,9 @@ from __future__ import annotations
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QVBoxLayout
 
 from napari_diffraction.indexing.known import VOLTAGE
-from napari_diffraction.patterns.stack import KikuchiGeometry
+from napari_diffraction.patterns.stack import Geometry
 from napari_diffraction.ui.widgets.panel import named, sentence
-from napari_diffraction.ui.widgets.said import SaidBox
+from napari_diffraction.ui.widgets.said import SaidBox, of_scan
 from napari_diffraction.ui.widgets.tooltips import VOLTAGE_TIPS
 
 _LEAST, _MOST = 1.0, 40.0
@@ -36,8 +36,8 @@ class VoltageBox(SaidBox):
             column.addWidget(part)
         self._listen()
 
-    def _offer(self, known: KikuchiGeometry) -> tuple[str, tuple[float]]:
-        self._of_file = known.voltage
+    def _offer(self, geometry: Geometry | None) -> tuple[str, tuple[float]]:
+        self._of_file = of_scan(geometry).voltage
         first = (
             f"not known: {VOLTAGE:g} kV are assumed"
             if self._of_file is None

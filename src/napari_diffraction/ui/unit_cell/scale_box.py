@@ -28,6 +28,7 @@ class ScaleBox(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self._wavelength: float | None = None
         # where the scale is from, and the number by hand
         self._said: Said[tuple[str, float]] = Said("scale")
         self.source = named(QComboBox(), "Scale", UNIT_CELL["scale"])
@@ -54,7 +55,12 @@ class ScaleBox(QWidget):
         # gives the keys of the panel back
         self.number.editingFinished.connect(self.number.clearFocus)
 
-    def show_stack(self, stack: PatternStack | None, layer: Layer | None = None) -> None:
+    def show_stack(
+        self,
+        stack: PatternStack | None,
+        layer: Layer | None = None,
+        wavelength: float | None = None,
+    ) -> None:
         """Offer what is known of a stack, and what was said of it before; nothing is signalled.
 
         Parameters
@@ -63,9 +69,13 @@ class ScaleBox(QWidget):
             The patterns.
         layer
             The one that shows them: as long as it is there, what is said of them stays.
+        wavelength
+            In A, by which a camera length in the file makes a scale.
         """
-        if not self._said.turn_to(stack, layer) and self.source.count():
+        other = self._said.turn_to(stack, layer) or wavelength != self._wavelength
+        if not other and self.source.count():
             return
+        self._wavelength = wavelength
         of_file = self._of_file()
         chosen, number = self._said.again() or (
             _OPEN if of_file is None else _FILE,
@@ -77,7 +87,8 @@ class ScaleBox(QWidget):
             self.source.addItem(f"of the file: {of_file:.5g} 1/A per pixel", _FILE)
         self.source.addItem(BY_HAND, BY_HAND)
         self.source.addItem(f"{_OPEN}: the cell up to a factor", _OPEN)
-        self.source.setCurrentIndex(self.source.findData(chosen))
+        place = self.source.findData(chosen)
+        self.source.setCurrentIndex(self.source.count() - 1 if place < 0 else place)
         self.source.blockSignals(False)
         self.number.blockSignals(True)
         self.number.setValue(number)
@@ -94,7 +105,9 @@ class ScaleBox(QWidget):
 
     def _of_file(self) -> float | None:
         geometry = None if self._said.stack is None else self._said.stack.geometry
-        return geometry.pixel_size if isinstance(geometry, SpotGeometry) else None
+        if not isinstance(geometry, SpotGeometry):
+            return None
+        return geometry.with_wavelength(self._wavelength).pixel_size
 
     def _show_number(self) -> None:
         self.number.setVisible(self.source.currentData() == BY_HAND)

@@ -20,6 +20,7 @@ from napari_diffraction.indexing.zones.solution import CellSolution
 from napari_diffraction.learning.classes import ZONE
 from napari_diffraction.patterns.stack import SpotGeometry
 from napari_diffraction.progress import Progress
+from napari_diffraction.ui.unit_cell.beam_box import BeamBox
 from napari_diffraction.ui.unit_cell.cells_box import CellsBox
 from napari_diffraction.ui.unit_cell.lattice_dock import LatticeDock
 from napari_diffraction.ui.unit_cell.missing_box import MissingBox
@@ -77,12 +78,13 @@ class UnitCellWidget(Panel):
         column.addWidget(self.fit_button)
         self.bar = WorkBar("patterns", UNIT_CELL["cancel"])
         self.cells_group, column = group("Unit cell")
-        self.scale = ScaleBox()
+        self.beam, self.scale = BeamBox(), ScaleBox()
         self.every = named(QCheckBox(), "Index all patterns", UNIT_CELL["every"])
         self.every.setChecked(True)
         self.run_button = button("Run", UNIT_CELL["run"], self.run)
         self.cells = CellsBox()
         fields = form()
+        fields.addRow("Beam", self.beam)
         fields.addRow("Scale", self.scale)
         column.addLayout(fields)
         row = QHBoxLayout()
@@ -100,6 +102,7 @@ class UnitCellWidget(Panel):
         self.nets.added.connect(self._add)
         self.nets.list.chosen.connect(self._coordinator.show)
         self.nets.correct.toggled.connect(self._on_correct)
+        self.beam.changed.connect(self._on_scale)
         self.scale.changed.connect(self._on_scale)
         self.one_by_one.done.connect(lambda _: self._show_pattern())
         self.bar.stepped.connect(self._on_steps)
@@ -247,9 +250,8 @@ class UnitCellWidget(Panel):
         stack, known = self._coordinator.stack, self.known
         if stack is None or known is None or self.bar.running:
             return
-        assert isinstance(stack.geometry, SpotGeometry)
         counted, size = known.nets.counted, self.scale.pixel_size
-        name, wavelength = self.layer.currentText(), stack.geometry.wavelength
+        name, wavelength = self.layer.currentText(), self.beam.wavelength
         self._working, known.stale = known, False
         self.bar.start(lambda: searching(name, counted, size, wavelength), "The search for cells")
         self._refresh()
@@ -348,14 +350,15 @@ class UnitCellWidget(Panel):
         self.nets_group.setVisible(known is not None)
         self.cells_group.setVisible(known is not None and bool(known.nets.fits))
         self.keys.switch(self.isVisible() and known is not None)
-        for part in (self.layer, self.scale, self.every):
+        for part in (self.layer, self.beam, self.scale, self.every):
             part.setEnabled(not running)
         self.fit_button.setVisible(bool(waiting) and not running)
         self.fit_button.setText(f"Fit the nets of {len(waiting):,} zones")
         self.run_button.setVisible(not running)
         number = 0 if coordinator.stack is None else len(coordinator.stack)
         self.every.setText(f"index {'all ' if number != 1 else ''}{counted(number, 'patterns')}")
-        self.scale.show_stack(coordinator.stack, coordinator.layer)
+        self.beam.show_stack(coordinator.stack, coordinator.layer)
+        self.scale.show_stack(coordinator.stack, coordinator.layer, self.beam.wavelength)
         if known is None:
             self.cells.show_result(None, Path.home())
             return

@@ -11,7 +11,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QWidget
 
 from napari_diffraction.patterns.growing import same_input
-from napari_diffraction.patterns.stack import KikuchiGeometry, PatternStack
+from napari_diffraction.patterns.stack import Geometry, KikuchiGeometry, PatternStack
 
 T = TypeVar("T")
 #: The choice that lets a person say it.
@@ -68,8 +68,13 @@ class Said(Generic[T]):
         return said if same_input(self.stack, before) else None
 
 
+def of_scan(geometry: Geometry | None) -> KikuchiGeometry:
+    """Return what is known of a scan; of other patterns nothing is."""
+    return geometry if isinstance(geometry, KikuchiGeometry) else KikuchiGeometry()
+
+
 class SaidBox(QWidget):
-    """What holds of the camera of a scan: as its file or the program says, or as a person says.
+    """What holds of the beam or the camera: as the file or the program says, or as a person says.
 
     Parameters
     ----------
@@ -102,21 +107,18 @@ class SaidBox(QWidget):
         self.changed.connect(self._keep)
 
     def show_stack(self, stack: PatternStack | None, layer: Layer | None = None) -> None:
-        """Offer what is known of a scan, and what was said of it by hand before.
+        """Offer what is known of patterns, and what was said of them by hand before.
 
         Parameters
         ----------
         stack
-            The scan.
+            The patterns.
         layer
-            The one that shows it: as long as it is there, what is said by hand stays.
+            The one that shows them: as long as it is there, what is said by hand stays.
         """
         if not self._said.turn_to(stack, layer) and self.source.count():
             return
-        geometry = None if stack is None else stack.geometry
-        first, usual = self._offer(
-            geometry if isinstance(geometry, KikuchiGeometry) else KikuchiGeometry()
-        )
+        first, usual = self._offer(None if stack is None else stack.geometry)
         place, values = self._said.again() or (0, usual)
         self.source.blockSignals(True)
         self.source.clear()
@@ -129,7 +131,7 @@ class SaidBox(QWidget):
             number.blockSignals(False)
         self._on_source()
 
-    def _offer(self, known: KikuchiGeometry) -> tuple[str, Sequence[float]]:
+    def _offer(self, geometry: Geometry | None) -> tuple[str, Sequence[float]]:
         """Take what the file tells; return it in words, and the numbers to begin with by hand."""
         raise NotImplementedError
 

@@ -375,6 +375,11 @@ UNIT_CELL = {
         "a common factor; angles are not touched."
     ),
     "pixel_size": "Reciprocal length of a pixel in 1/A.",
+    "beam": (
+        "Acceleration voltage: with it patterns off a zone axis are indexed on Ewald's sphere, "
+        "and a camera length in the file makes the scale."
+    ),
+    "voltage": "Acceleration voltage in kV.",
     "every": (
         "When the cells are found, index all patterns by them, zones or not. The share that a cell "
         "indexes is its best witness; every pattern then shows its spots with hkl. It takes some "
