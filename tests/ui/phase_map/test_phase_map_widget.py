@@ -195,15 +195,15 @@ def test_the_centre_of_the_file_is_shown(qtbot):
 @pytest.mark.parametrize(
     ("geometry", "said", "told"),
     [
-        (KikuchiGeometry(), "not known: 70°, 0° are assumed", (None, None)),
+        (KikuchiGeometry(), "not known: 70°, 0° assumed", (None, None)),
         (
             KikuchiGeometry(sample_tilt=60.0),
-            "of the file: sample 60°, camera 0° assumed",
+            "60° of the file, 0° assumed",
             (60, None),
         ),
         (
             KikuchiGeometry(sample_tilt=60.0, camera_tilt=8.0),
-            "of the file: sample 60°, camera 8°",
+            "of the file: 60°, 8°",
             (60, 8),
         ),
     ],

@@ -66,9 +66,8 @@ class TiltBox(SaidBox):
 
     def of(self, geometry: Geometry | None) -> KikuchiGeometry:
         """Return what is known of the camera of a scan, with the tilts that hold now."""
-        known = geometry if isinstance(geometry, KikuchiGeometry) else KikuchiGeometry()
         sample, camera = self.told
-        return replace(known, sample_tilt=sample, camera_tilt=camera)
+        return replace(of_scan(geometry), sample_tilt=sample, camera_tilt=camera)
 
     def _on_source(self) -> None:
         self._row.setVisible(self.by_hand)
@@ -83,9 +82,12 @@ def _written(of_file: Tilts) -> str:
     """Say which tilts hold, that of the sample first, and which are assumed."""
     if of_file == (None, None):
         sample, camera = USUAL_TILTS
-        return f"not known: {sample:g}°, {camera:g}° are assumed"
+        return f"not known: {sample:g}°, {camera:g}° assumed"
+    if None not in of_file:
+        sample, camera = of_file
+        return f"of the file: {sample:g}°, {camera:g}°"
     parts = [
-        f"{name} {usual:g}° assumed" if told is None else f"{name} {told:g}°"
-        for name, told, usual in zip(_NAMES, of_file, USUAL_TILTS, strict=True)
+        f"{usual:g}° assumed" if told is None else f"{told:g}° of the file"
+        for told, usual in zip(of_file, USUAL_TILTS, strict=True)
     ]
-    return "of the file: " + ", ".join(parts)
+    return ", ".join(parts)

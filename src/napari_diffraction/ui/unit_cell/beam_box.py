@@ -50,7 +50,7 @@ class BeamBox(SaidBox):
         self._of_file = told
         if told is None:
             return "not known", (ASSUMED_KILOVOLTS,)
-        return f"of the file: {acceleration(told):.4g} kV", (acceleration(told),)
+        return f"of the file: {acceleration(told):.0f} kV", (acceleration(told),)
 
     @property
     def wavelength(self) -> float | None:
