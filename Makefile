@@ -33,10 +33,10 @@ docs: $(VENV)/.installed-dev ## build the documentation into docs/_build; warnin
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 pytest: $(VENV)/.installed-dev ## the tests; a GUI test that cannot run counts as failed
-	NAPARI_DIFFRACTION_NEED_GUI=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	NAPARI_DIFFRACTION_NEED_GUI=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 coverage: $(VENV)/.installed-dev ## the tests, and which lines of the program they run
-	NAPARI_DIFFRACTION_NEED_GUI=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(TESTS)
+	NAPARI_DIFFRACTION_NEED_GUI=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(TESTS)
 
 format: $(VENV)/.installed-dev ## tidy up the sources
 	$(BIN)/ruff check --fix

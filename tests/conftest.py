@@ -15,6 +15,19 @@ import pytest
 import torch._dynamo  # noqa: F401
 
 NEED_GUI = "NAPARI_DIFFRACTION_NEED_GUI"
+#: Files that take a minute or more, the longest first: no process has to wait for one in the end.
+_LONGEST = (
+    "test_installation",
+    "test_unit_cell_panel",
+    "test_visible",
+    "test_bravais_training",
+    "test_fine_tuning",
+    "test_scan",
+    "test_cli_unit_cell",
+    "test_story",
+    "test_search",
+    "test_answers",
+)
 
 
 def _has_display() -> bool:
@@ -37,6 +50,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         # its packages are loaded when they are used, this module with all that it needs
         subprocess.run([sys.executable, "-c", "import orix.quaternion.symmetry"], check=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    items.sort(
+        key=lambda item: (
+            _LONGEST.index(item.path.stem) if item.path.stem in _LONGEST else len(_LONGEST)
+        )
+    )
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

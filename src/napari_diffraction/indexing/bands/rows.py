@@ -13,7 +13,6 @@ little, and edges where a lattice has no vectors much.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +44,8 @@ _STRENGTHS = np.array([0.35, 0.6, 1.0, 1.6, 2.5])
 _SHARES = (0.1, 0.2, 0.4, 0.8)
 #: Bragg angle from which on an order tells nothing.
 _TELLS = 6.0
+#: More than the square of any row that is divided by a root.
+_ENOUGH = 1e30
 
 
 @lru_cache(maxsize=8)
@@ -181,19 +182,19 @@ class Rows:
         self, few: NDArray[np.int64], covariance: FloatArray, angle: FloatArray, height: float
     ) -> FloatArray:
         """Log likelihood of profiles whose new edges are bright inside."""
-        root = np.linalg.cholesky(covariance)
-        white = np.linalg.solve(root, self._value[few][:, :, None])[:, :, 0]
-        out = -0.5 * (white**2).sum(axis=1) - _log_diagonal(root)
-        for order in range(min(_BRIGHT, angle.shape[1])):
+        angle = angle[:, :_BRIGHT]
+        usual = height * _usual(angle)
+        sides = [
+            one[:, None] * _between(self._bright, column)
+            for one, column in zip(usual.T, angle.T, strict=True)
+        ]
+        out, white, *parts = _whitened(covariance, self._value[few], *sides)
+        for order, part in enumerate(parts):
             seen = (angle[:, order] > 2 * _FIRST) & (angle[:, order] < _TELLS)
-            if seen.any():
-                usual = height * _usual(angle[seen, order])
-                side = usual[:, None] * _between(self._bright, angle[seen, order])
-                part = np.linalg.solve(root[seen], side[:, :, None])[:, :, 0]
-                mean = (part * white[seen]).sum(axis=1)
-                variance = len(_WIDTHS) * usual - (part**2).sum(axis=1)
-                out[seen] += np.log(2) + log_ndtr(mean / np.sqrt(np.maximum(variance, 1e-12)))
-        return np.asarray(out)
+            mean = (part[seen] * white[seen]).sum(axis=1)
+            variance = len(_WIDTHS) * usual[seen, order] - (part[seen] ** 2).sum(axis=1)
+            out[seen] += np.log(2) + log_ndtr(mean / np.sqrt(np.maximum(variance, 1e-12)))
+        return out
 
     def _rows(self, angle: FloatArray) -> FloatArray:
         """Covariance of profiles with edges at some Bragg angles, (f, orders)."""
@@ -214,12 +215,25 @@ def _between(table: FloatArray, angle: FloatArray) -> FloatArray:
     return np.asarray((1 - part) * table[low] + part * table[low + 1])
 
 
-def _log_diagonal(root: NDArray[np.floating[Any]]) -> FloatArray:
-    return np.asarray(np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1))
-
-
 def _log_likelihood(value: FloatArray, covariance: FloatArray) -> FloatArray:
     """Log density of Gaussian vectors of mean zero, without its constant."""
-    root = np.linalg.cholesky(covariance)
-    white = np.linalg.solve(root, value[:, :, None])[:, :, 0]
-    return np.asarray(-0.5 * (white**2).sum(axis=1) - _log_diagonal(root))
+    return _whitened(covariance, value)[0]
+
+
+def _whitened(covariance: FloatArray, value: FloatArray, *others: FloatArray) -> list[FloatArray]:
+    """Log density of vectors, and they and others over the root of their covariance.
+
+    Rows that stand below a matrix when its root is taken come out of it divided by that root.
+    """
+    count, steps = value.shape
+    rows = np.stack([value, *others], axis=1)
+    wide = np.zeros((count, steps + rows.shape[1], steps + rows.shape[1]))
+    wide[:, :steps, :steps] = covariance
+    wide[:, steps:, :steps] = rows  # what is above the diagonal is not looked at
+    below = np.arange(steps, wide.shape[1])
+    wide[:, below, below] = _ENOUGH
+    root = np.linalg.cholesky(wide)
+    white = root[:, steps:, :steps].transpose(1, 0, 2)
+    along = np.arange(steps)
+    density = -0.5 * (white[0] ** 2).sum(axis=1) - np.log(root[:, along, along]).sum(axis=1)
+    return [density, *white]

@@ -291,9 +291,11 @@ def _of_scales(families: BandFamilies, length: FloatArray, scales: FloatArray) -
     spread = families.spread[which]
     apart = np.log(families.half_width[which] / length[which])
     orders = np.log(np.arange(1, len(_ORDERS) + 1))
-    away = (apart[None, :, None] - scales[:, None, None] - orders) / spread[None, :, None]
-    normal = np.exp(-0.5 * away**2) / (spread[None, :, None] * 2.507)
-    likely = (_ORDERS * normal).sum(axis=2)
+    away = (apart[:, None] - orders) / spread[:, None] - (scales[:, None] / spread)[:, :, None]
+    # in place, as most of the time goes into fetching memory
+    away *= away
+    away *= -0.5
+    likely = np.exp(away, out=away) @ _ORDERS / (spread * 2.507)
     told = families.seen[which] * np.log((1 - _STRAY) * likely + _STRAY * _FLAT)
     return np.asarray(told.sum(axis=1))
 
