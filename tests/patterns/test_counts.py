@@ -71,6 +71,15 @@ def test_wide_pixels_between_chips_have_no_value_where_they_are_not_corrected(ga
     assert np.array_equal(np.isnan(plain), wide if gain > 1 else np.zeros_like(wide))
 
 
+@pytest.mark.parametrize("height", [6.0, 15.0, 60.0])
+def test_a_streak_through_the_beam_where_chips_meet_is_kept(height: float) -> None:
+    rng = np.random.default_rng(3)
+    away = np.arange(512) - 255.5
+    mean = np.full((512, 512), 3.0) + height * np.exp(-0.5 * (away / 1.5) ** 2)[:, None]
+    frame = rng.poisson(mean).astype(np.uint16)
+    assert plain_counts(frame) is frame
+
+
 def test_a_row_of_spots_where_chips_meet_is_kept() -> None:
     rng = np.random.default_rng(3)
     mean = np.full((256, 512), 2.0)

@@ -16,6 +16,8 @@ _CHIP, _BESIDE = 256, (3, 4, 5)
 #: are as much brighter than what lies beside them, and count as much, without the brightest
 #: quarter of either.
 _PIECES, _MOST, _WIDE, _COUNT = 8, 6, 1.6, 0.1
+#: So many times as much brighter they are than the lines next to them are.
+_ALONE = 4.0
 
 
 def plain_counts(frame: NDArray[Any]) -> NDArray[Any]:
@@ -72,9 +74,11 @@ def _wide_lines(frame: NDArray[Any]) -> list[tuple[int, int]]:
     for axis in (0, 1):
         for line in range(_CHIP, frame.shape[axis], _CHIP):
             beside = [line - 1 - step for step in _BESIDE] + [line + step for step in _BESIDE]
-            one, other, *others = _pieces(frame, [line - 1, line, *beside], axis)
-            usual = np.mean(others, axis=0)
-            wide = np.minimum(one, other) > np.maximum(_WIDE * usual, _COUNT)
+            pieces = _pieces(frame, [line - 1, line, line - 2, line + 1, *beside], axis)
+            bright, near, usual = pieces[:2].min(0), pieces[2:4].mean(0), pieces[4:].mean(0)
+            wide = bright > np.maximum(_WIDE * usual, _COUNT)
+            # a streak through the beam, or a row of spots, is not of two lines alone
+            wide &= bright - usual > _ALONE * (near - usual)
             if np.count_nonzero(wide) >= _MOST:
                 found.append((axis, line))
     return found

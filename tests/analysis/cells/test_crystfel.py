@@ -141,6 +141,23 @@ def test_patterns_of_another_folder_open_here_but_not_those_of_strangers(
         open_stack(str(copy))
 
 
+@pytest.mark.parametrize("counts", [((4, 2), (3,)), ((3,), (4, 2))])
+def test_patterns_of_files_with_unequal_series(
+    tmp_path: Path, counts: tuple[tuple[int, ...], tuple[int, ...]]
+) -> None:
+    images = np.random.default_rng(0).integers(0, 999, (9, 8, 9)).astype(np.uint16)
+    given = iter(images)
+    (tmp_path / "in").mkdir()
+    for name, series in zip(("a.h5", "b.h5"), counts, strict=True):
+        with h5py.File(tmp_path / "in" / name, "w") as file:
+            for number, count in enumerate(series, 1):
+                part = np.stack([next(given) for _ in range(count)])
+                file[f"entry/data/data_{number:06d}"] = part
+    stack = open_stack(str(tmp_path / "in"))
+    path = finish(write_cxi(stack, TABLES, tmp_path / "p.cxi"))
+    np.testing.assert_array_equal(open_stack(str(path)).data, images[sorted(TABLES)])
+
+
 def test_masked_pixels_are_no_intensities_beside_the_peaks(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 999, (7, 8, 9)).astype(np.uint32)
     images[:, :, 4] = 2**32 - 1

@@ -95,6 +95,14 @@ def test_no_comparison_of_an_earlier_report_stays(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.glob("comparison*")] == ["comparison_of_mine.csv"]
 
 
+def test_files_of_people_in_a_folder_without_a_report_stay(tmp_path: Path) -> None:
+    for name in ("comparison.csv", "unknown.csv"):
+        (tmp_path / name).write_text("mine")
+    finish(write_report([evaluated()], tmp_path))
+    assert (tmp_path / "comparison.csv").read_text() == "mine"
+    assert (tmp_path / "unknown.csv").read_text() == "mine"
+
+
 def test_patterns_of_the_training_stand_out(tmp_path: Path) -> None:
     made = evaluated().noted("3 of 30 patterns were in the training.", training_patterns_here=3)
     page = finish(write_report([made], tmp_path)).read_text()

@@ -109,7 +109,10 @@ def _layout(stack: PatternStack, chosen: list[int]) -> h5py.VirtualLayout | None
         source = str(Path(stack.source(index)).absolute())
         if source not in arrays:
             arrays[source] = _arrays(source, stack.dataset)
-        name, event = _within(arrays[source], stack.event(index))
+        found = _within(arrays[source], stack.event(index))
+        if found is None:
+            return None
+        name, event = found
         if (source, name) not in shapes:
             frame = stack.frame(index)  # opens the file in another way
             with h5py.File(source) as file:
@@ -128,16 +131,16 @@ def _arrays(source: str, dataset: str) -> list[tuple[str, int]]:
         if dataset in file:
             return [(dataset, math.prod(file[dataset].shape[:-2]))]
         found = survey(source, file).candidates
-        return next(list(one.members) for one in found if one.name == dataset)
+        return [part for one in found if one.name == dataset for part in one.members]
 
 
-def _within(arrays: list[tuple[str, int]], event: int) -> tuple[str, int]:
-    """Array that holds a pattern, and its number there."""
-    for name, count in arrays[:-1]:
+def _within(arrays: list[tuple[str, int]], event: int) -> tuple[str, int] | None:
+    """Array that holds a pattern, and its number there; ``None``: other files call it otherwise."""
+    for name, count in arrays:
         if event < count:
             return name, event
         event -= count
-    return arrays[-1][0], event
+    return None
 
 
 def _is_as_stored(frame: NDArray[Any], data: h5py.Dataset, event: int) -> bool:

@@ -87,7 +87,7 @@ def index_to_files(
     if settings.pc is not None:
         stack.with_centre(settings.pc)  # says what is wrong with a centre
     said = written(with_bar(index_scan(stack, settings, workers=workers)), outputs)
-    if isinstance(stack.geometry, SpotGeometry) and stack.geometry.pixel_size is not None:
+    if isinstance(stack.geometry, SpotGeometry) and stack.geometry.has_scale:
         said.append(
             "Note: the file tells a reciprocal length for a pixel, as of spot patterns; index is "
             "for EBSD patterns, unit-cell and solve are for these."

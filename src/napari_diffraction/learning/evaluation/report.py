@@ -83,8 +83,10 @@ def write_report(
         tables = _tables(evaluation)
         if number == 0 and comparison is not None:
             tables["comparison.csv"], drawn = comparison.to_csv, drawn | both
+        earlier = all((inside / name).is_file() for name in tables if name not in _NOT_ALWAYS)
         written = _write(inside, tables, drawn)
-        for name in set(_NOT_ALWAYS) - written:
+        # files of these names in a folder without a report are somebody's own
+        for name in set(_NOT_ALWAYS) - written if earlier else ():
             (inside / name).unlink(missing_ok=True)
     text = page(evaluations, figures, comparison, both, facts or {})
     path = folder / "report.html"

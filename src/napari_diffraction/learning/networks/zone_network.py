@@ -80,10 +80,14 @@ def given(features: Tensor) -> Tensor:
 def _no_hit_of_few_spots(verdict: Tensor, features: Tensor) -> Tensor:
     """Raise the logit of a no-hit where fewer spots are found than a hit has."""
     no_hit = torch.arange(verdict.shape[1], device=verdict.device) == ZONE_CLASSES.index(NO_HIT)
-    few = features[:, :1] < math.log1p(MIN_HIT_CLEAN - 0.5)
+    few = _are_few(features)[:, None]
     others = torch.logsumexp(verdict.masked_fill(no_hit, -math.inf), 1, keepdim=True)
     least = torch.maximum(verdict, others + math.log(_SURE / (1 - _SURE)))
     return torch.where(few & no_hit, least, verdict)
+
+
+def _are_few(features: Tensor) -> Tensor:
+    return features[:, 0] < math.log1p(MIN_HIT_CLEAN - 0.5)
 
 
 class ZoneNetwork(nn.Module):
@@ -99,16 +103,23 @@ class ZoneNetwork(nn.Module):
         Channels of the first stage.
     calibrated
         Whether the network holds a calibration by what kind of pattern it is.
+    few_are_no_hits
+        Whether it then calls a pattern with fewer spots than a hit has a no-hit, see `heed`.
     """
 
     log_scale: Tensor
     bias: Tensor
 
     def __init__(
-        self, n_features: int, n_classes: int = 4, width: int = 16, calibrated: bool = False
+        self,
+        n_features: int,
+        n_classes: int = 4,
+        width: int = 16,
+        calibrated: bool = False,
+        few_are_no_hits: bool = True,
     ) -> None:
         super().__init__()
-        self.calibrated = calibrated
+        self.calibrated, self.few_are_no_hits = calibrated, few_are_no_hits
         if calibrated:
             self.register_buffer("log_scale", torch.zeros(GIVEN))
             self.register_buffer("bias", torch.zeros(GIVEN, n_classes))
@@ -171,10 +182,31 @@ class ZoneNetwork(nn.Module):
         if self.calibrated and not self.training:
             of = given(features)
             verdict = verdict * torch.exp(of @ self.log_scale)[:, None] + of @ self.bias
-            verdict = _no_hit_of_few_spots(verdict, features)
+            if self.few_are_no_hits:
+                verdict = _no_hit_of_few_spots(verdict, features)
         return {
             "joint": verdict,
             "network": self.network_head(seen),
             "fit": self.fit_head(fit),
             "ordinal": self.ordinal(joint),
         }
+
+    def heed(self, looked: Tensor, label: Tensor) -> dict[str, bool]:
+        """Give up calling all patterns of few spots no-hits, if labels of a person say otherwise.
+
+        Parameters
+        ----------
+        looked : Tensor, (n, m)
+            What `look` gave.
+        label : Tensor of int64, (n,)
+            Classes.
+
+        Returns
+        -------
+        dict
+            Options that make such a network.
+        """
+        few = _are_few(looked[:, -self.n_features :])
+        if (few & (label != ZONE_CLASSES.index(NO_HIT))).any():
+            self.few_are_no_hits = False
+        return {"few_are_no_hits": self.few_are_no_hits}

@@ -137,6 +137,7 @@ def learn(
     pupil.learn(seen)
     yield Progress(total - 1, total, "Saving the model")
     card = _card(parent.card, lesson, name or output.stem, calibrate_scale(logits, label), seed)
+    card.options.update(pupil.options)
     card.figures.update({BEFORE: _share(label, before), AFTER: _share(label, logits)})
     if known := sum(one in learned_before for one in seen.hashes):
         card.figures[KNOWN] = known
@@ -257,6 +258,7 @@ class _Pupil:
         card = parent.card
         self.network: nn.Module = copy.deepcopy(parent.network).cpu().eval()
         self._tail = _tail(self.network, parent, seen.inputs)
+        self.options: dict[str, Any] = {}
         # As if all classes were alike frequent, which labels chosen by hand are as a rule.
         self._scale, self._bias = card.scale, torch.from_numpy(_even_bias(card)).float()
 
@@ -273,6 +275,9 @@ class _Pupil:
     def learn(self, seen: _Seen) -> None:
         """Train the head, then all that follows on the body."""
         self.network.requires_grad_(False)
+        heed: Any = getattr(self.network, "heed", None)
+        if heed is not None:  # a network that goes by a rule, too
+            self.options = heed(seen.found[0], seen.label)
         counts = torch.bincount(seen.label, minlength=len(self._bias)).clamp(min=1)
         weight = counts.sum() / counts / len(counts)
         learning: tuple[nn.Parameter, ...] = ()
@@ -319,6 +324,7 @@ def _card(parent: ModelCard, lesson: Lesson, name: str, scale: float, seed: int)
     person = f" of {lesson.person}" if lesson.person else ""
     return dataclasses.replace(
         parent,
+        options=dict(parent.options),
         name=name,
         title=f"{name} (learned from labels)",
         summary=f"{parent.name}, fine-tuned by {n} labels{person} on {lesson.stack.name}: for "

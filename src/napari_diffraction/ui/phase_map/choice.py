@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari.components import ViewerModel
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_diffraction.patterns.stack import PatternStack
@@ -71,9 +72,10 @@ class ChoiceBox(QWidget):
     def show_scan(self, navigation: ScanNavigation | None) -> None:
         """Say what is known of another scan."""
         stack, layer = None if navigation is None else navigation.stack, self.scan.layer()
-        self.centre.show_stack(stack, layer)
-        self.voltage.show_stack(stack, layer)
-        self.tilts.show_stack(stack, layer)
+        # what one of them says does not hold before all show the same scan
+        for box in (self.centre, self.voltage, self.tilts):
+            with QSignalBlocker(box):
+                box.show_stack(stack, layer)
         self.pattern.show_scan(layer, navigation)
 
     def show_model(self) -> None:

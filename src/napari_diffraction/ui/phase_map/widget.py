@@ -131,6 +131,7 @@ class PhaseMapWidget(Panel):
         for box in (self.indexed, self.network):
             box.show_scan(layer, navigation)
         self.choice.show_scan(navigation)
+        self._on_model()
         self._on_told()
 
     def _on_replaced(self) -> None:
@@ -280,7 +281,7 @@ class PhaseMapWidget(Panel):
             if isinstance(step, Grown):
                 self.follow.grow(step)
                 if self._run_layer is not None and step.stack is not None:
-                    self.network.grow(self._run_layer, step.stack)
+                    self.network.grow(self._run_layer, self.choice.applied(step.stack))
             if isinstance(step, Recorded) and self._navigation is not None:
                 if step.blank:
                     self._navigation.look(step.first, step.stop)
