@@ -97,7 +97,9 @@ class Assembly:
         # that of a phase that no pattern has is no answer
         second_rotation = np.where((second < 0)[:, None, None], np.nan, points.second_rotation)
         geometry = self.stack.geometry
-        voltage_note = scale_note(self.known.voltage, self.known.voltage_from)
+        known = self.known
+        # cells that are given do not depend on it
+        voltage_note = () if self.settings.phases else scale_note(known.voltage, known.voltage_from)
         return IndexedMap(
             name=self.stack.name,
             shape=tuple(int(size) for size in self.stack.data.shape[:-2]),
